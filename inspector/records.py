@@ -1,0 +1,228 @@
+"""The records that travel down the pipeline, in the order they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+CameraId = NewType("CameraId", str)
+Image = NDArray[np.uint8]
+"""(height, width, 3) uint8, BGR, C-contiguous unless said otherwise."""
+
+
+class MissReason(StrEnum):
+    """Why a captured frame was not inspected; also a metric label, so the list is closed."""
+
+    LANE_FULL = "lane_full"
+    NO_BUFFER = "no_buffer"
+    STALE = "stale"
+    UNREADABLE = "unreadable"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    INFERENCE_FAILED = "inference_failed"
+    MALFORMED_REPLY = "malformed_reply"
+    SHUTTING_DOWN = "shutting_down"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Result(StrEnum):
+    """The verdict on a unit; PASSED needs every expected frame inspected."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    NOT_INSPECTED = "NOT_INSPECTED"
+    ERROR = "ERROR"
+
+
+class Stream(StrEnum):
+    """The Redis streams a station writes."""
+
+    UNITS = "units"
+    DEFECTS = "defects"
+    HEALTH = "health"
+
+
+class PixelLease(Protocol):
+    """Temporary ownership of one image buffer."""
+
+    @property
+    def image(self) -> Image:
+        """The pixels."""
+
+    def release(self) -> None:
+        """Give the buffer back; calling twice is a bug and raises. Any thread."""
+
+
+class TensorLease(Protocol):
+    """Temporary ownership of the memory of one request's input tensor."""
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """(max_regions, *input shape), dtype of the model's input; perhaps shared memory."""
+
+    @property
+    def offset_bytes(self) -> int:
+        """Where `array` starts in the shared region; 0 when memory is private."""
+
+    def release(self) -> None:
+        """Give the memory back; calling twice is a bug and raises. Event loop only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grabbed:
+    """What a source knows of the frame it just grabbed."""
+
+    captured_mono_ns: int
+    captured_unix_ns: int
+    label: str | None = None
+    """The name of a still picture's file, or of a simulated unit; None for a stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRef:
+    """Which frame, without its pixels; safe to keep after the buffer is reused."""
+
+    camera_id: CameraId
+    sequence: int
+    """Counts every frame grabbed since start from 0, missed ones too, so gaps are visible."""
+    captured_mono_ns: int
+    """Monotonic clock at capture: for ages and deadlines, never for display."""
+    captured_unix_ns: int
+    """Wall clock at capture: for events, never for arithmetic."""
+    label: str | None = None
+    """The file a still picture came from, or the simulated unit; None for a stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A captured image; whoever holds it must pass it on or release its lease."""
+
+    ref: FrameRef
+    lease: PixelLease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedFrame:
+    """A frame that should have been inspected and was not. Its buffer is already released."""
+
+    ref: FrameRef
+    reason: MissReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A part of an image, in its pixels, from the top left."""
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How a region was placed in the model's input: `model = region * scale + offset`."""
+
+    scale: float
+    left_px: int
+    top_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """The part of a frame that becomes one model input."""
+
+    frame: Frame
+    rect: Rect
+    letterbox: Letterbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInput:
+    """What one region must look like for the model, without the batch dimension."""
+
+    name: str
+    width_px: int
+    height_px: int
+    channels_first: bool
+    """(3, height, width) when true, (height, width, 3) otherwise."""
+    dtype: str
+    """Triton's name: UINT8 (0..255) or FP32 (0..1)."""
+    rgb: bool
+    """Colour order the model expects; frames are BGR."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Regions sent to the model as one request, in capture order per camera."""
+
+    batch_id: int
+    regions: tuple[Region, ...]
+    tensor: TensorLease | None
+    """Row i holds region i; None while the model's input is not known yet (server away)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the model server answered; exactly one of outputs and error is set."""
+
+    request_id: str | None
+    """None for an error reply on a stream: the client library drops it."""
+    outputs: Mapping[str, NDArray[Any]] | None
+    """By output name; first axis is the region. Read-only views of the reply."""
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A batch and how it ended; exactly one of outputs and miss is set.
+
+    The frames' buffers belong to the receiver; the tensor is already released.
+    """
+
+    batch: Batch
+    outputs: Mapping[str, NDArray[Any]] | None
+    miss: MissReason | None
+    detail: str
+    taken_mono_ns: int
+    """When the inference stage took the batch: the end of its waiting."""
+    ended_mono_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """What the model saw, corners in frame pixels."""
+
+    class_index: int
+    confidence: float
+    left_px: float
+    top_px: float
+    right_px: float
+    bottom_px: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something to publish: a verdict, a defect or a change of health."""
+
+    stream: Stream
+    id: str
+    """ULID, made once."""
+    schema: str
+    time: str
+    """RFC 3339 with offset."""
+    unit_id: str
+    """Empty for health events."""
+    result: str
+    """For filtering: the verdict, or `raised`/`cleared`."""
+    body: dict[str, Any]
+    """The JSON event, without `seq` (the journal's) and `published_at` (the publisher's)."""
+
+
+EventGroup = tuple[Event, ...]
+"""Events that enter the journal together or not at all: a verdict and its defects."""
