@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
-from inspector.records import Batch, EventGroup, Grabbed, Image, ModelInput, Reply
+from inspector.records import Batch, EncodedBatch, EventGroup, Grabbed, Image, ModelSpec, Reply
 
 
 class Stage(Protocol):
@@ -61,7 +61,7 @@ class FrameSource(Protocol):
 class Model(Protocol):
     """A model behind a server, as the inference stage sees it. Event loop only."""
 
-    async def connect(self) -> ModelInput:
+    async def connect(self) -> ModelSpec:
         """Check that the server has the model and that it fits the settings.
 
         Raises:
@@ -70,8 +70,11 @@ class Model(Protocol):
 
         """
 
-    def replies(self, requests: AsyncIterator[Batch]) -> AsyncIterator[Reply]:
-        """Yield one reply per request, in order; pulls a request only to send it.
+    def encode(self, batch: Batch) -> EncodedBatch:
+        """Make the wire request; kept apart from sending so that its errors are seen."""
+
+    def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
+        """Yield one reply per request, in order.
 
         Raises:
             InferenceUnavailableError: the server is away or dropped the stream.

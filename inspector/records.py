@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CameraId = NewType("CameraId", str)
+EncodedBatch = NewType("EncodedBatch", dict[str, object])
+"""A request ready for the wire; opaque to everybody but the adapter that made it."""
 Image = NDArray[np.uint8]
 """(height, width, 3) uint8, BGR, C-contiguous unless said otherwise."""
 
@@ -157,6 +159,31 @@ class ModelInput:
     """Colour order the model expects; frames are BGR."""
 
 
+class OutputLayout(StrEnum):
+    """The two kinds of answer the results stage understands."""
+
+    DETECTIONS = "boxes, scores, classes, count"
+    """After non-maximum suppression: the ensemble's."""
+    YOLO_WITH_OBJECTNESS = "[candidates, 5 + classes]"
+    """cx, cy, w, h, objectness, then one score per class (YOLOv5 and v7)."""
+    YOLO_TRANSPOSED = "[4 + classes, candidates]"
+    """cx, cy, w, h, then one score per class, column per candidate (YOLOv8 and later)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """The deployed model, as its server describes it and the settings agree."""
+
+    name: str
+    version: str
+    input: ModelInput
+    layout: OutputLayout
+    outputs: tuple[str, ...]
+    """Names, in the layout's order."""
+    max_regions: int
+    """The largest batch the server takes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Regions sent to the model as one request, in capture order per camera."""
@@ -165,6 +192,8 @@ class Batch:
     regions: tuple[Region, ...]
     tensor: TensorLease | None
     """Row i holds region i; None while the model's input is not known yet (server away)."""
+    model_input: ModelInput | None
+    """What `tensor` was written for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +216,8 @@ class Outcome:
 
     batch: Batch
     outputs: Mapping[str, NDArray[Any]] | None
+    spec: ModelSpec | None
+    """The model that answered; None when none did."""
     miss: MissReason | None
     detail: str
     taken_mono_ns: int

@@ -1,0 +1,85 @@
+"""Writes a region's pixels into a request tensor, in the form the model wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.geometry import scaled_px
+from inspector.records import Image, ModelInput, Region
+
+PADDING_GREY = 114
+"""What YOLO-family detectors were trained to see around a letterboxed picture."""
+
+
+class Preprocessor:
+    """Letterboxes regions in place; owns the little scratch memory that needs.
+
+    The copy that scaling makes anyway is the only one: a model that takes uint8 pictures gets
+    them scaled straight into its tensor. Not for concurrent use.
+    """
+
+    def __init__(self, model_input: ModelInput) -> None:
+        self._input = model_input
+        shape = (model_input.height_px, model_input.width_px, 3)
+        self._canvas: Image = np.empty(shape, np.uint8)
+        plane = (model_input.height_px, model_input.width_px)
+        self._planes = [np.empty(plane, np.uint8) for _ in range(3)]
+        self._halves: dict[tuple[int, int], Image] = {}
+
+    def write(self, region: Region, row: NDArray[Any]) -> None:
+        """Fill `row`: (H, W, 3) or (3, H, W), uint8 0..255 or float32 0..1."""
+        spec = self._input
+        if not spec.channels_first and spec.dtype == "UINT8":
+            self._letterbox(region, row)
+            if spec.rgb:
+                cv2.cvtColor(row, cv2.COLOR_BGR2RGB, dst=row)
+            return
+        self._letterbox(region, self._canvas)
+        cv2.split(self._canvas, self._planes)
+        planes = self._planes[::-1] if spec.rgb else self._planes
+        for channel, plane in enumerate(planes):
+            target = row[channel] if spec.channels_first else row[..., channel]
+            if spec.dtype == "UINT8":
+                np.copyto(target, plane)
+            else:
+                np.multiply(plane, np.float32(1 / 255), out=target, dtype=np.float32)
+
+    def _letterbox(self, region: Region, canvas: Image) -> None:
+        rect, box = region.rect, region.letterbox
+        pixels = region.frame.lease.image[
+            rect.y_px : rect.y_px + rect.height_px, rect.x_px : rect.x_px + rect.width_px
+        ]
+        width_px = scaled_px(rect.width_px, box.scale)
+        height_px = scaled_px(rect.height_px, box.scale)
+        right_px, bottom_px = box.left_px + width_px, box.top_px + height_px
+        canvas[: box.top_px] = PADDING_GREY
+        canvas[bottom_px:] = PADDING_GREY
+        canvas[box.top_px : bottom_px, : box.left_px] = PADDING_GREY
+        canvas[box.top_px : bottom_px, right_px:] = PADDING_GREY
+        self._scale(pixels, canvas[box.top_px : bottom_px, box.left_px : right_px])
+
+    def _scale(self, pixels: Image, target: Image) -> None:
+        """Shrink without making small defects vanish.
+
+        Bilinear scaling below one half skips source pixels: of 400 bright specks of 2x2 pixels in
+        a 2448x2048 picture it lost 189 on the way to 640, area halving first lost 44. Area
+        scaling all the way loses none and takes ten times as long.
+        """
+        height_px, width_px = target.shape[:2]
+        while pixels.shape[0] >= 2 * height_px and pixels.shape[1] >= 2 * width_px:
+            half = (pixels.shape[0] // 2, pixels.shape[1] // 2)
+            if half == (height_px, width_px) and pixels.shape[:2] == (half[0] * 2, half[1] * 2):
+                cv2.resize(pixels, (half[1], half[0]), dst=target, interpolation=cv2.INTER_AREA)
+                return
+            scratch = self._halves.setdefault(half, np.empty((*half, 3), np.uint8))
+            even = pixels[: half[0] * 2, : half[1] * 2]
+            cv2.resize(even, (half[1], half[0]), dst=scratch, interpolation=cv2.INTER_AREA)
+            pixels = scratch
+        if pixels.shape == target.shape:
+            np.copyto(target, pixels)
+            return
+        cv2.resize(pixels, (width_px, height_px), dst=target, interpolation=cv2.INTER_LINEAR)

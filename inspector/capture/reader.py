@@ -1,0 +1,184 @@
+"""Reads one camera on a thread of its own, for as long as anybody wants its frames."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+
+import structlog
+
+from inspector.capture.liveness import Sighting
+from inspector.capture.reconnect import ReconnectDelay
+from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
+from inspector.flow.frame_pool import FrameLease, FramePool
+from inspector.flow.inbox import FrameInbox
+from inspector.flow.missed import MissedFrames
+from inspector.ops.metrics import Metrics
+from inspector.ports import FrameSource
+from inspector.records import CameraId, Frame, FrameRef, Grabbed, MissedFrame, MissReason
+
+log = structlog.get_logger("capture")
+
+
+class FrameCount:
+    """Numbers a camera's frames across readers, without gaps. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sequence = itertools.count()
+        self.total = 0
+
+    def next(self, stop: Event) -> int | None:
+        """The next number; None to a reader that was told to stop while it grabbed."""
+        with self._lock:
+            if stop.is_set():
+                return None
+            self.total += 1
+            return next(self._sequence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlets:
+    """Where a reader's frames go."""
+
+    pool: FramePool
+    inbox: FrameInbox
+    missed: MissedFrames
+    metrics: Metrics
+    waits: bool
+    """A recording: wait for a buffer instead of skipping the frame."""
+
+
+class CameraReader:
+    """Opens, reads and reopens one source until told to stop or the footage ends.
+
+    The thread is a daemon: a driver stuck in a read cannot keep the process alive.
+    """
+
+    def __init__(
+        self,
+        camera_id: CameraId,
+        make_source: Callable[[Event], FrameSource],
+        outlets: Outlets,
+        *,
+        count: FrameCount,
+        delay: ReconnectDelay,
+    ) -> None:
+        self._camera_id = camera_id
+        self._make_source = make_source
+        self._outlets = outlets
+        self._count = count
+        self._delay = delay
+        self.stop = Event()
+        self._last_frame_ns: int | None = None
+        self._lost: str | None = None
+        self._since_ns = self._returned_ns = time.monotonic_ns()
+        self.error: BaseException | None = None
+        self._thread = Thread(target=self._body, name=f"capture/{camera_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """The thread is done: footage over, told to stop, or `error`."""
+        return not self._thread.is_alive()
+
+    @property
+    def sighting(self) -> Sighting:
+        """What is known of the camera. Any thread."""
+        return Sighting(
+            last_frame_ns=self._last_frame_ns,
+            lost=self._lost,
+            since_ns=self._since_ns,
+            returned_ns=self._returned_ns,
+        )
+
+    def _body(self) -> None:
+        try:
+            source = self._make_source(self.stop)
+            while not self.stop.is_set():
+                self.stop.wait(self._read_until_lost(source))
+        except EndOfFootageError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - handed to the event loop's side
+            self.error = error
+
+    def _read_until_lost(self, source: FrameSource) -> float:
+        """Read one connection to its end; returns how long to wait before the next."""
+        metrics = self._outlets.metrics
+        try:
+            source.open()
+            self._returned_ns = time.monotonic_ns()
+            while not self.stop.is_set():
+                self._forward_next(source)
+        except CameraUnavailableError as lost:
+            self._lost = str(lost)
+        except EndOfFootageError:
+            raise
+        except Exception as failure:
+            # A library's own fault must not end the camera: it is retried like a lost one.
+            log.exception("the camera's library failed", camera=self._camera_id)
+            self._lost = f"{type(failure).__name__} in the camera's library"
+        finally:
+            source.close()
+            self._returned_ns = time.monotonic_ns()
+        if self.stop.is_set():
+            return 0.0
+        metrics.camera_reconnects.labels(self._camera_id).inc()
+        return self._delay.after_failure()
+
+    def _forward_next(self, source: FrameSource) -> None:
+        grabbed = source.grab()
+        self._returned_ns = time.monotonic_ns()
+        sequence = self._count.next(self.stop)
+        if sequence is None:
+            return
+        self._last_frame_ns, self._lost = time.monotonic_ns(), None
+        self._delay.after_frame()
+        metrics = self._outlets.metrics
+        metrics.frames_captured.labels(self._camera_id).inc()
+        metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / 1e9)
+        ref = _reference(self._camera_id, sequence, grabbed)
+        lease = self._lease()
+        if lease is None:
+            # Not decoding is the cheapest way to fall behind: the grab kept the stream in step,
+            # the decode would only produce a frame to throw away.
+            stopping = self.stop.is_set() and self._outlets.waits
+            reason = MissReason.SHUTTING_DOWN if stopping else MissReason.NO_BUFFER
+            self._outlets.missed.put(MissedFrame(ref=ref, reason=reason))
+            return
+        try:
+            source.retrieve_into(lease.image)
+        except BaseException as error:
+            lease.release()
+            self._outlets.missed.put(
+                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=str(error))
+            )
+            if not isinstance(error, FrameUnreadableError):
+                raise
+            return
+        self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
+
+    def _lease(self) -> FrameLease | None:
+        if not self._outlets.waits:
+            return self._outlets.pool.lease()
+        while not self.stop.is_set():
+            lease = self._outlets.pool.lease(timeout_s=0.2)
+            if lease is not None:
+                return lease
+        return None
+
+
+def _reference(camera_id: CameraId, sequence: int, grabbed: Grabbed) -> FrameRef:
+    return FrameRef(
+        camera_id=camera_id,
+        sequence=sequence,
+        captured_mono_ns=grabbed.captured_mono_ns,
+        captured_unix_ns=grabbed.captured_unix_ns,
+        label=grabbed.label,
+    )

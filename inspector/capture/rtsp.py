@@ -1,0 +1,260 @@
+"""Network cameras over RTSP, by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from inspector.capture.pixels import PixelWriter
+from inspector.capture.rtsp_errors import explain
+from inspector.capture.source_uri import RtspUri
+from inspector.capture.stream_clock import SenderClock, StreamClock
+from inspector.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.records import Grabbed, Image
+
+_NS_PER_S = 1_000_000_000
+
+_OPTIONS = {
+    "rtsp_transport": "tcp",  # over UDP lost packets become silently wrong pixels
+    "fflags": "nobuffer",  # with the next three: no second-old backlog in the first frames
+    "flags": "low_delay",
+    "analyzeduration": "0",
+    "probesize": "32000",
+    "reorder_queue_size": "0",
+}
+_UNREADABLE_LIMIT = 10
+_SETTLING_LIMIT_S = 2.0
+_PRODUCER_TIME = struct.Struct("<qi")  # FFmpeg's AVProducerReferenceTime: unix µs, flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Picture:
+    """What one step of the stream gave; without a frame it is unreadable."""
+
+    grabbed: Grabbed
+    frame: VideoFrame | None
+    pts_ns: int | None
+    waited_ns: int
+    """How long the camera let us wait for its packet: next to nothing within a backlog."""
+
+
+class RtspSource:
+    """A network camera as a `FrameSource`; one thread.
+
+    A silent camera is noticed after one to two `read_timeout_s`: FFmpeg delivers the access unit
+    it held back at the first timeout (the frame carries its true age) and fails at the second. A
+    blocked `open` or `grab` cannot be interrupted; it ends with its timeout. TLS certificates are
+    verified only where `tls_ca` says by which authority: cameras mostly sign their own.
+    """
+
+    def __init__(
+        self,
+        uri: RtspUri,
+        *,
+        size: tuple[int, int] | None,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        stop: threading.Event,
+        tls_ca: Path | None = None,
+    ) -> None:
+        self._uri = uri
+        self._expected_size = size
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
+        self._stop = stop
+        self._tls_ca = tls_ca
+        self._writer = PixelWriter()
+        self._connection: _Connection | None = None
+        self._held: _Picture | None = None
+        self._current: VideoFrame | None = None
+        self._unreadable_in_a_row = 0
+        self.size = size
+        """Width and height in pixels; None before `open` where none was asked for."""
+
+    def open(self) -> None:
+        """Connect, and wait until pictures arrive as they are taken."""
+        self.close()
+        deadline_ns = time.monotonic_ns() + round(self._connect_timeout_s * _NS_PER_S)
+        try:
+            self._connection = _Connection(self._connect(), self._uri, self._read_timeout_s)
+            self._held = self._settled(self._connection, deadline_ns)
+        except CameraUnavailableError:
+            self.close()
+            raise
+
+    def grab(self) -> Grabbed:
+        """Wait for the next picture and decode it."""
+        if self._connection is None:
+            msg = f"{self._uri}: not open"
+            raise CameraUnavailableError(msg)
+        picture, self._held = self._held, None
+        if picture is None:
+            # Packets without a single picture do not trip the read timeout.
+            deadline_ns = time.monotonic_ns() + round(2 * self._read_timeout_s * _NS_PER_S)
+            picture = self._next_picture(self._connection, deadline_ns)
+        self._count_unreadable(picture)
+        self._current = picture.frame
+        return picture.grabbed
+
+    def retrieve_into(self, image: Image) -> None:
+        """Convert the grabbed picture to BGR, in `image`."""
+        if self._current is None:
+            msg = f"{self._uri}: a picture was damaged and could not be decoded"
+            raise FrameUnreadableError(msg)
+        self._writer.write(self._current, image)
+
+    def close(self) -> None:
+        """Disconnect; waits for the camera's goodbye no longer than the read timeout."""
+        connection, self._connection = self._connection, None
+        self._held = self._current = None
+        self._unreadable_in_a_row = 0
+        self.size = self._expected_size
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> InputContainer:
+        options = dict(_OPTIONS)
+        if self._uri.scheme == "rtsps" and self._tls_ca is not None:
+            options |= {"tls_verify": "1", "ca_file": str(self._tls_ca)}
+        timeouts_s = (self._connect_timeout_s, self._read_timeout_s)
+        try:
+            return av.open(self._uri.url(), mode="r", options=options, timeout=timeouts_s)
+        except (FFmpegError, OSError, ValueError) as error:
+            failure = explain(error, self._uri, timeout_s=self._connect_timeout_s)
+        # Raised out here, so that no exception keeps FFmpeg's, whose text holds the password.
+        raise CameraUnavailableError(failure)
+
+    def _settled(self, connection: _Connection, deadline_ns: int) -> _Picture:
+        """The first whole picture that the camera let us wait for: its backlog is gone.
+
+        What precedes the first key frame cannot be decoded and is passed over.
+        """
+        previous = self._next_picture(connection, deadline_ns)
+        while previous.frame is None:
+            previous = self._next_picture(connection, deadline_ns)
+        settled_ns = time.monotonic_ns() + round(_SETTLING_LIMIT_S * _NS_PER_S)
+        while time.monotonic_ns() < min(deadline_ns, settled_ns):
+            picture = self._next_picture(connection, deadline_ns)
+            if picture.pts_ns is None or previous.pts_ns is None:
+                return picture
+            if 2 * picture.waited_ns >= picture.pts_ns - previous.pts_ns:
+                return picture
+            previous = picture
+        return previous
+
+    def _next_picture(self, connection: _Connection, deadline_ns: int) -> _Picture:
+        while not connection.decoded:
+            if time.monotonic_ns() > deadline_ns:
+                msg = f"{self._uri}: the camera sends, but no picture came (no key frame yet?)"
+                raise CameraUnavailableError(msg)
+            if self._stop.is_set():
+                msg = f"{self._uri}: stopped while waiting for a picture"
+                raise CameraUnavailableError(msg)
+            connection.read_packet()
+        picture = connection.decoded.popleft()
+        if picture.frame is not None:
+            self._check_size(picture.frame)
+        return picture
+
+    def _check_size(self, frame: VideoFrame) -> None:
+        found = (frame.width, frame.height)
+        if self.size is None:
+            self.size = found
+        if found != self.size:
+            msg = (
+                f"{self._uri}: the camera delivers {found[0]}x{found[1]} pixels, "
+                f"expected {self.size[0]}x{self.size[1]}"
+            )
+            raise CameraUnavailableError(msg)
+
+    def _count_unreadable(self, picture: _Picture) -> None:
+        self._unreadable_in_a_row = 0 if picture.frame else self._unreadable_in_a_row + 1
+        if self._unreadable_in_a_row >= _UNREADABLE_LIMIT:
+            msg = f"{self._uri}: {_UNREADABLE_LIMIT} damaged pictures in a row"
+            raise CameraUnavailableError(msg)
+
+
+class _Connection:
+    """One connection: its packets, its decoder, its clocks."""
+
+    def __init__(self, container: InputContainer, uri: RtspUri, read_timeout_s: float) -> None:
+        self._container = container
+        self._uri = uri
+        self._read_timeout_s = read_timeout_s
+        self._clock = StreamClock()
+        self._sender = SenderClock()
+        self.decoded: deque[_Picture] = deque()
+        """Decoded and not taken yet; a packet gives one picture, seldom none or two."""
+        if not container.streams.video:
+            self.close()
+            msg = f"{uri}: the camera's stream holds no video"
+            raise CameraUnavailableError(msg)
+        stream = container.streams.video[0]
+        # Frame threads would hold one frame back per thread: 16 threads, half a second.
+        stream.thread_type = "SLICE"
+        self._packets: Iterator[Packet[VideoStream]] = container.demux(stream)
+
+    def read_packet(self) -> None:
+        """Wait for a packet and decode it into any number of pictures."""
+        asked_ns = time.monotonic_ns()
+        packet, failure = None, f"{self._uri}: the camera ended the stream"
+        try:
+            packet = next(self._packets, None)
+        except (FFmpegError, OSError) as error:
+            failure = explain(error, self._uri, timeout_s=2 * self._read_timeout_s)
+        if packet is None or packet.size == 0:  # an empty packet marks the end
+            raise CameraUnavailableError(failure)
+        arrival_ns = time.monotonic_ns()
+        pts_ns = _in_ns(packet.pts, packet.time_base)
+        self._clock.arrived(pts_ns, arrival_ns)
+        if pts_ns is not None and packet.has_sidedata("prft"):
+            unix_us, _ = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))
+            self._sender.reported(pts_ns, unix_us * 1000)
+        self._decode(packet, arrival_ns, waited_ns=arrival_ns - asked_ns)
+
+    def close(self) -> None:
+        """Say goodbye; the camera may be gone."""
+        with contextlib.suppress(FFmpegError, OSError):
+            self._container.close()
+
+    def _decode(self, packet: Packet[VideoStream], arrival_ns: int, *, waited_ns: int) -> None:
+        frames: list[VideoFrame | None]
+        try:
+            frames = list(packet.decode())
+        except FFmpegError:
+            frames = [None]
+        for frame in frames:
+            stamped = packet if frame is None else frame
+            pts_ns = _in_ns(stamped.pts, stamped.time_base)
+            picture = _Picture(
+                grabbed=self._times(pts_ns, arrival_ns),
+                frame=None if frame is None or frame.is_corrupt else frame,
+                pts_ns=pts_ns,
+                waited_ns=waited_ns,
+            )
+            self.decoded.append(picture)
+
+    def _times(self, pts_ns: int | None, arrival_ns: int) -> Grabbed:
+        captured_ns = self._clock.captured_mono_ns(pts_ns, arrival_ns)
+        ours_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
+        unix_ns = self._sender.captured_unix_ns(pts_ns, ours_unix_ns=ours_ns)
+        return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=unix_ns)
+
+
+def _in_ns(pts: int | None, time_base: Fraction | None) -> int | None:
+    if pts is None or time_base is None:
+        return None
+    return pts * time_base.numerator * _NS_PER_S // time_base.denominator

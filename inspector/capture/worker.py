@@ -1,0 +1,132 @@
+"""Keeps one camera read: starts its thread, notices silence, replaces a thread that is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from inspector.capture.liveness import Liveness, Sighting, is_stuck, judge_camera
+from inspector.capture.reader import CameraReader, FrameCount
+from inspector.errors import FatalError
+from inspector.records import CameraId
+from inspector.settings import CameraSettings
+from inspector.source_uri import traits
+
+log = structlog.get_logger("capture")
+
+LOOK_EVERY_S = 0.2
+STUCK_AFTER_S = 15.0
+"""A library inside one call for so long is taken to be stuck: all its time-outs are shorter."""
+STOPPED_WITHIN_S = 4.0
+MAX_STUCK_READERS = 4
+
+
+class CaptureWorker:
+    """The event loop's side of a camera: its thread reads, this judges.
+
+    The judgement is ours and not the library's: whatever a read call does, a camera that is
+    silent for `silent_after_s` is reported within `LOOK_EVERY_S` after that.
+    """
+
+    def __init__(
+        self,
+        camera_id: CameraId,
+        settings: CameraSettings,
+        make_reader: Callable[[FrameCount], CameraReader],
+        *,
+        on_up: Callable[[CameraId, bool, str], None],
+        on_look: Callable[[CameraId], None],
+        close_lane: Callable[[], None],
+    ) -> None:
+        self.name = f"capture/{camera_id}"
+        self._camera_id = camera_id
+        self._settings = settings
+        self._make_reader = make_reader
+        self._on_up = on_up
+        self._on_look = on_look
+        self._close_lane = close_lane
+        self._count = FrameCount()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        kind = traits(settings.source.get_secret_value())
+        self._is_live = kind.live
+        self._is_device = kind.live and not kind.simulated
+        self._told_up: bool | None = None
+        self._stuck = 0
+
+    @property
+    def captured(self) -> int:
+        """Frames grabbed since start, missed ones too."""
+        return self._count.total
+
+    def request_stop(self) -> None:
+        """Produce nothing more; `run` returns after the current read. Any thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def run(self) -> None:
+        """Read until asked to stop or the footage is over.
+
+        Raises:
+            FatalError: the camera's library got stuck again and again.
+
+        """
+        reader = self._start()
+        try:
+            while not self._stop.is_set() and not reader.has_ended:
+                reader = self._look(reader)
+                await self._wait(LOOK_EVERY_S)
+            reader.stop.set()
+            await self._wait_for_end(reader)
+        finally:
+            reader.stop.set()
+            self._close_lane()
+        if reader.has_ended and reader.error is not None:
+            raise reader.error
+
+    def _start(self) -> CameraReader:
+        reader = self._make_reader(self._count)
+        reader.start()
+        return reader
+
+    async def _wait(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _wait_for_end(self, reader: CameraReader) -> None:
+        give_up_s = time.monotonic() + STOPPED_WITHIN_S
+        while not reader.has_ended and time.monotonic() < give_up_s:
+            await asyncio.sleep(0.02)
+        if not reader.has_ended:
+            log.warning("the camera's library does not return; left behind", camera=self._camera_id)
+
+    def _look(self, reader: CameraReader) -> CameraReader:
+        """Report a change of state; returns the reader to go on with."""
+        self._on_look(self._camera_id)
+        now_ns, sighting = time.monotonic_ns(), reader.sighting
+        liveness = self._judge(sighting, now_ns)
+        told = liveness.up or (False if liveness.cause else None)
+        if told is not None and told != self._told_up:
+            self._told_up = told
+            self._on_up(self._camera_id, told, liveness.cause)
+        if self._is_device and is_stuck(sighting, stuck_after_s=STUCK_AFTER_S, now_ns=now_ns):
+            return self._replace(reader)
+        return reader
+
+    def _judge(self, sighting: Sighting, now_ns: int) -> Liveness:
+        # A recording may stand still because we make it wait.
+        silent_after_s = self._settings.silent_after_s if self._is_live else float("inf")
+        return judge_camera(sighting, silent_after_s=silent_after_s, now_ns=now_ns)
+
+    def _replace(self, reader: CameraReader) -> CameraReader:
+        self._stuck += 1
+        if self._stuck > MAX_STUCK_READERS:
+            raise FatalError(f"{self._camera_id}: its library got stuck {self._stuck} times")
+        log.warning("the camera's library is stuck; starting over", camera=self._camera_id)
+        reader.stop.set()
+        return self._start()

@@ -1,0 +1,115 @@
+"""The commands. Exit codes: 0 done, 1 failed at run time, 2 usage, 78 wrong configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from inspector import __version__
+from inspector.configuration import load_settings
+from inspector.errors import ConfigurationError, InspectorError
+from inspector.ops.log import configure_logging
+from inspector.settings import LogSettings, Settings
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: the systemd unit does not restart on it."""
+
+DEFAULT_CONFIG = Path("config/inspector.toml")
+
+app = typer.Typer(
+    help="One verdict per unit: cameras in, NVIDIA Triton inspects, Redis Streams out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML settings file.")]
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line, never a traceback."""
+    try:
+        app()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            errors.print(f"inspector: {problem}", style="red")
+        sys.exit(EXIT_CONFIGURATION)
+    except InspectorError as error:
+        errors.print(f"inspector: {error}", style="red")
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """The service: cameras, Triton, events. SIGTERM drains."""
+    from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
+
+    settings = load_settings(config)
+    configure_logging(settings.log)
+
+    async def serve() -> None:
+        service = Service(settings, report=lambda text: errors.print(text))
+        stop_on_signals(service)
+        await service.run()
+
+    _run(serve())
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Argument(help="A video file or a folder of pictures.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Settings of the line; else defaults.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where the JSON lines go; - for stdout.")
+    ] = None,
+    pace: Annotated[Literal["recorded", "max"], typer.Option(help="Speed of the footage.")] = "max",
+    camera: Annotated[
+        str | None, typer.Option(help="Whose region and trigger to use; else the first.")
+    ] = None,
+) -> None:
+    """Recorded footage through the very same stages; no frame dropped, no Redis needed."""
+    from inspector.replay_command import replay_command  # noqa: PLC0415
+
+    base = load_settings(config) if config else None
+    configure_logging(base.log if base else LogSettings(level="warning"))
+    raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera))
+
+
+@app.command()
+def schema(
+    of: Annotated[
+        Literal["units", "defects", "health", "settings"], typer.Argument(help="Of what.")
+    ],
+) -> None:
+    """JSON Schema on standard output."""
+    import orjson  # noqa: PLC0415
+
+    from inspector.results.events import published_schema  # noqa: PLC0415
+
+    document = Settings.model_json_schema() if of == "settings" else published_schema(of)
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

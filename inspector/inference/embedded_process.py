@@ -1,0 +1,166 @@
+"""One process of the embedded Triton: its ports, its start and end, its traces in shared memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, Signals
+
+from inspector.errors import ConfigurationError
+from inspector.inference.embedded_environment import EmbeddedEnvironment
+
+HOST = "127.0.0.1"
+# Triton looks once a second whether its models are gone, so it needs about two to end well.
+EXIT_TIMEOUT_S = 3
+STOP_TIMEOUT_S = 5.0
+LONGEST_LOG_LINE_BYTES = 1 << 20
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, on every Linux
+# Seen: 150 MB for the models of this repository and batches of 8. A Docker container has 64 MB.
+ADVISED_SHARED_MEMORY_BYTES = 256 << 20
+
+# Runs in the child and then becomes the server. Our own code between fork and exec (preexec_fn)
+# could deadlock on a lock that another thread holds; this cannot. From then on Triton dies with
+# us, whatever kills us, and its children, one per Python model instance, watch it and follow.
+# The kernel means the *thread* that started the child: it must live as long as the server should.
+_LAUNCHER = """
+import ctypes, os, sys
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent is gone already")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TritonPorts:
+    """Ports on loopback; 0 lets `chosen` take a free one."""
+
+    grpc: int = 0
+    http: int = 0
+    metrics: int = 0
+
+    def chosen(self) -> TritonPorts:
+        """The same with every 0 replaced.
+
+        Raises:
+            ConfigurationError: a port is in use.
+
+        """
+        with ExitStack() as held:  # all at once, so that no two get the same
+            return TritonPorts(
+                grpc=_held_port(held, "gRPC", self.grpc),
+                http=_held_port(held, "HTTP", self.http),
+                metrics=_held_port(held, "metrics", self.metrics),
+            )
+
+
+def _held_port(held: ExitStack, purpose: str, port: int) -> int:
+    candidate = held.enter_context(socket.socket())
+    # As the server does: connections that ended a moment ago do not make a port taken.
+    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        candidate.bind((HOST, port))
+    except OSError as refused:
+        raise ConfigurationError(
+            f"{purpose} port {port} of the embedded Triton cannot be used on {HOST}: "
+            f"{refused.strerror}; choose another one, or 0 for any free one"
+        ) from refused
+    chosen: int = candidate.getsockname()[1]
+    return chosen
+
+
+@asynccontextmanager
+async def server_process(
+    environment: EmbeddedEnvironment, repository: Path, ports: TritonPorts, memory_prefix: str
+) -> AsyncIterator[Process]:
+    """Run a Triton server whose output arrives on `stdout`; on leaving, it and its children end.
+
+    It dies with the calling thread, and so with this process.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(environment.server)),
+        f"--model-repository={repository}",
+        f"--backend-directory={environment.backends}",
+        *(f"--grpc-address={HOST}", f"--grpc-port={ports.grpc}"),
+        *(f"--http-address={HOST}", f"--http-port={ports.http}"),
+        *(f"--metrics-address={HOST}", f"--metrics-port={ports.metrics}"),
+        "--strict-readiness=true",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+        f"--backend-config=python,shm-region-prefix-name={memory_prefix}",
+        env={**os.environ, **environment.variables},
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        # A Ctrl-C at the terminal is ours to answer; and one signal reaches all its children.
+        start_new_session=True,
+        limit=LONGEST_LOG_LINE_BYTES,
+    )
+    try:
+        yield process
+    finally:
+        await _end(process)
+        _remove_memory(memory_prefix)
+
+
+async def _end(process: Process) -> None:
+    try:
+        if process.returncode is None:
+            process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, SIGKILL)
+    await process.wait()
+
+
+def exit_text(exit_code: int) -> str:
+    """How a process ended, for people."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    return f"killed by {Signals(-exit_code).name}"
+
+
+# The Python backend keeps its tensors in /dev/shm under a name that we choose, so that servers do
+# not collide and what a killed one left can be told from what a living one uses. Process ids mean
+# something only inside their namespace, and containers may share /dev/shm: hence the namespace.
+
+
+def new_memory_prefix() -> str:
+    """A name for one server's shared memory, which tells whether its owner still lives."""
+    return f"{_namespace_prefix()}{os.getpid()}-{secrets.token_hex(4)}-"
+
+
+def remove_memory_of_dead_owners() -> None:
+    """Take away what servers left whose owners were killed before they could clean up."""
+    prefix = _namespace_prefix()
+    for file in SHARED_MEMORY.glob(f"{prefix}*"):
+        owner = file.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            _remove_memory(file.name)
+
+
+def _remove_memory(prefix: str) -> None:
+    for file in SHARED_MEMORY.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError, PermissionError):
+            file.unlink()
+
+
+def shared_memory_bytes() -> int:
+    """How large /dev/shm is; 0 where it does not exist."""
+    return shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
+
+
+def _namespace_prefix() -> str:
+    return f"inspector-triton-{Path('/proc/self/ns/pid').stat().st_ino}-"

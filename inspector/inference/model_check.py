@@ -1,0 +1,177 @@
+"""Compares what Triton says of a model with what the settings expect: pure decisions."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inspector.errors import ConfigurationError
+from inspector.records import ModelInput, ModelSpec, OutputLayout
+from inspector.settings import InferenceSettings, Settings
+
+DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
+UNBATCHED_RANK = 3
+SMALLEST_HEAD = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorDescription:
+    """One input or output as Triton's metadata lists it; shape with the batch dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """A deployed model as Triton describes it."""
+
+    name: str
+    version: str
+    inputs: Sequence[TensorDescription]
+    outputs: Sequence[TensorDescription]
+    max_batch_size: int
+    """0 when the model does not batch, as in its configuration."""
+    decoupled: bool
+    parameters: Mapping[str, str]
+
+
+def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
+    """What the pipeline needs to know to use the model.
+
+    Raises:
+        ConfigurationError: model and settings do not fit; each sentence names both sides.
+
+    """
+    inference, name = settings.inference, description.name
+    if description.decoupled:
+        raise ConfigurationError(f"model {name}: decoupled; expected one reply per request")
+    wanted = settings.batching.max_regions
+    limit = _batch_limit(description)
+    if limit < wanted:
+        raise ConfigurationError(
+            f"batching.max_regions is {wanted}, but model {name} takes at most {limit} per request "
+            "(its max_batch_size)"
+        )
+    layout, outputs = _layout(description, len(settings.inspection.codes))
+    _check_parameters(description, settings)
+    return ModelSpec(
+        name=name,
+        version=description.version,
+        input=_input(description, inference),
+        layout=layout,
+        outputs=outputs,
+        max_regions=limit,
+    )
+
+
+def _batch_limit(description: ModelDescription) -> int:
+    if description.max_batch_size > 0:
+        return description.max_batch_size
+    shapes = [tensor.shape for tensor in description.inputs]
+    first = shapes[0][0] if shapes and len(shapes[0]) > UNBATCHED_RANK else 0
+    if first == 0:
+        raise ConfigurationError(
+            f"model {description.name}: takes no batches; expected max_batch_size of 1 or more"
+        )
+    return 1_000_000 if first < 0 else first
+
+
+def _input(description: ModelDescription, inference: InferenceSettings) -> ModelInput:
+    name = description.name
+    by_name = {tensor.name: tensor for tensor in description.inputs}
+    if inference.input is not None and inference.input not in by_name:
+        raise ConfigurationError(
+            f'inference.input is "{inference.input}", but model {name} has: {", ".join(by_name)}'
+        )
+    if inference.input is None and len(by_name) != 1:
+        raise ConfigurationError(
+            f"model {name} has {len(by_name)} inputs ({', '.join(by_name)}); expected one picture"
+        )
+    tensor = by_name[inference.input or next(iter(by_name))]
+    if tensor.dtype not in ("UINT8", "FP32"):
+        raise ConfigurationError(
+            f'model {name}: input "{tensor.name}" is {tensor.dtype}; expected UINT8 or FP32'
+        )
+    shape = tensor.shape[1:]
+    channels_first = len(shape) == UNBATCHED_RANK and shape[0] == UNBATCHED_RANK
+    channels_last = len(shape) == UNBATCHED_RANK and shape[2] == UNBATCHED_RANK
+    sides = shape[1:] if channels_first else shape[:2]
+    if not (channels_first or channels_last) or min(sides) < 1:
+        raise ConfigurationError(
+            f'model {name}: input "{tensor.name}" has shape {list(tensor.shape)}; '
+            "expected [N,3,height,width] or [N,height,width,3] with fixed height and width"
+        )
+    declared = description.parameters.get("colour", "").lower()
+    # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
+    order = declared or ("bgr" if tensor.dtype == "UINT8" else "rgb")
+    if inference.colour != "auto":
+        order = inference.colour
+    return ModelInput(
+        name=tensor.name,
+        width_px=sides[1],
+        height_px=sides[0],
+        channels_first=channels_first,
+        dtype=tensor.dtype,
+        rgb=order == "rgb",
+    )
+
+
+def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, tuple[str, ...]]:
+    name = description.name
+    by_name = {tensor.name: tensor for tensor in description.outputs}
+    if all(wanted in by_name for wanted in DETECTION_OUTPUTS):
+        return OutputLayout.DETECTIONS, DETECTION_OUTPUTS
+    if len(by_name) != 1:
+        raise ConfigurationError(
+            f"model {name} has outputs {', '.join(by_name)}; expected "
+            f"{', '.join(DETECTION_OUTPUTS)}, or one raw YOLO head"
+        )
+    head = next(iter(by_name.values()))
+    rows, columns = (head.shape[1:] + (0, 0))[:2]
+    if head.dtype != "FP32" or len(head.shape) != UNBATCHED_RANK:
+        raise ConfigurationError(
+            f'model {name}: output "{head.name}" is {head.dtype} {list(head.shape)}; expected a '
+            f"YOLO head, FP32 [N,candidates,{5 + classes}] or [N,{4 + classes},candidates]"
+        )
+    if columns == 5 + classes:
+        return OutputLayout.YOLO_WITH_OBJECTNESS, (head.name,)
+    if rows == 4 + classes:
+        return OutputLayout.YOLO_TRANSPOSED, (head.name,)
+    has = columns - 5 if rows > columns else rows - 4
+    raise ConfigurationError(
+        f"inspection.codes names {classes} classes, but model {name} has "
+        f'{has if min(rows, columns) > 0 else "an unknown number of"} '
+        f'(output "{head.name}" {list(head.shape)})'
+    )
+
+
+def _check_parameters(description: ModelDescription, settings: Settings) -> None:
+    """What our own ensemble says of itself; other models may say nothing."""
+    name, inspection = description.name, settings.inspection
+    classes = description.parameters.get("classes")
+    if classes is not None:
+        deployed = tuple(part.strip() for part in classes.split(","))
+        if deployed != inspection.codes:
+            raise ConfigurationError(
+                f"inspection.codes is {', '.join(inspection.codes)}, but model {name} was built "
+                f"for: {', '.join(deployed)}"
+            )
+    floor = float(description.parameters.get("score_threshold", "nan"))
+    lowest = min(inspection.threshold_of(code) for code in inspection.codes)
+    if not math.isnan(floor) and lowest < floor:
+        raise ConfigurationError(
+            f"inspection.threshold goes down to {lowest}, but model {name} reports nothing below "
+            f"{floor} (its score_threshold)"
+        )
+
+
+def no_such_model(wanted: str, available: Sequence[str]) -> str:
+    """The sentence for a model the server does not have."""
+    close = difflib.get_close_matches(wanted, available, n=1)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    listed = ", ".join(available) or "no model at all"
+    return f'inference.model is "{wanted}", but the server has: {listed}{hint}'

@@ -1,0 +1,288 @@
+"""Talks to Triton over gRPC: one bidirectional stream, or one call per request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import (
+    ModelDescription,
+    TensorDescription,
+    check_model,
+    no_such_model,
+)
+from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
+from inspector.settings import Settings
+
+log = structlog.get_logger("triton")
+
+# Status codes with which a request, not the server, is at fault; every other one means that the
+# server is away. Refused logins heal too: tokens are renewed while a line runs.
+_REQUEST_AT_FAULT = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNKNOWN,
+}
+
+
+class TritonModel:
+    """One model on one Triton server. Event loop only; one stream at a time.
+
+    Every connection is a client of its own: a gRPC call that died keeps state in its channel.
+    """
+
+    def __init__(self, url: str, settings: Settings, tensors: TensorPool) -> None:
+        self._url = url
+        self._settings = settings
+        self._inference = settings.inference
+        self._tensors = tensors
+        self._client: Any = None
+        self._spec: ModelSpec | None = None
+        self._region: str | None = None
+        token = self._inference.token
+        self._headers = {"authorization": f"Bearer {token.get_secret_value()}"} if token else None
+
+    async def connect(self) -> ModelSpec:
+        """Check the server and the model, shape the tensors for it, share them if possible.
+
+        Raises:
+            InferenceUnavailableError: the server is away, or the model is not ready.
+            ConfigurationError: the model is not what the settings say.
+
+        """
+        await self.close()
+        ca = str(self._inference.tls_ca) if self._inference.tls_ca else None
+        self._client = InferenceServerClient(
+            self._url, ssl=self._inference.tls, root_certificates=ca
+        )
+        try:
+            await self._require_ready()
+            self._spec = check_model(await self._describe(), self._settings)
+            self._tensors.shape_for(self._spec.input)
+            await self._share_tensors()
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
+        return self._spec
+
+    def _call(self) -> dict[str, Any]:
+        return {"headers": self._headers, "client_timeout": self._inference.connect_timeout_s}
+
+    async def _require_ready(self) -> None:
+        model, version = self._inference.model, self._inference.version
+        if not await self._client.is_server_ready(**self._call()):
+            raise InferenceUnavailableError(f"Triton at {self._url} is not ready")
+        if await self._client.is_model_ready(model, version, **self._call()):
+            return
+        index = (await self._client.get_model_repository_index(**self._call())).models
+        states = [entry for entry in index if entry.name == model]
+        if not states:
+            available = sorted({entry.name for entry in index if entry.state == "READY"})
+            raise ConfigurationError(no_such_model(model, available))
+        if version and version not in [entry.version for entry in states]:
+            deployed = ", ".join(entry.version for entry in states)
+            raise ConfigurationError(
+                f'inference.version is "{version}", but model {model} has: {deployed}'
+            )
+        reason = "; ".join(f"{s.state} {s.reason}".strip() for s in states)
+        raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")
+
+    async def _describe(self) -> ModelDescription:
+        model, version = self._inference.model, self._inference.version
+        metadata = await self._client.get_model_metadata(model, version, **self._call())
+        config = (await self._client.get_model_config(model, version, **self._call())).config
+
+        def tensors(listed: Any) -> list[TensorDescription]:
+            return [
+                TensorDescription(name=t.name, dtype=t.datatype, shape=tuple(t.shape))
+                for t in listed
+            ]
+
+        return ModelDescription(
+            name=model,
+            version=version or (max(metadata.versions, key=int) if metadata.versions else ""),
+            inputs=tensors(metadata.inputs),
+            outputs=tensors(metadata.outputs),
+            max_batch_size=config.max_batch_size,
+            decoupled=config.model_transaction_policy.decoupled,
+            parameters={k: v.string_value for k, v in config.parameters.items()},
+        )
+
+    async def _share_tensors(self) -> None:
+        """Let the server read our tensors where they lie, if it is on this machine."""
+        self._region, why_not = None, "inference.tensors asks for it"
+        if self._inference.tensors != "inline":
+            key, size_bytes = self._tensors.key, self._tensors.size_bytes
+            if key is None:
+                why_not = "no shared memory could be had on this machine"
+            else:
+                name = key.strip("/")
+                with suppress(InferenceServerException):  # registered by an earlier connection
+                    await self._client.unregister_system_shared_memory(name, **self._call())
+                try:
+                    await self._client.register_system_shared_memory(
+                        name, key, size_bytes, **self._call()
+                    )
+                    self._region = name
+                except InferenceServerException as refusal:
+                    why_not = f"the server cannot open ours: {_text(refusal)}"
+        if self._region is None and self._inference.tensors == "shared_memory":
+            raise ConfigurationError(f"inference.tensors is shared_memory, but {why_not}")
+        if self._region:
+            log.info("tensors go through shared memory", region=self._region, url=self._url)
+        else:
+            log.info("tensors go inline", reason=why_not, url=self._url)
+
+    def encode(self, batch: Batch) -> EncodedBatch:
+        """Make the wire request: a reference into shared memory, or the bytes themselves."""
+        if self._spec is None or batch.tensor is None:
+            raise RuntimeError("encode before connect")
+        rows = batch.tensor.array[: len(batch.regions)]
+        tensor = InferInput(self._spec.input.name, list(rows.shape), self._spec.input.dtype)
+        if self._region is not None:
+            tensor.set_shared_memory(self._region, rows.nbytes, batch.tensor.offset_bytes)
+        else:
+            tensor.set_data_from_numpy(rows)
+        return EncodedBatch(
+            {
+                "model_name": self._spec.name,
+                "model_version": self._inference.version,
+                "inputs": [tensor],
+                "request_id": str(batch.batch_id),
+            }
+        )
+
+    async def replies(
+        self, requests: AsyncIterator[EncodedBatch]
+    ) -> AsyncGenerator[Reply, None]:
+        """Send requests as they come and yield replies in the order sent.
+
+        Ends when `requests` ends and every reply has arrived.
+
+        Raises:
+            InferenceUnavailableError: the server is away or dropped the stream.
+
+        """
+        route = self._streamed if self._inference.transport == "stream" else self._unary
+        try:
+            async for reply in route(requests):
+                yield reply
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() == 0:
+                # grpc.aio reports a failed request iterator as a cancellation nobody asked for.
+                raise InferenceUnavailableError("the gRPC call was cancelled") from cancelled
+            raise
+
+    async def _streamed(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
+        call = self._client.stream_infer(requests, headers=self._headers)
+        try:
+            async for result, error in call:
+                if error is not None:
+                    yield Reply(request_id=None, outputs=None, error=_text(error))
+                else:
+                    yield self._reply(result)
+        finally:
+            call.cancel()
+
+    async def _unary(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
+        """One call per request, all under way at once; how many is the caller's limit."""
+        calls: deque[asyncio.Task[Any]] = deque()
+        arrived = asyncio.Event()
+        ended = False
+
+        async def send() -> None:
+            nonlocal ended
+            try:
+                async for request in requests:
+                    calls.append(
+                        asyncio.create_task(self._client.infer(headers=self._headers, **request))
+                    )
+                    arrived.set()
+            finally:
+                ended = True
+                arrived.set()
+
+        sender = asyncio.create_task(send(), name="inference/unary")
+        try:
+            while True:
+                while not calls and not ended:
+                    arrived.clear()
+                    await arrived.wait()
+                if not calls:
+                    return
+                yield await self._unary_reply(calls.popleft())
+        finally:
+            for task in (sender, *calls):
+                task.cancel()
+
+    async def _unary_reply(self, call: asyncio.Task[Any]) -> Reply:
+        try:
+            return self._reply(await call)
+        except InferenceServerException as error:
+            if error.status() in {str(code) for code in _REQUEST_AT_FAULT}:
+                return Reply(request_id=None, outputs=None, error=_text(error))
+            raise
+        finally:
+            call.cancel()
+
+    def _reply(self, result: InferResult) -> Reply:
+        outputs: dict[str, NDArray[Any]] = {}
+        for name in self._spec.outputs if self._spec else ():
+            # A truncated tensor cannot be shaped; decoding reports what is missing.
+            with suppress(ValueError, TypeError):
+                array = result.as_numpy(name)
+                if isinstance(array, np.ndarray):
+                    outputs[name] = array
+        return Reply(request_id=result.get_response().id, outputs=outputs, error=None)
+
+    async def close(self) -> None:
+        """Disconnect; never raises."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        with suppress(Exception):
+            if self._region is not None:
+                await client.unregister_system_shared_memory(self._region, client_timeout=0.5)
+        self._region = None
+        with suppress(Exception):
+            await client.close()
+
+
+def _text(error: Exception) -> str:
+    """The server's words on one line."""
+    if isinstance(error, InferenceServerException):
+        text = error.message() or error.status() or ""
+    else:
+        details = getattr(error, "details", None)
+        text = details() if callable(details) else str(error)
+    return " ".join(str(text or type(error).__name__).split())
+
+
+def as_settings_note(spec: ModelSpec) -> Mapping[str, object]:
+    """What to log about a model that was accepted."""
+    order = "rgb" if spec.input.rgb else "bgr"
+    return {
+        "model": spec.name,
+        "version": spec.version,
+        "input": f"{spec.input.dtype} {spec.input.width_px}x{spec.input.height_px} {order}",
+        "output": spec.layout.value,
+    }

@@ -1,0 +1,67 @@
+"""What is wrong right now, and whether the process still makes progress: pure, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that keeps units from being inspected or events from arriving."""
+
+    kind: str
+    """camera, triton, redis, disk, ..."""
+    subject: str
+    """Which one: a camera's id, or empty."""
+    cause: str
+
+
+class FaultBoard:
+    """The faults that stand; tells a listener about every change, and only about changes.
+
+    Event loop only.
+    """
+
+    def __init__(self, on_change: Callable[[Fault, bool], None]) -> None:
+        self._on_change = on_change
+        self._standing: dict[tuple[str, str], Fault] = {}
+
+    @property
+    def standing(self) -> list[Fault]:
+        """What is wrong now, oldest first."""
+        return list(self._standing.values())
+
+    def raise_fault(self, kind: str, cause: str, subject: str = "") -> None:
+        """Something broke; a fault that stands already is not raised again."""
+        if (kind, subject) not in self._standing:
+            fault = Fault(kind=kind, subject=subject, cause=cause)
+            self._standing[kind, subject] = fault
+            self._on_change(fault, True)
+
+    def clear(self, kind: str, subject: str = "") -> None:
+        """It works again."""
+        fault = self._standing.pop((kind, subject), None)
+        if fault is not None:
+            self._on_change(fault, False)
+
+
+class Progress:
+    """Whether frames that came in still leave as journaled verdicts.
+
+    A line that stands still is idle, not stalled: only frames that are owed a verdict count.
+    """
+
+    def __init__(self, *, stalled_after_s: float, now_ns: int) -> None:
+        self._stalled_after_ns = round(stalled_after_s * NS_PER_S)
+        self._settled = 0
+        self._moved_ns = now_ns
+
+    def is_stalled(self, *, captured: int, settled: int, now_ns: int) -> bool:
+        """Judge from running totals; call it every second or so."""
+        if settled != self._settled or captured <= settled:
+            self._settled = settled
+            self._moved_ns = now_ns
+        return now_ns - self._moved_ns > self._stalled_after_ns

@@ -1,0 +1,32 @@
+"""Tells systemd what we are doing, when it asked to be told."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+MICROSECONDS_PER_S = 1_000_000
+
+
+class Notifier:
+    """Sends sd_notify(3) messages to `$NOTIFY_SOCKET`; does nothing without one."""
+
+    def __init__(self) -> None:
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+
+    @property
+    def watchdog_interval_s(self) -> float | None:
+        """How often systemd wants to hear WATCHDOG=1, or None."""
+        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        return int(microseconds) / MICROSECONDS_PER_S if microseconds.isdecimal() and for_us else None
+
+    def send(self, *assignments: str) -> None:
+        """Send lines such as READY=1; a systemd that does not listen is not our problem."""
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto("\n".join(assignments).encode(), self._address)

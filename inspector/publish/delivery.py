@@ -1,0 +1,121 @@
+"""Brings the journal's pending events into Redis: once, in order, whatever Redis went through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from inspector.errors import SinkUnavailableError
+from inspector.publish.journal import Journal
+from inspector.publish.journal_rows import JournalRow
+from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.stream_ids import Standing, StreamFullError, Tip, standing
+from inspector.records import Stream
+
+ROWS_PER_WRITE = 200
+FRUITLESS_WRITES = 20
+"""So many writes in a row that found a stream changed under them mean somebody else writes."""
+
+log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """Keeps Redis's streams equal to the journal. Event loop only, one caller at a time."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        writer: RedisStreamWriter,
+        *,
+        on_published: Callable[[Stream, int], None],
+    ) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._on_published = on_published
+
+    async def deliver_pending(self) -> None:
+        """Compare the streams with the journal, then write until nothing is pending.
+
+        Raises:
+            SinkUnavailableError: Redis is away or refuses; what it has is not written again.
+
+        """
+        await self.agree()
+        fruitless = 0
+        while rows := await self._journal.pending(ROWS_PER_WRITE):
+            published_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            if await self._writer.append(rows, self._journal.delivered, published_at):
+                await self._note_published(rows)
+                fruitless = 0
+                continue
+            fruitless += 1
+            if fruitless == FRUITLESS_WRITES:
+                raise SinkUnavailableError("somebody else writes to this station's streams")
+            await self.agree()
+
+    async def agree(self) -> None:
+        """Make the journal agree with how the streams end now.
+
+        Raises:
+            SinkUnavailableError: Redis is away or refuses.
+
+        """
+        for stream, tip in (await self._writer.tips()).items():
+            match standing(tip.last_id, self._journal.delivered[stream]):
+                case Standing.LEVEL:
+                    pass
+                case Standing.BEHIND:
+                    await self._refill(stream, tip)
+                case Standing.AHEAD:
+                    await self._catch_up(stream, tip)
+
+    async def trim(self, older_than_ms: int) -> None:
+        """Drop what is older than that and no longer kept in the journal.
+
+        Raises:
+            SinkUnavailableError: Redis is away or refuses.
+
+        """
+        for stream in Stream:
+            await self._writer.trim(stream, await self._journal.trim_floor(stream, older_than_ms))
+
+    async def _refill(self, stream: Stream, tip: Tip) -> None:
+        """Redis came back empty or older: send again what it lost."""
+        refill = await self._journal.reopen_after(stream, tip)
+        log.warning("redis_refill", stream=stream.value, events=refill.events, gone=refill.gone)
+
+    async def _catch_up(self, stream: Stream, tip: Tip) -> None:
+        """The stream ends after what we know of: our own unconfirmed write, or a stranger's."""
+        ours = await self._journal.row_at(stream, tip.last_id)
+        if ours is not None and tip.event_id in {None, ours.event_id}:
+            # A write adds all its rows or none, so everything before this one is there too.
+            # None: a consumer deleted the entry already; the ID says that it was ours.
+            await self._note_published([ours])
+            return
+        rows = await self._journal.pending_of(stream, ROWS_PER_WRITE)
+        there = 0
+        for found in await self._writer.holds(rows):
+            if not found:
+                break
+            there += 1
+        if there:
+            await self._note_published(rows[:there])
+        try:
+            moved = await self._journal.continue_after(stream, tip)
+        except StreamFullError as error:
+            raise SinkUnavailableError(
+                f"stream {stream.value} ends at {tip.last_id}, after which nothing can be added:"
+                " delete it, it will be filled again"
+            ) from error
+        log.warning(
+            "redis_stream_continued", stream=stream.value, after=str(tip.last_id), renumbered=moved
+        )
+
+    async def _note_published(self, rows: Sequence[JournalRow]) -> None:
+        before = self._journal.delivered_seq
+        await self._journal.mark_published(rows)
+        for stream, seq in self._journal.delivered_seq.items():
+            if seq > before[stream]:
+                self._on_published(stream, seq - before[stream])

@@ -1,0 +1,236 @@
+"""The durable local log that every event enters before Redis sees it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+import orjson
+
+from inspector.publish import journal_rows as sql
+from inspector.publish.journal_file import FolderLock, note_damage, open_journal_file
+from inspector.publish.journal_pruning import Pruning
+from inspector.publish.journal_rows import JournalRow, Refill
+from inspector.publish.sqlite_thread import SqliteThread
+from inspector.publish.stream_ids import NOTHING, StreamId, Tip
+from inspector.records import Event, EventGroup, Stream
+
+Counters = Mapping[str, int]
+
+
+def no_counters(group: EventGroup) -> Counters:
+    """Count nothing."""
+    del group
+    return {}
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Snapshot:
+    """What the journal holds, as of the last commit."""
+
+    pending: int
+    oldest_pending_ms: int | None
+    delivered: Mapping[Stream, StreamId]
+    delivered_seq: Mapping[Stream, int]
+    counters: Counters
+
+
+class Journal:
+    """An SQLite file that gives every event its `seq` and its entry ID, once and for good.
+
+    Safe in a power cut: what `append` returned for is on the disk. An event stays pending until
+    `mark_published`, and for `retention_s` after that, so that a Redis which lost it can get it
+    again. While Redis is away the file grows; nothing is dropped.
+
+    Event loop only, except `open` and the properties. Methods wait while the disk is full.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lock: FolderLock,
+        *,
+        counters_of: Callable[[EventGroup], Counters],
+        set_aside: Path | None,
+        thread: Callable[[Callable[[sqlite3.Connection], None]], SqliteThread],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._lock = lock
+        self._counters_of = counters_of
+        self._now_ms = now_ms
+        self.set_aside = set_aside
+        """Where a damaged journal was put at start; None normally."""
+        self._snapshot = _read_snapshot(connection)
+        self._thread = thread(self._take_snapshot)
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        retention_s: float,
+        counters_of: Callable[[EventGroup], Counters] = no_counters,
+        on_fault: Callable[[str | None], None] = lambda _cause: None,
+        now_ms: Callable[[], int] = _unix_ms,
+    ) -> Journal:
+        """Open or make the journal in `folder`, and keep other processes out. Blocks.
+
+        `counters_of` names numbers to keep with a group, in its transaction; they never go back.
+        `on_fault` is called on the event loop with a cause when the file cannot be written (a
+        full disk; callers wait meanwhile) and with None when it can be again.
+
+        Raises:
+            ConfigurationError: the folder or the file cannot be used.
+            FatalError: another process has it, or the disk is full.
+
+        """
+        lock = FolderLock(folder)
+        try:
+            connection, set_aside = open_journal_file(folder)
+
+            def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
+                pruning = Pruning(retention_ms=int(retention_s * 1000))
+
+                def after_commit(connection: sqlite3.Connection) -> None:
+                    take_snapshot(connection)
+                    pruning.step(connection, now_ms())
+
+                return SqliteThread(
+                    connection,
+                    after_commit=after_commit,
+                    on_fault=on_fault,
+                    on_corrupt=partial(note_damage, folder),
+                )
+
+            return cls(
+                connection,
+                lock,
+                counters_of=counters_of,
+                set_aside=set_aside,
+                thread=start,
+                now_ms=now_ms,
+            )
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def pending_count(self) -> int:
+        """Events not yet in Redis."""
+        return self._snapshot.pending
+
+    @property
+    def oldest_pending_age_s(self) -> float:
+        """How long the oldest of them has waited, by the wall clock; 0.0 when there are none."""
+        oldest_ms = self._snapshot.oldest_pending_ms
+        return 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000
+
+    @property
+    def delivered(self) -> Mapping[Stream, StreamId]:
+        """The last entry of each stream that Redis is known to have had; `0-0` for none."""
+        return self._snapshot.delivered
+
+    @property
+    def delivered_seq(self) -> Mapping[Stream, int]:
+        """The number of that entry; 0 for none."""
+        return self._snapshot.delivered_seq
+
+    def counter(self, name: str) -> int:
+        """The largest number noted under `name`; 0 when there is none."""
+        return self._snapshot.counters.get(name, 0)
+
+    async def append(self, groups: Sequence[EventGroup]) -> None:
+        """Return once the events are on the disk; each group is kept whole.
+
+        Raises:
+            ValueError: a body holds `seq` or `published_at`, which are not its to set.
+            TypeError: a body holds what JSON cannot say.
+            FatalError: the file is damaged.
+
+        """
+        encoded = [
+            ([(event, _encode(event)) for event in group], self._counters_of(group))
+            for group in groups
+        ]
+
+        def write(connection: sqlite3.Connection) -> None:
+            for events, counters in encoded:
+                sql.insert(connection, events, self._now_ms())
+                sql.raise_counters(connection, counters)
+
+        await self._thread.run(write)
+
+    async def pending(self, limit: int) -> list[JournalRow]:
+        """The oldest events not yet in Redis, in the order they were appended."""
+        return await self._thread.run(lambda c: sql.pending(c, limit))
+
+    async def mark_published(self, rows: Sequence[JournalRow]) -> None:
+        """Note that Redis has these rows and, per stream, all before them."""
+        await self._thread.run(lambda c: sql.mark_published(c, rows, self._now_ms()))
+
+    async def row_at(self, stream: Stream, entry_id: StreamId) -> JournalRow | None:
+        """The pending event with this entry ID, if there is one."""
+        return await self._thread.run(lambda c: sql.row_at(c, stream, entry_id))
+
+    async def pending_of(self, stream: Stream, limit: int) -> list[JournalRow]:
+        """The oldest events of one stream not yet in Redis."""
+        return await self._thread.run(lambda c: sql.pending_of(c, stream, limit))
+
+    async def reopen_after(self, stream: Stream, tip: Tip) -> Refill:
+        """Make pending again what Redis lost: every retained event after `tip`."""
+        return await self._thread.run(lambda c: sql.reopen_after(c, stream, tip))
+
+    async def continue_after(self, stream: Stream, tip: Tip) -> int:
+        """Let the pending events follow an entry that is not ours; says how many changed.
+
+        Their entry IDs, and their `seq` where the stream is already further, move as one piece:
+        order and gaplessness stay. They are not in Redis, so nobody has seen the old ones.
+
+        Raises:
+            StreamFullError: nothing can follow `tip`.
+
+        """
+        return await self._thread.run(lambda c: sql.continue_after(c, stream, tip))
+
+    async def trim_floor(self, stream: Stream, cutoff_ms: int) -> StreamId:
+        """Below this ID the stream may be trimmed: older than the cutoff and not kept here."""
+        oldest = await self._thread.run(lambda c: sql.oldest_id(c, stream))
+        floor = StreamId(cutoff_ms, 0)
+        return floor if oldest is None else min(floor, oldest)
+
+    def close(self) -> None:
+        """Write what was asked for, close the file, let the next process in. Blocks."""
+        self._thread.close()
+        self._lock.release()
+
+    def _take_snapshot(self, connection: sqlite3.Connection) -> None:
+        self._snapshot = _read_snapshot(connection)
+
+
+def _encode(event: Event) -> bytes:
+    taken = event.body.keys() & {"seq", "published_at"}
+    if taken:
+        raise ValueError(f"event {event.id} sets {', '.join(sorted(taken))}, which is not its own")
+    return orjson.dumps(event.body)
+
+
+def _read_snapshot(connection: sqlite3.Connection) -> _Snapshot:
+    streams = sql.read_streams(connection)
+    delivered = {stream: state.delivered_id for stream, state in streams.items()}
+    delivered_seq = {stream: state.delivered_seq for stream, state in streams.items()}
+    return _Snapshot(
+        pending=sum(state.last_seq - state.delivered_seq for state in streams.values()),
+        oldest_pending_ms=sql.oldest_pending_ms(connection, streams),
+        delivered=MappingProxyType(dict.fromkeys(Stream, NOTHING) | delivered),
+        delivered_seq=MappingProxyType(dict.fromkeys(Stream, 0) | delivered_seq),
+        counters=MappingProxyType(dict(connection.execute("SELECT name, value FROM counters"))),
+    )

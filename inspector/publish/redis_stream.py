@@ -1,0 +1,214 @@
+"""Writes journaled events to the station's streams in Redis, and looks at how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio.client import Pipeline
+
+from inspector.errors import SinkUnavailableError
+from inspector.publish.journal_rows import JournalRow
+from inspector.publish.stream_ids import NO_STREAM, StreamId, Tip
+from inspector.records import Stream
+from inspector.redis_client import cancellable, redis_client
+
+_CAUSE_CHARACTERS = 200
+
+# What Redis's refusals mean for whoever reads the alert; the first that matches.
+_EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.BusyLoadingError, "Redis is still loading its data"),
+    (exceptions.AuthenticationError, "Redis refused the user name or password"),
+    (exceptions.TimeoutError, "Redis does not answer in time"),
+    (exceptions.ConnectionError, "Redis cannot be reached"),
+    (exceptions.OutOfMemoryError, "Redis has no memory left (maxmemory)"),
+    (exceptions.ReadOnlyError, "Redis is a read-only replica"),
+    (exceptions.NoPermissionError, "Redis does not allow this user to write the streams"),
+    (exceptions.RedisError, "Redis refused"),
+    (OSError, "Redis cannot be reached"),
+)
+
+
+def stream_key(station_id: str, stream: Stream) -> str:
+    """The key of a station's stream; the braces keep them together in a Redis Cluster."""
+    return f"inspector:{{{station_id}}}:{stream.value}"
+
+
+class RedisStreamWriter:
+    """A station's streams, as their only producer sees them.
+
+    Event loop only, one caller at a time. Nothing is tried twice in here: redis-py's own retries
+    write an entry again whose reply was late. Every method raises SinkUnavailableError, with a
+    cause that holds no password, when Redis is away or refuses.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        station_id: str,
+        password: str | None = None,
+        timeout_s: float = 1.0,
+        connect_timeout_s: float = 0.5,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            ConfigurationError: the URL is not one of Redis's.
+
+        """
+        self._keys = {stream: stream_key(station_id, stream) for stream in Stream}
+        self._redis = redis_client(
+            url, password=password, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+        )
+        kwargs = self._redis.connection_pool.connection_kwargs
+        self._secrets = [s for s in (kwargs.get("password"), password) if s]
+
+    async def tips(self) -> dict[Stream, Tip]:
+        """How each stream ends now."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key in self._keys.values():
+                    pipeline.xinfo_stream(key)
+                replies = await pipeline.execute(raise_on_error=False)
+            return {stream: _tip(reply) for stream, reply in zip(self._keys, replies, strict=True)}
+        except (exceptions.RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    async def append(
+        self,
+        rows: Sequence[JournalRow],
+        ends: Mapping[Stream, StreamId],
+        published_at: str,
+    ) -> bool:
+        """Add the rows, all or none, provided each of their streams still ends at `ends`.
+
+        False when a stream ends elsewhere, and nothing was added. After an error they may have
+        been added or not: the streams' ends tell.
+        """
+        streams = list(dict.fromkeys(row.stream for row in rows))
+        with self._talking():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                # Between the look and the write nobody else gets in: WATCH makes Redis drop the
+                # transaction if a key was touched, be it by FLUSHALL or by our own earlier
+                # attempt that a stopped Redis reads only now.
+                await pipeline.watch(*(self._keys[stream] for stream in streams))
+                for stream in streams:
+                    if (await self._tip_of(pipeline, stream)).last_id != ends[stream]:
+                        return False
+                # A transaction, because a plain pipeline can be refused an entry (no memory)
+                # and granted the next: then the refused one can never follow.
+                pipeline.multi()  # type: ignore[no-untyped-call]
+                for row in rows:
+                    pipeline.xadd(
+                        self._keys[row.stream], _fields(row, published_at), id=str(row.entry_id)
+                    )
+                try:
+                    replies = await pipeline.execute(raise_on_error=False)
+                except exceptions.WatchError:
+                    return False
+        return self._all_added(replies)
+
+    async def holds(self, rows: Sequence[JournalRow]) -> list[bool]:
+        """Whether each row's event is in its stream, under its entry ID."""
+        with self._talking():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for row in rows:
+                    entry_id = str(row.entry_id)
+                    pipeline.xrange(self._keys[row.stream], entry_id, entry_id)
+                replies = await pipeline.execute()
+        return [
+            any(fields.get(b"id") == row.event_id.encode() for _, fields in reply)
+            for row, reply in zip(rows, replies, strict=True)
+        ]
+
+    async def trim(self, stream: Stream, below: StreamId) -> int:
+        """Drop roughly the entries with smaller IDs; says how many.
+
+        By ID, never by length: a length would eat entries that nobody has read yet.
+        """
+        with self._talking():
+            trimmed: int = await self._redis.xtrim(
+                self._keys[stream], minid=str(below), approximate=True
+            )
+        return trimmed
+
+    async def close(self) -> None:
+        """Disconnect; never raises."""
+        try:
+            await self._redis.aclose()
+        except (exceptions.RedisError, OSError):
+            return
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """The one place where Redis's errors become ours."""
+        try:
+            with cancellable():
+                yield
+        except (exceptions.RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    async def _tip_of(self, pipeline: Pipeline, stream: Stream) -> Tip:
+        # After WATCH a pipeline runs each command at once, until MULTI.
+        try:
+            return _tip(await pipeline.xinfo_stream(self._keys[stream]))
+        except exceptions.ResponseError as error:
+            return _tip(error)
+
+    def _all_added(self, replies: Sequence[object]) -> bool:
+        for reply in replies:
+            if isinstance(reply, exceptions.RedisError):
+                if "equal or smaller" in str(reply):
+                    return False
+                raise self._unavailable(reply) from reply
+        return True
+
+    def _unavailable(self, error: Exception) -> SinkUnavailableError:
+        meaning = next(text for kind, text in _EXPLAINED if isinstance(error, kind))
+        # A failed pipeline quotes its command, a whole event, before the reason.
+        reason = str(error).rpartition("caused error: ")[2]
+        for secret in self._secrets:
+            reason = reason.replace(secret, "***")
+        return SinkUnavailableError(f"{meaning}: {reason[:_CAUSE_CHARACTERS]}")
+
+
+def _fields(row: JournalRow, published_at: str) -> dict[Any, Any]:
+    """The entry of a row: flat fields to filter by, and the whole event."""
+    stamp = b'{"seq":%d,"published_at":"%s"' % (row.seq, published_at.encode())
+    rest = row.body[1:]
+    return {
+        "id": row.event_id,
+        "seq": row.seq,
+        "schema": row.schema,
+        "time": row.time,
+        "unit_id": row.unit_id,
+        "result": row.result,
+        # The body is spliced, not parsed: what was journaled is what is published.
+        "data": stamp + (rest if rest == b"}" else b"," + rest),
+    }
+
+
+def _tip(reply: Any) -> Tip:
+    """Read XINFO STREAM's reply, or its refusal: there is no stream."""
+    if isinstance(reply, exceptions.RedisError):
+        if "no such key" in str(reply):
+            return NO_STREAM
+        raise reply
+    last_id = StreamId.parse(_text(reply["last-generated-id"]))
+    entry = reply["last-entry"]
+    if not entry:
+        return Tip(last_id=last_id)
+    entry_id, fields = entry
+    event_id, seq = fields.get(b"id"), _text(fields.get(b"seq", b""))
+    return Tip(
+        last_id=last_id,
+        event_id=_text(event_id) if event_id and _text(entry_id) == str(last_id) else None,
+        seq=int(seq) if seq.isascii() and seq.isdecimal() else None,
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,135 @@
+"""The last stage: events into the journal, and from there into Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+from inspector.errors import SinkUnavailableError
+from inspector.flow.channel import Channel
+from inspector.publish.delivery import Delivery
+from inspector.publish.journal import Journal
+from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.records import EventGroup, Stream
+
+GROUPS_PER_COMMIT = 256
+LOOK_EVERY_S = 2.0
+"""How often an idle worker looks whether Redis is there and still has its streams."""
+FIRST_RETRY_S = 0.1
+LAST_RETRY_S = 2.0
+TRIM_EVERY_S = 300.0
+
+
+class PublishTelemetry:
+    """What the worker tells about itself; the default tells nobody. Event loop only."""
+
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
+        """Redis accepts events, or does not and why. Called on every change."""
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        """So many events of a stream are now known to be in Redis."""
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        """What the journal holds for Redis."""
+
+
+class PublishWorker:
+    """Journals every group it is given, whether or not Redis is there, and delivers in order."""
+
+    name = "publish"
+
+    def __init__(
+        self,
+        groups: Channel[EventGroup],
+        journal: Journal,
+        writer: RedisStreamWriter,
+        *,
+        telemetry: PublishTelemetry | None = None,
+        retention_s: float,
+        drain_s: float,
+    ) -> None:
+        self._groups = groups
+        self._journal = journal
+        self._telemetry = telemetry or PublishTelemetry()
+        self._delivery = Delivery(journal, writer, on_published=self._tell_published)
+        self._retention_s = retention_s
+        self._drain_s = drain_s
+        self._appended = asyncio.Event()
+        self._up: bool | None = None
+
+    async def run(self) -> None:
+        """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
+
+        What Redis does not take by then stays in the journal for the next start. The journal
+        and the writer stay open: whoever made them closes them.
+        """
+        delivering = asyncio.create_task(self._deliver_for_ever(), name="publish/deliver")
+        journaling = asyncio.create_task(self._journal_until_end(), name="publish/journal")
+        try:
+            # Delivery only ever ends by an error, which must not wait for the next event.
+            await asyncio.wait({delivering, journaling}, return_when=asyncio.FIRST_COMPLETED)
+            if delivering.done():
+                delivering.result()
+            await journaling
+        finally:
+            for task in (delivering, journaling):
+                task.cancel()
+            await asyncio.wait({delivering, journaling})
+        await self._deliver_the_rest()
+
+    async def _journal_until_end(self) -> None:
+        while (first := await self._groups.receive()) is not None:
+            groups = [first]
+            while len(self._groups) and len(groups) < GROUPS_PER_COMMIT:
+                waiting = await self._groups.receive()
+                if waiting is not None:
+                    groups.append(waiting)
+            await self._journal.append(groups)
+            self._appended.set()
+            self._tell_pending()
+
+    async def _deliver_for_ever(self) -> None:
+        delay_s = FIRST_RETRY_S
+        trim_at_s = time.monotonic() + TRIM_EVERY_S
+        while True:
+            self._appended.clear()
+            try:
+                await self._delivery.deliver_pending()
+                if time.monotonic() >= trim_at_s:
+                    trim_at_s = time.monotonic() + TRIM_EVERY_S
+                    await self._delivery.trim(int((time.time() - self._retention_s) * 1000))
+            except SinkUnavailableError as error:
+                self._tell_up(up=False, cause=str(error))
+                self._tell_pending()
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, LAST_RETRY_S)
+                continue
+            delay_s = FIRST_RETRY_S
+            self._tell_up(up=True, cause="")
+            self._tell_pending()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._appended.wait()
+
+    async def _deliver_the_rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._drain_s):
+                await self._delivery.deliver_pending()
+        except (SinkUnavailableError, TimeoutError) as error:
+            self._tell_up(up=False, cause=str(error) or "not done when the service had to stop")
+        self._tell_pending()
+
+    def _tell_up(self, *, up: bool, cause: str) -> None:
+        if up is not self._up:
+            self._up = up
+            self._telemetry.on_up(up, cause)
+
+    def _tell_published(self, stream: Stream, events: int) -> None:
+        # A long backlog must not look like a Redis that is still away.
+        self._tell_up(up=True, cause="")
+        self._telemetry.on_published(stream, events)
+        self._tell_pending()
+
+    def _tell_pending(self) -> None:
+        self._telemetry.on_pending(self._journal.pending_count, self._journal.oldest_pending_age_s)

@@ -1,0 +1,198 @@
+"""`inspector replay`: recorded footage through the very same stages, one JSON line per unit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+
+from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.capture.sources import probe_size
+from inspector.errors import CameraUnavailableError, ConfigurationError
+from inspector.flow.channel import Channel
+from inspector.inference.embedded import EmbeddedTriton
+from inspector.ops.health import FaultBoard
+from inspector.ops.metrics import Metrics
+from inspector.records import CameraId, EventGroup, Stream
+from inspector.results.event_builder import EventBuilder
+from inspector.results.events import rfc3339
+from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, first_of, ready_or_failed
+from inspector.settings import EMBEDDED, CameraSettings, Settings, Size
+from inspector.source_uri import parse_source, traits
+from inspector.supervisor import run_pipeline
+
+CAMERA = CameraId("replay")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a replay saw."""
+
+    units: Counter[str] = field(default_factory=Counter)
+    defects: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    latency_ms: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Count one unit event."""
+        self.units[event["result"]] += 1
+        if event["reason"]:
+            self.reasons[event["reason"]] += 1
+        self.defects.update(d["code"] for d in event["defects"])
+        self.latency_ms.append(event["timing_ms"]["trigger_to_verdict"])
+
+    @property
+    def total(self) -> int:
+        """Units so far."""
+        return self.units.total()
+
+
+class JsonLinesSink:
+    """The last stage of a replay: unit events as lines, numbered as a stream would."""
+
+    name = "json-lines"
+
+    def __init__(
+        self,
+        groups: Channel[EventGroup],
+        out: TextIO | None,
+        tally: Tally,
+        on_unit: Callable[[], None],
+    ) -> None:
+        self._groups = groups
+        self._out = out
+        self._tally = tally
+        self._on_unit = on_unit
+
+    async def run(self) -> None:
+        """Write until the groups end."""
+        async for group in self._groups:
+            for event in group:
+                if event.stream is Stream.UNITS:
+                    self._write(event.body)
+
+    def _write(self, body: dict[str, Any]) -> None:
+        self._tally.add(body)
+        numbered = body | {"seq": self._tally.total, "published_at": rfc3339(time.time_ns())}
+        if self._out is not None:
+            self._out.write(orjson.dumps(numbered).decode() + "\n")
+            self._out.flush()
+        self._on_unit()
+
+
+def footage_uri(source: str, pace: str) -> str:
+    """A path or a `file:` URI, as a source that is read once at this pace.
+
+    Raises:
+        ConfigurationError: it is something else.
+
+    """
+    uri = source if ":" in source.split("/")[0] else f"file:{source}"
+    try:
+        parsed = parse_source(uri)
+    except ValueError as error:
+        raise ConfigurationError(f"replay: {error}") from None
+    if traits(uri).live:
+        raise ConfigurationError(f"replay: {parsed} is live; expected a video or a folder")
+    return f"{parsed}?pace={pace}"
+
+
+def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Settings:
+    """The line's settings with its cameras replaced by the footage.
+
+    Region and trigger are those of `camera`, or of the first.
+
+    Raises:
+        ConfigurationError: the footage cannot be opened, or there is no such camera.
+
+    """
+    try:
+        size = Size(*probe_size(uri))
+    except CameraUnavailableError as error:
+        raise ConfigurationError(f"replay: {error}") from None
+    content: dict[str, Any] = {
+        "station": {"site": "replay", "line": "replay", "name": "replay"},
+        "inference": {"url": EMBEDDED},
+    }
+    region = None
+    if base is not None:
+        content = base.model_dump(exclude={"cameras"}, exclude_unset=True)
+        if camera is not None and camera not in base.cameras:
+            known = ", ".join(base.cameras)
+            raise ConfigurationError(f'replay: no camera "{camera}"; the settings have: {known}')
+        recorded = base.cameras[camera or next(iter(base.cameras))]
+        region = recorded.region if recorded.size == size else None
+    content["cameras"] = {
+        CAMERA: CameraSettings(source=uri, size=size, region=region, when_full="wait")  # type: ignore[arg-type]
+    }
+    return Settings(**content)
+
+
+async def run_replay(
+    settings: Settings,
+    out: TextIO | None,
+    *,
+    report: Callable[[str], None],
+    on_unit: Callable[[Tally], None],
+) -> Tally:
+    """Inspect every frame of the footage; waits for Triton as long as it takes.
+
+    Raises:
+        ConfigurationError: the model does not fit the settings.
+        FatalError: it could not go on.
+
+    """
+    tally = Tally()
+    inference = settings.inference
+    if inference.url != EMBEDDED:
+        return await _replay(settings, inference.url, out, tally, on_unit)
+    server = EmbeddedTriton(Path(inference.repository), report=report)
+    async with background(server.run(), name="triton") as running:
+        await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
+        return await _replay(settings, server.grpc_url, out, tally, on_unit)
+
+
+async def _replay(
+    settings: Settings,
+    triton_url: str,
+    out: TextIO | None,
+    tally: Tally,
+    on_unit: Callable[[Tally], None],
+) -> Tally:
+    kinds = {CAMERA: traits(settings.cameras[CAMERA].source.get_secret_value())}
+    around = Surroundings(
+        metrics=Metrics([CAMERA], settings.inspection.codes),
+        faults=FaultBoard(lambda _fault, _raised: None),
+        builder=EventBuilder(settings, kinds),
+        triton_url=triton_url,
+        units_before={CAMERA: 0},
+    )
+    pipeline: Pipeline = build_pipeline(
+        settings, around, lambda groups: JsonLinesSink(groups, out, tally, lambda: on_unit(tally))
+    )
+    started_s = time.monotonic()
+    try:
+        await run_pipeline(
+            pipeline.captures,
+            pipeline.stages,
+            stop=asyncio.Event(),
+            drain_timeout_s=settings.shutdown.drain_timeout_s,
+        )
+    except ExceptionGroup as group:
+        raise first_of(group) from group
+    finally:
+        pipeline.tensors.close()
+    tally.seconds = time.monotonic() - started_s
+    return tally
+
+
+def default_output(source: str) -> Path:
+    """Where the lines go unless told otherwise: beside nothing, in the current folder."""
+    return Path(Path(source.rstrip("/")).stem + ".jsonl")

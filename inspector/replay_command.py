@@ -1,0 +1,88 @@
+"""What `inspector replay` shows: a bar while it runs, a summary at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TextIO
+
+import av
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from inspector.errors import ConfigurationError
+from inspector.replay import Tally, default_output, footage_uri, replay_settings, run_replay
+from inspector.settings import Settings
+
+console = Console(stderr=True, highlight=False)
+
+
+def replay_command(
+    source: str, base: Settings | None, *, out: Path | None, pace: str, camera: str | None
+) -> int:
+    """Run a replay; the exit code: 0 when every frame was inspected, else 1."""
+    uri = footage_uri(source, pace)
+    settings = replay_settings(base, uri, camera)
+    target = out or default_output(source)
+    with ExitStack() as stack:
+        lines = _open(target, stack)
+        progress = stack.enter_context(
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=console,
+                disable=not console.is_terminal,
+            )
+        )
+        bar = progress.add_task("frames", total=_frames_in(source))
+        tally = asyncio.run(
+            run_replay(
+                settings,
+                lines,
+                report=lambda text: progress.console.print(text),
+                on_unit=lambda so_far: progress.update(bar, completed=so_far.total),
+            )
+        )
+    _print_summary(tally, target)
+    looked_at = tally.units["PASSED"] + tally.units["FAILED"]
+    return 0 if looked_at == tally.total else 1
+
+
+def _frames_in(source: str) -> int | None:
+    """For the bar only: what a video's header claims; None where that is not known."""
+    with suppress(OSError, ValueError), av.open(source) as container:
+        return container.streams.video[0].frames or None
+    return None
+
+
+def _open(target: Path, stack: ExitStack) -> TextIO:
+    if str(target) == "-":
+        return sys.stdout
+    try:
+        return stack.enter_context(target.open("w", encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"--out {target}: cannot be written: {error.strerror}") from error
+
+
+def _print_summary(tally: Tally, target: Path) -> None:
+    table = Table(title=f"{tally.total} units in {tally.seconds:.1f} s", title_justify="left")
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    for result, number in sorted(tally.units.items()):
+        table.add_row(result, str(number))
+    for reason, number in sorted(tally.reasons.items()):
+        table.add_row(f"  {reason}", str(number))
+    for code, number in tally.defects.most_common():
+        table.add_row(f"defect: {code}", str(number))
+    if len(tally.latency_ms) > 1:
+        cuts = statistics.quantiles(tally.latency_ms, n=20)
+        table.add_row("latency p50 / p95, ms", f"{cuts[9]:.0f} / {cuts[18]:.0f}")
+    console.print(table)
+    if str(target) != "-":
+        console.print(f"events: {target}")

