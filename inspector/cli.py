@@ -71,7 +71,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     configure_logging(settings.log)
 
     async def serve() -> None:
-        service = Service(settings, report=lambda text: errors.print(text))
+        service = Service(settings, report=errors.print)
         stop_on_signals(service)
         await service.run()
 
@@ -98,6 +98,82 @@ def replay(
     base = load_settings(config) if config else None
     configure_logging(base.log if base else LogSettings(level="warning"))
     raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera))
+
+
+@app.command()
+def demo(
+    source: Annotated[
+        str | None, typer.Option(help="A camera or footage to look at; else a simulated line.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 60.0,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Of the HTTP side.")] = None,
+) -> None:
+    """The whole thing on one machine: embedded Triton, embedded Redis, a line."""
+    from inspector.demo import run_demo  # noqa: PLC0415
+
+    configure_logging(LogSettings(level="error"))
+    _run(run_demo(source, port, seconds))
+
+
+@app.command()
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
+) -> None:
+    """Looks at settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
+    from inspector.doctor_command import doctor_command  # noqa: PLC0415
+
+    settings = load_settings(config)
+    configure_logging(LogSettings(level="error"))
+    raise typer.Exit(doctor_command(settings, as_json=as_json))
+
+
+@app.command()
+def events(  # noqa: PLR0917 - options, given by name
+    config: ConfigOption = DEFAULT_CONFIG,
+    stream: Annotated[Literal["units", "defects", "health"], typer.Option()] = "units",
+    group: Annotated[
+        str | None, typer.Option(help="Read as a member of this consumer group.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON event per line.")] = False,  # noqa: FBT002
+    redis_url: Annotated[
+        str | None, typer.Option(help="Instead of the settings' redis.url.")
+    ] = None,
+) -> None:
+    """Reads a stream as an MES should: group, reclaim, dedupe, gap detection."""
+    from inspector.events_command import show_events  # noqa: PLC0415
+
+    settings = load_settings(config)
+    _run(
+        show_events(
+            settings, stream, group=group, follow=follow, as_json=as_json, redis_url=redis_url
+        )
+    )
+
+
+@app.command()
+def triton(
+    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path(
+        "model_repository"
+    ),
+    grpc_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: a free one.")] = 8001,
+    http_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: a free one.")] = 8000,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: a free one.")] = 8002,
+) -> None:
+    """The embedded Triton in the foreground."""
+    from inspector.inference.embedded_command import serve_triton  # noqa: PLC0415
+
+    configure_logging(LogSettings())
+    _run(
+        serve_triton(
+            repository,
+            grpc=grpc_port,
+            http=http_port,
+            metrics=metrics_port,
+            report=errors.print,
+        )
+    )
 
 
 @app.command()

@@ -134,7 +134,7 @@ def _sentence(detail: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return f"{dotted}: {_unknown(where[-1], _model_at(where[:-1]))}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if isinstance(found, BaseModel) or kind == "value_error" and isinstance(found, dict):
+    if isinstance(found, BaseModel) or (kind == "value_error" and isinstance(found, dict)):
         return f"{dotted}: {message}"
     expected = message if kind == "value_error" else f"expected {message}"
     return f"{dotted}: found {_shown(where, found)}; {expected}"

@@ -192,11 +192,13 @@ class StreamReader:
 
     async def _read(self, block_ms: int | None) -> list[Entry]:
         group, count = self._group, ENTRIES_PER_READ
+        new: Awaitable[Any]
         if group is None:
             new = self._redis.xread({self._key: self._last_id}, count, block_ms)
         else:
-            wanted = {self._key: ">"}
-            new = self._redis.xreadgroup(group.name, group.member, wanted, count, block_ms)
+            new = self._redis.xreadgroup(
+                group.name, group.member, {self._key: ">"}, count, block_ms
+            )
         return _entries_of(await _ask(new))
 
     async def _seqs_between(self, after_id: str, before_id: str) -> set[int]:

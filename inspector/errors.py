@@ -24,7 +24,7 @@ class SinkUnavailableError(RetryableError):
 
 
 class ItemError(InspectorError):
-    """This one item is bad: count it, report it, move on."""
+    """One item is bad: count it, report it, move on."""
 
 
 class FrameUnreadableError(ItemError):

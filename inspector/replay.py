@@ -19,6 +19,7 @@ from inspector.flow.channel import Channel
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
+from inspector.places import find
 from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
@@ -94,7 +95,7 @@ def footage_uri(source: str, pace: str) -> str:
         ConfigurationError: it is something else.
 
     """
-    uri = source if ":" in source.split("/")[0] else f"file:{source}"
+    uri = source if ":" in source.split("/", maxsplit=1)[0] else f"file:{source}"
     try:
         parsed = parse_source(uri)
     except ValueError as error:
@@ -153,7 +154,7 @@ async def run_replay(
     inference = settings.inference
     if inference.url != EMBEDDED:
         return await _replay(settings, inference.url, out, tally, on_unit)
-    server = EmbeddedTriton(Path(inference.repository), report=report)
+    server = EmbeddedTriton(find(inference.repository), report=report)
     async with background(server.run(), name="triton") as running:
         await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
         return await _replay(settings, server.grpc_url, out, tally, on_unit)

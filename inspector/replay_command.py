@@ -45,7 +45,7 @@ def replay_command(
             run_replay(
                 settings,
                 lines,
-                report=lambda text: progress.console.print(text),
+                report=progress.console.print,
                 on_unit=lambda so_far: progress.update(bar, completed=so_far.total),
             )
         )

@@ -20,6 +20,7 @@ from inspector.inference.embedded import EmbeddedTriton
 from inspector.ops.health import Fault, FaultBoard, Progress
 from inspector.ops.metrics import Metrics
 from inspector.ops.systemd import Notifier
+from inspector.places import find
 from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal import Journal
 from inspector.publish.redis_stream import RedisStreamWriter
@@ -71,7 +72,9 @@ class Telemetry(PublishTelemetry):
 class Service:
     """One station, from `run` until `request_stop`. Event loop only."""
 
-    def __init__(self, settings: Settings, *, report: Callable[[str], None] = lambda _text: None):
+    def __init__(
+        self, settings: Settings, *, report: Callable[[str], None] = lambda _text: None
+    ) -> None:
         self._settings = settings
         self._report = report
         self._stop = asyncio.Event()
@@ -79,7 +82,9 @@ class Service:
         cameras = [CameraId(c) for c in settings.cameras]
         self.metrics = Metrics(cameras, settings.inspection.codes)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
-        kinds = {CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()}
+        kinds = {
+            CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
+        }
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
         self._pipeline: Pipeline | None = None
@@ -112,7 +117,7 @@ class Service:
                 counters_of=unit_counters,
                 on_fault=self._on_journal_fault,
             )
-            stack.push_async_callback(journal.close)
+            stack.callback(journal.close)
             http = await self._start_http(stack)
             triton_url = await self._start_triton(stack)
             writer = await self._start_redis(stack)
@@ -170,22 +175,23 @@ class Service:
         inference = self._settings.inference
         if inference.url != EMBEDDED:
             return inference.url
-        server = EmbeddedTriton(inference.repository, report=self._report)
+        server = EmbeddedTriton(find(inference.repository), report=self._report)
         running = await stack.enter_async_context(background(server.run(), name="triton"))
         await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
         return server.grpc_url
 
     async def _start_redis(self, stack: AsyncExitStack) -> RedisStreamWriter:
         redis = self._settings.redis
-        url = redis.url.get_secret_value()
+        url = redis.url.get_secret_value() if redis.is_embedded else redis.address()
         if redis.is_embedded:
             server = EmbeddedRedis(self._settings.journal.directory / "redis")
             running = await stack.enter_async_context(background(server.run(), name="redis"))
             await ready_or_failed(server.wait_ready(), running)
             url = server.url
         self.redis_url = url
-        password = redis.password.get_secret_value() if redis.password else None
-        writer = RedisStreamWriter(url, station_id=self._settings.station.id, password=password)
+        writer = RedisStreamWriter(
+            url, station_id=self._settings.station.id, password=redis.secret()
+        )
         stack.push_async_callback(writer.close)
         return writer
 
@@ -245,7 +251,7 @@ class Service:
             )
             if stalled != self._stalled:
                 self._stalled = stalled
-                log.log(40 if stalled else 20, "no progress" if stalled else "progress again")
+                (log.error if stalled else log.info)("no progress" if stalled else "progress again")
             if not stalled:
                 self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
@@ -295,6 +301,7 @@ def stop_on_signals(service: Service) -> None:
 async def background(
     work: Coroutine[Any, Any, None], *, name: str
 ) -> AsyncIterator[asyncio.Task[None]]:
+    """Run something beside the body of a `with`; cancelled, and waited for, at its end."""
     task = asyncio.create_task(work, name=name)
     try:
         yield task
@@ -305,9 +312,7 @@ async def background(
             log.error("a service ended badly", service=name, error=error)
 
 
-async def ready_or_failed(
-    ready: Coroutine[Any, Any, None], running: asyncio.Task[None]
-) -> None:
+async def ready_or_failed(ready: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
     """Wait for a server to be ready; its own failure is the better message."""
     waiting = asyncio.create_task(ready)
     try:

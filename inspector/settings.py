@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.source_uri import parse_source, traits
@@ -38,7 +37,9 @@ Tensors = Literal["auto", "shared_memory", "inline"]
 """`auto` takes shared memory when the server can open ours, and inline bytes otherwise."""
 
 EMBEDDED = "embedded"
+MIN_PICTURE_PX = 16
 MAX_PICTURE_PX = 16_384
+PORTS = 65_536
 
 
 class Size(NamedTuple):
@@ -59,8 +60,8 @@ def _parse_size(value: object) -> object:
         msg = 'expected WIDTHxHEIGHT in pixels, such as "1280x720"'
         raise ValueError(msg)
     size = Size(int(width), int(height))
-    if not all(16 <= side <= MAX_PICTURE_PX for side in size):
-        msg = f"expected each side between 16 and {MAX_PICTURE_PX} pixels"
+    if not all(MIN_PICTURE_PX <= side <= MAX_PICTURE_PX for side in size):
+        msg = f"expected each side between {MIN_PICTURE_PX} and {MAX_PICTURE_PX} pixels"
         raise ValueError(msg)
     return size
 
@@ -121,7 +122,7 @@ class CameraSettings(Section):
     def _parts_fit(self) -> Self:
         if self.region is not None:
             x, y, width, height = self.region
-            inside = x >= 0 and y >= 0 and width >= 16 and height >= 16
+            inside = x >= 0 and y >= 0 and min(width, height) >= MIN_PICTURE_PX
             if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
                 msg = f"region {list(self.region)} does not lie inside the {self.size} picture"
                 raise ValueError(msg)
@@ -168,7 +169,7 @@ class InferenceSettings(Section):
         if url == EMBEDDED:
             return url
         host, colon, port = url.rpartition(":")
-        if "//" in url or not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+        if "//" in url or not (host and colon and port.isdecimal() and 0 < int(port) < PORTS):
             msg = 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
             raise ValueError(msg)
         return url
@@ -227,6 +228,21 @@ class RedisSettings(Section):
             raise ValueError(msg)
         return url
 
+    def address(self) -> str:
+        """The URL to connect to, with user and certificates where those are set apart."""
+        parts = urlsplit(self.url.get_secret_value())
+        netloc, query = parts.netloc, parts.query
+        if self.username is not None and parts.username is None:
+            netloc = f"{quote(self.username, safe='')}@{netloc}"
+        if self.tls_ca is not None:
+            extra = urlencode({"ssl_ca_certs": str(self.tls_ca)})
+            query = f"{query}&{extra}" if query else extra
+        return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+    def secret(self) -> str | None:
+        """The password, where it is set apart from the URL."""
+        return self.password.get_secret_value() if self.password else None
+
     @property
     def is_embedded(self) -> bool:
         """Whether we start Redis ourselves."""
@@ -243,6 +259,10 @@ class JournalSettings(Section):
 
     directory: Annotated[Path, Field(default_factory=_state_directory)]
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+
+
+def _default_journal() -> JournalSettings:
+    return JournalSettings()  # type: ignore[call-arg]  # the directory has a default factory
 
 
 class HttpSettings(Section):
@@ -300,7 +320,7 @@ class Settings(BaseSettings):
     inference: InferenceSettings = InferenceSettings()
     inspection: InspectionSettings = InspectionSettings()
     redis: RedisSettings = RedisSettings()
-    journal: Annotated[JournalSettings, Field(default_factory=lambda: JournalSettings())]
+    journal: Annotated[JournalSettings, Field(default_factory=_default_journal)]
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()
@@ -349,7 +369,9 @@ class Settings(BaseSettings):
         needed = self.buffers_needed()
         for camera_id, camera in self.cameras.items():
             if 0 < camera.buffers < needed:
-                msg = f"cameras.{camera_id}.buffers is {camera.buffers}, the pipeline needs {needed}"
+                msg = (
+                    f"cameras.{camera_id}.buffers is {camera.buffers}, the pipeline needs {needed}"
+                )
                 raise ValueError(msg)
         return self
 

@@ -29,11 +29,12 @@ _NS_PER_S = 1_000_000_000
 
 _OPTIONS = {
     "rtsp_transport": "tcp",  # over UDP lost packets become silently wrong pixels
-    "fflags": "nobuffer",  # with the next three: no second-old backlog in the first frames
     "flags": "low_delay",
-    "analyzeduration": "0",
-    "probesize": "32000",
     "reorder_queue_size": "0",
+    # Look at one packet, not at 0.4 s of them: the first picture comes at once. Not `nobuffer`,
+    # which throws that packet away: it is the key frame, the next may be seconds off.
+    "analyzeduration": "0",
+    "probesize": "2048",
 }
 _UNREADABLE_LIMIT = 10
 _SETTLING_LIMIT_S = 2.0
@@ -130,10 +131,14 @@ class RtspSource:
         if self._uri.scheme == "rtsps" and self._tls_ca is not None:
             options |= {"tls_verify": "1", "ca_file": str(self._tls_ca)}
         timeouts_s = (self._connect_timeout_s, self._read_timeout_s)
+        failure = f"{self._uri}: no answer within {self._connect_timeout_s:g} s"
+        deadline_s = time.monotonic() + 0.95 * self._connect_timeout_s
         try:
             return av.open(self._uri.url(), mode="r", options=options, timeout=timeouts_s)
         except (FFmpegError, OSError, ValueError) as error:
-            failure = explain(error, self._uri, timeout_s=self._connect_timeout_s)
+            # A connection that opened and stayed silent ends as "invalid data".
+            if time.monotonic() < deadline_s:
+                failure = explain(error, self._uri, timeout_s=self._connect_timeout_s)
         # Raised out here, so that no exception keeps FFmpeg's, whose text holds the password.
         raise CameraUnavailableError(failure)
 
@@ -148,9 +153,12 @@ class RtspSource:
         settled_ns = time.monotonic_ns() + round(_SETTLING_LIMIT_S * _NS_PER_S)
         while time.monotonic_ns() < min(deadline_ns, settled_ns):
             picture = self._next_picture(connection, deadline_ns)
-            if picture.pts_ns is None or previous.pts_ns is None:
-                return picture
-            if 2 * picture.waited_ns >= picture.pts_ns - previous.pts_ns:
+            # FFmpeg gives the first packet of a connection no time stamp.
+            if picture.pts_ns is not None and previous.pts_ns is not None:
+                step_ns = picture.pts_ns - previous.pts_ns
+                if 2 * picture.waited_ns >= step_ns:
+                    return picture
+            elif picture.pts_ns is None and previous.pts_ns is None:
                 return picture
             previous = picture
         return previous

@@ -100,8 +100,8 @@ class CaptureWorker:
 
     async def _wait_for_end(self, reader: CameraReader) -> None:
         give_up_s = time.monotonic() + STOPPED_WITHIN_S
-        while not reader.has_ended and time.monotonic() < give_up_s:
-            await asyncio.sleep(0.02)
+        while not reader.has_ended and time.monotonic() < give_up_s:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # a thread has no event for its own end
         if not reader.has_ended:
             log.warning("the camera's library does not return; left behind", camera=self._camera_id)
 

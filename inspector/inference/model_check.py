@@ -131,7 +131,7 @@ def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, 
             f"{', '.join(DETECTION_OUTPUTS)}, or one raw YOLO head"
         )
     head = next(iter(by_name.values()))
-    rows, columns = (head.shape[1:] + (0, 0))[:2]
+    rows, columns = (*head.shape[1:], 0, 0)[:2]
     if head.dtype != "FP32" or len(head.shape) != UNBATCHED_RANK:
         raise ConfigurationError(
             f'model {name}: output "{head.name}" is {head.dtype} {list(head.shape)}; expected a '
@@ -144,7 +144,7 @@ def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, 
     has = columns - 5 if rows > columns else rows - 4
     raise ConfigurationError(
         f"inspection.codes names {classes} classes, but model {name} has "
-        f'{has if min(rows, columns) > 0 else "an unknown number of"} '
+        f"{has if min(rows, columns) > 0 else 'an unknown number of'} "
         f'(output "{head.name}" {list(head.shape)})'
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -80,6 +80,11 @@ class TritonModel:
         except (InferenceServerException, grpc.RpcError) as error:
             raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
         return self._spec
+
+    @property
+    def is_sharing(self) -> bool:
+        """Whether tensors go through shared memory on this connection."""
+        return self._region is not None
 
     def _call(self) -> dict[str, Any]:
         return {"headers": self._headers, "client_timeout": self._inference.connect_timeout_s}
@@ -168,9 +173,7 @@ class TritonModel:
             }
         )
 
-    async def replies(
-        self, requests: AsyncIterator[EncodedBatch]
-    ) -> AsyncGenerator[Reply, None]:
+    async def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
         """Send requests as they come and yield replies in the order sent.
 
         Ends when `requests` ends and every reply has arrived.
@@ -275,14 +278,3 @@ def _text(error: Exception) -> str:
         details = getattr(error, "details", None)
         text = details() if callable(details) else str(error)
     return " ".join(str(text or type(error).__name__).split())
-
-
-def as_settings_note(spec: ModelSpec) -> Mapping[str, object]:
-    """What to log about a model that was accepted."""
-    order = "rgb" if spec.input.rgb else "bgr"
-    return {
-        "model": spec.name,
-        "version": spec.version,
-        "input": f"{spec.input.dtype} {spec.input.width_px}x{spec.input.height_px} {order}",
-        "output": spec.layout.value,
-    }

@@ -28,9 +28,7 @@ def _redact_everything(
 
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog for the process; writes to standard error."""
-    as_json = settings.format == "json" or (
-        settings.format == "auto" and not sys.stderr.isatty()
-    )
+    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     level = getattr(logging, settings.level.upper())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
@@ -23,79 +24,77 @@ class Metrics:
 
     def __init__(self, camera_ids: Iterable[CameraId], codes: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
-        per_camera = {"labelnames": ["camera"], "registry": self.registry}
-        plain = {"registry": self.registry}
-        self.frames_captured = Counter(
-            "inspector_frames_captured", "Frames a camera delivered", **per_camera
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        per_camera = ["camera"]
+        self.frames_captured = counter(
+            "inspector_frames_captured", "Frames a camera delivered", per_camera
         )
-        self.frames_inspected = Counter(
-            "inspector_frames_inspected", "Frames the model answered for", **per_camera
+        self.frames_inspected = counter(
+            "inspector_frames_inspected", "Frames the model answered for", per_camera
         )
-        self.frames_idle = Counter(
-            "inspector_frames_idle", "Frames with no unit in view", **per_camera
+        self.frames_idle = counter(
+            "inspector_frames_idle", "Frames with no unit in view", per_camera
         )
-        self.frames_missed = Counter(
+        self.frames_missed = counter(
             "inspector_frames_missed",
             "Frames that should have been inspected and were not",
             ["camera", "reason"],
-            **plain,
         )
-        self.units = Counter("inspector_units", "Verdicts", ["result"], **plain)
-        self.defects = Counter("inspector_defects", "Defects claimed", ["code"], **plain)
-        self.stage_seconds = Histogram(
+        self.units = counter("inspector_units", "Verdicts", ["result"])
+        self.defects = counter("inspector_defects", "Defects claimed", ["code"])
+        self.stage_seconds = histogram(
             "inspector_stage_seconds",
             "Time in a stage",
             ["stage"],
             buckets=_STAGE_BUCKETS,
-            **plain,
         )
-        self.verdict_seconds = Histogram(
-            "inspector_verdict_seconds", "Trigger to verdict", buckets=_VERDICT_BUCKETS, **plain
+        self.verdict_seconds = histogram(
+            "inspector_verdict_seconds", "Trigger to verdict", buckets=_VERDICT_BUCKETS
         )
-        self.deadline_missed = Counter(
-            "inspector_deadline_missed", "Verdicts later than inspection.deadline_ms", **plain
+        self.deadline_missed = counter(
+            "inspector_deadline_missed", "Verdicts later than inspection.deadline_ms"
         )
-        self.batch_regions = Histogram(
-            "inspector_batch_regions", "Regions per request", buckets=_BATCH_BUCKETS, **plain
+        self.batch_regions = histogram(
+            "inspector_batch_regions", "Regions per request", buckets=_BATCH_BUCKETS
         )
-        self.requests_in_flight = Gauge(
-            "inspector_requests_in_flight", "Requests Triton owes an answer", **plain
+        self.requests_in_flight = gauge(
+            "inspector_requests_in_flight", "Requests Triton owes an answer"
         )
-        self.frame_buffers_free = Gauge(
-            "inspector_frame_buffers_free", "Image buffers nobody owns", **per_camera
+        self.frame_buffers_free = gauge(
+            "inspector_frame_buffers_free", "Image buffers nobody owns", per_camera
         )
-        self.camera_up = Gauge(
-            "inspector_camera_up", "1 while frames arrive from the camera", **per_camera
+        self.camera_up = gauge(
+            "inspector_camera_up", "1 while frames arrive from the camera", per_camera
         )
-        self.camera_reconnects = Counter(
-            "inspector_camera_reconnects", "Times a camera was opened again", **per_camera
+        self.camera_reconnects = counter(
+            "inspector_camera_reconnects", "Times a camera was opened again", per_camera
         )
-        self.camera_last_frame = Gauge(
+        self.camera_last_frame = gauge(
             "inspector_camera_last_frame_timestamp_seconds",
             "Wall clock of the newest frame",
-            **per_camera,
+            per_camera,
         )
-        self._operations(plain)
+        self._operations(counter, gauge)
         self._preset(list(camera_ids), codes)
 
-    def _operations(self, plain: dict[str, CollectorRegistry]) -> None:
-        self.triton_up = Gauge("inspector_triton_up", "1 while Triton answers", **plain)
-        self.triton_reconnects = Counter(
-            "inspector_triton_reconnects", "Times the connection was lost", **plain
+    def _operations(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
+        self.triton_up = gauge("inspector_triton_up", "1 while Triton answers")
+        self.triton_reconnects = counter(
+            "inspector_triton_reconnects", "Times the connection was lost"
         )
-        self.redis_up = Gauge("inspector_redis_up", "1 while Redis takes events", **plain)
-        self.journal_pending = Gauge(
-            "inspector_journal_pending_events", "Events Redis does not have yet", **plain
+        self.redis_up = gauge("inspector_redis_up", "1 while Redis takes events")
+        self.journal_pending = gauge(
+            "inspector_journal_pending_events", "Events Redis does not have yet"
         )
-        self.journal_oldest_pending = Gauge(
-            "inspector_journal_oldest_pending_seconds", "Age of the oldest of them", **plain
+        self.journal_oldest_pending = gauge(
+            "inspector_journal_oldest_pending_seconds", "Age of the oldest of them"
         )
-        self.events_published = Counter(
-            "inspector_events_published", "Events Redis took", ["stream"], **plain
+        self.events_published = counter(
+            "inspector_events_published", "Events Redis took", ["stream"]
         )
-        self.build_info = Gauge(
-            "inspector_build_info", "1, with what runs", ["version", "model"], **plain
-        )
+        self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
         for camera in camera_ids:

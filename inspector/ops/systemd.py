@@ -22,7 +22,9 @@ class Notifier:
         """How often systemd wants to hear WATCHDOG=1, or None."""
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        return int(microseconds) / MICROSECONDS_PER_S if microseconds.isdecimal() and for_us else None
+        return (
+            int(microseconds) / MICROSECONDS_PER_S if microseconds.isdecimal() and for_us else None
+        )
 
     def send(self, *assignments: str) -> None:
         """Send lines such as READY=1; a systemd that does not listen is not our problem."""

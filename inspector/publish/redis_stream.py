@@ -68,14 +68,12 @@ class RedisStreamWriter:
 
     async def tips(self) -> dict[Stream, Tip]:
         """How each stream ends now."""
-        try:
+        with self._talking():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for key in self._keys.values():
                     pipeline.xinfo_stream(key)
                 replies = await pipeline.execute(raise_on_error=False)
             return {stream: _tip(reply) for stream, reply in zip(self._keys, replies, strict=True)}
-        except (exceptions.RedisError, OSError) as error:
-            raise self._unavailable(error) from error
 
     async def append(
         self,

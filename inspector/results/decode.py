@@ -48,9 +48,7 @@ def decode(
     else:
         head = _head(outputs[spec.outputs[0]], spec, len(regions), classes)
         found = [_suppressed(*_candidates(h, spec.layout), floor, nms_iou) for h in head]
-    return [
-        _in_frame(*rows, region, floor) for rows, region in zip(found, regions, strict=True)
-    ]
+    return [_in_frame(*rows, region, floor) for rows, region in zip(found, regions, strict=True)]
 
 
 def _detections(
@@ -74,7 +72,7 @@ def _detections(
         raise MalformedReplyError("boxes or scores hold NaN or infinity")
     _require_scores(scores[used])
     labels = labels.astype(np.int64)
-    if used.any() and not (0 <= labels[used].min() and labels[used].max() < classes):
+    if used.any() and not (labels[used].min() >= 0 and labels[used].max() < classes):
         raise MalformedReplyError(
             f"class {int(labels[used].max())} reported, inspection.codes names {classes}"
         )
@@ -97,7 +95,7 @@ def _head(head: NDArray[Any], spec: ModelSpec, regions: int, classes: int) -> Fl
 
 
 def _require_scores(scores: Floats) -> None:
-    if scores.size and not (-_TOLERANCE <= scores.min() and scores.max() <= 1 + _TOLERANCE):
+    if scores.size and not (scores.min() >= -_TOLERANCE and scores.max() <= 1 + _TOLERANCE):
         raise MalformedReplyError(
             f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1"
         )

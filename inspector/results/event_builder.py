@@ -78,7 +78,11 @@ class EventBuilder:
         body = common | {
             "id": event_id,
             "camera": camera,
-            "unit": {"id": unit_id, "id_source": "number", "number": verdict.unit_number},
+            "unit": {
+                "id": unit_id,
+                "id_source": "label" if ref.label else "number",
+                "number": verdict.unit_number,
+            },
             "trigger": {"kind": "every_frame", "at": seen_at},
             "model": {"name": self._model, "version": verdict.frame.model_version},
             "recipe": self._recipe,

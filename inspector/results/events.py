@@ -48,7 +48,8 @@ class UnitPart(_Part):
     """Which product it was."""
 
     id: str
-    id_source: Literal["number"]
+    id_source: Literal["number", "label"]
+    """`label`: the source named it (a still picture's file, a simulated board)."""
     number: Annotated[int, Field(ge=1, description="counts the camera's units, restarts included")]
 
 

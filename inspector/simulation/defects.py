@@ -245,11 +245,11 @@ def _draw_spur(site: _Site) -> _Point | None:
 
 
 def _draw_copper(site: _Site) -> _Point | None:
-    centre = site.somewhere(site.circuit.room_px, 15)
+    centre = site.somewhere(site.circuit.room_px, 18)
     if centre is None:
         return None
     _draw_squiggle(
-        site, centre, length_px=16, thickness_px=int(site.rng.integers(5, 8)), value=_COPPER
+        site, centre, length_px=20, thickness_px=int(site.rng.integers(4, 7)), value=_COPPER
     )
     return centre
 
@@ -274,7 +274,11 @@ def _draw_squiggle(
         step = float(site.rng.uniform(0.25, 0.5)) * length_px
         points.append(_ahead(points[-1], (math.cos(angle), math.sin(angle)), step))
     shift_x, shift_y = points[0][0] - points[1][0], points[0][1] - points[1][1]
-    site.scribble([(x + shift_x, y + shift_y) for x, y in points], thickness_px, value)
+    points = [(x + shift_x, y + shift_y) for x, y in points]
+    site.scribble(points, thickness_px, value)
+    for x, y in points:
+        spot = (round(x + site.jitter(2)), round(y + site.jitter(2)))
+        cv2.circle(site.copper, spot, int(site.rng.integers(1, thickness_px // 2 + 2)), value, -1)
 
 
 def _changed_box(before: Mask, after: Mask) -> tuple[int, int, int, int] | None:

@@ -15,7 +15,7 @@ DEEPPCB = Path(__file__).parents[3] / "shared/data/deeppcb.zip"
 ROWS = 100
 
 
-def pictures(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def pictures(count: int) -> Any:
     """(count, 640, 640, 3) BGR: real boards beside the checkout, or drawn ones."""
     if DEEPPCB.is_file():
         with zipfile.ZipFile(DEEPPCB) as archive:
@@ -29,7 +29,7 @@ def pictures(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return (tinted * np.array([0.9, 0.6, 0.75])).astype(np.uint8)
 
 
-def _drawn_board(seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _drawn_board(seed: int) -> Any:
     random = np.random.default_rng(seed)
     image = np.full((640, 640, 3), 255, np.uint8)
     for _ in range(40):

@@ -197,7 +197,11 @@ def _serve(arguments: argparse.Namespace) -> None:
         )
         if arguments.resize_after_s:
             factory.connect("media-configure", lambda _, media: _resize_later(media, arguments))
-    factory.set_launch(f"( {source} ! rtph264pay name=pay0 pt=96 config-interval=-1 )")
+    # The pattern's size may change, so its parameter sets travel in the stream. Footage with more
+    # than one slice per picture would be torn by that: GStreamer 1.22 puts them before every
+    # slice of a key frame, and FFmpeg takes each for a new picture. There the SDP carries them.
+    interval = 0 if arguments.video else -1
+    factory.set_launch(f"( {source} ! rtph264pay name=pay0 pt=96 config-interval={interval} )")
     _require_login(server, factory, arguments)
     server.get_mount_points().add_factory("/camera", factory)
     if not server.attach(None):

@@ -18,17 +18,23 @@ import numpy as np
 import onnxruntime
 import pytest
 import structlog
-import tiny_onnx
 import tritonclient.grpc as sync_client
 import tritonclient.grpc.aio as aio_client
-from inspection_reference import REPOSITORY, Detector, pictures, postprocessed, preprocessed
-from triton_server import embedded_triton, embedded_triton_in_background
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, InferenceUnavailableError
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.embedded_environment import REQUIREMENTS
 from inspector.inference.embedded_process import SHARED_MEMORY, TritonPorts
+from tests.integration import tiny_onnx
+from tests.integration.inspection_reference import (
+    REPOSITORY,
+    Detector,
+    pictures,
+    postprocessed,
+    preprocessed,
+)
+from tests.integration.triton_server import embedded_triton, embedded_triton_in_background
 
 SAME_RUNTIME = f"onnxruntime=={onnxruntime.__version__} " in REQUIREMENTS.read_text()
 OUTPUTS = ["boxes", "scores", "classes", "count"]
@@ -225,7 +231,7 @@ def test_any_onnx_model_is_served_with_its_own_tensors(tmp_path):
     add_model(tmp_path, "plain", echo_config(head), echo_graph(2), file="echo.onnx")
     head = 'backend: "onnxruntime" max_batch_size: 4'
     add_model(tmp_path, "batched", echo_config(head), echo_graph("n", 2))
-    sent = {
+    sent: dict[str, tuple[Any, str]] = {
         "f": (np.array([[0.5, -1]], np.float32), "FP32"),
         "i": (np.array([[1, 2**40]], np.int64), "INT64"),
         "s": (np.array([["Lötstelle".encode(), b""]], np.object_), "BYTES"),
@@ -443,5 +449,5 @@ def test_stopping_leaves_no_process_and_no_shared_memory():
 
 def test_waiting_for_a_server_nobody_runs_says_so():
     triton = EmbeddedTriton(REPOSITORY)
-    with pytest.raises(InferenceUnavailableError, match="not ready after 0.01 s: not started"):
+    with pytest.raises(InferenceUnavailableError, match=r"not ready after 0\.01 s: not started"):
         asyncio.run(triton.wait_ready(0.01))

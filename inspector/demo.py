@@ -1,0 +1,251 @@
+"""`inspector demo`: the whole thing on one machine, with nothing installed beforehand."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from inspector.capture.sources import probe_size
+from inspector.configuration import load_settings
+from inspector.consumer import Gap, ReceivedEvent, read_events
+from inspector.errors import CameraUnavailableError, ConfigurationError
+from inspector.places import find
+from inspector.service import Service, stop_on_signals
+from inspector.settings import Settings, Size
+from inspector.simulation.belt import SimulatedView
+from inspector.simulation.options import View, parse_options
+from inspector.source_uri import SimulatedUri, parse_source
+
+CONFIG = Path("config/demo.toml")
+CAMERA = "top"
+LINES_PER_S = 6
+MAX_CODES_SHOWN = 4
+_STYLES = {"PASSED": "green", "FAILED": "red", "NOT_INSPECTED": "yellow", "ERROR": "magenta"}
+
+console = Console(highlight=False)
+
+
+def demo_settings(source: str | None, port: int | None, state: Path) -> Settings:
+    """The demo's settings, with another source and port where given.
+
+    Raises:
+        ConfigurationError: the source cannot be opened, or the port is taken.
+
+    """
+    overrides: dict[str, Any] = {"journal": {"directory": state}, "log": {"level": "error"}}
+    overrides["http"] = {"port": port if port is not None else _free_or_any(8090)}
+    if source is not None:
+        uri = source if ":" in source.split("/")[0] else f"file:{source}?loop=1"
+        try:
+            size = Size(*probe_size(uri))
+        except (ValueError, CameraUnavailableError) as error:
+            raise ConfigurationError(f"--source: {error}") from None
+        # The whole picture, since we do not know what is in it.
+        overrides["cameras"] = {CAMERA: {"source": uri, "size": str(size), "region": None}}
+    return load_settings(find(CONFIG), overrides)
+
+
+def _free_or_any(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+        return port
+
+
+async def run_demo(source: str | None, port: int | None, seconds: float) -> None:
+    """Run until the time is up, the footage ends, or Ctrl-C; then print what happened.
+
+    `seconds` of 0 runs until Ctrl-C.
+
+    Raises:
+        ConfigurationError: as `demo_settings`, or a part of it cannot be started.
+
+    """
+    started_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="inspector-demo-") as folder:
+        settings = demo_settings(source, port, Path(folder))
+        service = Service(settings, report=lambda text: console.print(f"[dim]{text}[/dim]"))
+        stop_on_signals(service)
+        console.print("starting Triton, Redis and a line …")
+        summary = Summary(settings)
+        async with _serving(service) as serving:
+            console.print(
+                f"up after {time.monotonic() - started_s:.1f} s: status, metrics and health at "
+                f"[bold]{service.http_url}[/bold]; Ctrl-C ends the demo"
+            )
+            await _show_events(service, settings, summary, serving, seconds)
+        summary.print(service)
+
+
+@asynccontextmanager
+async def _serving(service: Service) -> AsyncIterator[asyncio.Task[None]]:
+    """The service, from the moment it runs until it has drained."""
+    serving = asyncio.create_task(service.run(), name="service")
+    running = asyncio.create_task(service.running.wait())
+    try:
+        await asyncio.wait([serving, running], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        yield serving
+    finally:
+        running.cancel()
+        service.request_stop()
+        await asyncio.wait([serving])
+    serving.result()
+
+
+async def _show_events(
+    service: Service,
+    settings: Settings,
+    summary: Summary,
+    serving: asyncio.Task[None],
+    seconds: float,
+) -> None:
+    """Read the station's stream as an MES would, and show it, until the time is up."""
+    reading = asyncio.create_task(_read(service.redis_url, settings, summary), name="reader")
+    timer = asyncio.create_task(asyncio.sleep(seconds or float("inf")))
+    try:
+        await asyncio.wait([serving, timer, reading], return_when=asyncio.FIRST_COMPLETED)
+        service.request_stop()
+        # Redis ends with the service: what the drain publishes is read before that.
+        await _wait_until_settled(service, summary)
+    finally:
+        timer.cancel()
+        reading.cancel()
+        await asyncio.wait([timer, reading])
+    if not reading.cancelled() and (error := reading.exception()) is not None:
+        raise error
+
+
+async def _wait_until_settled(service: Service, summary: Summary, timeout_s: float = 6.0) -> None:
+    give_up_s = time.monotonic() + timeout_s
+    while time.monotonic() < give_up_s:
+        captured = service.health()[1]["captured"]
+        if summary.total >= captured:
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _read(url: str, settings: Settings, summary: Summary) -> None:
+    shown_until_s, skipped = 0.0, 0
+    async for item in read_events(url, station_id=settings.station.id, follow=True):
+        if isinstance(item, Gap):
+            console.print(f"[red]gap: {item.missing} events are missing[/red]")
+            continue
+        summary.add(item)
+        now_s = time.monotonic()
+        if now_s < shown_until_s:
+            skipped += 1
+            continue
+        console.print(_line(item) + (f"  [dim](and {skipped} more)[/dim]" if skipped else ""))
+        shown_until_s, skipped = now_s + 1 / LINES_PER_S, 0
+
+
+def _line(event: ReceivedEvent) -> str:
+    style = _STYLES[event.result]
+    codes = Counter(d["code"] for d in event.body["defects"]).most_common(MAX_CODES_SHOWN)
+    what = ", ".join(f"{n}x {code}" if n > 1 else code for code, n in codes)
+    what = what or event.body["reason"] or ""
+    took_ms = event.body["timing_ms"]["trigger_to_verdict"]
+    clock = event.time[11:23]
+    verdict = f"[{style}]{event.result:<13}[/{style}]"
+    return f"{clock}  {event.unit_id:<14} {verdict} {took_ms:5.0f} ms  {what}"
+
+
+class Summary:
+    """What a consumer of the stream saw, set beside what the simulated line knows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._results: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
+        self._latency_ms: list[float] = []
+        self._truth = _Truth.of(settings)
+
+    @property
+    def total(self) -> int:
+        """Units so far."""
+        return self._results.total()
+
+    def add(self, event: ReceivedEvent) -> None:
+        """Count one unit."""
+        self._results[event.result] += 1
+        self._codes.update(d["code"] for d in event.body["defects"])
+        if event.body["reason"]:
+            self._reasons[event.body["reason"]] += 1
+        else:
+            self._latency_ms.append(event.body["timing_ms"]["trigger_to_verdict"])
+        if self._truth is not None:
+            self._truth.compare(event)
+
+    def print(self, service: Service) -> None:
+        """The table at the end."""
+        table = Table(title="summary", title_justify="left")
+        table.add_column("what")
+        table.add_column("number", justify="right")
+        health = service.health()[1]
+        table.add_row("frames captured", str(health["captured"]))
+        table.add_row("units with a verdict", str(self.total))
+        for result, style in _STYLES.items():
+            if self._results[result]:
+                table.add_row(f"  [{style}]{result}[/{style}]", str(self._results[result]))
+        for reason, number in self._reasons.most_common():
+            table.add_row(f"  not inspected: {reason}", str(number))
+        for code, number in self._codes.most_common():
+            table.add_row(f"defect: {code}", str(number))
+        if len(self._latency_ms) > 1:
+            cuts = statistics.quantiles(self._latency_ms, n=20)
+            table.add_row("picture to verdict, p50 / p95", f"{cuts[9]:.0f} / {cuts[18]:.0f} ms")
+        if self._truth is not None:
+            for what, figure in self._truth.rows():
+                table.add_row(what, figure)
+        console.print(table)
+
+
+class _Truth:
+    """Compares verdicts with what was drawn; only the strobe view shows one board per frame."""
+
+    def __init__(self, view: SimulatedView) -> None:
+        self._view = view
+        self._counts: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, settings: Settings) -> _Truth | None:
+        camera = settings.cameras[CAMERA]
+        source = parse_source(camera.source.get_secret_value())
+        if not isinstance(source, SimulatedUri):
+            return None
+        options = parse_options(source.options)
+        return cls(SimulatedView(options, camera.size)) if options.view is View.STROBE else None
+
+    def compare(self, event: ReceivedEvent) -> None:
+        if event.result not in ("PASSED", "FAILED"):
+            return
+        boards = self._view.truth(event.body["unit"]["number"] - 1)
+        is_bad = any(board.defects for board in boards)
+        self._counts["bad" if is_bad else "good"] += 1
+        if is_bad == (event.result == "FAILED"):
+            self._counts["bad right" if is_bad else "good right"] += 1
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [
+            (
+                f"drawn {kind}, judged right",
+                f"{self._counts[f'{kind} right']} of {self._counts[kind]}",
+            )
+            for kind in ("bad", "good")
+        ]

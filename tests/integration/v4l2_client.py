@@ -1,0 +1,72 @@
+"""Reads /dev/video0 with the product's own source and prints what happened, as JSON.
+
+Runs inside the emulator of v4l2_emulator.py and inside the virtual machine of tests/system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from inspector.capture.sources import make_source
+from inspector.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.records import CameraId
+
+
+def watch(
+    uri: str,
+    *,
+    size: tuple[int, int],
+    frames: int,
+    read_timeout_s: float = 1.0,
+    limit_s: float = 30.0,
+) -> dict[str, Any]:
+    """Open the camera and take up to `frames`; says what came and how it ended."""
+    camera = make_source(
+        uri,
+        camera_id=CameraId("usb"),
+        size=size,
+        read_timeout_s=read_timeout_s,
+        connect_timeout_s=5.0,
+        stop=threading.Event(),
+        pace="recorded",
+    )
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    seen: dict[str, Any] = {"ages_ms": [], "levels": [], "captured_ms": [], "wall_off_ms": []}
+    started_s = asked_s = time.monotonic()
+    try:
+        camera.open()
+        while len(seen["ages_ms"]) < frames and time.monotonic() - started_s < limit_s:
+            asked_s = time.monotonic()
+            grabbed = camera.grab()
+            seen["ages_ms"].append((time.monotonic_ns() - grabbed.captured_mono_ns) / 1e6)
+            seen["captured_ms"].append(grabbed.captured_mono_ns / 1e6)
+            seen["wall_off_ms"].append((time.time_ns() - grabbed.captured_unix_ns) / 1e6)
+            camera.retrieve_into(image)
+            seen["levels"].append(float(image.mean()))
+    except (CameraUnavailableError, FrameUnreadableError) as error:
+        seen["error"] = f"{type(error).__name__}: {error}"
+        seen["blocked_s"] = time.monotonic() - asked_s
+    finally:
+        camera.close()
+    return seen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("uri")
+    parser.add_argument("--width", type=int, required=True)
+    parser.add_argument("--height", type=int, required=True)
+    parser.add_argument("--frames", type=int, default=60)
+    arguments = parser.parse_args()
+    size = (arguments.width, arguments.height)
+    print(json.dumps(watch(arguments.uri, size=size, frames=arguments.frames)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
