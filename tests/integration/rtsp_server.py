@@ -17,7 +17,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -81,7 +81,7 @@ class RtspServer:
             login += "@" if password is None else f":{quote(password, safe='')}@"
         return f"{scheme}://{login}127.0.0.1:{self.port}/camera"
 
-    def __enter__(self) -> RtspServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

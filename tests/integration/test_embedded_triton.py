@@ -380,6 +380,7 @@ def test_a_killed_server_comes_back_at_the_same_address_and_says_so_once(boards,
     async def main() -> list[Any]:
         async with embedded_triton() as triton:
             address, first = triton.grpc_url, triton.process_id
+            assert first is not None
             with structlog.testing.capture_logs() as logs, watched(children_of(first)) as gone:
                 os.kill(first, signal.SIGKILL)
                 assert await asyncio.to_thread(gone, 10), "its Python models must not outlive it"
@@ -435,6 +436,7 @@ def test_stopping_leaves_no_process_and_no_shared_memory():
     async def main() -> EmbeddedTriton:
         async with embedded_triton() as triton:
             assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{os.getpid()}-*"))
+            assert triton.process_id is not None
             children.extend([triton.process_id, *children_of(triton.process_id)])
         return triton
 

@@ -459,3 +459,23 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
             os.kill(again["process_id"], 0)
 
     in_loop(main)
+
+
+def test_a_task_told_to_end_while_it_talks_to_redis_ends(one_redis):
+    async def main() -> None:
+        for turns in range(60):
+            writer = RedisStreamWriter(one_redis.url, station_id=STATION)
+
+            async def talk(writer: RedisStreamWriter = writer) -> None:
+                while True:
+                    await writer.tips()
+
+            talking = asyncio.create_task(talk())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            talking.cancel()
+            await asyncio.wait([talking], timeout=5)
+            assert talking.cancelled()
+            await writer.close()
+
+    in_loop(main)

@@ -55,10 +55,10 @@ def test_an_unplugged_camera_is_noticed_at_once():
 
 
 @pytest.mark.usefixtures("emulator")
-def test_a_transfer_that_fails_loses_the_camera():
+def test_one_failed_transfer_is_survived():
     seen = seen_by_client("--fail-at", "20", frames=60)
-    assert "CameraUnavailableError" in seen["error"]
-    assert seen["blocked_s"] < 1
+    assert "error" not in seen  # V4L2 calls EIO possibly temporary, and OpenCV asks again
+    assert len(seen["levels"]) == 60
 
 
 @pytest.mark.usefixtures("emulator")

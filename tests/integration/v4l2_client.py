@@ -9,13 +9,14 @@ import argparse
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from inspector.capture.sources import make_source
+from inspector.capture.source_uri import V4l2Uri, parse_source
+from inspector.capture.v4l2 import V4l2Source
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
-from inspector.records import CameraId
 
 
 def watch(
@@ -25,23 +26,24 @@ def watch(
     frames: int,
     read_timeout_s: float = 1.0,
     limit_s: float = 30.0,
+    at_frame: tuple[int, Callable[[], object]] | None = None,
 ) -> dict[str, Any]:
-    """Open the camera and take up to `frames`; says what came and how it ended."""
-    camera = make_source(
-        uri,
-        camera_id=CameraId("usb"),
-        size=size,
-        read_timeout_s=read_timeout_s,
-        connect_timeout_s=5.0,
-        stop=threading.Event(),
-        pace="recorded",
-    )
+    """Open the camera and take up to `frames`; says what came and how it ended.
+
+    `at_frame` does something to the camera when that many frames have come.
+    """
+    device = parse_source(uri)
+    assert isinstance(device, V4l2Uri)
+    stop = threading.Event()
+    camera = V4l2Source(device, size=size, read_timeout_s=read_timeout_s, stop=stop)
     image = np.zeros((size[1], size[0], 3), np.uint8)
     seen: dict[str, Any] = {"ages_ms": [], "levels": [], "captured_ms": [], "wall_off_ms": []}
     started_s = asked_s = time.monotonic()
     try:
         camera.open()
         while len(seen["ages_ms"]) < frames and time.monotonic() - started_s < limit_s:
+            if at_frame is not None and len(seen["ages_ms"]) == at_frame[0]:
+                at_frame[1]()
             asked_s = time.monotonic()
             grabbed = camera.grab()
             seen["ages_ms"].append((time.monotonic_ns() - grabbed.captured_mono_ns) / 1e6)

@@ -161,6 +161,9 @@ def _threads(config: dict[str, Any]) -> Any:
     """Session options from the parameters that the C++ backend knows by the same names."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: its warnings are about our own exported graph
+    # Waiting threads sleep instead of spinning: the cameras and this server share the cores.
+    # Measured with two threads and one of two cores busy: 41 ms per frame instead of 68.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for key, attribute in (
         ("intra_op_thread_count", "intra_op_num_threads"),
         ("inter_op_thread_count", "inter_op_num_threads"),

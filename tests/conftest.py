@@ -1,0 +1,65 @@
+"""What every test gets: nothing may be left behind, and CI skips nothing silently."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+REQUIRE_REAL_PARTS = os.environ.get("INSPECTOR_REQUIRE_REAL_PARTS") == "1"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread of ours or a shared memory segment of this process."""
+    before = {t.ident for t in threading.enumerate()}
+    yield
+    give_up_s = time.monotonic() + 5
+    while time.monotonic() < give_up_s and _left_threads(before):
+        threading.Event().wait(0.02)
+    assert not _left_threads(before), f"threads left: {_left_threads(before)}"
+    segments = [p.name for p in Path("/dev/shm").glob(f"inspector-{os.getpid()}-*")]
+    assert not segments, f"shared memory left: {segments}"
+
+
+def _left_threads(before: set[int | None]) -> list[str]:
+    ours = ("capture/", "journal", "sqlite")
+    return [
+        t.name
+        for t in threading.enumerate()
+        if t.ident not in before and t.name.startswith(ours) and t.is_alive()
+    ]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI a skipped real-part test is a failure: everything it needs was to be installed."""
+    del call
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if REQUIRE_REAL_PARTS and report.skipped and not hasattr(report, "wasxfail"):
+        allowed = item.get_closest_marker("may_skip") is not None
+        if not allowed:
+            report.outcome = "failed"
+            report.longrepr = f"skipped although real parts are required: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The project's test data beside the checkout, where there is any."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared (test data beside the checkout) is not there")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _no_policy_leak() -> Iterator[None]:
+    """A test's event loop must not become the next test's."""
+    yield
+    asyncio.set_event_loop(None)
