@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +111,7 @@ class StreamReader:
         with suppress(exceptions.RedisError, OSError):
             await self._redis.aclose()
 
-    async def events(self, *, follow: bool) -> AsyncIterator[ReceivedEvent | Gap]:
+    async def events(self, *, follow: bool) -> AsyncGenerator[ReceivedEvent | Gap, None]:
         """Yield events and gaps; with `follow` for ever, through every loss of Redis.
 
         Raises:
@@ -135,7 +135,7 @@ class StreamReader:
             else:
                 return
 
-    async def _until_lost(self, *, follow: bool) -> AsyncIterator[ReceivedEvent | Gap]:
+    async def _until_lost(self, *, follow: bool) -> AsyncGenerator[ReceivedEvent | Gap, None]:
         if self._group is not None:
             await self._make_group(self._group)
             # What this member had taken and not acknowledged before it died.
@@ -153,7 +153,7 @@ class StreamReader:
 
     async def _yield_all(
         self, entries: list[Entry], *, again: bool
-    ) -> AsyncIterator[ReceivedEvent | Gap]:
+    ) -> AsyncGenerator[ReceivedEvent | Gap, None]:
         for entry_id, fields in entries:
             event = _event(entry_id, fields)
             if event is not None:
@@ -251,14 +251,8 @@ async def read_events(
     password: str | None = None,
     group: Group | None = None,
     follow: bool = False,
-) -> AsyncIterator[ReceivedEvent | Gap]:
-    """Yield a station's events; see StreamReader for what a group changes.
-
-    Raises:
-        ConfigurationError: the URL is not one of Redis's.
-        SinkUnavailableError: without `follow`: Redis is away or refuses.
-
-    """
+) -> AsyncGenerator[ReceivedEvent | Gap, None]:
+    """Yield a station's events; StreamReader says what a group changes, and what is raised."""
     reader = StreamReader(url, station_id=station_id, stream=stream, password=password, group=group)
     try:
         async for item in reader.events(follow=follow):

@@ -257,12 +257,8 @@ def _state_directory() -> Path:
 class JournalSettings(Section):
     """The durable local log that every event enters before Redis sees it."""
 
-    directory: Annotated[Path, Field(default_factory=_state_directory)]
+    directory: Path = Field(default_factory=_state_directory)
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
-
-
-def _default_journal() -> JournalSettings:
-    return JournalSettings()  # type: ignore[call-arg]  # the directory has a default factory
 
 
 class HttpSettings(Section):
@@ -320,7 +316,7 @@ class Settings(BaseSettings):
     inference: InferenceSettings = InferenceSettings()
     inspection: InspectionSettings = InspectionSettings()
     redis: RedisSettings = RedisSettings()
-    journal: Annotated[JournalSettings, Field(default_factory=_default_journal)]
+    journal: JournalSettings = Field(default_factory=JournalSettings)
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()

@@ -57,11 +57,15 @@ class Site:
         )
         at = float(self.rng.uniform(clear_px, track.length_px - clear_px))
         point = (track.x0_px + along[0] * at, track.y0_px + along[1] * at)
-        # Inside a pour or a pad the track has no edge of its own.
-        depth = self.circuit.depth_px[round(point[1]), round(point[0])]
-        if not self.allows(point) or abs(depth - track.width_px / 2) > 2:  # noqa: PLR2004
-            return None
-        return track, point, along
+        return (track, point, along) if self._has_edges(track, point, along) else None
+
+    def _has_edges(self, track: Track, point: Point, along: Point) -> bool:
+        """Whether there is laminate on both sides: inside a pour or a pad a track has no edge."""
+        across = (-along[1], along[0])
+        beside = track.width_px / 2 + 3
+        return self.allows(point) and not any(
+            self.net_at(ahead(point, across, side)) for side in (-beside, beside)
+        )
 
     def beside_a_track(self, *, clear_px: float) -> tuple[Track, Point, Point, Point] | None:
         """As `on_a_track`, with a point on one edge and the direction away from the track."""
@@ -89,11 +93,14 @@ class Site:
         return int(self.circuit.nets[round(point[1]), round(point[0])])
 
     def somewhere(self, distances_px: NDArray[np.float32], at_least_px: float) -> Point | None:
-        """A random point of the board, if it is far enough inside."""
+        """A random point so far inside; None when a few throws found none."""
         height, width = distances_px.shape
-        x, y = int(self.rng.integers(width)), int(self.rng.integers(height))
-        point = (float(x), float(y))
-        return point if distances_px[y, x] >= at_least_px and self.allows(point) else None
+        columns, rows = self.rng.integers((width, height), size=(32, 2)).T
+        for index in np.nonzero(distances_px[rows, columns] >= at_least_px)[0]:
+            point = (float(columns[index]), float(rows[index]))
+            if self.allows(point):
+                return point
+        return None
 
     def fill(self, points: Sequence[Point], value: int) -> None:
         """Fill a polygon."""

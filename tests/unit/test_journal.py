@@ -4,8 +4,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -47,12 +48,12 @@ class Clock:
         return self.ms
 
 
-def open_journal(folder: Path, **kwargs: object) -> Journal:
-    return Journal.open(folder, **{"retention_s": DAY_S} | kwargs)
+def open_journal(folder: Path, *, retention_s: float = DAY_S, **options: Any) -> Journal:
+    return Journal.open(folder, retention_s=retention_s, **options)
 
 
-def in_loop(work: Callable[[], object]) -> None:
-    asyncio.run(work(), debug=True)  # type: ignore[arg-type]
+def in_loop(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    asyncio.run(work(), debug=True)
 
 
 def test_events_are_numbered_per_stream_without_gaps(tmp_path: Path):
@@ -334,6 +335,7 @@ def test_a_full_disk_makes_append_wait_and_is_reported(tmp_path: Path):
 CHILD = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, {tests!r})
 from test_journal import open_journal, unit_with_defect, unit_number
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ def test_ids_increase_whatever_the_clock_does(readings: list[int]):
     made = [NOTHING]
     for now_ms in readings:
         made.append(made[-1].next(now_ms))
-    assert all(before < after for before, after in zip(made, made[1:], strict=False))
+    assert all(before < after for before, after in pairwise(made))
 
 
 @given(ids, clock_ms)
