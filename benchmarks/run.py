@@ -197,9 +197,7 @@ async def run(frames: int, rounds: int) -> None:
     """Measure everything and print a table."""
     picture: Image = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), np.uint8)
     print(f"{platform.machine()}, Python {platform.python_version()}, OpenCV {cv2.__version__}")
-    print(
-        f"preprocessing one 1280x720 frame into a uint8 640x640 tensor: {preprocess_ms(picture):.2f} ms"
-    )
+    print(f"one 1280x720 frame into a uint8 640x640 tensor: {preprocess_ms(picture):.2f} ms")
     server = EmbeddedTriton(REPOSITORY, report=print)
     async with background(server.run(), name="triton"):
         await server.wait_ready(900)

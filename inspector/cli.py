@@ -25,11 +25,12 @@ DEFAULT_CONFIG = Path("config/inspector.toml")
 
 app = typer.Typer(
     help="One verdict per unit: cameras in, NVIDIA Triton inspects, Redis Streams out.",
+    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML settings file.")]
 
@@ -65,10 +66,9 @@ def _top(
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The service: cameras, Triton, events. SIGTERM drains."""
-    from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
-
     settings = load_settings(config)
-    configure_logging(settings.log)
+    configure_logging(settings.log, settings.secrets())
+    from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
 
     async def serve() -> None:
         service = Service(settings, report=errors.print)
@@ -93,10 +93,12 @@ def replay(
     ] = None,
 ) -> None:
     """Recorded footage through the very same stages; no frame dropped, no Redis needed."""
+    base = load_settings(config) if config else None
+    configure_logging(
+        base.log if base else LogSettings(level="warning"), base.secrets() if base else ()
+    )
     from inspector.replay_command import replay_command  # noqa: PLC0415
 
-    base = load_settings(config) if config else None
-    configure_logging(base.log if base else LogSettings(level="warning"))
     raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera))
 
 
@@ -121,10 +123,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
 ) -> None:
     """Looks at settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
+    settings = load_settings(config)
+    configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.doctor_command import doctor_command  # noqa: PLC0415
 
-    settings = load_settings(config)
-    configure_logging(LogSettings(level="error"))
     raise typer.Exit(doctor_command(settings, as_json=as_json))
 
 
@@ -142,9 +144,10 @@ def events(  # noqa: PLR0917 - options, given by name
     ] = None,
 ) -> None:
     """Reads a stream as an MES should: group, reclaim, dedupe, gap detection."""
+    settings = load_settings(config)
+    configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.events_command import show_events  # noqa: PLC0415
 
-    settings = load_settings(config)
     _run(
         show_events(
             settings, stream, group=group, follow=follow, as_json=as_json, redis_url=redis_url

@@ -8,23 +8,61 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from inspector.errors import ConfigurationError
-from inspector.settings import Settings
+from inspector.settings import PATTERNS, Settings
 from inspector.source_uri import redact
 
 ENV_PREFIX = "INSPECTOR_"
+ENV_DELIMITER = "__"
+LONGEST_SHOWN = 80
 _SECRET_KEYS = ("password", "token")
+
+# What pydantic's refusals expect, in a line engineer's words.
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a section of its own",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "model_type": "a section of its own",
+    "path_type": "a path in quotes",
+    "string_too_short": "at least {min_length} character",
+    "string_type": "text in quotes",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entry",
+    "tuple_type": 'a list, such as ["open", "short"]',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One place that settings come from."""
+
+    content: dict[str, Any]
+    """By section, then key."""
+    locate: Callable[[str], str]
+    """Where the key with this dotted path stands, for people."""
 
 
 class _Fixed(PydanticBaseSettingsSource):
@@ -50,9 +88,11 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
         ConfigurationError: with one sentence per problem.
 
     """
-    from_file = _read_toml(path)
-    from_secrets = _read_credentials(os.environ.get("CREDENTIALS_DIRECTORY"))
-    _refuse_unknown_environment(os.environ)
+    layers = [
+        _read_environment(os.environ),
+        _read_credentials(os.environ.get("CREDENTIALS_DIRECTORY")),
+        _Layer(_read_toml(path), lambda dotted: f"{path}: {dotted}"),
+    ]
 
     class _FromOutside(Settings):
         @classmethod
@@ -64,11 +104,10 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del dotenv_settings, file_secret_settings
-            secrets = _Fixed(settings_cls, from_secrets)
-            return init_settings, env_settings, secrets, _Fixed(settings_cls, from_file)
+            del env_settings, dotenv_settings, file_secret_settings
+            return init_settings, *(_Fixed(settings_cls, layer.content) for layer in layers)
 
-    return build_settings(_FromOutside, dict(overrides or {}), origin=str(path))
+    return _checked(_FromOutside, dict(overrides or {}), layers, origin=f"{path}: ")
 
 
 def build_settings(
@@ -80,64 +119,144 @@ def build_settings(
         ConfigurationError: with those sentences.
 
     """
+    return _checked(model, dict(content), [], origin=f"{origin}: ")
+
+
+def _checked(
+    model: type[Settings], content: dict[str, Any], layers: list[_Layer], *, origin: str
+) -> Settings:
     try:
         return model(**content)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise ConfigurationError(*(f"{origin}: {_sentence(d)}" for d in details)) from None
-    except ValueError as error:  # pydantic-settings: an environment value that is not JSON
-        raise ConfigurationError(f"environment: {error}") from None
+        problems = []
+        for detail in error.errors(include_url=False):
+            where = [str(part) for part in detail["loc"] if part != "[key]"]
+            dotted = ".".join(where)
+            layer = next((layer for layer in layers if _holds(layer.content, where)), None)
+            place = layer.locate(dotted) if layer else f"{origin}{dotted}"
+            problems.append(f"{place}: {_sentence(detail, where)}".replace(": : ", ": "))
+        raise ConfigurationError(*problems) from None
+
+
+def _holds(content: Any, where: Sequence[str]) -> bool:
+    """Whether this very key, or something in its place, was set here."""
+    for part in where:
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+        if not isinstance(content, dict):
+            return True
+    return False
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # -sig: editors on Windows put an invisible mark in front.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file; expected a TOML file") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: byte {error.start} is not UTF-8; expected a TOML file saved as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _read_credentials(directory: str | None) -> dict[str, Any]:
+def _read_credentials(directory: str | None) -> _Layer:
     """One file per key, its dotted path as the name; other files belong to somebody else."""
     content: dict[str, Any] = {}
-    for file in sorted(Path(directory).iterdir()) if directory else ():
-        *sections, key = file.name.split(".")
-        if sections and sections[0] in Settings.model_fields and file.is_file():
-            place = content
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[key] = file.read_text(encoding="utf-8").rstrip("\r\n")
-    return content
+    file = Path(directory or "")
+    try:
+        for file in sorted(Path(directory).iterdir()) if directory else ():
+            *sections, key = file.name.split(".")
+            if sections and sections[0] in Settings.model_fields and file.is_file():
+                _place(content, [*sections, key], file.read_text("utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{file}: cannot be read: {cause}; expected a secret, named by $CREDENTIALS_DIRECTORY"
+        ) from None
+    return _Layer(content, lambda dotted: str(Path(directory or "") / dotted))
 
 
-def _refuse_unknown_environment(environ: Mapping[str, str]) -> None:
-    """pydantic-settings ignores a misspelt section; we do not."""
+def _read_environment(environ: Mapping[str, str]) -> _Layer:
+    """Read `INSPECTOR_<SECTION>__<KEY>`; a value that is a JSON list or object is one.
+
+    Raises:
+        ConfigurationError: a name that is none of ours but looks so: a typing error would
+            otherwise leave a default in place without a word.
+
+    """
+    content: dict[str, Any] = {}
     problems = []
-    for name in environ:
-        section, nested, _key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        if name.startswith(ENV_PREFIX) and nested and section not in Settings.model_fields:
-            problems.append(f"environment: {name}: {_unknown(section, Settings)}")
+    for name, text in environ.items():
+        if not name.startswith(ENV_PREFIX):
+            continue
+        where = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
+        if where[0] in Settings.model_fields:
+            _place(content, where, text if where[-1] in _SECRET_KEYS else _from_json(text))
+        elif len(where) > 1:
+            problems.append(f"environment: {name}: {_unknown(where[0], Settings)}")
+        elif meant := _with_delimiter(where[0]):
+            problems.append(f"environment: {name}: unknown name; did you mean {meant}?")
     if problems:
         raise ConfigurationError(*problems)
+    return _Layer(content, lambda dotted: f"environment: {_environment_name(dotted)}")
 
 
-def _sentence(detail: ErrorDetails) -> str:
-    """`cameras.line-1.size: found "7"; expected ...` for one pydantic error."""
-    where = [str(part) for part in detail["loc"] if part != "[key]"]
-    dotted = ".".join(where) or "settings"
-    kind, found = detail["type"], detail["input"]
+def _environment_name(dotted: str) -> str:
+    return ENV_PREFIX + dotted.replace(".", ENV_DELIMITER).upper()
+
+
+def _with_delimiter(name: str) -> str | None:
+    """What `redis_url` was meant to be; None when it is not ours to judge."""
+    section, _, key = name.partition("_")
+    model = _model_at([section]) if section in Settings.model_fields else None
+    return _environment_name(f"{section}.{key}") if model and key in model.model_fields else None
+
+
+def _from_json(text: str) -> Any:
+    if text.startswith(("[", "{")):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return text
+    return text
+
+
+def _place(content: dict[str, Any], where: Sequence[str], value: object) -> None:
+    for section in where[:-1]:
+        inner = content.setdefault(section, {})
+        if not isinstance(inner, dict):
+            return  # set as a whole too, which is refused
+        content = inner
+    content[where[-1]] = value
+
+
+def _sentence(detail: ErrorDetails, where: list[str]) -> str:
+    """`found "7"; expected ...` for one pydantic error."""
+    kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        return f"{dotted}: missing; it has no default"
+        return f"missing; expected {'a key' if len(where) > 1 else 'a section'} of this name"
     if kind == "extra_forbidden":
-        return f"{dotted}: {_unknown(where[-1], _model_at(where[:-1]))}"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        return _unknown(where[-1], _model_at(where[:-1]))
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        message = f"expected {PATTERNS[context['pattern']]}"
+    elif kind != "value_error":
+        message = f"expected {_EXPECTED.get(kind, message).format(**context)}"
+    if where[0:1] == ["cameras"] and kind in {"model_type", "dict_type"}:
+        message = "expected a section for each camera, such as [cameras.top]"
     if isinstance(found, BaseModel) or (kind == "value_error" and isinstance(found, dict)):
-        return f"{dotted}: {message}"
-    expected = message if kind == "value_error" else f"expected {message}"
-    return f"{dotted}: found {_shown(where, found)}; {expected}"
+        return message
+    if kind == "too_short" and where[-1] in _SECRET_KEYS:
+        return "found nothing; expected a secret"
+    shown = _shown(where, found)
+    told = isinstance(found, str | SecretStr) and shown in message
+    return _without_password(message if told else f"found {shown}; {message}", found)
 
 
 def _shown(where: list[str], found: object) -> str:
@@ -145,7 +264,18 @@ def _shown(where: list[str], found: object) -> str:
     if any(key in where[-1:] for key in _SECRET_KEYS):
         return "a secret"
     text = found.get_secret_value() if isinstance(found, SecretStr) else str(found)
-    return repr(redact(text)[:80]) if isinstance(found, str | SecretStr) else redact(text)[:80]
+    shown = redact(text)[:LONGEST_SHOWN]
+    return repr(shown) if isinstance(found, str | SecretStr) else shown
+
+
+def _without_password(sentence: str, found: object) -> str:
+    """Stars out what may be a password in an address too malformed for `redact`."""
+    text = found.get_secret_value() if isinstance(found, SecretStr) else str(found)
+    login = re.sub(r"^\w*:?/+", "", text.rpartition("@")[0])
+    password = login.partition(":")[2]
+    for written in {password, repr(password)[1:-1]} - {""}:
+        sentence = sentence.replace(f":{written}@", ":***@")
+    return sentence
 
 
 def _unknown(key: str, model: type[BaseModel] | None) -> str:
@@ -155,7 +285,7 @@ def _unknown(key: str, model: type[BaseModel] | None) -> str:
     return f'unknown key "{key}"; {hint}'
 
 
-def _model_at(where: list[str]) -> type[BaseModel] | None:
+def _model_at(where: Sequence[str]) -> type[BaseModel] | None:
     """The settings model that holds the keys at this place."""
     model: type[BaseModel] | None = Settings
     for part in where:

@@ -42,6 +42,10 @@ PUBLISH_DRAIN_SHARE = 0.3
 """Of the drain deadline, what Redis gets to take the last events."""
 
 
+class _ToldToStopError(Exception):
+    """Nothing runs yet that would have to drain."""
+
+
 class Telemetry(PublishTelemetry):
     """Publishing, as metrics and faults."""
 
@@ -119,8 +123,12 @@ class Service:
             )
             stack.callback(journal.close)
             http = await self._start_http(stack)
-            triton_url = await self._start_triton(stack)
-            writer = await self._start_redis(stack)
+            try:
+                triton_url = await self._start_triton(stack)
+                writer = await self._start_redis(stack)
+            except _ToldToStopError:
+                log.info("told to stop before it ran")
+                return
             pipeline = self._build(triton_url, journal, writer)
             stack.callback(pipeline.tensors.close)
             await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
@@ -177,7 +185,7 @@ class Service:
             return inference.url
         server = EmbeddedTriton(find(inference.repository), report=self._report)
         running = await stack.enter_async_context(background(server.run(), name="triton"))
-        await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
+        await self._ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
         return server.grpc_url
 
     async def _start_redis(self, stack: AsyncExitStack) -> RedisStreamWriter:
@@ -186,7 +194,7 @@ class Service:
         if redis.is_embedded:
             server = EmbeddedRedis(self._settings.journal.directory / "redis")
             running = await stack.enter_async_context(background(server.run(), name="redis"))
-            await ready_or_failed(server.wait_ready(), running)
+            await self._ready(server.wait_ready(), running)
             url = server.url
         self.redis_url = url
         writer = RedisStreamWriter(
@@ -194,6 +202,20 @@ class Service:
         )
         stack.push_async_callback(writer.close)
         return writer
+
+    async def _ready(self, ready: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
+        """Wait for a server of ours, which may be installing itself for minutes."""
+        starting = asyncio.create_task(ready_or_failed(ready, running))
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                raise _ToldToStopError
+            starting.result()
+        finally:
+            stop.cancel()
+            starting.cancel()
+            await asyncio.wait([stop, starting])
 
     def _build(self, triton_url: str, journal: Journal, writer: RedisStreamWriter) -> Pipeline:
         settings = self._settings

@@ -6,9 +6,10 @@ These models check; `inspector.configuration` reads the file, the environment an
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import (
     BaseModel,
@@ -22,13 +23,26 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from inspector.source_uri import parse_source, traits
+from inspector.simulation.options import parse_options
+from inspector.source_uri import RtspUri, SimulatedUri, parse_source, traits
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+_IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+_DIGITS = r"^\d*$"
+PATTERNS = {
+    _IDENTIFIER: "lower-case letters, digits, - and _, at most 32, a letter or digit first",
+    _DIGITS: "a number, or nothing for the newest",
+}
+"""What each pattern means, for people."""
+
+Identifier = Annotated[str, Field(pattern=_IDENTIFIER)]
 """Lower case, because environment variables carry it too; becomes a Redis key and a label."""
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+"""An empty one is a mistake: an empty secret file, say, would otherwise switch a check off."""
 
 Transport = Literal["stream", "unary"]
 """One bidirectional gRPC stream, or one call per request."""
@@ -37,6 +51,7 @@ Tensors = Literal["auto", "shared_memory", "inline"]
 """`auto` takes shared memory when the server can open ours, and inline bytes otherwise."""
 
 EMBEDDED = "embedded"
+REGION_NUMBERS = 4
 MIN_PICTURE_PX = 16
 MAX_PICTURE_PX = 16_384
 PORTS = 65_536
@@ -115,8 +130,22 @@ class CameraSettings(Section):
     @field_validator("source")
     @classmethod
     def _source_is_known(cls, source: SecretStr) -> SecretStr:
-        parse_source(source.get_secret_value())
+        camera = parse_source(source.get_secret_value())
+        if isinstance(camera, SimulatedUri):
+            parse_options(camera.options)
         return source
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _region_is_four_numbers(cls, region: object) -> object:
+        if region is None or (
+            isinstance(region, list | tuple)
+            and len(region) == REGION_NUMBERS
+            and all(isinstance(number, int) for number in region)
+        ):
+            return region
+        msg = "expected four whole numbers in pixels: [x, y, width, height]"
+        raise ValueError(msg)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -124,13 +153,22 @@ class CameraSettings(Section):
             x, y, width, height = self.region
             inside = x >= 0 and y >= 0 and min(width, height) >= MIN_PICTURE_PX
             if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
-                msg = f"region {list(self.region)} does not lie inside the {self.size} picture"
+                msg = (
+                    f"region is {list(self.region)}, expected x, y, width and height of a part of "
+                    f"the {self.size} picture, at least {MIN_PICTURE_PX} pixels wide and high"
+                )
                 raise ValueError(msg)
         if self.when_full == "wait" and traits(self.source.get_secret_value()).live:
-            msg = 'when_full = "wait" is for recordings: a live camera does not wait'
+            msg = (
+                'when_full is "wait", which is for recordings; a live camera does not wait: '
+                'expected "drop_oldest"'
+            )
             raise ValueError(msg)
         if self.reconnect_first_s > self.reconnect_max_s:
-            msg = f"reconnect_first_s is {self.reconnect_first_s}, more than reconnect_max_s"
+            msg = (
+                f"reconnect_first_s is {self.reconnect_first_s}, "
+                f"expected at most reconnect_max_s ({self.reconnect_max_s})"
+            )
             raise ValueError(msg)
         return self
 
@@ -149,7 +187,7 @@ class InferenceSettings(Section):
 
     url: str = "127.0.0.1:8001"
     model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
-    version: Annotated[str, Field(pattern=r"^\d*$")] = ""
+    version: Annotated[str, Field(pattern=_DIGITS)] = ""
     transport: Transport = "stream"
     tensors: Tensors = "auto"
     max_in_flight: Annotated[int, Field(ge=1, le=64)] = 2
@@ -159,7 +197,7 @@ class InferenceSettings(Section):
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     tls: bool = False
     tls_ca: Path | None = None
-    token: SecretStr | None = None
+    token: Secret | None = None
     repository: Path = Path("model_repository")
     """Served by the embedded server; unused otherwise."""
 
@@ -194,11 +232,11 @@ class InspectionSettings(Section):
     @model_validator(mode="after")
     def _codes_are_consistent(self) -> Self:
         if len(set(self.codes)) != len(self.codes):
-            msg = f"codes holds a code twice: {', '.join(self.codes)}"
+            msg = f"codes is {', '.join(self.codes)}, expected each code once"
             raise ValueError(msg)
         for code in self.thresholds:
             if code not in self.codes:
-                msg = f"thresholds names {code!r}, which is not one of: {', '.join(self.codes)}"
+                msg = f"thresholds names {code!r}, expected one of: {', '.join(self.codes)}"
                 raise ValueError(msg)
         return self
 
@@ -212,7 +250,7 @@ class RedisSettings(Section):
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     username: str | None = None
-    password: SecretStr | None = None
+    password: Secret | None = None
     tls_ca: Path | None = None
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
 
@@ -222,8 +260,12 @@ class RedisSettings(Section):
         text = url.get_secret_value()
         if text == EMBEDDED:
             return url
-        parts = urlsplit(text)
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket too many
+            good = False
+        if not good:
             msg = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
             raise ValueError(msg)
         return url
@@ -266,12 +308,12 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8090
-    token: SecretStr | None = None
+    token: Secret | None = None
 
     @model_validator(mode="after")
     def _open_to_others_only_with_a_token(self) -> Self:
         if self.host not in ("127.0.0.1", "::1", "localhost") and self.token is None:
-            msg = f"host {self.host} is reachable by others, so http.token must be set"
+            msg = f"host is {self.host}, which others can reach: expected http.token to be set too"
             raise ValueError(msg)
         return self
 
@@ -366,7 +408,8 @@ class Settings(BaseSettings):
         for camera_id, camera in self.cameras.items():
             if 0 < camera.buffers < needed:
                 msg = (
-                    f"cameras.{camera_id}.buffers is {camera.buffers}, the pipeline needs {needed}"
+                    f"cameras.{camera_id}.buffers is {camera.buffers}, expected 0 or at least "
+                    f"{needed}, which the pipeline needs"
                 )
                 raise ValueError(msg)
         return self
@@ -376,25 +419,25 @@ class Settings(BaseSettings):
         drain_s, unit_s = self.shutdown.drain_timeout_s, self.shutdown.unit_timeout_s
         if drain_s + 2 > unit_s:
             msg = (
-                f"shutdown.drain_timeout_s is {drain_s}, must be at least 2 s below "
+                f"shutdown.drain_timeout_s is {drain_s}, expected at least 2 s below "
                 f"shutdown.unit_timeout_s ({unit_s}), or systemd kills us while we drain"
             )
             raise ValueError(msg)
         if self.inference.reply_timeout_s >= drain_s:
             msg = (
-                f"inference.reply_timeout_s is {self.inference.reply_timeout_s}, must be below "
+                f"inference.reply_timeout_s is {self.inference.reply_timeout_s}, expected below "
                 f"shutdown.drain_timeout_s ({drain_s}), or a hung server outlasts the drain"
             )
             raise ValueError(msg)
         if self.batching.max_age_ms > self.inspection.deadline_ms:
             msg = (
-                f"batching.max_age_ms is {self.batching.max_age_ms}, must not exceed "
+                f"batching.max_age_ms is {self.batching.max_age_ms}, expected at most "
                 f"inspection.deadline_ms ({self.inspection.deadline_ms})"
             )
             raise ValueError(msg)
         if self.inference.reply_timeout_s >= self.health.stalled_after_s:
             msg = (
-                f"health.stalled_after_s is {self.health.stalled_after_s}, must be above "
+                f"health.stalled_after_s is {self.health.stalled_after_s}, expected above "
                 f"inference.reply_timeout_s ({self.inference.reply_timeout_s})"
             )
             raise ValueError(msg)
@@ -403,3 +446,20 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """All settings for display; secrets are masked."""
         return self.model_dump(mode="json")
+
+    def secrets(self) -> frozenset[str]:
+        """Every password and token in plain text, for the log to look out for. Never print it."""
+        return frozenset(filter(None, self._secrets()))
+
+    def _secrets(self) -> Iterator[str | None]:
+        for camera in self.cameras.values():
+            source = parse_source(camera.source.get_secret_value())
+            yield source.password if isinstance(source, RtspUri) else None
+            yield _plain(camera.password)
+        in_url = urlsplit(self.redis.url.get_secret_value()).password
+        yield from (in_url, unquote(in_url or ""))
+        yield from map(_plain, (self.redis.password, self.inference.token, self.http.token))
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -6,7 +6,7 @@ import threading
 import time
 
 from inspector.capture.pictures import Pictures
-from inspector.capture.source_uri import FileUri, Pace
+from inspector.source_uri import FileUri, Pace
 from inspector.capture.video import Video
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.records import Grabbed, Image

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from inspector.capture.source_uri import FileUri
+from inspector.source_uri import FileUri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Image
 

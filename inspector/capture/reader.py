@@ -22,6 +22,8 @@ from inspector.records import CameraId, Frame, FrameRef, Grabbed, MissedFrame, M
 
 log = structlog.get_logger("capture")
 
+NS_PER_S = 1_000_000_000
+
 
 class FrameCount:
     """Numbers a camera's frames across readers, without gaps. Any thread."""
@@ -135,34 +137,42 @@ class CameraReader:
     def _forward_next(self, source: FrameSource) -> None:
         grabbed = source.grab()
         self._returned_ns = time.monotonic_ns()
+        lease = self._lease()
+        unreadable: Exception | None = None
+        if lease is not None:
+            try:
+                source.retrieve_into(lease.image)
+            except Exception as error:  # noqa: BLE001 - counted below, and raised again there
+                lease.release()
+                lease, unreadable = None, error
+        # The number comes last: a library stuck in the calls above must not hold one, or every
+        # later verdict of this camera would wait for it.
         sequence = self._count.next(self.stop)
         if sequence is None:
+            if lease is not None:
+                lease.release()
             return
+        self._note_arrival(grabbed)
+        ref = _reference(self._camera_id, sequence, grabbed)
+        if lease is not None:
+            self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
+        elif unreadable is None:
+            # Not converting is the cheapest way to fall behind: the grab kept the stream in step.
+            self._outlets.missed.put(MissedFrame(ref=ref, reason=MissReason.NO_BUFFER))
+        else:
+            detail = str(unreadable)
+            self._outlets.missed.put(
+                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=detail)
+            )
+            if not isinstance(unreadable, FrameUnreadableError):
+                raise unreadable
+
+    def _note_arrival(self, grabbed: Grabbed) -> None:
         self._last_frame_ns, self._lost = time.monotonic_ns(), None
         self._delay.after_frame()
         metrics = self._outlets.metrics
         metrics.frames_captured.labels(self._camera_id).inc()
-        metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / 1e9)
-        ref = _reference(self._camera_id, sequence, grabbed)
-        lease = self._lease()
-        if lease is None:
-            # Not decoding is the cheapest way to fall behind: the grab kept the stream in step,
-            # the decode would only produce a frame to throw away.
-            stopping = self.stop.is_set() and self._outlets.waits
-            reason = MissReason.SHUTTING_DOWN if stopping else MissReason.NO_BUFFER
-            self._outlets.missed.put(MissedFrame(ref=ref, reason=reason))
-            return
-        try:
-            source.retrieve_into(lease.image)
-        except BaseException as error:
-            lease.release()
-            self._outlets.missed.put(
-                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=str(error))
-            )
-            if not isinstance(error, FrameUnreadableError):
-                raise
-            return
-        self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
+        metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / NS_PER_S)
 
     def _lease(self) -> FrameLease | None:
         if not self._outlets.waits:

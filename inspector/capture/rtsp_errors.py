@@ -14,7 +14,7 @@ from av.error import (
     InvalidDataError,
 )
 
-from inspector.capture.source_uri import RtspUri, redact
+from inspector.source_uri import RtspUri, redact
 
 _MEANINGS: tuple[tuple[type[Exception], str], ...] = (
     (HTTPUnauthorizedError, "the camera refused user name or password (401)"),

@@ -46,7 +46,7 @@ class SimulatedLine:
         self._due_ns = 0
 
     def open(self) -> None:
-        """Start the line from its first frame; composes the first boards, about 0.2 s."""
+        """Start the line from its first frame; composes the first boards, about 0.1 s."""
         self._next_index = 0
         self._grabbed_index = None
         while self._view.compose_ahead(0):

@@ -10,7 +10,7 @@ from typing import assert_never
 from inspector.capture.footage import FootageSource
 from inspector.capture.rtsp import RtspSource
 from inspector.capture.simulated import SimulatedLine
-from inspector.capture.source_uri import (
+from inspector.source_uri import (
     FileUri,
     Pace,
     RtspUri,

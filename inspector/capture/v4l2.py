@@ -9,22 +9,23 @@ import time
 
 import cv2
 
-from inspector.capture.source_uri import V4l2Uri
+from inspector.source_uri import V4l2Uri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Grabbed, Image
 
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _OLDEST_NS = 30 * _NS_PER_S
+_SILENT_S = 0.9
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
 class V4l2Source:
     """A camera of this machine as a `FrameSource`; one thread.
 
-    OpenCV waits for a frame in whole seconds, set for the whole process: `read_timeout_s` is
-    rounded up, and with several cameras the last one opened sets it for those opened after it.
-    It is told neither of frames the driver dropped nor of those it marked damaged.
+    OpenCV waits for a frame in whole seconds, and for the whole process: `read_timeout_s` is
+    rounded up, and of several cameras the first one opened decides for all. It tells us neither
+    of frames the driver dropped nor of those it marked damaged.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class V4l2Source:
         """
         self.close()
         self._check_device()
+        # Read once, when the process opens its first camera.
         os.environ[_SELECT_TIMEOUT] = str(self._timeout_s)
         self._capture = cv2.VideoCapture(str(self._uri.device), cv2.CAP_V4L2)
         try:
@@ -66,8 +68,9 @@ class V4l2Source:
 
     def grab(self) -> Grabbed:
         """Wait for the next frame; the driver's own time stamp says when it was captured."""
+        asked_ns = time.monotonic_ns()
         if self._capture is None or self._stop.is_set() or not self._capture.grab():
-            raise CameraUnavailableError(self._silence())
+            raise CameraUnavailableError(self._no_frame(asked_ns))
         now_ns = time.monotonic_ns()
         position_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         captured_ns = captured_mono_ns(position_ms, now_ns)
@@ -127,9 +130,10 @@ class V4l2Source:
             capture.set(cv2.CAP_PROP_FPS, self._uri.fps)
 
     def _check_first_frame(self, capture: cv2.VideoCapture) -> None:
+        asked_ns = time.monotonic_ns()
         arrived, picture = capture.read()
         if not arrived:
-            raise CameraUnavailableError(self._silence())
+            raise CameraUnavailableError(self._no_frame(asked_ns))
         found = (picture.shape[1], picture.shape[0])
         if self._expected_size is not None and found != self._expected_size:
             msg = (
@@ -139,8 +143,15 @@ class V4l2Source:
             raise CameraUnavailableError(msg)
         self._size = found
 
-    def _silence(self) -> str:
-        return f"{self._uri}: no frame (gone, or silent for {self._timeout_s} s)"
+    def _no_frame(self, asked_ns: int) -> str:
+        if self._capture is None:
+            return f"{self._uri}: not open"
+        if self._stop.is_set():
+            return f"{self._uri}: stopped"
+        waited_s = (time.monotonic_ns() - asked_ns) / _NS_PER_S
+        # OpenCV's answer is the same for both; only the driver's refusal comes at once.
+        why = f"silent for {waited_s:.1f} s" if waited_s >= _SILENT_S else "gone or failing"
+        return f"{self._uri}: no frame, the camera is {why}"
 
 
 def captured_mono_ns(position_ms: float, now_mono_ns: int) -> int:

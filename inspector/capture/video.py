@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from inspector.capture.pixels import PixelWriter
-from inspector.capture.source_uri import FileUri
+from inspector.source_uri import FileUri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Image
 

@@ -197,6 +197,7 @@ class EmbeddedTriton:
                 await asyncio.sleep(READY_POLL_S)
         self._ready_at_s = loop.time()
         self._doing = "ready"
+        self._errors.clear()  # whatever it complained of, it was not why it will end one day
         self._settled.set()
         log.info("triton_ready", url=self.grpc_url, seconds=round(self._ready_at_s - started_s, 1))
 

@@ -57,7 +57,7 @@ class EmbeddedEnvironment:
 async def prepare_environment(
     report: Report = lambda _text: None, *, cache: Path | None = None
 ) -> EmbeddedEnvironment:
-    """Return the server's environment, made on first use (about 90 MB to download) and kept.
+    """Return the server's environment, made on first use (about 100 MB to download) and kept.
 
     Safe to call from several processes at once: one builds, the others wait. A build that was
     interrupted leaves nothing that is used later. Cancelling stops the installation.
@@ -241,7 +241,7 @@ async def _build(home: Path, report: Report) -> None:
     venv = home / "venv"
     report("embedded Triton: making its Python environment")
     await _run("a Python environment could not be made", sys.executable, "-m", "venv", str(venv))
-    report("embedded Triton: downloading and installing (about 90 MB, once)")
+    report("embedded Triton: downloading and installing (about 100 MB, once)")
     pip = (str(venv / "bin/python3"), "-m", "pip", "--disable-pip-version-check", "install")
     # Hashes pin every byte; without --no-deps the wheel would bring its whole client library.
     flags = ("--quiet", "--no-input", "--require-hashes", "--no-deps", "--only-binary=:all:")

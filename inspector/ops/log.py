@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -12,22 +13,53 @@ import structlog
 from inspector.settings import LogSettings
 from inspector.source_uri import redact
 
+SHORTEST_SECRET = 4
+"""A shorter one is a part of too many words to be starred out wherever it stands."""
 
-def _redact_everything(
-    logger: Any, method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+
+class _Redaction:
     """No password reaches a log, whatever was passed: the last line of defence."""
-    del logger, method
-    for key, value in event.items():
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        # The longest first: one may be a part of another.
+        usable = (secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+        self._secrets = sorted(usable, key=len, reverse=True)
+
+    def __call__(
+        self, logger: Any, method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        del logger, method
+        return {key: self._clean(value) for key, value in event.items()}
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, BaseException):
+            value = str(value)
         if isinstance(value, str):
-            event[key] = redact(value)
-        elif isinstance(value, BaseException):
-            event[key] = redact(str(value))
-    return event
+            text = redact(value)
+            for secret in self._secrets:
+                text = text.replace(secret, "***")
+            return text
+        if isinstance(value, dict):
+            return {self._clean(key): self._clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._clean(inner) for inner in value]
+        return value
 
 
-def configure_logging(settings: LogSettings) -> None:
-    """Set up structlog for the process; writes to standard error."""
+class _IntoStructlog(logging.Handler):
+    """What libraries say through the standard library, in our own format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass the record on."""
+        log = structlog.get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> None:
+    """Set up logging for the process, libraries' warnings included; writes to standard error.
+
+    None of `secrets` is ever written, and no password in a URL.
+    """
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     level = getattr(logging, settings.level.upper())
     shared: list[structlog.typing.Processor] = [
@@ -35,11 +67,15 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=not sys.stderr.isatty()),
         structlog.processors.format_exc_info,
-        _redact_everything,
+        _Redaction(secrets),
     ]
     if as_json:
         structlog.configure(
-            processors=[*shared, structlog.processors.JSONRenderer(serializer=orjson.dumps)],
+            processors=[
+                *shared,
+                # Whatever was passed, the line is written: as its repr, if JSON has no word for it.
+                structlog.processors.JSONRenderer(serializer=orjson.dumps, default=repr),
+            ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
             cache_logger_on_first_use=False,
@@ -51,3 +87,5 @@ def configure_logging(settings: LogSettings) -> None:
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
             cache_logger_on_first_use=False,
         )
+    logging.captureWarnings(capture=True)
+    logging.basicConfig(handlers=[_IntoStructlog()], level=max(level, logging.WARNING), force=True)

@@ -7,6 +7,8 @@ import socket
 from contextlib import suppress
 
 MICROSECONDS_PER_S = 1_000_000
+SEND_TIMEOUT_S = 0.5
+"""A systemd that reads nothing must not hold up the event loop for longer."""
 
 
 class Notifier:
@@ -31,4 +33,5 @@ class Notifier:
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(SEND_TIMEOUT_S)
             channel.sendto("\n".join(assignments).encode(), self._address)

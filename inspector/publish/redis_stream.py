@@ -86,28 +86,35 @@ class RedisStreamWriter:
         False when a stream ends elsewhere, and nothing was added. After an error they may have
         been added or not: the streams' ends tell.
         """
-        streams = list(dict.fromkeys(row.stream for row in rows))
         with self._talking():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                # Between the look and the write nobody else gets in: WATCH makes Redis drop the
-                # transaction if a key was touched, be it by FLUSHALL or by our own earlier
-                # attempt that a stopped Redis reads only now.
-                await pipeline.watch(*(self._keys[stream] for stream in streams))
-                for stream in streams:
-                    if (await self._tip_of(pipeline, stream)).last_id != ends[stream]:
-                        return False
-                # A transaction, because a plain pipeline can be refused an entry (no memory)
-                # and granted the next: then the refused one can never follow.
-                pipeline.multi()  # type: ignore[no-untyped-call]
-                for row in rows:
-                    pipeline.xadd(
-                        self._keys[row.stream], _fields(row, published_at), id=str(row.entry_id)
-                    )
-                try:
-                    replies = await pipeline.execute(raise_on_error=False)
-                except exceptions.WatchError:
-                    return False
-        return self._all_added(replies)
+            try:
+                replies = await self._append_watched(rows, ends, published_at)
+            except exceptions.WatchError:
+                # Touched in between, or the connection was lost at any moment since WATCH, which
+                # redis-py reports the same way: either way, look how the streams end now.
+                return False
+        return replies is not None and self._all_added(replies)
+
+    async def _append_watched(
+        self, rows: Sequence[JournalRow], ends: Mapping[Stream, StreamId], published_at: str
+    ) -> list[Any] | None:
+        streams = list(dict.fromkeys(row.stream for row in rows))
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            # Between the look and the write nobody else gets in: WATCH makes Redis drop the
+            # transaction if a key was touched, be it by FLUSHALL or by our own earlier
+            # attempt that a stopped Redis reads only now.
+            await pipeline.watch(*(self._keys[stream] for stream in streams))
+            for stream in streams:
+                if (await self._tip_of(pipeline, stream)).last_id != ends[stream]:
+                    return None
+            # A transaction, because a plain pipeline can be refused an entry (no memory)
+            # and granted the next: then the refused one can never follow.
+            pipeline.multi()  # type: ignore[no-untyped-call]
+            for row in rows:
+                pipeline.xadd(
+                    self._keys[row.stream], _fields(row, published_at), id=str(row.entry_id)
+                )
+            return await pipeline.execute(raise_on_error=False)
 
     async def holds(self, rows: Sequence[JournalRow]) -> list[bool]:
         """Whether each row's event is in its stream, under its entry ID."""

@@ -60,11 +60,14 @@ class Site:
         return (track, point, along) if self._has_edges(track, point, along) else None
 
     def _has_edges(self, track: Track, point: Point, along: Point) -> bool:
-        """Whether there is laminate on both sides: inside a pour or a pad a track has no edge."""
+        """Whether the track stands alone: inside a pour or a pad it has no edges."""
+        depth_px = self.circuit.depth_px[round(point[1]), round(point[0])]
         across = (-along[1], along[0])
         beside = track.width_px / 2 + 3
-        return self.allows(point) and not any(
-            self.net_at(ahead(point, across, side)) for side in (-beside, beside)
+        return (
+            self.allows(point)
+            and abs(depth_px - track.width_px / 2) <= 2  # noqa: PLR2004 - etching is uneven
+            and not any(self.net_at(ahead(point, across, side)) for side in (-beside, beside))
         )
 
     def beside_a_track(self, *, clear_px: float) -> tuple[Track, Point, Point, Point] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import secrets
 import socket
@@ -109,6 +110,18 @@ class _RequireToken:
         await self._app(scope, receive, send)
 
 
+def _refusal(host: str, port: int, error: OSError) -> str:
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return (
+            f"http.port: cannot listen on {host}:{port}: {error.strerror}; "
+            "expected a free port of 1024 or more, or 0 for any"
+        )
+    return (
+        f"http.host: cannot listen on {host}:{port}: {error.strerror}; "
+        "expected an address of this machine"
+    )
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn beside the pipeline: its own socket, and no signal handlers of its own."""
 
@@ -125,14 +138,14 @@ class HttpServer(uvicorn.Server):
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
             self._socket.bind((settings.host, settings.port))
+            # Now, so that of two that bind in the same moment one is refused here.
+            self._socket.listen()
         except OSError as error:
             self._socket.close()
-            raise ConfigurationError(
-                f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-            ) from error
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            raise ConfigurationError(_refusal(host, settings.port, error)) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
 
     @contextmanager

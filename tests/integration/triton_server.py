@@ -13,7 +13,7 @@ from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.embedded_process import TritonPorts
 
 MODEL_REPOSITORY = Path(__file__).parents[2] / "model_repository"
-# The first one installs the server: about 90 MB.
+# The first one installs the server: about 100 MB.
 READY_TIMEOUT_S = 240.0
 
 

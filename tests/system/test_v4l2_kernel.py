@@ -48,8 +48,11 @@ def test_a_silent_driver_is_given_up_after_the_read_timeout(report):
     seen = report["silent"]
     assert "CameraUnavailableError" in seen["error"]
     assert 0.9 < seen["blocked_s"] < 3
+    assert "silent for 1" in seen["error"]
     assert len(seen["levels"]) >= 10
     assert len(report["after_silence"]["levels"]) == 10
+    # OpenCV keeps the timeout of the process's first camera, whatever a later one asks for.
+    assert 0.9 < report["silent_longer"]["blocked_s"] < 3
 
 
 def test_a_streaming_error_loses_the_camera_until_it_is_opened_again(report):
@@ -62,5 +65,5 @@ def test_an_unplugged_camera_is_noticed_and_works_when_it_is_back(report):
     gone = report["gone"]
     assert "CameraUnavailableError" in gone["unplugged"]["error"]
     assert gone["unplugged"]["blocked_s"] < 3
-    assert "CameraUnavailableError" in gone["away"]["error"]
+    assert "no such device" in gone["away"]["error"]
     assert len(gone["back"]["levels"]) == 10

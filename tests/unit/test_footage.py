@@ -10,7 +10,7 @@ import pytest
 
 from inspector.capture.footage import FootageSource, Schedule
 from inspector.capture.pictures import natural_order
-from inspector.capture.source_uri import FileUri, parse_source
+from inspector.source_uri import FileUri, parse_source
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 
 SIZE = (160, 120)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.capture.source_uri import (
+from inspector.source_uri import (
     FileUri,
     RtspUri,
     SimulatedUri,
@@ -168,7 +168,7 @@ def test_events_can_say_where_a_frame_came_from(uri, live, simulated, replayed):
 
 def test_settings_can_check_a_source_without_loading_opencv_or_pyav():
     code = (
-        "import sys, inspector.capture.source_uri\n"
+        "import sys, inspector.source_uri\n"
         "sys.exit(bool({'cv2', 'av', 'numpy'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inspector.capture.source_uri import V4l2Uri
+from inspector.source_uri import V4l2Uri
 from inspector.capture.v4l2 import V4l2Source
 from inspector.errors import CameraUnavailableError
 from tests.integration.v4l2_client import watch
@@ -25,9 +25,13 @@ def control(setting: str) -> None:
     subprocess.run(["v4l2-ctl", "-d", str(DEVICE), "-c", setting], check=True, timeout=60)
 
 
-def replug() -> None:
-    """Unload and load the driver: another device of the same name."""
+def unload() -> None:
+    """Take the driver away, and its device with it."""
     subprocess.run(["modprobe", "-r", "vivid"], check=True, timeout=60)
+
+
+def load() -> None:
+    """Bring it back: a new device of the same name."""
     options = ("n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0")
     subprocess.run(["modprobe", "vivid", *options], check=True, timeout=60)
     for _ in range(100):
@@ -57,8 +61,9 @@ def while_in_use() -> dict[str, Any]:
 def gone_and_back() -> dict[str, Any]:
     """Disconnected in mid-stream, opened while away, opened after its return."""
     unplugged = watched(at=(10, "disconnect=1"))
+    unload()  # vivid forgets a disconnection at its last close
     away = watched(1)
-    replug()
+    load()
     return {"unplugged": unplugged, "away": away, "back": watched(10)}
 
 
@@ -68,6 +73,9 @@ def main() -> None:
     report["silent"] = watched(at=(10, "percentage_of_dropped_buffers=100"))
     control("percentage_of_dropped_buffers=0")
     report["after_silence"] = watched(10)
+    longer = watched(at=(10, "percentage_of_dropped_buffers=100"), read_timeout_s=2.5)
+    report["silent_longer"] = longer
+    control("percentage_of_dropped_buffers=0")
     report["fatal"] = watched(at=(10, "inject_fatal_streaming_error=1"))
     report["after_fatal"] = watched(10)
     report["gone"] = gone_and_back()

@@ -1,0 +1,103 @@
+"""More frames than the model can look at: the verdicts stay fresh, and every camera its share."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from pathlib import Path
+
+from inspector.inference.embedded import EmbeddedTriton
+from tests.integration.line import (
+    BOARD_REGION,
+    PICTURE,
+    Line,
+    assert_accounted,
+    entries,
+    memory_bytes,
+    wait_for,
+)
+from tests.integration.redis_server import RedisServer
+
+FPS = 90
+"""A shared two-core machine inspects up to 30 frames per second, all else idle."""
+MAX_AGE_MS = 1000.0
+"""What the settings allow: `inspection.deadline_ms`."""
+WARM_UP_FRAMES = 5 * FPS
+LOADED_FRAMES = 20 * FPS
+FLAT_BYTES = 8 << 20
+
+
+def test_under_three_times_the_load_verdicts_stay_fresh_and_memory_flat(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    camera = {"source": f"sim:?fps={FPS}&seed=3", "size": PICTURE, "region": BOARD_REGION}
+    with (
+        Line(
+            tmp_path,
+            cameras={"top": camera},
+            triton=triton.grpc_url,
+            redis_url=redis_server.url,
+            inspection={"deadline_ms": MAX_AGE_MS},
+        ) as line,
+        contextlib.closing(redis_server.client()) as client,
+    ):
+        line.wait_ready()
+        wait_until_captured(line, WARM_UP_FRAMES)
+        warm_bytes = memory_bytes(line.pid)
+        wait_until_captured(line, WARM_UP_FRAMES + LOADED_FRAMES)
+        grown_bytes = memory_bytes(line.pid) - warm_bytes
+        frames = line.scrape().frames()
+        assert frames.captured - frames.settled <= 30, "more than the pipeline can hold"
+        line.stop()
+        units = entries(client, "units")
+        assert_accounted(units, line.said("stopped")["captured"])
+
+    inspected = [u for u in units if u.is_inspected]
+    assert len(units) >= 3 * len(inspected), "the model kept up: this was no overload"
+    ages_ms = [u.event["timing_ms"]["trigger_to_verdict"] for u in inspected]
+    p95_ms = statistics.quantiles(ages_ms, n=20)[18]
+    print(
+        f"{len(units)} frames, {len(inspected)} inspected, age p50 "
+        f"{statistics.median(ages_ms):.0f} ms, p95 {p95_ms:.0f} ms, "
+        f"memory {warm_bytes >> 20} MiB, {grown_bytes / 2**20:+.1f} MiB"
+    )
+    assert p95_ms <= MAX_AGE_MS
+    assert grown_bytes < FLAT_BYTES
+
+
+def test_a_camera_ten_times_faster_takes_no_frame_from_a_slow_one(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    cameras = {
+        name: {"source": f"sim:?fps={fps}&seed=3", "size": PICTURE, "region": BOARD_REGION}
+        for name, fps in (("slow", 3), ("fast", 30))
+    }
+    with (
+        Line(
+            tmp_path, cameras=cameras, triton=triton.grpc_url, redis_url=redis_server.url
+        ) as line,
+        contextlib.closing(redis_server.client()) as client,
+    ):
+        line.wait_ready()
+        wait_for(
+            lambda: line.scrape().frames(camera="slow").captured >= 24,
+            within_s=30,
+            what="24 frames of the slow camera",
+        )
+        line.stop()
+        units = entries(client, "units")
+        assert_accounted(units, line.said("stopped")["captured"])
+    of = {name: [u for u in units if u.event["camera"] == name] for name in cameras}
+    looked_at = {name: sum(u.is_inspected for u in of[name]) for name in cameras}
+    print({name: f"{looked_at[name]} of {len(of[name])} inspected" for name in cameras})
+    assert looked_at["slow"] == len(of["slow"])
+    assert len(of["fast"]) > 5 * len(of["slow"])
+
+
+def wait_until_captured(line: Line, frames: int) -> None:
+    wait_for(
+        lambda: line.scrape().frames().captured >= frames,
+        within_s=60,
+        what=f"{frames} frames captured",
+        every_s=0.2,
+    )

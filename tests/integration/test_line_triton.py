@@ -1,0 +1,91 @@
+"""The model server dies under load, and the line goes on by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.integration.line import (
+    BOARD_REGION,
+    PICTURE,
+    Entry,
+    Line,
+    assert_accounted,
+    assert_gapless,
+    descendants,
+    entries,
+    wait_for,
+)
+from tests.integration.redis_server import RedisServer
+
+BUSY = {"source": "sim:?fps=60&seed=3", "size": PICTURE, "region": BOARD_REGION}
+
+
+def server_of(line: Line) -> int:
+    [pid] = [pid for pid, name in descendants(line.pid).items() if name == "tritonserver"]
+    return pid
+
+
+def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with (
+        Line(
+            tmp_path, cameras={"top": BUSY}, triton="embedded", redis_url=redis_server.url
+        ) as line,
+        contextlib.closing(redis_server.client()) as client,
+    ):
+        line.wait_ready()
+        wait_for(
+            lambda: line.scrape().frames().inspected >= 20
+            and line.scrape().total("inspector_requests_in_flight") > 0,
+            within_s=20,
+            what="batches in flight",
+        )
+        first = server_of(line)
+        os.kill(first, signal.SIGKILL)
+        killed_s = time.monotonic()
+        wait_for(
+            lambda: line.scrape().total("inspector_triton_up") == 0,
+            within_s=5,
+            what="inspector_triton_up 0",
+        )
+        assert line.get("/readyz")[0] == 503
+        assert line.get("/healthz")[0] == 200
+        inspected = line.scrape().frames().inspected
+        wait_for(
+            lambda: line.scrape().frames().inspected >= inspected + 20,
+            within_s=60,
+            what="inspection goes on with another server",
+        )
+        back_s = time.monotonic() - killed_s
+        assert server_of(line) != first
+        assert line.get("/readyz")[0] == 200
+        assert line.scrape().total("inspector_triton_reconnects_total") >= 1
+        line.stop()
+
+        units = entries(client, "units")
+        assert_accounted(units, line.said("stopped")["captured"])
+        assert_gapless(entries(client, "defects"))
+        health = entries(client, "health")
+        assert [(e.event["fault"], e.event["state"]) for e in health] == [
+            ("triton", "raised"),
+            ("triton", "cleared"),
+        ]
+    lost = [u for u in units if u.event["reason"] == "model_unavailable"]
+    assert lost
+    assert_lost_in_one_stretch(units, lost)
+    print(f"inspection resumed {back_s:.1f} s after SIGKILL; {len(lost)} units without a model")
+
+
+def assert_lost_in_one_stretch(units: list[Entry], lost: list[Entry]) -> None:
+    """Before and after it units were inspected, inside it none."""
+    first, last = lost[0].number, lost[-1].number
+    assert any(u.is_inspected for u in units if u.number < first)
+    assert any(u.is_inspected for u in units if u.number > last)
+    during = [u for u in units if first <= u.number <= last]
+    reasons = {u.event["reason"] for u in during}
+    assert reasons <= {"model_unavailable", "frame_dropped", "stale"}, reasons
