@@ -30,7 +30,7 @@ from inspector.source_uri import SimulatedUri, parse_source
 CONFIG = Path("config/demo.toml")
 CAMERA = "top"
 LINES_PER_S = 6
-MAX_CODES_SHOWN = 4
+MAX_CODES_SHOWN = 3
 _STYLES = {"PASSED": "green", "FAILED": "red", "NOT_INSPECTED": "yellow", "ERROR": "magenta"}
 
 console = Console(highlight=False)
@@ -84,8 +84,8 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
         summary = Summary(settings)
         async with _serving(service) as serving:
             console.print(
-                f"up after {time.monotonic() - started_s:.1f} s: status, metrics and health at "
-                f"[bold]{service.http_url}[/bold]; Ctrl-C ends the demo"
+                f"up after {time.monotonic() - started_s:.1f} s; status, metrics and health: "
+                f"[bold]{service.http_url}[/bold] (Ctrl-C ends)"
             )
             await _show_events(service, settings, summary, serving, seconds)
         summary.print(service)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,17 +37,19 @@ def _left_threads(before: set[int | None]) -> list[str]:
     ]
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a skipped real-part test is a failure: everything it needs was to be installed."""
     del call
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+    report = yield
     if REQUIRE_REAL_PARTS and report.skipped and not hasattr(report, "wasxfail"):
         allowed = item.get_closest_marker("may_skip") is not None
         if not allowed:
             report.outcome = "failed"
             report.longrepr = f"skipped although real parts are required: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from inspector.errors import InspectorError
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.embedded_process import TritonPorts
 from inspector.places import find
@@ -40,5 +41,8 @@ async def serve_triton(
 
 
 async def _announce(server: EmbeddedTriton, report: Callable[[str], None]) -> None:
-    await server.wait_ready(READY_TIMEOUT_S)
+    try:
+        await server.wait_ready(READY_TIMEOUT_S)
+    except InspectorError:
+        return  # the server's own task says it
     report(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")

@@ -106,6 +106,10 @@ def _input(description: ModelDescription, inference: InferenceSettings) -> Model
             "expected [N,3,height,width] or [N,height,width,3] with fixed height and width"
         )
     declared = description.parameters.get("colour", "").lower()
+    if declared not in ("", "bgr", "rgb"):
+        raise ConfigurationError(
+            f'model {name}: its parameter colour is "{declared}"; expected bgr or rgb'
+        )
     # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
     order = declared or ("bgr" if tensor.dtype == "UINT8" else "rgb")
     if inference.colour != "auto":
@@ -160,7 +164,13 @@ def _check_parameters(description: ModelDescription, settings: Settings) -> None
                 f"inspection.codes is {', '.join(inspection.codes)}, but model {name} was built "
                 f"for: {', '.join(deployed)}"
             )
-    floor = float(description.parameters.get("score_threshold", "nan"))
+    told = description.parameters.get("score_threshold", "nan")
+    try:
+        floor = float(told)
+    except ValueError:
+        raise ConfigurationError(
+            f'model {name}: its parameter score_threshold is "{told}"; expected a number'
+        ) from None
     lowest = min(inspection.threshold_of(code) for code in inspection.codes)
     if not math.isnan(floor) and lowest < floor:
         raise ConfigurationError(

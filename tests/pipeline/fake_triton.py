@@ -316,8 +316,11 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def serving(fake: FakeTriton) -> AsyncIterator[FakeTriton]:
+async def serving(fake: FakeTriton, *, from_start: bool = True) -> AsyncIterator[FakeTriton]:
+    """The server on a port of its own; not `from_start`: only the port is chosen, `restart` it."""
     await fake.start()
+    if not from_start:
+        await fake.stop()
     try:
         yield fake
     finally:

@@ -1,0 +1,171 @@
+"""`inspector check`: looks at everything the service needs, and says what to do about the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from inspector.app import open_source
+from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.redis import look_at_redis
+from inspector.errors import (
+    CameraUnavailableError,
+    ConfigurationError,
+    EndOfFootageError,
+    FrameUnreadableError,
+    InspectorError,
+)
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.embedded import EmbeddedTriton
+from inspector.inference.triton import TritonModel
+from inspector.places import find
+from inspector.records import CameraId
+from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, ready_or_failed
+from inspector.settings import EMBEDDED, CameraSettings, Settings
+from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
+
+LOW_DISK_BYTES = 1_000_000_000
+YEAR_2025_S = 1_735_689_600
+
+
+async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
+    """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
+    findings = [_settings(settings)]
+    for camera_id, camera in settings.cameras.items():
+        findings.append(await asyncio.to_thread(_camera, CameraId(camera_id), camera))
+    findings += await _triton(settings, report)
+    findings += await look_at_redis(settings)
+    findings.append(_disk(settings.journal.directory))
+    findings.append(_clock())
+    return findings
+
+
+def _settings(settings: Settings) -> Finding:
+    megabytes = settings.image_memory_bytes() / 1e6
+    found = (
+        f"station {settings.station.id}, {len(settings.cameras)} camera(s), "
+        f"{megabytes:.0f} MB of picture buffers"
+    )
+    return Finding(what="settings", mark=Mark.OK, found=found)
+
+
+def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
+    import numpy as np  # noqa: PLC0415 - not needed to word the rest
+
+    what = f"camera {camera_id}"
+    source = open_source(camera_id, camera, threading.Event())
+    started_s = time.monotonic()
+    try:
+        source.open()
+        source.grab()
+        image = np.zeros((camera.size.height_px, camera.size.width_px, 3), np.uint8)
+        source.retrieve_into(image)
+    except (CameraUnavailableError, FrameUnreadableError, EndOfFootageError) as error:
+        return Finding(
+            what=what,
+            mark=Mark.FAIL,
+            found=str(error) or "no picture in it",
+            advice=_camera_advice(camera_id, camera, str(error)),
+        )
+    finally:
+        source.close()
+    took_ms = (time.monotonic() - started_s) * 1000
+    if image.max() - image.min() < 8:  # noqa: PLR2004 - grey levels: nothing to be seen
+        return Finding(
+            what=what,
+            mark=Mark.WARN,
+            found=f"a picture of one colour ({camera.size})",
+            advice="look at lens cap, light and exposure",
+        )
+    return Finding(
+        what=what, mark=Mark.OK, found=f"{camera.size}, first frame after {took_ms:.0f} ms"
+    )
+
+
+def _camera_advice(camera_id: CameraId, camera: CameraSettings, found: str) -> str:
+    key = f"cameras.{camera_id}"
+    if "pixels, expected" in found:
+        return f"set {key}.size to what it delivers, or the camera to {camera.size}"
+    uri: SourceUri = parse_source(camera.source.get_secret_value())
+    match uri:
+        case RtspUri():
+            return f"check the camera's power, cable, address and login ({key}.source, .password)"
+        case V4l2Uri():
+            return f"plug it in, end other programs that use it, or correct {key}.source"
+        case FileUri():
+            return f"correct the path in {key}.source"
+    return f"correct {key}.source"
+
+
+async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
+    inference = settings.inference
+    advice = "start Triton there, or correct inference.url"
+    try:
+        if inference.url != EMBEDDED:
+            return [await _model(settings, inference.url)]
+        advice = "look at inference.repository, or set inference.url to a Triton elsewhere"
+        server = EmbeddedTriton(find(inference.repository), report=report)
+        async with background(server.run(), name="triton") as running:
+            await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
+            advice = "correct the setting it names, or deploy the model that the settings expect"
+            return [await _model(settings, server.grpc_url)]
+    except InspectorError as error:
+        if isinstance(error, ConfigurationError) and inference.url != EMBEDDED:
+            advice = "correct the setting it names, or deploy the model that the settings expect"
+        return [Finding(what="triton", mark=Mark.FAIL, found=str(error), advice=advice)]
+
+
+async def _model(settings: Settings, url: str) -> Finding:
+    tensors = TensorPool(tensors=1, max_regions=1, shared=settings.inference.tensors != "inline")
+    model = TritonModel(url, settings, tensors)
+    try:
+        spec = await model.connect()
+        route = "shared memory" if model.is_sharing else "inline tensors"
+        found = (
+            f"{spec.name} version {spec.version} at {url}: {spec.input.dtype} "
+            f"{spec.input.width_px}x{spec.input.height_px} in, {route}"
+        )
+        return Finding(what="triton", mark=Mark.OK, found=found)
+    finally:
+        await model.close()
+        tensors.close()
+
+
+def _disk(directory: Path) -> Finding:
+    """Look only: a folder made here would belong to whoever checks, not to the service."""
+    what = f"disk {directory}"
+    there = next((p for p in (directory, *directory.absolute().parents) if p.exists()), Path("/"))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            free_bytes = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding(
+            what=what,
+            mark=Mark.FAIL,
+            found=f"{there} cannot be written by user {os.geteuid()}: {error.strerror}",
+            advice="correct journal.directory or its owner, or check as the service's user",
+        )
+    enough = free_bytes >= LOW_DISK_BYTES
+    state = "" if there == directory else ", to be made at start"
+    return Finding(
+        what=what,
+        mark=Mark.OK if enough else Mark.WARN,
+        found=f"{free_bytes / 1e9:.1f} GB free{state}",
+        advice="" if enough else "make room: a month without Redis needs about this much",
+    )
+
+
+def _clock() -> Finding:
+    good = time.time() > YEAR_2025_S
+    return Finding(
+        what="clock",
+        mark=Mark.OK if good else Mark.FAIL,
+        found=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        advice="" if good else "set the clock (NTP): events would carry a wrong time",
+    )
