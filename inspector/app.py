@@ -15,7 +15,7 @@ from inspector.batching.worker import BatchWorker
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.sources import make_source
-from inspector.capture.worker import CaptureWorker
+from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.flow.channel import Channel
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox, Lane
@@ -96,6 +96,11 @@ class Pipeline:
         """Frames grabbed since start."""
         return sum(capture.captured for capture in self.captures)
 
+    def give_up(self) -> None:
+        """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
+        self.tensors.stop_waiting()
+        self.inference.give_up()
+
 
 def build_pipeline(
     settings: Settings,
@@ -103,8 +108,8 @@ def build_pipeline(
     make_sink: Callable[[Channel[EventGroup]], Stage],
 ) -> Pipeline:
     """Allocate every buffer and wire every stage; nothing runs yet. Event loop only."""
-    # OpenCV's worker threads spin between jobs: with them a frame cost 2.1 ms of client CPU, without
-    # 1.6 (two cores, a model that does nothing), at the same speed.
+    # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
+    # 1.6 ms without (two cores, a model that does nothing), at the same speed.
     cv2.setNumThreads(1)
     metrics = around.metrics
     missed = MissedFrames()
@@ -114,6 +119,7 @@ def build_pipeline(
         missed.put(MissedFrame(ref=frame.ref, reason=reason))
 
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
+    only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     inbox = FrameInbox({c: _lane(settings, s) for c, s in cameras.items()}, on_drop=drop)
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
     tensors = TensorPool(
@@ -137,6 +143,8 @@ def build_pipeline(
                 metrics=metrics,
                 waits=camera.when_full == "wait",
             ),
+            # Half of the drain: what a stuck library holds up must still be inspected.
+            stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
         )
         for camera_id, camera in cameras.items()
     )
@@ -150,6 +158,7 @@ def build_pipeline(
         batches,
         rects={c: _rect(s) for c, s in cameras.items()},
         metrics=metrics,
+        waits_for_model=only_recordings,
     )
     inference = InferenceWorker(
         batches,
@@ -158,7 +167,7 @@ def build_pipeline(
         limits=InferenceLimits(
             max_in_flight=settings.inference.max_in_flight,
             reply_timeout_s=settings.inference.reply_timeout_s,
-            wait_for_server=all(s.when_full == "wait" for s in cameras.values()),
+            wait_for_server=only_recordings,
         ),
         metrics=metrics,
         on_up=_triton_reporter(around),
@@ -199,7 +208,12 @@ def _rect(camera: CameraSettings) -> Rect:
 
 
 def _capture(
-    camera_id: CameraId, camera: CameraSettings, around: Surroundings, outlets: Outlets
+    camera_id: CameraId,
+    camera: CameraSettings,
+    around: Surroundings,
+    outlets: Outlets,
+    *,
+    stopped_within_s: float,
 ) -> CaptureWorker:
     metrics, faults = around.metrics, around.faults
 
@@ -236,6 +250,7 @@ def _capture(
         on_up=report,
         on_look=look,
         close_lane=outlets.inbox.close_lane,
+        stopped_within_s=stopped_within_s,
     )
 
 

@@ -152,7 +152,7 @@ class Service:
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
-                give_up=pipeline.inference.give_up,
+                give_up=pipeline.give_up,
             )
         except ExceptionGroup as group:
             raise first_of(group) from group

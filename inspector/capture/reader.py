@@ -78,12 +78,25 @@ class CameraReader:
         self._last_frame_ns: int | None = None
         self._lost: str | None = None
         self._since_ns = self._returned_ns = time.monotonic_ns()
+        self._claim = Lock()
+        self._unsettled: FrameRef | None = None
         self.error: BaseException | None = None
         self._thread = Thread(target=self._body, name=f"capture/{camera_id}", daemon=True)
 
     def start(self) -> None:
         """Begin; once."""
         self._thread.start()
+
+    def abandon(self) -> None:
+        """Count on this reader no more: the frame it may be stuck with is missed. Any thread."""
+        with self._claim:
+            self.stop.set()
+            ref, self._unsettled = self._unsettled, None
+        if ref is not None:
+            detail = "the camera's library did not return"
+            self._outlets.missed.put(
+                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=detail)
+            )
 
     @property
     def has_ended(self) -> bool:
@@ -137,42 +150,46 @@ class CameraReader:
     def _forward_next(self, source: FrameSource) -> None:
         grabbed = source.grab()
         self._returned_ns = time.monotonic_ns()
-        lease = self._lease()
-        unreadable: Exception | None = None
-        if lease is not None:
-            try:
-                source.retrieve_into(lease.image)
-            except Exception as error:  # noqa: BLE001 - counted below, and raised again there
-                lease.release()
-                lease, unreadable = None, error
-        # The number comes last: a library stuck in the calls above must not hold one, or every
-        # later verdict of this camera would wait for it.
-        sequence = self._count.next(self.stop)
-        if sequence is None:
-            if lease is not None:
-                lease.release()
-            return
-        self._note_arrival(grabbed)
-        ref = _reference(self._camera_id, sequence, grabbed)
-        if lease is not None:
-            self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
-        elif unreadable is None:
-            # Not converting is the cheapest way to fall behind: the grab kept the stream in step.
-            self._outlets.missed.put(MissedFrame(ref=ref, reason=MissReason.NO_BUFFER))
-        else:
-            detail = str(unreadable)
-            self._outlets.missed.put(
-                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=detail)
-            )
-            if not isinstance(unreadable, FrameUnreadableError):
-                raise unreadable
-
-    def _note_arrival(self, grabbed: Grabbed) -> None:
+        with self._claim:
+            sequence = self._count.next(self.stop)
+            if sequence is None:
+                return
+            ref = self._unsettled = _reference(self._camera_id, sequence, grabbed)
         self._last_frame_ns, self._lost = time.monotonic_ns(), None
         self._delay.after_frame()
         metrics = self._outlets.metrics
         metrics.frames_captured.labels(self._camera_id).inc()
-        metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / NS_PER_S)
+        metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / 1e9)
+        lease = self._lease()
+        if lease is None:
+            # Not decoding is the cheapest way to fall behind: the grab kept the stream in step,
+            # the decode would only produce a frame to throw away.
+            stopping = self.stop.is_set() and self._outlets.waits
+            self._miss(MissReason.SHUTTING_DOWN if stopping else MissReason.NO_BUFFER)
+            return
+        try:
+            source.retrieve_into(lease.image)
+        except BaseException as error:
+            lease.release()
+            self._miss(MissReason.UNREADABLE, str(error))
+            if not isinstance(error, FrameUnreadableError):
+                raise
+            return
+        if self._settle() is None:
+            lease.release()
+        else:
+            self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
+
+    def _settle(self) -> FrameRef | None:
+        """Take the frame at hand; None when it was reported as missed meanwhile."""
+        with self._claim:
+            ref, self._unsettled = self._unsettled, None
+        return ref
+
+    def _miss(self, reason: MissReason, detail: str = "") -> None:
+        ref = self._settle()
+        if ref is not None:
+            self._outlets.missed.put(MissedFrame(ref=ref, reason=reason, detail=detail))
 
     def _lease(self) -> FrameLease | None:
         if not self._outlets.waits:

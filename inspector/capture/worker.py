@@ -21,6 +21,7 @@ LOOK_EVERY_S = 0.2
 STUCK_AFTER_S = 15.0
 """A library inside one call for so long is taken to be stuck: all its time-outs are shorter."""
 STOPPED_WITHIN_S = 4.0
+"""What a read under way gets to return after a stop; a thread that takes longer is left behind."""
 MAX_STUCK_READERS = 4
 
 
@@ -40,6 +41,7 @@ class CaptureWorker:
         on_up: Callable[[CameraId, bool, str], None],
         on_look: Callable[[CameraId], None],
         close_lane: Callable[[], None],
+        stopped_within_s: float = STOPPED_WITHIN_S,
     ) -> None:
         self.name = f"capture/{camera_id}"
         self._camera_id = camera_id
@@ -48,6 +50,7 @@ class CaptureWorker:
         self._on_up = on_up
         self._on_look = on_look
         self._close_lane = close_lane
+        self._stopped_within_s = stopped_within_s
         self._count = FrameCount()
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -99,11 +102,12 @@ class CaptureWorker:
             pass
 
     async def _wait_for_end(self, reader: CameraReader) -> None:
-        give_up_s = time.monotonic() + STOPPED_WITHIN_S
+        give_up_s = time.monotonic() + self._stopped_within_s
         while not reader.has_ended and time.monotonic() < give_up_s:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # a thread has no event for its own end
         if not reader.has_ended:
             log.warning("the camera's library does not return; left behind", camera=self._camera_id)
+            reader.abandon()
 
     def _look(self, reader: CameraReader) -> CameraReader:
         """Report a change of state; returns the reader to go on with."""
@@ -128,5 +132,5 @@ class CaptureWorker:
         if self._stuck > MAX_STUCK_READERS:
             raise FatalError(f"{self._camera_id}: its library got stuck {self._stuck} times")
         log.warning("the camera's library is stuck; starting over", camera=self._camera_id)
-        reader.stop.set()
+        reader.abandon()
         return self._start()

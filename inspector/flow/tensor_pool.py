@@ -65,6 +65,7 @@ class TensorPool:
         self._arrays: NDArray[Any] | None = None
         self._input: ModelInput | None = None
         self._returned = asyncio.Event()
+        self._expected = asyncio.Event()
         self.key: str | None = None
         """Name of the shared segment as `shm_open` takes it (with its slash), or None."""
 
@@ -100,6 +101,15 @@ class TensorPool:
         self._input = model_input
         self._free = deque(range(self._tensors))
         self._returned.set()
+        self._expected.set()
+
+    async def wait_for_input(self) -> None:
+        """Return once the model's input is known, or `stop_waiting` was called."""
+        await self._expected.wait()
+
+    def stop_waiting(self) -> None:
+        """Nobody expects the model any more: what waits for its input goes on without."""
+        self._expected.set()
 
     def _allocate_shared(self, size_bytes: int) -> mmap.mmap | None:
         name = f"{SHM_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"

@@ -29,9 +29,10 @@ from inspector.inference.embedded_process import (
     TritonPorts,
     exit_text,
     new_memory_prefix,
-    remove_memory_of_dead_owners,
+    remove_traces_of_dead_owners,
     server_process,
     shared_memory_bytes,
+    wait_end,
 )
 
 READY_POLL_S = 0.1
@@ -171,14 +172,14 @@ class EmbeddedTriton:
         """Run one server process to its end; returns its exit code, negative for a signal."""
         self._errors.clear()
         self._doing = "loading its models"
-        remove_memory_of_dead_owners()
+        remove_traces_of_dead_owners()
         running = server_process(environment, self._repository, self._ports, self._memory_prefix)
         try:
             async with running as process, asyncio.TaskGroup() as group:
                 self._process = process
                 announcement = group.create_task(self._announce_ready(), name="triton/ready")
                 pump = group.create_task(self._pump_log(process), name="triton/log")
-                exit_code = await process.wait()
+                exit_code = await wait_end(process)
                 self._settled.clear()
                 announcement.cancel()
                 with suppress(TimeoutError):

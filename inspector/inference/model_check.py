@@ -56,12 +56,13 @@ def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
             f"batching.max_regions is {wanted}, but model {name} takes at most {limit} per request "
             "(its max_batch_size)"
         )
+    model_input = _input(description, inference)
     layout, outputs = _layout(description, len(settings.inspection.codes))
     _check_parameters(description, settings)
     return ModelSpec(
         name=name,
         version=description.version,
-        input=_input(description, inference),
+        input=model_input,
         layout=layout,
         outputs=outputs,
         max_regions=limit,

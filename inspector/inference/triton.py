@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
@@ -184,8 +184,10 @@ class TritonModel:
         """
         route = self._streamed if self._inference.transport == "stream" else self._unary
         try:
-            async for reply in route(requests):
-                yield reply
+            # Closed here and now, not when the garbage collector comes: the call ends with us.
+            async with aclosing(route(requests)) as replies:
+                async for reply in replies:
+                    yield reply
         except (InferenceServerException, grpc.RpcError) as error:
             raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
         except asyncio.CancelledError as cancelled:
@@ -216,9 +218,9 @@ class TritonModel:
             nonlocal ended
             try:
                 async for request in requests:
-                    calls.append(
-                        asyncio.create_task(self._client.infer(headers=self._headers, **request))
-                    )
+                    infer = self._client.infer(headers=self._headers, **request)
+                    calls.append(asyncio.create_task(infer, name="inference/call"))
+                    calls[-1].add_done_callback(_retrieve)
                     arrived.set()
             finally:
                 ended = True
@@ -268,6 +270,12 @@ class TritonModel:
         self._region = None
         with suppress(Exception):
             await client.close()
+
+
+def _retrieve(call: asyncio.Task[Any]) -> None:
+    """Look at the failure of a call whose connection failed before it: one report is enough."""
+    if not call.cancelled():
+        call.exception()
 
 
 def _text(error: Exception) -> str:

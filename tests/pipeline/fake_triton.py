@@ -277,6 +277,9 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
 
     def _next_act(self, request: Any) -> Act:
         act = self.script(self.requests, request.id)
+        shape = list(request.inputs[0].shape)
+        if shape[1:] != self.model.picture or shape[0] > self.model.max_batch_size:
+            act = Act(refuse=f"unexpected shape {shape} for input 'image'")
         self.requests += 1
         self.waiting += 1
         self.most_waiting = max(self.waiting, self.most_waiting)

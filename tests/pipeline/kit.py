@@ -364,7 +364,7 @@ async def line(
             pipeline.stages,
             stop=running.stop,
             drain_timeout_s=settings.shutdown.drain_timeout_s,
-            give_up=pipeline.inference.give_up,
+            give_up=pipeline.give_up,
         ),
         name="line",
     )

@@ -1,0 +1,73 @@
+"""Runs `inspector` as a user does, in a process of its own; imports nothing of pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "inspector"]
+CHECKOUT = Path(__file__).parents[2]
+_NOT_PASSED_ON = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "STATE_DIRECTORY", "WATCHDOG_USEC")
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Ours without settings of the inspector, so that a test sees only those it makes."""
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if name not in _NOT_PASSED_ON
+        and (not name.startswith("INSPECTOR_") or name == "INSPECTOR_CACHE")
+    }
+    return {**kept, "PYTHONPATH": str(CHECKOUT), **(extra or {})}
+
+
+def inspector(
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_s: float = 60.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env=environment(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def started(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a command; the caller ends it. Its output comes through pipes."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        env=environment(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+STATION = '[station]\nsite = "plant1"\nline = "smt2"\nname = "aoi"\n'
+CAMERA = '[cameras.top]\nsource = "sim:?view=strobe&takt_s=0.2"\nsize = "320x240"\n'
+
+
+def settings_file(
+    folder: Path, more: str = "", *, station: str = STATION, camera: str = CAMERA
+) -> Path:
+    """A settings file that works, with what a test adds or replaces; state stays in `folder`."""
+    state = f'[journal]\ndirectory = "{folder / "state"}"\n'
+    http = "" if "[http]" in more else "[http]\nport = 0\n"
+    file = folder / "line.toml"
+    file.write_text(station + camera + http + ("" if "[journal]" in more else state) + more)
+    return file

@@ -1,0 +1,134 @@
+"""What systemd is told, and what it makes of signals."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from inspector.inference.embedded import EmbeddedTriton
+from tests.integration.line import (
+    BOARD_REGION,
+    PICTURE,
+    Line,
+    assert_accounted,
+    entries,
+    wait_for,
+)
+from tests.integration.redis_server import RedisServer
+
+WATCHDOG_S = 1.0
+STALLED_AFTER_S = 3.0
+
+
+class Systemd:
+    """The receiving end of sd_notify(3): remembers what was said, and when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self.said: list[tuple[float, str]] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._listener = threading.Thread(target=self._listen, name="systemd")
+        self._listener.start()
+
+    def _listen(self) -> None:
+        while said := self._socket.recv(4096).decode():
+            self.said += [(time.monotonic(), line) for line in said.splitlines()]
+
+    def close(self) -> None:
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as last:
+            last.sendto(b"", self.address)
+        self._listener.join()
+        self._socket.close()
+
+    def times(self, line: str) -> list[float]:
+        return [at_s for at_s, said in list(self.said) if said == line]
+
+    def silent_s(self, line: str) -> float:
+        """Since it was said last."""
+        return time.monotonic() - self.times(line)[-1]
+
+
+@contextlib.contextmanager
+def write_locked(journal: Path) -> Iterator[None]:
+    """A journal whose disk does not answer: no write gets through while this lasts."""
+    connection = sqlite3.connect(journal, isolation_level=None)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def test_systemd_hears_of_readiness_progress_and_the_end(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    systemd = Systemd(tmp_path)
+    line = Line(
+        tmp_path,
+        cameras={
+            "top": {"source": "sim:?fps=8&seed=3", "size": PICTURE, "region": BOARD_REGION}
+        },
+        triton=triton.grpc_url,
+        redis_url=redis_server.url,
+        environment={
+            "NOTIFY_SOCKET": systemd.address,
+            "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6)),
+        },
+        inference={"reply_timeout_s": 1.0},
+        health={"stalled_after_s": STALLED_AFTER_S},
+    )
+    with contextlib.closing(systemd), line:
+        wait_for(lambda: systemd.times("READY=1"), within_s=30, what="READY=1")
+        assert "running" in [said["event"] for said in line.log()]
+        assert line.get("/healthz")[0] == 200
+        line.wait_ready()
+
+        line.send(signal.SIGHUP)
+        wait_for(
+            lambda: any("SIGHUP" in said["event"] for said in line.log()),
+            within_s=5,
+            what="an answer to SIGHUP",
+        )
+        beats = len(systemd.times("WATCHDOG=1"))
+        wait_for(
+            lambda: len(systemd.times("WATCHDOG=1")) >= beats + 10,
+            within_s=10 * WATCHDOG_S,
+            what="ten more signs of life",
+        )
+        gaps_s = pair_gaps(systemd.times("WATCHDOG=1"))
+        assert max(gaps_s) < WATCHDOG_S
+
+        with write_locked(line.state / "journal.sqlite"):
+            wait_for(
+                lambda: systemd.silent_s("WATCHDOG=1") > 1.5 * WATCHDOG_S,
+                within_s=STALLED_AFTER_S + 5 * WATCHDOG_S,
+                what="a line that makes no progress gives no sign of life",
+            )
+            assert line.get("/healthz")[0] == 503
+            assert line.get("/readyz")[0] == 503
+        wait_for(lambda: line.get("/healthz")[0] == 200, within_s=10, what="healthy again")
+        wait_for(
+            lambda: systemd.silent_s("WATCHDOG=1") < WATCHDOG_S, within_s=5, what="WATCHDOG=1"
+        )
+
+        assert not systemd.times("STOPPING=1")
+        line.stop()
+        wait_for(lambda: systemd.times("STOPPING=1"), within_s=1, what="STOPPING=1")
+        assert len(systemd.times("READY=1")) == 1
+        with contextlib.closing(redis_server.client()) as client:
+            assert_accounted(entries(client, "units"), line.said("stopped")["captured"])
+            states = [(e.event["fault"], e.event["state"]) for e in entries(client, "health")]
+        assert states == [("disk", "raised"), ("disk", "cleared")]
+
+
+def pair_gaps(times_s: list[float]) -> list[float]:
+    return [b - a for a, b in zip(times_s, times_s[1:], strict=False)]
