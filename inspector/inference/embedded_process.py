@@ -187,9 +187,7 @@ def _is_of_dead_owner(memory_name: str) -> bool:
     prefix = _namespace_prefix()
     owner = memory_name.removeprefix(prefix).partition("-")[0]
     return (
-        memory_name.startswith(prefix)
-        and owner.isdecimal()
-        and not Path(f"/proc/{owner}").exists()
+        memory_name.startswith(prefix) and owner.isdecimal() and not Path(f"/proc/{owner}").exists()
     )
 
 

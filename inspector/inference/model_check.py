@@ -129,6 +129,13 @@ def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, 
     name = description.name
     by_name = {tensor.name: tensor for tensor in description.outputs}
     if all(wanted in by_name for wanted in DETECTION_OUTPUTS):
+        for output, kind in zip(DETECTION_OUTPUTS, ("FP", "FP", "INT", "INT"), strict=True):
+            dtype = by_name[output].dtype
+            if kind not in dtype:
+                wanted = "integers" if kind == "INT" else "floats"
+                raise ConfigurationError(
+                    f'model {name}: output "{output}" is {dtype}; expected {wanted}'
+                )
         return OutputLayout.DETECTIONS, DETECTION_OUTPUTS
     if len(by_name) != 1:
         raise ConfigurationError(

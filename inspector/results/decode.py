@@ -17,6 +17,11 @@ from inspector.records import Detection, ModelSpec, OutputLayout, Region
 
 Floats = NDArray[np.float32]
 _TOLERANCE = 1e-3
+_SHARE_PX = 1.5
+"""A box that ends before this is not in pixels but in shares of the picture."""
+MAX_CANDIDATES = 3000
+"""Above the floor, per region: a head that fires everywhere is broken, and suppressing its 25200
+candidates held the event loop for 47 s."""
 
 
 def decode(
@@ -33,7 +38,7 @@ def decode(
     Detections below `floor` are left out. `nms_iou` is used for raw heads only.
 
     Raises:
-        MalformedReplyError: the reply is not one result per region.
+        MalformedReplyError: the reply is not one result per region, or holds a box that is none.
 
     """
     missing = [name for name in spec.outputs if name not in outputs]
@@ -56,14 +61,18 @@ def _detections(
 ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
     boxes, scores, labels, counts = (np.asarray(outputs[name]) for name in spec.outputs)
     room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
-    for array, shape, name in zip(
+    for array, shape, kinds, name in zip(
         (boxes, scores, labels, counts),
         ((regions, room, 4), (regions, room), (regions, room), (regions, 1)),
+        ("f", "f", "iu", "iu"),
         spec.outputs,
         strict=True,
     ):
         if array.shape != shape:
             raise MalformedReplyError(f"output {name} is {array.shape}, expected {shape}")
+        if array.dtype.kind not in kinds:
+            wanted = "floats" if kinds == "f" else "integers"
+            raise MalformedReplyError(f"output {name} is {array.dtype}, expected {wanted}")
     counts = counts[:, 0].astype(np.int64)
     if counts.min() < 0 or counts.max() > room:
         raise MalformedReplyError(f"count is {counts.tolist()}, expected 0 to {room}")
@@ -118,6 +127,10 @@ def _suppressed(
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
     """Greedy non-maximum suppression within each class."""
     above = np.flatnonzero(scores >= floor)
+    if above.size > MAX_CANDIDATES:
+        raise MalformedReplyError(
+            f"{above.size} candidates reach {floor:g}, expected at most {MAX_CANDIDATES}"
+        )
     order = above[np.argsort(-scores[above], kind="stable")]
     kept: list[int] = []
     while order.size:
@@ -147,7 +160,12 @@ def _in_frame(
     ):
         if score < floor:
             continue
+        if not (x1 > x0 and y1 > y0 and max(x1, y1) > _SHARE_PX):
+            raise MalformedReplyError(
+                f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is not left, top, right, bottom in pixels"
+            )
         left, top, right, bottom = to_frame((x0, y0, x1, y1), region)
+        # What was seen in the padding, beside the region, is not on the unit.
         if right > left and bottom > top:
             detections.append(
                 Detection(

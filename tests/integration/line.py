@@ -5,12 +5,14 @@ Knows the contract (commands, keys, event fields, metric names) and nothing of w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
-import redis
+
+from tests.integration.processes import arguments, descendants
 
 ROOT = Path(__file__).parents[2]
 AMBER = (ROOT / "../shared/data/line/amber.mp4").resolve()
@@ -30,7 +33,6 @@ PICTURE = "1280x720"
 BOARD_REGION = [280, 0, 720, 720]
 """Where the boards of the line videos pass, at the picture's own scale."""
 STATION = {"site": "test", "line": "one", "name": "aoi"}
-STREAM_KEY = "inspector:{{test.one.aoi}}:{}"
 
 needs_amber = pytest.mark.skipif(not AMBER.exists(), reason="no line video beside the checkout")
 needs_redis = pytest.mark.skipif(
@@ -95,9 +97,9 @@ class Scrape:
         """Of one camera, or of all."""
         missed: dict[str, int] = {}
         for name, labels, value in self._samples:
-            if name == "inspector_frames_missed_total" and value > 0:
-                if camera.items() <= labels.items():
-                    missed[labels["reason"]] = missed.get(labels["reason"], 0) + int(value)
+            mine = name == "inspector_frames_missed_total" and camera.items() <= labels.items()
+            if mine and value > 0:
+                missed[labels["reason"]] = missed.get(labels["reason"], 0) + int(value)
         return Frames(
             captured=int(self.total("inspector_frames_captured_total", **camera)),
             inspected=int(self.total("inspector_frames_inspected_total", **camera)),
@@ -106,69 +108,11 @@ class Scrape:
         )
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One entry of a stream."""
-
-    entry_id: tuple[int, int]
-    fields: Mapping[str, str]
-    event: Mapping[str, Any]
-
-    @property
-    def number(self) -> int:
-        number: int = self.event["unit"]["number"]
-        return number
-
-    @property
-    def is_inspected(self) -> bool:
-        return self.event["result"] in {"PASSED", "FAILED"}
-
-
-def entries(client: redis.Redis, stream: str) -> list[Entry]:
-    """A whole stream, oldest first."""
-    return [
-        Entry(
-            entry_id=(int(entry_id.partition("-")[0]), int(entry_id.partition("-")[2])),
-            fields=fields,
-            event=json.loads(fields["data"]),
-        )
-        for entry_id, fields in client.xrange(STREAM_KEY.format(stream))
-    ]
-
-
-def assert_gapless(found: Sequence[Entry]) -> None:
-    """Every event once, in order, and the flat fields say what the event says."""
-    assert [e.event["seq"] for e in found] == list(range(1, len(found) + 1))
-    assert [int(e.fields["seq"]) for e in found] == list(range(1, len(found) + 1))
-    assert len({e.event["id"] for e in found}) == len(found)
-    ids = [e.entry_id for e in found]
-    assert ids == sorted(set(ids))
-    for entry in found:
-        assert entry.fields["id"] == entry.event["id"]
-        assert entry.fields["time"] == entry.event["time"]
-
-
-def assert_accounted(units: Sequence[Entry], captured: int) -> None:
-    """One verdict per captured frame, in order per camera; nobody looked means nobody passed."""
-    assert_gapless(units)
-    assert len(units) == captured
-    numbers: dict[str, int] = {}
-    for unit in units:
-        event = unit.event
-        camera = event["camera"]
-        assert unit.number == numbers.get(camera, 0) + 1, f"unit number after {numbers}"
-        numbers[camera] = unit.number
-        counts = event["counts"]
-        assert counts["frames_expected"] == 1
-        assert counts["frames_inspected"] + counts["frames_missed"] == 1
-        assert (counts["frames_inspected"] == 1) == unit.is_inspected
-        assert (event["reason"] is None) == unit.is_inspected
-
-
 class Line:
     """One `inspector run`, that a test starts, stops, kills and starts again.
 
-    The HTTP port and the state folder stay the same over restarts; the log goes on.
+    The HTTP port and the state folder stay the same over restarts; the log goes on. With a
+    `prefix`, a command that runs ours, signals go to ours all the same.
     """
 
     def __init__(
@@ -204,7 +148,7 @@ class Line:
         self._process: subprocess.Popen[bytes] | None = None
         self._lives_from = 0
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -232,7 +176,11 @@ class Line:
     @property
     def pid(self) -> int:
         assert self._process is not None
-        return self._process.pid
+        if not self._prefix:
+            return self._process.pid
+        below = descendants(self._process.pid)
+        [ours] = [pid for pid in below if "\0inspector\0run\0" in arguments(pid)]
+        return ours
 
     @property
     def is_alive(self) -> bool:
@@ -240,8 +188,8 @@ class Line:
 
     def send(self, number: int) -> None:
         """A signal to the process."""
-        assert self._process is not None
-        self._process.send_signal(number)
+        assert self.is_alive
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL: nothing of it runs on."""
@@ -312,34 +260,17 @@ class Line:
                     yield json.loads(line)
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """Every living process below this one, with its name."""
-    parents: dict[int, tuple[int, str]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                stat = (folder / "stat").read_text()
-            except OSError:
-                continue
-            name = stat[stat.index("(") + 1 : stat.rindex(")")]
-            state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
-            if state != "Z":
-                parents[int(folder.name)] = (int(parent), name)
-    below: dict[int, str] = {}
-    found = {pid}
-    while found:
-        found = {child for child, (parent, _) in parents.items() if parent in found}
-        below |= {child: parents[child][1] for child in found}
-    return below
-
-
-def memory_bytes(pid: int, field: str = "VmRSS") -> int:
-    """Of a process, from /proc."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    raise AssertionError(field)
+@contextlib.contextmanager
+def write_locked(journal: Path) -> Iterator[None]:
+    """A journal whose disk does not answer: no write gets through while this lasts."""
+    connection = sqlite3.connect(journal, isolation_level=None)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
 
 
 def _toml(content: Mapping[str, Mapping[str, Any]]) -> str:

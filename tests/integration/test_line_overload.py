@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import (
-    BOARD_REGION,
-    PICTURE,
-    Line,
-    assert_accounted,
-    entries,
-    memory_bytes,
-    wait_for,
-)
+from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.integration.line_events import assert_accounted, entries
+from tests.integration.processes import memory_bytes
 from tests.integration.redis_server import RedisServer
 
 FPS = 90
@@ -28,7 +23,10 @@ FLAT_BYTES = 8 << 20
 
 
 def test_under_three_times_the_load_verdicts_stay_fresh_and_memory_flat(
-    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+    tmp_path: Path,
+    triton: EmbeddedTriton,
+    redis_server: RedisServer,
+    record_property: Callable[[str, object], None],
 ) -> None:
     camera = {"source": f"sim:?fps={FPS}&seed=3", "size": PICTURE, "region": BOARD_REGION}
     with (
@@ -56,11 +54,9 @@ def test_under_three_times_the_load_verdicts_stay_fresh_and_memory_flat(
     assert len(units) >= 3 * len(inspected), "the model kept up: this was no overload"
     ages_ms = [u.event["timing_ms"]["trigger_to_verdict"] for u in inspected]
     p95_ms = statistics.quantiles(ages_ms, n=20)[18]
-    print(
-        f"{len(units)} frames, {len(inspected)} inspected, age p50 "
-        f"{statistics.median(ages_ms):.0f} ms, p95 {p95_ms:.0f} ms, "
-        f"memory {warm_bytes >> 20} MiB, {grown_bytes / 2**20:+.1f} MiB"
-    )
+    record_property("frames, inspected", (len(units), len(inspected)))
+    record_property("age p50, p95, ms", (statistics.median(ages_ms), p95_ms))
+    record_property("memory, growth, bytes", (warm_bytes, grown_bytes))
     assert p95_ms <= MAX_AGE_MS
     assert grown_bytes < FLAT_BYTES
 
@@ -73,9 +69,7 @@ def test_a_camera_ten_times_faster_takes_no_frame_from_a_slow_one(
         for name, fps in (("slow", 3), ("fast", 30))
     }
     with (
-        Line(
-            tmp_path, cameras=cameras, triton=triton.grpc_url, redis_url=redis_server.url
-        ) as line,
+        Line(tmp_path, cameras=cameras, triton=triton.grpc_url, redis_url=redis_server.url) as line,
         contextlib.closing(redis_server.client()) as client,
     ):
         line.wait_ready()
@@ -89,7 +83,6 @@ def test_a_camera_ten_times_faster_takes_no_frame_from_a_slow_one(
         assert_accounted(units, line.said("stopped")["captured"])
     of = {name: [u for u in units if u.event["camera"] == name] for name in cameras}
     looked_at = {name: sum(u.is_inspected for u in of[name]) for name in cameras}
-    print({name: f"{looked_at[name]} of {len(of[name])} inspected" for name in cameras})
     assert looked_at["slow"] == len(of["slow"])
     assert len(of["fast"]) > 5 * len(of["slow"])
 

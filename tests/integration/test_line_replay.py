@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from inspector.records import CameraId
 from tests.integration.line import AMBER, BOARD_REGION, PICTURE, ROOT, Line, needs_amber
 
 FRAMES = 60
-FROM_S = 4.0
+FROM_US = 4_000_000
 """The third board passes from here on; the first with defects."""
 
 
@@ -32,14 +33,16 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with av.open(str(AMBER)) as source, av.open(str(target), "w") as out:
         video = source.streams.video[0]
         copy = out.add_stream_from_template(video)
-        source.seek(round(FROM_S / video.time_base), stream=video)
-        packets = [p for p in source.demux(video) if p.dts is not None][:FRAMES]
-        first = packets[0]
-        assert first.is_keyframe
-        start_pts, start_dts = first.pts, first.dts
-        for packet in packets:
-            packet.pts -= start_pts
-            packet.dts -= start_dts
+        source.seek(FROM_US)
+        start: int | None = None
+        for packet in itertools.islice(source.demux(video), FRAMES):
+            assert packet.pts is not None
+            assert packet.dts is not None
+            if start is None:
+                assert packet.is_keyframe
+                start = packet.pts
+            packet.pts -= start
+            packet.dts -= start
             packet.stream = copy
             out.mux(packet)
     return target

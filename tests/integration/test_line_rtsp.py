@@ -1,4 +1,4 @@
-"""The line with a real RTSP camera that dies, comes back and freezes; nothing tells its password."""
+"""The line with a real RTSP camera that dies, comes back and freezes; its password stays secret."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.line import (
-    AMBER,
-    BOARD_REGION,
-    PICTURE,
-    Line,
-    Scrape,
-    assert_accounted,
-    assert_gapless,
-    descendants,
-    entries,
-    needs_amber,
-    wait_for,
-)
+from tests.integration.line import AMBER, BOARD_REGION, PICTURE, Line, Scrape, needs_amber, wait_for
+from tests.integration.line_events import assert_accounted, assert_gapless, entries
+from tests.integration.processes import arguments, descendants
 from tests.integration.redis_server import RedisServer
 from tests.integration.rtsp_server import RtspServer, Serving
 
@@ -41,7 +31,10 @@ def camera():
 
 @needs_amber
 def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
-    tmp_path: Path, camera: RtspServer, redis_server: RedisServer
+    tmp_path: Path,
+    camera: RtspServer,
+    redis_server: RedisServer,
+    record_property: Callable[[str, object], None],
 ) -> None:
     source = camera.url(user=USER, password=PASSWORD)
     with (
@@ -68,8 +61,10 @@ def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
             """Seconds until health events and metrics both say so."""
             started_s = time.monotonic()
             wait_for(
-                lambda: health() == states
-                and line.scrape().total("inspector_camera_up", camera="top") == up,
+                lambda: (
+                    health() == states
+                    and line.scrape().total("inspector_camera_up", camera="top") == up
+                ),
                 within_s=within_s,
                 what=f"camera_up {up} and health events {states}",
             )
@@ -91,12 +86,7 @@ def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
             repair()
             states += [("top", "cleared")]
             took_s[f"{name}: back"] = timed(states, 1, BACK_WITHIN_S)
-            inspected = line.scrape().frames().inspected
-            wait_for(
-                lambda more=inspected + 5: line.scrape().frames().inspected >= more,
-                within_s=10,
-                what="frames inspected again",
-            )
+            wait_until_inspected(line, line.scrape().frames().inspected + 5)
         told += pages_and_arguments(line)
         line.stop()
         captured = line.said("stopped")["captured"]
@@ -108,9 +98,17 @@ def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
         told += [str(entry) for s in ("units", "defects", "health") for entry in entries(client, s)]
     assert {e.event["reason"] for e in units} <= {None, "frame_dropped", "stale", "shutting_down"}
     assert failed > 0
-    print(f"{captured} frames, {inspected} inspected, {failed} FAILED")
-    print({name: f"{seconds:.2f} s" for name, seconds in took_s.items()})
+    record_property("frames, inspected, FAILED", (captured, inspected, failed))
+    record_property("seconds", {name: round(seconds, 2) for name, seconds in took_s.items()})
     assert_secret(tmp_path, told)
+
+
+def wait_until_inspected(line: Line, frames: int) -> None:
+    wait_for(
+        lambda: line.scrape().frames().inspected >= frames,
+        within_s=10,
+        what=f"{frames} frames inspected",
+    )
 
 
 def assert_conserved_at_rest(line: Line) -> None:
@@ -127,11 +125,7 @@ def pages_and_arguments(line: Line) -> list[str]:
     """Everything the service shows, and the command lines of its processes."""
     pages = [line.get(path)[1] for path in ("/metrics", "/api/status", "/healthz", "/readyz", "/")]
     assert Scrape(pages[0]).frames().captured > 0
-    arguments = [
-        Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        for pid in (line.pid, *descendants(line.pid))
-    ]
-    return pages + arguments
+    return pages + [arguments(pid) for pid in (line.pid, *descendants(line.pid))]
 
 
 def assert_secret(folder: Path, told: list[str]) -> None:
@@ -139,7 +133,8 @@ def assert_secret(folder: Path, told: list[str]) -> None:
     assert quote(PASSWORD, safe="") in (folder / "line.toml").read_text()
     assert any(p.name == "journal.sqlite" for p in files)
     assert any(p.name == "line.log" and p.stat().st_size for p in files)
-    for secret in (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), PASSWORD.split("@")[0]):
+    plain, percent = PASSWORD, quote(PASSWORD, safe="")
+    for secret in (plain, percent, quote(PASSWORD), plain.partition("@")[0]):
         assert not [text[:200] for text in told if secret in text]
         found = [p.name for p in files if secret.encode() in p.read_bytes()]
         assert not found, f"the password is in {found}"

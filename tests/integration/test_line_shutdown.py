@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import (
-    BOARD_REGION,
-    PICTURE,
-    Line,
-    assert_accounted,
-    assert_gapless,
-    descendants,
-    entries,
-    wait_for,
-)
+from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for, write_locked
+from tests.integration.line_events import assert_accounted, assert_gapless, entries
+from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
 
 DRAIN_S = 8.0
@@ -42,8 +35,10 @@ def line(tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer) -> I
 def wait_busy(line: Line, *, inspected: int = 20) -> None:
     line.wait_ready()
     wait_for(
-        lambda: line.scrape().frames().inspected >= inspected
-        and line.scrape().total("inspector_requests_in_flight") > 0,
+        lambda: (
+            line.scrape().frames().inspected >= inspected
+            and line.scrape().total("inspector_requests_in_flight") > 0
+        ),
         within_s=20,
         what=f"{inspected} frames inspected, and more in flight",
     )
@@ -97,6 +92,34 @@ def test_sigkill_under_load_leaves_no_gap_and_no_event_twice(
         assert_gapless(entries(client, "defects"))
     segments = [p.name for p in Path("/dev/shm").glob("inspector-*")]
     assert not [name for name in segments if name.split("-")[1] == str(line.pid)]
+
+
+def test_a_stage_that_hangs_at_the_end_is_named_and_the_next_start_goes_on(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    with (
+        Line(
+            tmp_path,
+            cameras={"top": BUSY},
+            triton=triton.grpc_url,
+            redis_url=redis_server.url,
+            inference={"reply_timeout_s": 1.0},
+            shutdown={"drain_timeout_s": 2.0},
+        ) as line,
+        contextlib.closing(redis_server.client()) as client,
+    ):
+        wait_busy(line, inspected=5)
+        with write_locked(line.state / "journal.sqlite"):
+            line.send(signal.SIGTERM)
+            assert line.wait_end(10) == 1
+        said = line.log_tail()
+        assert "inspector: still running at the drain deadline: " in said
+        assert "publish" in said.rpartition("drain deadline: ")[2]
+        assert "Traceback" not in said
+        line.start()
+        wait_busy(line, inspected=5)
+        line.stop()
+        assert_accounted(units := entries(client, "units"), len(units))
 
 
 def test_sigterm_during_the_first_installation_ends_it_at_once(tmp_path: Path) -> None:

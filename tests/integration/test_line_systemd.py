@@ -5,21 +5,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import (
-    BOARD_REGION,
-    PICTURE,
-    Line,
-    assert_accounted,
-    entries,
-    wait_for,
-)
+from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for, write_locked
+from tests.integration.line_events import assert_accounted, entries
 from tests.integration.redis_server import RedisServer
 
 WATCHDOG_S = 1.0
@@ -55,28 +48,13 @@ class Systemd:
         return time.monotonic() - self.times(line)[-1]
 
 
-@contextlib.contextmanager
-def write_locked(journal: Path) -> Iterator[None]:
-    """A journal whose disk does not answer: no write gets through while this lasts."""
-    connection = sqlite3.connect(journal, isolation_level=None)
-    try:
-        connection.execute("PRAGMA busy_timeout = 5000")
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
 def test_systemd_hears_of_readiness_progress_and_the_end(
     tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
 ) -> None:
     systemd = Systemd(tmp_path)
     line = Line(
         tmp_path,
-        cameras={
-            "top": {"source": "sim:?fps=8&seed=3", "size": PICTURE, "region": BOARD_REGION}
-        },
+        cameras={"top": {"source": "sim:?fps=8&seed=3", "size": PICTURE, "region": BOARD_REGION}},
         triton=triton.grpc_url,
         redis_url=redis_server.url,
         environment={
@@ -104,7 +82,7 @@ def test_systemd_hears_of_readiness_progress_and_the_end(
             within_s=10 * WATCHDOG_S,
             what="ten more signs of life",
         )
-        gaps_s = pair_gaps(systemd.times("WATCHDOG=1"))
+        gaps_s = [b - a for a, b in pairwise(systemd.times("WATCHDOG=1"))]
         assert max(gaps_s) < WATCHDOG_S
 
         with write_locked(line.state / "journal.sqlite"):
@@ -116,9 +94,7 @@ def test_systemd_hears_of_readiness_progress_and_the_end(
             assert line.get("/healthz")[0] == 503
             assert line.get("/readyz")[0] == 503
         wait_for(lambda: line.get("/healthz")[0] == 200, within_s=10, what="healthy again")
-        wait_for(
-            lambda: systemd.silent_s("WATCHDOG=1") < WATCHDOG_S, within_s=5, what="WATCHDOG=1"
-        )
+        wait_for(lambda: systemd.silent_s("WATCHDOG=1") < WATCHDOG_S, within_s=5, what="WATCHDOG=1")
 
         assert not systemd.times("STOPPING=1")
         line.stop()
@@ -128,7 +104,3 @@ def test_systemd_hears_of_readiness_progress_and_the_end(
             assert_accounted(entries(client, "units"), line.said("stopped")["captured"])
             states = [(e.event["fault"], e.event["state"]) for e in entries(client, "health")]
         assert states == [("disk", "raised"), ("disk", "cleared")]
-
-
-def pair_gaps(times_s: list[float]) -> list[float]:
-    return [b - a for a, b in zip(times_s, times_s[1:], strict=False)]

@@ -6,19 +6,12 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.line import (
-    BOARD_REGION,
-    PICTURE,
-    Entry,
-    Line,
-    assert_accounted,
-    assert_gapless,
-    descendants,
-    entries,
-    wait_for,
-)
+from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.integration.line_events import Entry, assert_accounted, assert_gapless, entries
+from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
 
 BUSY = {"source": "sim:?fps=60&seed=3", "size": PICTURE, "region": BOARD_REGION}
@@ -30,7 +23,7 @@ def server_of(line: Line) -> int:
 
 
 def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
-    tmp_path: Path, redis_server: RedisServer
+    tmp_path: Path, redis_server: RedisServer, record_property: Callable[[str, object], None]
 ) -> None:
     with (
         Line(
@@ -40,8 +33,10 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
     ):
         line.wait_ready()
         wait_for(
-            lambda: line.scrape().frames().inspected >= 20
-            and line.scrape().total("inspector_requests_in_flight") > 0,
+            lambda: (
+                line.scrape().frames().inspected >= 20
+                and line.scrape().total("inspector_requests_in_flight") > 0
+            ),
             within_s=20,
             what="batches in flight",
         )
@@ -78,7 +73,8 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
     lost = [u for u in units if u.event["reason"] == "model_unavailable"]
     assert lost
     assert_lost_in_one_stretch(units, lost)
-    print(f"inspection resumed {back_s:.1f} s after SIGKILL; {len(lost)} units without a model")
+    record_property("resumed after, s", round(back_s, 1))
+    record_property("units without a model", len(lost))
 
 
 def assert_lost_in_one_stretch(units: list[Entry], lost: list[Entry]) -> None:

@@ -91,43 +91,24 @@ READING = [
         says=("{file}: cameras.top.size: missing; expected a key of this name",),
     ),
     Wrong(
-        name="bad station name",
-        station='[station]\nsite = "Plant 1"\nline = "smt2"\nname = "aoi"\n',
-        says=("{file}: station.site: found 'Plant 1'; expected " + IDENTIFIER,),
-    ),
-    Wrong(
         name="bad camera id",
         camera=CAMERA.replace("cameras.top", "cameras.Top"),
         says=("{file}: cameras.Top: found 'Top'; expected " + IDENTIFIER,),
-    ),
-    Wrong(
-        name="camera without a name",
-        camera='[cameras]\nsource = "sim:"\n',
-        says=(
-            "{file}: cameras.source: found 'sim:'; expected a section for each camera, "
-            "such as [cameras.top]",
-        ),
     ),
     Wrong(
         name="wrong type",
         more='[batching]\nmax_regions = "four"\n',
         says=("{file}: batching.max_regions: found 'four'; expected a whole number",),
     ),
-    Wrong(
-        name="not a size",
-        camera=camera(size="1280"),
-        says=(
-            "{file}: cameras.top.size: found 1280; expected WIDTHxHEIGHT in pixels, "
-            'such as "1280x720"',
-        ),
-    ),
     *(
         Wrong(
             name=f"impossible size {size}",
             camera=camera(size=f'"{size}"'),
             says=(
-                f"{{file}}: cameras.top.size: found '{size}'; "
-                "expected each side between 16 and 16384 pixels",
+                (
+                    f"{{file}}: cameras.top.size: found '{size}'; "
+                    "expected each side between 16 and 16384 pixels"
+                ),
             ),
         )
         for size in ("0x0", "99999x1")
@@ -150,8 +131,10 @@ READING = [
         name="unknown option of the simulated line",
         camera=camera("sim:?sped=3"),
         says=(
-            "{file}: cameras.top.source: found 'sim:?sped=3'; "
-            "a simulated line has no option 'sped'; accepted are seed, view, fps, speed,",
+            (
+                "{file}: cameras.top.source: found 'sim:?sped=3'; "
+                "a simulated line has no option 'sped'; accepted are seed, view, fps, speed,"
+            ),
         ),
         begins=True,
     ),
@@ -159,24 +142,20 @@ READING = [
         name="region outside the picture",
         camera=camera(more="region = [200, 0, 240, 240]"),
         says=(
-            "{file}: cameras.top: region is [200, 0, 240, 240], expected x, y, width and height "
-            "of a part of the 320x240 picture, at least 16 pixels wide and high",
-        ),
-    ),
-    Wrong(
-        name="region of three numbers",
-        camera=camera(more="region = [0, 0, 240]"),
-        says=(
-            "{file}: cameras.top.region: found [0, 0, 240]; "
-            "expected four whole numbers in pixels: [x, y, width, height]",
+            (
+                "{file}: cameras.top: region is [200, 0, 240, 240], expected x, y, width and "
+                "height of a part of the 320x240 picture, at least 16 pixels wide and high"
+            ),
         ),
     ),
     Wrong(
         name="a live camera that waits",
         camera=camera("rtsp://192.0.2.1/x", more='when_full = "wait"'),
         says=(
-            '{file}: cameras.top: when_full is "wait", which is for recordings; '
-            'a live camera does not wait: expected "drop_oldest"',
+            (
+                '{file}: cameras.top: when_full is "wait", which is for recordings; '
+                'a live camera does not wait: expected "drop_oldest"'
+            ),
         ),
     ),
     Wrong(
@@ -190,39 +169,40 @@ READING = [
         name="drain longer than systemd waits",
         more="[shutdown]\ndrain_timeout_s = 19.0\n",
         says=(
-            "{file}: shutdown.drain_timeout_s is 19.0, expected at least 2 s below "
-            "shutdown.unit_timeout_s (20.0), or systemd kills us while we drain",
+            (
+                "{file}: shutdown.drain_timeout_s is 19.0, expected at least 2 s below "
+                "shutdown.unit_timeout_s (20.0), or systemd kills us while we drain"
+            ),
         ),
     ),
     Wrong(
         name="reply timeout above drain",
         more="[inference]\nreply_timeout_s = 9.0\n",
         says=(
-            "{file}: inference.reply_timeout_s is 9.0, expected below "
-            "shutdown.drain_timeout_s (8.0), or a hung server outlasts the drain",
+            (
+                "{file}: inference.reply_timeout_s is 9.0, expected below "
+                "shutdown.drain_timeout_s (8.0), or a hung server outlasts the drain"
+            ),
         ),
     ),
     Wrong(
         name="age above deadline",
         more="[batching]\nmax_age_ms = 3000\n",
         says=(
-            "{file}: batching.max_age_ms is 3000.0, expected at most "
-            "inspection.deadline_ms (2000.0)",
-        ),
-    ),
-    Wrong(
-        name="unhealthy before a reply may come",
-        more="[health]\nstalled_after_s = 5\n",
-        says=(
-            "{file}: health.stalled_after_s is 5.0, expected above inference.reply_timeout_s (5.0)",
+            (
+                "{file}: batching.max_age_ms is 3000.0, expected at most "
+                "inspection.deadline_ms (2000.0)"
+            ),
         ),
     ),
     Wrong(
         name="threshold for an unknown code",
         more="[inspection.thresholds]\nshrt = 0.6\n",
         says=(
-            "{file}: inspection: thresholds names 'shrt', "
-            "expected one of: open, short, mousebite, spur, copper, pin-hole",
+            (
+                "{file}: inspection: thresholds names 'shrt', "
+                "expected one of: open, short, mousebite, spur, copper, pin-hole"
+            ),
         ),
     ),
     Wrong(
@@ -231,50 +211,29 @@ READING = [
         says=("{file}: inspection: codes is open, short, open, expected each code once",),
     ),
     Wrong(
-        name="threshold in percent",
-        more="[inspection]\nthreshold = 50\n",
-        says=("{file}: inspection.threshold: found 50; expected at most 1",),
-    ),
-    Wrong(
-        name="unknown trigger of speech",
-        more='[inference]\ntransport = "http"\n',
-        says=("{file}: inference.transport: found 'http'; expected 'stream' or 'unary'",),
-    ),
-    Wrong(
-        name="a number with a fraction",
-        more="[http]\nport = 80.5\n",
-        says=("{file}: http.port: found 80.5; expected a whole number",),
-    ),
-    Wrong(
         name="bad Redis URL",
         more=f'[redis]\nurl = "http://:{CANARY}@192.0.2.1"\n',
         says=("{file}: redis.url: found 'http://:***@192.0.2.1'; " + REDIS,),
     ),
     Wrong(
-        name="bad Redis port",
-        more=f'[redis]\nurl = "redis://:{CANARY}@192.0.2.1:port"\n',
-        says=("{file}: redis.url: found 'redis://:***@192.0.2.1:port'; " + REDIS,),
-    ),
-    Wrong(
         name="bad Triton URL",
         more='[inference]\nurl = "http://192.0.2.1:8000"\n',
         says=(
-            "{file}: inference.url: found 'http://192.0.2.1:8000'; "
-            'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"',
+            (
+                "{file}: inference.url: found 'http://192.0.2.1:8000'; "
+                'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
+            ),
         ),
     ),
     Wrong(
         name="open to others without a token",
         more='[http]\nhost = "0.0.0.0"\n',
         says=(
-            "{file}: http: host is 0.0.0.0, which others can reach: "
-            "expected http.token to be set too",
+            (
+                "{file}: http: host is 0.0.0.0, which others can reach: "
+                "expected http.token to be set too"
+            ),
         ),
-    ),
-    Wrong(
-        name="an empty token",
-        more='[http]\nhost = "0.0.0.0"\ntoken = ""\n',
-        says=("{file}: http.token: found nothing; expected a secret",),
     ),
     Wrong(
         name="port out of range",
@@ -282,23 +241,10 @@ READING = [
         says=("{file}: http.port: found 70000; expected at most 65535",),
     ),
     Wrong(
-        name="a password that is a number",
-        more="[redis]\npassword = 20250101\n",
-        says=("{file}: redis.password: found a secret; expected text in quotes",),
-    ),
-    Wrong(
         name="misspelt section in the environment",
         env={"INSPECTOR_REDSI__PASSWORD": CANARY},
         says=(
             'environment: INSPECTOR_REDSI__PASSWORD: unknown key "redsi"; did you mean "redis"?',
-        ),
-    ),
-    Wrong(
-        name="misspelt key in the environment",
-        env={"INSPECTOR_REDIS__PASWORD": CANARY},
-        says=(
-            'environment: INSPECTOR_REDIS__PASWORD: unknown key "pasword"; '
-            'did you mean "password"?',
         ),
     ),
     Wrong(
@@ -313,14 +259,6 @@ READING = [
         env={"INSPECTOR_HTTP__PORT": "http"},
         says=("environment: INSPECTOR_HTTP__PORT: found 'http'; expected a whole number",),
     ),
-    Wrong(
-        name="no folder of credentials",
-        env={"CREDENTIALS_DIRECTORY": "/nowhere"},
-        says=(
-            "/nowhere: cannot be read: No such file or directory; "
-            "expected a secret, named by $CREDENTIALS_DIRECTORY",
-        ),
-    ),
 ]
 
 # --- seen when the service meets its surroundings ---
@@ -329,16 +267,20 @@ STARTING = [
         name="port in use",
         more="[http]\nport = {busy_port}\n",
         says=(
-            "http.port: cannot listen on 127.0.0.1:{busy_port}: Address already in use; "
-            "expected a free port of 1024 or more, or 0 for any",
+            (
+                "http.port: cannot listen on 127.0.0.1:{busy_port}: Address already in use; "
+                "expected a free port of 1024 or more, or 0 for any"
+            ),
         ),
     ),
     Wrong(
         name="an address of another machine",
         more='[http]\nport = 0\nhost = "192.0.2.1"\ntoken = "hunter2"\n',
         says=(
-            "http.host: cannot listen on 192.0.2.1:0: Cannot assign requested address; "
-            "expected an address of this machine",
+            (
+                "http.host: cannot listen on 192.0.2.1:0: Cannot assign requested address; "
+                "expected an address of this machine"
+            ),
         ),
     ),
     Wrong(
@@ -364,8 +306,10 @@ STARTING = [
         name="model that does not exist",
         more='[inference]\nurl = "{triton}"\nmodel = "pcb_inspektion"\n',
         says=(
-            'inference.model is "pcb_inspektion", but the server has: pcb_detector, '
-            'pcb_inspection, postprocessing, preprocessing; did you mean "pcb_inspection"?',
+            (
+                'inference.model is "pcb_inspektion", but the server has: pcb_detector, '
+                'pcb_inspection, postprocessing, preprocessing; did you mean "pcb_inspection"?'
+            ),
         ),
     ),
     Wrong(
@@ -382,8 +326,10 @@ STARTING = [
         name="requests larger than the model's",
         more='[batching]\nmax_regions = 9\n[inference]\nurl = "{triton}"\n',
         says=(
-            "batching.max_regions is 9, but model pcb_inspection takes at most 8 per request "
-            "(its max_batch_size)",
+            (
+                "batching.max_regions is 9, but model pcb_inspection takes at most 8 per request "
+                "(its max_batch_size)"
+            ),
         ),
     ),
     Wrong(
@@ -391,8 +337,10 @@ STARTING = [
         more='[inspection]\ncodes = ["short", "open", "mousebite", "spur", "copper", "pin-hole"]\n'
         '[inference]\nurl = "{triton}"\n',
         says=(
-            "inspection.codes is short, open, mousebite, spur, copper, pin-hole, but model "
-            "pcb_inspection was built for: open, short, mousebite, spur, copper, pin-hole",
+            (
+                "inspection.codes is short, open, mousebite, spur, copper, pin-hole, but model "
+                "pcb_inspection was built for: open, short, mousebite, spur, copper, pin-hole"
+            ),
         ),
     ),
     Wrong(
@@ -400,16 +348,20 @@ STARTING = [
         more='[inspection]\ncodes = ["good", "bad"]\n'
         '[inference]\nurl = "{triton}"\nmodel = "pcb_detector"\n',
         says=(
-            "inspection.codes names 2 classes, but model pcb_detector has 6 "
-            '(output "output" [-1, 25200, 11])',
+            (
+                "inspection.codes names 2 classes, but model pcb_detector has 6 "
+                '(output "output" [-1, 25200, 11])'
+            ),
         ),
     ),
     Wrong(
         name="threshold below the model's own",
         more='[inspection.thresholds]\nshort = 0.1\n[inference]\nurl = "{triton}"\n',
         says=(
-            "inspection.threshold goes down to 0.1, but model pcb_inspection reports nothing "
-            "below 0.25 (its score_threshold)",
+            (
+                "inspection.threshold goes down to 0.1, but model pcb_inspection reports nothing "
+                "below 0.25 (its score_threshold)"
+            ),
         ),
     ),
     *(
@@ -422,30 +374,23 @@ STARTING = [
             ("dtype", 'model dtype: input "x" is INT64; expected UINT8 or FP32'),
             (
                 "shape",
-                'model shape: input "x" has shape [-1, 5]; expected [N,3,height,width] or '
-                "[N,height,width,3] with fixed height and width",
-            ),
-            (
-                "any_size",
-                'model any_size: input "x" has shape [-1, 3, -1, -1]; expected [N,3,height,width] '
-                "or [N,height,width,3] with fixed height and width",
+                (
+                    'model shape: input "x" has shape [-1, 5]; expected [N,3,height,width] or '
+                    "[N,height,width,3] with fixed height and width"
+                ),
             ),
             (
                 "head",
-                'model head: output "x_out" is FP32 [-1, 3, 96, 64]; expected a YOLO head, '
-                "FP32 [N,candidates,11] or [N,10,candidates]",
+                (
+                    'model head: output "x_out" is FP32 [-1, 3, 96, 64]; expected a YOLO head, '
+                    "FP32 [N,candidates,11] or [N,10,candidates]"
+                ),
             ),
             ("two_inputs", "model two_inputs has 2 inputs (x, y); expected one picture"),
-            (
-                "two_outputs",
-                "model two_outputs has outputs x_out, y_out; expected boxes, scores, classes, "
-                "count, or one raw YOLO head",
-            ),
             (
                 "unbatched",
                 "model unbatched: takes no batches; expected max_batch_size of 1 or more",
             ),
-            ("colour", 'model colour: its parameter colour is "grey"; expected bgr or rgb'),
         )
     ),
 ]
@@ -462,24 +407,20 @@ def add_echo(
     dims: tuple[int, ...],
     *,
     inputs: str = "x",
-    outputs: str = "x",
     kind: int = tiny_onnx.FLOAT,
     batch: bool = True,
-    extra: str = "",
 ) -> None:
-    """A model that answers `<name>_out` with what came in as `<name>`."""
-    graph_dims: list[int | str] = [d if d > 0 else f"d{i}" for i, d in enumerate(dims)]
-    if batch:
-        graph_dims.insert(0, "n")
+    """A model that answers `x_out` with what came in as `x`."""
+    graph_dims: list[int | str] = ["n", *dims] if batch else [*dims]
     graph = tiny_onnx.model(
-        [tiny_onnx.node("Identity", [n if n in inputs else "x"], f"{n}_out") for n in outputs],
+        [tiny_onnx.node("Identity", ["x"], "x_out")],
         [tiny_onnx.tensor(n, kind, *graph_dims) for n in inputs],
-        [tiny_onnx.tensor(f"{n}_out", kind, *graph_dims) for n in outputs],
+        [tiny_onnx.tensor("x_out", kind, *graph_dims)],
     )
     shape = f"data_type: {KINDS[kind]} dims: [ {', '.join(map(str, dims))} ]"
-    lines = [f'backend: "onnxruntime" max_batch_size: {8 if batch else 0}', extra]
+    lines = [f'backend: "onnxruntime" max_batch_size: {8 if batch else 0}']
     lines += [f'input {{ name: "{n}" {shape} }}' for n in inputs]
-    lines += [f'output {{ name: "{n}_out" {shape} }}' for n in outputs]
+    lines.append(f'output {{ name: "x_out" {shape} }}')
     (repository / name / "1").mkdir(parents=True)
     (repository / name / "config.pbtxt").write_text("\n".join(lines))
     (repository / name / "1" / "model.onnx").write_bytes(graph)
@@ -489,13 +430,9 @@ def add_wrong_models(repository: Path) -> None:
     picture = (3, 96, 64)
     add_echo(repository, "dtype", picture, kind=tiny_onnx.INT64)
     add_echo(repository, "shape", (5,))
-    add_echo(repository, "any_size", (3, -1, -1))
     add_echo(repository, "head", picture)
     add_echo(repository, "two_inputs", picture, inputs="xy")
-    add_echo(repository, "two_outputs", picture, outputs="xy")
     add_echo(repository, "unbatched", picture, batch=False)
-    colour = 'parameters { key: "colour" value: { string_value: "grey" } }'
-    add_echo(repository, "colour", picture, extra=colour)
 
 
 # --- running them ---

@@ -1,0 +1,119 @@
+"""`inspector demo`: everything on this machine, started by one command and ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from inspector.inference.embedded import EmbeddedTriton
+from tests.integration.line import AMBER, needs_amber
+from tests.integration.processes import descendants
+
+FIRST_EVENT_WITHIN_S = 20.0
+_EVENT = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  \S+ +(PASSED|FAILED|NOT_INSPECTED) ")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_ROW = re.compile(r"│ +(.+?) +│ +(\d+) │")
+
+
+class Demo:
+    """A demo as a person at the terminal sees it, line by line."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._started_s = time.monotonic()
+        self.first_event_s: float | None = None
+        self.address: int | None = None
+        self.output = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inspector", "demo", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def lines(self) -> Iterator[str]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output += line
+            if found := _ADDRESS.search(line):
+                self.address = int(found[1])
+            if _EVENT.match(line) and self.first_event_s is None:
+                self.first_event_s = time.monotonic() - self._started_s
+            yield line
+
+    def press_ctrl_c(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def wait_end(self) -> int:
+        for _ in self.lines():
+            pass
+        return self._process.wait(timeout=10)
+
+    def summary(self) -> dict[str, int]:
+        after = self.output.partition("summary")[2]
+        return {what: int(number) for what, number in _ROW.findall(after)}
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait()
+
+
+@pytest.fixture(autouse=True)
+def _installed(triton: EmbeddedTriton) -> None:
+    """So that what is timed here is a second start, whatever runs first."""
+    assert triton.grpc_url
+
+
+def test_a_demo_shows_events_soon_and_ends_with_its_summary(
+    record_property: Callable[[str, object], None],
+) -> None:
+    with contextlib.closing(Demo("--seconds", "8")) as demo:
+        for line in demo.lines():
+            if _EVENT.match(line):
+                break
+        assert demo.address is not None
+        connection = HTTPConnection("127.0.0.1", demo.address, timeout=5)
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().status == 200
+        connection.close()
+        below = descendants(demo.pid)
+        assert {"tritonserver", "redis-server"} <= set(below.values())
+        assert demo.wait_end() == 0, demo.output
+        assert not any(Path(f"/proc/{pid}").exists() for pid in below)
+    summary = demo.summary()
+    assert demo.first_event_s is not None
+    record_property("first event, s", round(demo.first_event_s, 1))
+    assert demo.first_event_s < FIRST_EVENT_WITHIN_S
+    assert summary["units with a verdict"] == summary["frames captured"] > 0
+    assert summary["PASSED"] + summary["FAILED"] > 0
+
+
+@needs_amber
+def test_ctrl_c_drains_a_demo_of_recorded_footage_and_shows_its_summary() -> None:
+    with contextlib.closing(Demo("--source", str(AMBER), "--seconds", "0")) as demo:
+        events = 0
+        for line in demo.lines():
+            events += bool(_EVENT.match(line))
+            if events == 5:
+                break
+        demo.press_ctrl_c()
+        assert demo.wait_end() == 0, demo.output
+    assert "Traceback" not in demo.output
+    summary = demo.summary()
+    assert summary["units with a verdict"] == summary["frames captured"] >= 5

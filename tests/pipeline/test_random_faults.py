@@ -1,0 +1,285 @@
+"""Hundreds of short seeded runs with everything going wrong at random moments."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.flow.channel import Channel
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.worker import InferenceLimits, InferenceWorker
+from inspector.ops.metrics import Metrics
+from inspector.records import (
+    Batch,
+    CameraId,
+    EncodedBatch,
+    MissReason,
+    ModelInput,
+    ModelSpec,
+    Outcome,
+    OutputLayout,
+    Reply,
+)
+from inspector.settings import Settings
+from tests.pipeline.kit import (
+    Fails,
+    Lost,
+    Picture,
+    Refuses,
+    Step,
+    line,
+    nothing_runs_on,
+    recording,
+    settings_for,
+)
+
+
+def spec_of(side_px: int) -> ModelSpec:
+    return ModelSpec(
+        name="m",
+        version="1",
+        input=ModelInput(
+            name="image",
+            width_px=side_px,
+            height_px=side_px,
+            channels_first=False,
+            dtype="UINT8",
+            rgb=False,
+        ),
+        layout=OutputLayout.DETECTIONS,
+        outputs=("boxes", "scores", "classes", "count"),
+        max_regions=8,
+    )
+
+
+class FlakyModel:
+    """A Model that does, with the chances given, everything the port allows and a little more."""
+
+    def __init__(self, rng: random.Random, tensors: TensorPool, trouble: float) -> None:
+        self._rng = rng
+        self._tensors = tensors
+        self._trouble = trouble
+        self._connected_once = False
+
+    def _chance(self, weight: float = 1.0) -> bool:
+        return self._rng.random() < self._trouble * weight
+
+    async def _pause(self) -> None:
+        for _ in range(self._rng.randrange(4)):
+            await asyncio.sleep(0)
+        if self._rng.random() < 0.3:
+            await asyncio.sleep(self._rng.random() * 0.003)
+
+    async def connect(self) -> ModelSpec:
+        await self._pause()
+        if self._chance(3):
+            raise InferenceUnavailableError("away")
+        if self._connected_once and self._chance(2):
+            raise ConfigurationError("another model")
+        self._connected_once = True
+        spec = spec_of(16 if self._chance(2) else 24)
+        self._tensors.shape_for(spec.input)
+        await self._pause()
+        return spec
+
+    def encode(self, batch: Batch) -> EncodedBatch:
+        assert batch.tensor is not None
+        assert batch.tensor.array is not None
+        return EncodedBatch({"id": str(batch.batch_id), "regions": max(1, len(batch.regions))})
+
+    async def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
+        waiting: asyncio.Queue[EncodedBatch | None] = asyncio.Queue()
+
+        async def read() -> None:
+            async for request in requests:
+                waiting.put_nowait(request)
+            waiting.put_nowait(None)
+
+        # Like gRPC: goes on reading, and throwing away, after the stream has died.
+        reader = asyncio.create_task(read(), name="flaky/reader")
+        try:
+            while (request := await waiting.get()) is not None:
+                await self._pause()
+                if self._chance(0.5):
+                    raise InferenceUnavailableError("dropped")
+                if self._chance(0.3):
+                    return
+                if self._chance(0.3):
+                    await asyncio.sleep(3600)
+                yield self._reply(request)
+                if self._chance(0.2):
+                    yield self._reply(request)
+        finally:
+            if self._rng.random() < 0.5:
+                reader.cancel()
+            else:
+                asyncio.get_running_loop().call_later(0.004, reader.cancel)
+
+    def _reply(self, request: EncodedBatch) -> Reply:
+        if self._chance():
+            return Reply(request_id=None, outputs=None, error="refused")
+        name = "777" if self._chance(0.2) else str(request["id"])
+        regions = int(str(request["regions"]))
+        outputs: dict[str, Any] = {
+            "boxes": np.zeros((regions, 4, 4), np.float32),
+            "scores": np.zeros((regions, 4), np.float32),
+            "classes": np.zeros((regions, 4), np.int32),
+            "count": np.zeros((regions, 1), np.int32),
+        }
+        return Reply(request_id=name, outputs=outputs, error=None)
+
+    async def close(self) -> None:
+        await self._pause()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.inference.worker.RETRY_FIRST_S", 0.0005)
+    monkeypatch.setattr("inspector.inference.worker.RETRY_MAX_S", 0.002)
+
+
+async def one_run_of_the_inference_stage(seed: int) -> Counter[str]:
+    """Batches in, outcomes out: each exactly once, each tensor home, whatever the model does."""
+    rng = random.Random(seed)
+    complaints: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+    limit = rng.randrange(1, 5)
+    tensors = TensorPool(tensors=limit + 2, max_regions=1, shared=False)
+    batches: Channel[Batch] = Channel(1)
+    outcomes: Channel[Outcome] = Channel(1)
+    worker = InferenceWorker(
+        batches,
+        FlakyModel(rng, tensors, trouble=rng.choice([0.0, 0.05, 0.15])),
+        outcomes,
+        limits=InferenceLimits(
+            max_in_flight=limit,
+            reply_timeout_s=rng.choice([0.003, 0.01]),
+            wait_for_server=rng.random() < 0.3,
+        ),
+        metrics=Metrics([], []),
+        on_up=lambda _up, _cause: None,
+    )
+    count, ended = rng.randrange(0, 40), []
+
+    async def feed() -> None:
+        for number in range(count):
+            tensor = None if tensors.input is None else await tensors.lease()
+            model_input = tensors.input if tensor else None
+            if rng.random() < 0.2:
+                await asyncio.sleep(rng.random() * 0.002)
+            await batches.send(
+                Batch(batch_id=number, regions=(), tensor=tensor, model_input=model_input)
+            )
+        await batches.close()
+
+    async def collect() -> None:
+        async for outcome in outcomes:
+            ended.append(outcome)
+            if rng.random() < 0.2:
+                await asyncio.sleep(rng.random() * 0.004)
+
+    if rng.random() < 0.4:
+        loop.call_later(rng.random() * 0.05, worker.give_up)
+    async with asyncio.timeout(8), asyncio.TaskGroup() as group:
+        for work in (feed(), worker.run(), collect()):
+            group.create_task(work)
+    assert sorted(o.batch.batch_id for o in ended) == list(range(count))
+    assert all((o.outputs is None) == (o.miss is not None) for o in ended)
+    assert len(tensors._free) in (0 if tensors.input is None else limit + 2,)
+    assert not await nothing_runs_on()
+    assert not complaints, complaints
+    return Counter(str(o.miss or "answered") for o in ended)
+
+
+def test_every_batch_leaves_the_inference_stage_exactly_once() -> None:
+    total: Counter[str] = Counter()
+    for seed in range(300):
+        try:
+            total += asyncio.run(one_run_of_the_inference_stage(seed))
+        except BaseException as failure:
+            failure.add_note(f"seed {seed}")
+            raise
+    # The runs were worth something: everything that can happen to a batch happened often.
+    wanted = {"answered", MissReason.MODEL_UNAVAILABLE, MissReason.INFERENCE_FAILED}
+    assert all(total[str(name)] > 50 for name in wanted), total
+    assert total[MissReason.SHUTTING_DOWN] > 10, total
+
+
+def random_steps(rng: random.Random) -> list[Step]:
+    steps: list[Step] = []
+    for _ in range(rng.randrange(5, 40)):
+        draw = rng.random()
+        if draw < 0.04:
+            steps.append(Lost())
+        elif draw < 0.06:
+            steps.append(Fails(RuntimeError("driver")))
+        elif draw < 0.08:
+            steps.append(Refuses())
+        elif draw < 0.12:
+            steps.append(Picture(unreadable=True))
+        else:
+            at_s = len(steps) * 0.001 if rng.random() < 0.5 else None
+            steps.append(Picture(at_s=at_s))
+    return steps
+
+
+async def one_run_of_the_pipeline(seed: int) -> Counter[str]:
+    rng = random.Random(seed)
+    waits = rng.random() < 0.4
+    camera: dict[str, Any] = {"size": "32x24", "reconnect_first_s": 0.001}
+    camera = recording(**camera) if waits else camera
+    settings = settings_for(
+        "127.0.0.1:1",
+        dict.fromkeys("ab"[: rng.randrange(1, 3)], camera),
+        batching={
+            "max_regions": rng.randrange(1, 5),
+            "window_ms": rng.choice([0.0, 1.0]),
+            "lane_capacity": rng.randrange(1, 4),
+            "max_age_ms": rng.choice([2.0, 50.0]),
+        },
+        inference={
+            "tensors": "inline",
+            "max_in_flight": rng.randrange(1, 4),
+            "reply_timeout_s": 0.02,
+        },
+        shutdown={"drain_timeout_s": 1.0},
+    )
+
+    def make_model(_url: str, _settings: Settings, tensors: TensorPool) -> FlakyModel:
+        return FlakyModel(rng, tensors, trouble=rng.choice([0.0, 0.05, 0.1]))
+
+    scripts = {name: random_steps(rng) for name in settings.cameras}
+    async with line(settings, scripts, make_model=make_model) as run:
+        if rng.random() < 0.5:
+            await asyncio.sleep(rng.random() * 0.05)
+            run.stop.set()
+        # Ends by itself, or by the stop; what it saw is checked at the end of the `with`.
+        await asyncio.wait_for(run.ended, 5)
+    return run.tally()
+
+
+def test_every_frame_gets_one_verdict_whatever_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inspector.capture.worker.LOOK_EVERY_S", 0.01)
+    total: Counter[str] = Counter()
+    began_s = time.monotonic()
+    for seed in range(120):
+        try:
+            total += asyncio.run(one_run_of_the_pipeline(seed))
+        except BaseException as failure:
+            failure.add_note(f"seed {seed}")
+            raise
+        if time.monotonic() - began_s > 20:
+            break
+    wanted = ("PASSED", "model_unavailable", "inference_failed", "frame_unreadable")
+    assert all(total[name] > 20 for name in wanted), total
