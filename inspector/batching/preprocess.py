@@ -14,6 +14,9 @@ from inspector.records import Image, ModelInput, Region
 PADDING_GREY = 114
 """What YOLO-family detectors were trained to see around a letterboxed picture."""
 
+SKIPS_ABOVE = 1.5
+"""The shrinking factor from which bilinear scaling may skip a lone pixel."""
+
 
 class Preprocessor:
     """Letterboxes regions in place; owns the little scratch memory that needs.
@@ -28,7 +31,7 @@ class Preprocessor:
         self._canvas: Image = np.empty(shape, np.uint8)
         plane = (model_input.height_px, model_input.width_px)
         self._planes = [np.empty(plane, np.uint8) for _ in range(3)]
-        self._halves: dict[tuple[int, int], Image] = {}
+        self._scratch: dict[tuple[int, int, str], Image] = {}
 
     def write(self, region: Region, row: NDArray[Any]) -> None:
         """Fill `row`: (H, W, 3) or (3, H, W), uint8 0..255 or float32 0..1."""
@@ -65,21 +68,32 @@ class Preprocessor:
     def _scale(self, pixels: Image, target: Image) -> None:
         """Shrink without making small defects vanish.
 
-        Bilinear scaling below one half skips source pixels: of 400 bright specks of 2x2 pixels in
-        a 2448x2048 picture it lost 189 on the way to 640, area halving first lost 44. Area
-        scaling all the way loses none and takes ten times as long.
+        Bilinear scaling below one half skips source pixels, and just above one half it skips those
+        of a picture that was halved before. Of 3111 specks of 2x2 pixels in a 2448x2048 picture,
+        bilinear scaling to 640 lost 1349, halving first 105, a mean over 2x2 pixels in between
+        none; area scaling all the way loses none and takes four times as long.
         """
         height_px, width_px = target.shape[:2]
+        halved = False
         while pixels.shape[0] >= 2 * height_px and pixels.shape[1] >= 2 * width_px:
             half = (pixels.shape[0] // 2, pixels.shape[1] // 2)
             if half == (height_px, width_px) and pixels.shape[:2] == (half[0] * 2, half[1] * 2):
                 cv2.resize(pixels, (half[1], half[0]), dst=target, interpolation=cv2.INTER_AREA)
                 return
-            scratch = self._halves.setdefault(half, np.empty((*half, 3), np.uint8))
+            scratch = self._scratch_of(*half, "half")
             even = pixels[: half[0] * 2, : half[1] * 2]
             cv2.resize(even, (half[1], half[0]), dst=scratch, interpolation=cv2.INTER_AREA)
-            pixels = scratch
+            pixels, halved = scratch, True
+        if halved and pixels.shape[0] > SKIPS_ABOVE * height_px:
+            # Moves the picture by half of a halved pixel: less than a third of a model pixel.
+            pixels = cv2.blur(pixels, (2, 2), dst=self._scratch_of(*pixels.shape[:2], "mean"))
         if pixels.shape == target.shape:
             np.copyto(target, pixels)
             return
         cv2.resize(pixels, (width_px, height_px), dst=target, interpolation=cv2.INTER_LINEAR)
+
+    def _scratch_of(self, height_px: int, width_px: int, use: str) -> Image:
+        key = (height_px, width_px, use)
+        if key not in self._scratch:
+            self._scratch[key] = np.empty((height_px, width_px, 3), np.uint8)
+        return self._scratch[key]

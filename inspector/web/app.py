@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import html
 import secrets
@@ -154,8 +155,14 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def run_until_cancelled(self) -> None:
-        """Serve; closes the socket in the end."""
+        """Serve; closes the socket, and connections that clients keep open, in the end."""
         try:
             await self.serve(sockets=[self._socket])
         finally:
+            # uvicorn does this only when it ends by itself.
+            for server in getattr(self, "servers", ()):
+                server.close()
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
             self._socket.close()
+            await asyncio.sleep(0)  # the loop closes what was shut down

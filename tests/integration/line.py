@@ -57,6 +57,11 @@ def wait_for(look: Callable[[], T], *, within_s: float, what: str, every_s: floa
         _PAUSE.wait(every_s)
 
 
+def measured(what: str, value: object) -> None:
+    """A figure for people: `pytest -rP` shows it."""
+    print(f"{what}: {value}")  # noqa: T201
+
+
 @dataclass(frozen=True)
 class Frames:
     """What /metrics says of frames."""

@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import AMBER, needs_amber
+from tests.integration.line import AMBER, measured, needs_amber
 from tests.integration.processes import descendants
 
 FIRST_EVENT_WITHIN_S = 20.0
@@ -80,9 +80,7 @@ def _installed(triton: EmbeddedTriton) -> None:
     assert triton.grpc_url
 
 
-def test_a_demo_shows_events_soon_and_ends_with_its_summary(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_demo_shows_events_soon_and_ends_with_its_summary() -> None:
     with contextlib.closing(Demo("--seconds", "8")) as demo:
         for line in demo.lines():
             if _EVENT.match(line):
@@ -98,7 +96,7 @@ def test_a_demo_shows_events_soon_and_ends_with_its_summary(
         assert not any(Path(f"/proc/{pid}").exists() for pid in below)
     summary = demo.summary()
     assert demo.first_event_s is not None
-    record_property("first event, s", round(demo.first_event_s, 1))
+    measured("first event, s", round(demo.first_event_s, 1))
     assert demo.first_event_s < FIRST_EVENT_WITHIN_S
     assert summary["units with a verdict"] == summary["frames captured"] > 0
     assert summary["PASSED"] + summary["FAILED"] > 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.integration.line import BOARD_REGION, PICTURE, Line, measured, wait_for
 from tests.integration.line_events import assert_accounted, entries
 from tests.integration.processes import memory_bytes
 from tests.integration.redis_server import RedisServer
@@ -23,10 +22,7 @@ FLAT_BYTES = 8 << 20
 
 
 def test_under_three_times_the_load_verdicts_stay_fresh_and_memory_flat(
-    tmp_path: Path,
-    triton: EmbeddedTriton,
-    redis_server: RedisServer,
-    record_property: Callable[[str, object], None],
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
 ) -> None:
     camera = {"source": f"sim:?fps={FPS}&seed=3", "size": PICTURE, "region": BOARD_REGION}
     with (
@@ -54,9 +50,9 @@ def test_under_three_times_the_load_verdicts_stay_fresh_and_memory_flat(
     assert len(units) >= 3 * len(inspected), "the model kept up: this was no overload"
     ages_ms = [u.event["timing_ms"]["trigger_to_verdict"] for u in inspected]
     p95_ms = statistics.quantiles(ages_ms, n=20)[18]
-    record_property("frames, inspected", (len(units), len(inspected)))
-    record_property("age p50, p95, ms", (statistics.median(ages_ms), p95_ms))
-    record_property("memory, growth, bytes", (warm_bytes, grown_bytes))
+    measured("frames, inspected", (len(units), len(inspected)))
+    measured("age p50, p95, ms", (statistics.median(ages_ms), p95_ms))
+    measured("memory, growth, bytes", (warm_bytes, grown_bytes))
     assert p95_ms <= MAX_AGE_MS
     assert grown_bytes < FLAT_BYTES
 

@@ -10,7 +10,16 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.line import AMBER, BOARD_REGION, PICTURE, Line, Scrape, needs_amber, wait_for
+from tests.integration.line import (
+    AMBER,
+    BOARD_REGION,
+    PICTURE,
+    Line,
+    Scrape,
+    measured,
+    needs_amber,
+    wait_for,
+)
 from tests.integration.line_events import assert_accounted, assert_gapless, entries
 from tests.integration.processes import arguments, descendants
 from tests.integration.redis_server import RedisServer
@@ -31,10 +40,7 @@ def camera():
 
 @needs_amber
 def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
-    tmp_path: Path,
-    camera: RtspServer,
-    redis_server: RedisServer,
-    record_property: Callable[[str, object], None],
+    tmp_path: Path, camera: RtspServer, redis_server: RedisServer
 ) -> None:
     source = camera.url(user=USER, password=PASSWORD)
     with (
@@ -98,8 +104,8 @@ def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
         told += [str(entry) for s in ("units", "defects", "health") for entry in entries(client, s)]
     assert {e.event["reason"] for e in units} <= {None, "frame_dropped", "stale", "shutting_down"}
     assert failed > 0
-    record_property("frames, inspected, FAILED", (captured, inspected, failed))
-    record_property("seconds", {name: round(seconds, 2) for name, seconds in took_s.items()})
+    measured("frames, inspected, FAILED", (captured, inspected, failed))
+    measured("seconds", {name: round(seconds, 2) for name, seconds in took_s.items()})
     assert_secret(tmp_path, told)
 
 

@@ -6,10 +6,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.integration.line import BOARD_REGION, PICTURE, Line, measured, wait_for
 from tests.integration.line_events import Entry, assert_accounted, assert_gapless, entries
 from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
@@ -23,7 +22,7 @@ def server_of(line: Line) -> int:
 
 
 def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
-    tmp_path: Path, redis_server: RedisServer, record_property: Callable[[str, object], None]
+    tmp_path: Path, redis_server: RedisServer
 ) -> None:
     with (
         Line(
@@ -73,8 +72,8 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
     lost = [u for u in units if u.event["reason"] == "model_unavailable"]
     assert lost
     assert_lost_in_one_stretch(units, lost)
-    record_property("resumed after, s", round(back_s, 1))
-    record_property("units without a model", len(lost))
+    measured("resumed after, s", round(back_s, 1))
+    measured("units without a model", len(lost))
 
 
 def assert_lost_in_one_stretch(units: list[Entry], lost: list[Entry]) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from inspector.errors import DrainTimeoutError, StageVanishedError
-from inspector.supervisor import run_pipeline
+from inspector.errors import DrainTimeoutError
 from tests.pipeline.fake_triton import Act, FakeTriton, serving
 from tests.pipeline.kit import frames, line, settings_for
 
@@ -99,61 +97,3 @@ def test_a_stage_that_hangs_is_named() -> None:
         assert "capture/a" not in caught.value.stage_names
 
     asyncio.run(main(), debug=True)
-
-
-class Does:
-    """A stage that does one thing."""
-
-    def __init__(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        self.name = name
-        self._work = work
-        self.asked_to_stop = False
-
-    async def run(self) -> None:
-        await self._work()
-
-    def request_stop(self) -> None:
-        self.asked_to_stop = True
-
-
-async def for_ever() -> None:
-    await asyncio.Event().wait()
-
-
-async def at_once() -> None:
-    pass
-
-
-async def run_stages(*stages: Does, stop: bool = False, drain_timeout_s: float = 0.2) -> None:
-    asked = asyncio.Event()
-    if stop:
-        asked.set()
-    await run_pipeline([], stages, stop=asked, drain_timeout_s=drain_timeout_s)
-
-
-def test_a_stage_that_raises_ends_the_pipeline_with_its_error() -> None:
-    async def fails() -> None:
-        raise ZeroDivisionError("a bug")
-
-    with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(run_stages(Does("good", for_ever), Does("bad", fails)), debug=True)
-    assert caught.group_contains(ZeroDivisionError, match="a bug")
-
-
-def test_a_stage_cancelled_by_a_library_is_not_taken_for_an_ending() -> None:
-    async def cancelled_from_inside() -> None:
-        raise asyncio.CancelledError
-
-    with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(
-            run_stages(Does("good", for_ever), Does("vanishing", cancelled_from_inside)), debug=True
-        )
-    assert caught.group_contains(StageVanishedError, match="vanishing")
-
-
-def test_only_the_stages_that_hang_are_named() -> None:
-    with pytest.raises(DrainTimeoutError, match="hanging") as caught:
-        asyncio.run(
-            run_stages(Does("hanging", for_ever), Does("quick", at_once), stop=True), debug=True
-        )
-    assert caught.value.stage_names == ["hanging"]
