@@ -24,6 +24,7 @@ EXIT_INTERRUPTED = 130
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: the systemd unit does not restart on it."""
 
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULT_CONFIG = Path("config/inspector.toml")
 
 app = typer.Typer(
@@ -207,5 +208,6 @@ def schema(
 
     from inspector.results.events import published_schema  # noqa: PLC0415
 
-    document = Settings.model_json_schema() if of == "settings" else published_schema(of)
+    content = Settings.model_json_schema() if of == "settings" else published_schema(of)
+    document = {"$schema": JSON_SCHEMA_DIALECT, **content}
     sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

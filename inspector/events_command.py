@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
 
 import orjson
 from rich.console import Console
@@ -33,15 +34,29 @@ async def show_events(
         raise ConfigurationError(
             'redis.url is "embedded": its address changes; give --redis-url as the service logs it'
         )
+    try:
+        await _show(
+            read_events(
+                redis_url or settings.redis.address(),
+                station_id=settings.station.id,
+                stream=stream,
+                password=settings.redis.secret(),
+                group=Group(name=group) if group else None,
+                follow=follow,
+            ),
+            as_json=as_json,
+        )
+    except ConfigurationError:
+        if redis_url is None:
+            raise
+        # Not quoted: it may hold a password.
+        raise ConfigurationError(
+            "--redis-url: cannot be read; expected redis://HOST:PORT/DB, rediss:// or unix://"
+        ) from None
+
+
+async def _show(reading: AsyncIterator[ReceivedEvent | Gap], *, as_json: bool) -> None:
     notices = Console(stderr=True, highlight=False)
-    reading = read_events(
-        redis_url or settings.redis.address(),
-        station_id=settings.station.id,
-        stream=stream,
-        password=settings.redis.secret(),
-        group=Group(name=group) if group else None,
-        follow=follow,
-    )
     async for item in reading:
         if isinstance(item, Gap):
             notices.print(

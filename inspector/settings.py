@@ -353,7 +353,10 @@ class Settings(BaseSettings):
     )
 
     station: StationSettings
-    cameras: Annotated[dict[Identifier, CameraSettings], Field(min_length=1)]
+    cameras: Annotated[
+        dict[Identifier, CameraSettings],
+        Field(min_length=1, json_schema_extra={"additionalProperties": False}),
+    ]
     batching: BatchingSettings = BatchingSettings()
     inference: InferenceSettings = InferenceSettings()
     inspection: InspectionSettings = InspectionSettings()

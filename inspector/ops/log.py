@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import orjson
@@ -55,6 +55,20 @@ class _IntoStructlog(logging.Handler):
         log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
+def _as_json(event: dict[str, Any], *, default: Callable[[Any], Any]) -> bytes:
+    """Whatever was passed, the line is written: as its repr, if JSON has no word for it."""
+    try:
+        return orjson.dumps(event, default=default)
+    except TypeError:
+        # A file name that is not UTF-8, a number too long, a key that is no text.
+        return orjson.dumps({key: _printable(value) for key, value in event.items()})
+
+
+def _printable(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> None:
     """Set up logging for the process, libraries' warnings included; writes to standard error.
 
@@ -73,8 +87,7 @@ def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> N
         structlog.configure(
             processors=[
                 *shared,
-                # Whatever was passed, the line is written: as its repr, if JSON has no word for it.
-                structlog.processors.JSONRenderer(serializer=orjson.dumps, default=repr),
+                structlog.processors.JSONRenderer(serializer=_as_json, default=repr),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),

@@ -58,6 +58,28 @@ def started(
     )
 
 
+def on_terminal(*arguments: str | Path) -> tuple[int, str]:
+    """Run a command that believes a person looks at it: its exit code, and what they saw."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        env=environment({"TERM": "xterm-256color", "COLUMNS": "200"}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as command:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        finally:
+            os.close(ours)
+    return command.returncode, shown.decode()
+
+
 STATION = '[station]\nsite = "plant1"\nline = "smt2"\nname = "aoi"\n'
 CAMERA = '[cameras.top]\nsource = "sim:?view=strobe&takt_s=0.2"\nsize = "320x240"\n'
 

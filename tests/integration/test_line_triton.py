@@ -40,6 +40,7 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
             what="batches in flight",
         )
         first = server_of(line)
+        models = list(descendants(first))  # of which about every second hangs from now on
         os.kill(first, signal.SIGKILL)
         killed_s = time.monotonic()
         wait_for(
@@ -57,6 +58,7 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
         )
         back_s = time.monotonic() - killed_s
         assert server_of(line) != first
+        assert not any(Path(f"/proc/{pid}").exists() for pid in models)
         assert line.get("/readyz")[0] == 200
         assert line.scrape().total("inspector_triton_reconnects_total") >= 1
         line.stop()
@@ -74,6 +76,32 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
     assert_lost_in_one_stretch(units, lost)
     measured("resumed after, s", round(back_s, 1))
     measured("units without a model", len(lost))
+
+
+def test_a_start_takes_away_what_a_killed_service_left(tmp_path: Path) -> None:
+    with Line(
+        tmp_path, cameras={"top": BUSY}, triton="embedded", redis_url="redis://127.0.0.1:1/0"
+    ) as line:
+        line.wait_ready()
+        wait_for(
+            lambda: line.scrape().total("inspector_requests_in_flight") > 0,
+            within_s=20,
+            what="batches in flight",
+        )
+        server, owner = server_of(line), line.pid
+        models = list(descendants(server))
+        line.kill()
+        wait_for(
+            lambda: not Path(f"/proc/{server}").exists(), within_s=5, what="Triton dies with us"
+        )
+        line.start()
+        wait_for(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in models),
+            within_s=20,
+            what="no model of the killed service is left",
+        )
+        line.stop()
+    assert not list(Path("/dev/shm").glob(f"inspector-triton-*-{owner}-*"))
 
 
 def assert_lost_in_one_stretch(units: list[Entry], lost: list[Entry]) -> None:

@@ -1,0 +1,207 @@
+"""`inspector check`, against real parts: all well, and each of them broken in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from inspector.configuration import load_settings
+from inspector.doctor.redis import look_at_redis
+from inspector.publish.journal_file import FolderLock
+from tests.integration.inspector_command import CAMERA, inspector, on_terminal, settings_file
+
+CANARY = "hunter2"
+KEY = "inspector:{plant1.smt2.aoi}:units"
+
+
+def checked(file: Path) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit code, and the findings by what was looked at."""
+    ended = inspector("check", "--config", file, "--json")
+    assert ended.stderr == ""
+    assert CANARY not in ended.stdout
+    document = json.loads(ended.stdout)
+    findings = {finding["what"]: finding for finding in document["findings"]}
+    assert len(findings) == len(document["findings"]), "each thing is looked at once"
+    assert document["ok"] == (ended.returncode == 0)
+    for finding in findings.values():
+        assert finding["mark"] in ("ok", "warn", "fail")
+        assert bool(finding["advice"]) == (finding["mark"] != "ok"), finding
+        assert "\n" not in finding["found"], finding
+    return ended.returncode, findings
+
+
+def marks(findings: dict[str, dict[str, str]]) -> dict[str, str]:
+    """What is not well."""
+    return {w: f["mark"] for w, f in findings.items() if f["mark"] != "ok"}
+
+
+@pytest.fixture(scope="module")
+def nobody():
+    """A port where nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_a_line_where_all_is_well(tmp_path, triton, redis_server):
+    file = settings_file(
+        tmp_path,
+        f'[inference]\nurl = "{triton.grpc_url}"\n[redis]\nurl = "{redis_server.url}"\n',
+    )
+    # While the service runs, which holds the state folder.
+    lock = FolderLock(tmp_path / "state")
+    try:
+        code, findings = checked(file)
+    finally:
+        lock.release()
+    assert (code, marks(findings)) == (0, {})
+    assert "first frame after" in findings["camera top"]["found"]
+    assert "pcb_inspection version 1" in findings["triton"]["found"]
+    assert "UINT8 640x640 in, shared memory" in findings["triton"]["found"]
+    assert findings["redis"]["found"] == f"answers; {KEY} is new"
+    assert "default may write" in findings["redis permission"]["found"]
+    with redis_server.client() as client:
+        assert client.dbsize() == 0, "to look is not to touch"
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["lock"]
+
+
+def test_the_embedded_parts_are_tried_too(tmp_path):
+    file = settings_file(tmp_path, '[inference]\nurl = "embedded"\n[redis]\nurl = "embedded"\n')
+    code, findings = checked(file)
+    assert (code, marks(findings)) == (0, {})
+    assert "pcb_inspection" in findings["triton"]["found"]
+    assert findings["redis"]["found"].startswith("embedded: ")
+    assert not (tmp_path / "state").exists(), "a folder made by who checks would be theirs"
+
+
+def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
+    """And in a pipe: a line each, plain."""
+    camera = (
+        CAMERA
+        + f'[cameras.film]\nsource = "file:{tmp_path}/nowhere.mp4"\nsize = "320x240"\n'
+        + f'[cameras.net]\nsource = "rtsp://viewer:{CANARY}@127.0.0.1:{nobody}/x"\n'
+        + 'size = "320x240"\nconnect_timeout_s = 0.5\n'
+        + '[cameras.usb]\nsource = "v4l2:/dev/video99"\nsize = "320x240"\n'
+    )
+    more = (
+        f'[inference]\nurl = "127.0.0.1:{nobody}"\nconnect_timeout_s = 0.5\n'
+        f'[redis]\nurl = "redis://:{CANARY}@127.0.0.1:{nobody}/0"\n'
+        '[journal]\ndirectory = "/dev/null/state"\n'
+    )
+    ended = inspector("check", "--config", settings_file(tmp_path, more, camera=camera))
+    assert ended.returncode == 1
+    assert CANARY not in ended.stdout + ended.stderr
+    assert "\x1b" not in ended.stdout
+    lines = ended.stdout.splitlines()
+    told = {line[6:].partition(":")[0]: line for line in lines}
+    assert [(line[:4].strip(), line[6:].partition(":")[0]) for line in lines] == [
+        ("ok", "settings"),
+        ("ok", "camera top"),
+        ("fail", "camera film"),
+        ("fail", "camera net"),
+        ("fail", "camera usb"),
+        ("fail", "triton"),
+        ("fail", "redis"),
+        ("fail", "disk /dev/null/state"),
+        ("ok", "clock"),
+    ]
+    assert "correct the path in cameras.film.source" in told["camera film"]
+    assert "check the camera's power, cable, address and login" in told["camera net"]
+    assert "nothing listens on this port" in told["camera net"]
+    assert "plug it in" in told["camera usb"]
+    assert "start Triton there, or correct inference.url" in told["triton"]
+    assert "start Redis there, or correct redis.url" in told["redis"]
+    assert "correct journal.directory" in told["disk /dev/null/state"]
+
+
+def test_what_does_not_fit_is_told_by_the_key_to_change(tmp_path, triton, shared):
+    camera = f'[cameras.top]\nsource = "file:{shared}/data/line/amber.mp4"\nsize = "640x480"\n'
+    more = (
+        f'[inference]\nurl = "{triton.grpc_url}"\nmodel = "pcb_inspektion"\n'
+        '[redis]\nurl = "embedded"\n'
+    )
+    code, findings = checked(settings_file(tmp_path, more, camera=camera))
+    assert (code, marks(findings)) == (1, {"camera top": "fail", "triton": "fail"})
+    top = findings["camera top"]
+    assert "1280x720 pixels, expected 640x480" in top["found"]
+    assert top["advice"] == "set cameras.top.size to what it delivers, or the camera to 640x480"
+    assert 'did you mean "pcb_inspection"?' in findings["triton"]["found"]
+    assert "correct the setting it names" in findings["triton"]["advice"]
+
+
+# --- Redis, of which there is most to get wrong ---
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """What is found of the Redis of these settings."""
+
+    def ask(more: str) -> dict[str, dict[str, str]]:
+        settings = load_settings(settings_file(tmp_path, f"[redis]\n{more}"))
+        findings = asyncio.run(look_at_redis(settings), debug=True)
+        told = {finding.what: finding.as_dict() for finding in findings}
+        assert CANARY not in str(told)
+        assert all(bool(f["advice"]) == (f["mark"] != "ok") for f in told.values())
+        return told
+
+    return ask
+
+
+def test_a_wrong_redis_password_is_told_as_that(ask, redis_server):
+    with redis_server.client() as client:
+        client.config_set("requirepass", "right")
+    for more in (f'url = "{redis_server.url}"\npassword = "{CANARY}"\n',
+                 f'url = "{redis_server.url}"\n'):  # fmt: skip
+        findings = ask(more)
+        assert list(findings) == ["redis"]
+        assert findings["redis"]["found"].startswith("it refused user name or password")
+        assert findings["redis"]["advice"].startswith("correct redis.password and redis.username")
+
+
+def test_a_redis_that_would_lose_events_is_told_so(ask, redis_server):
+    with redis_server.client() as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("appendonly", "no")
+        client.set(KEY, "something else")
+    findings = ask(f'url = "{redis_server.url}"\n')
+    assert marks(findings) == {"redis": "fail"}
+    assert findings["redis"]["advice"] == f"is {KEY} in use for something else?"
+    with redis_server.client() as client:
+        client.delete(KEY)
+        client.xadd(KEY, {"id": "1"})
+    findings = ask(f'url = "{redis_server.url}"\n')
+    assert marks(findings) == {"redis eviction": "fail", "redis persistence": "warn"}
+    assert findings["redis"]["found"] == f"answers; {KEY} has 1 entries"
+    assert findings["redis eviction"]["advice"].startswith("set maxmemory-policy noeviction")
+    assert "appendonly yes" in findings["redis persistence"]["advice"]
+
+
+def test_a_user_of_redis_that_may_do_just_what_is_needed_is_enough(ask, redis_server):
+    """As the advice says: a finding that cannot be had is a warning and no failure."""
+    needed = "+xadd +xinfo +xrange +xtrim +watch +multi +exec +ping"
+    user = f'url = "{redis_server.url}"\nusername = "line"\npassword = "{CANARY}"\n'
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "line", "on", f">{CANARY}", "~other", "+xinfo")
+    findings = ask(user)
+    assert marks(findings) == {"redis": "fail"}
+    assert needed in findings["redis"]["advice"]
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "line", f"~{KEY}", *needed.split())
+    findings = ask(user)
+    assert set(marks(findings).values()) == {"warn"}
+    assert "redis" not in marks(findings)
+    assert "+info" in findings["redis eviction"]["advice"]
+
+
+def test_on_a_terminal_it_is_a_table(tmp_path, nobody):
+    more = f'[inference]\nurl = "127.0.0.1:{nobody}"\n[redis]\nurl = "embedded"\n'
+    code, shown = on_terminal("check", "--config", settings_file(tmp_path, more))
+    assert code == 1
+    assert "what to do" in shown
+    assert "\x1b[31mfail" in shown
+    assert "\x1b[32mok" in shown

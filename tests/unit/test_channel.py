@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from inspector.flow.channel import Channel
+
+
+def test_a_full_channel_makes_the_sender_wait() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(2)
+        await channel.send(1)
+        await channel.send(2)
+        third = asyncio.create_task(channel.send(3))
+        await asyncio.sleep(0.005)
+        assert not third.done()
+        assert await channel.receive() == 1
+        await third
+        assert [await channel.receive(), await channel.receive()] == [2, 3]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_what_is_inside_outlives_the_closing() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(5)
+        for item in range(3):
+            await channel.send(item)
+        await channel.close()
+        assert channel.closed
+        assert [item async for item in channel] == [0, 1, 2]
+        assert await channel.receive() is None
+
+    asyncio.run(main(), debug=True)
+
+
+def test_sending_on_a_closed_channel_raises() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(1)
+        await channel.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await channel.send(1)
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_receiver_that_waits_learns_of_the_closing() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(1)
+        waiting = asyncio.create_task(channel.receive())
+        await asyncio.sleep(0)
+        await channel.close()
+        assert await waiting is None
+
+    asyncio.run(main(), debug=True)
+
+
+def test_what_is_rare_may_be_forced_into_a_full_channel() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(1)
+        await channel.send(1)
+        await channel.force(2)
+        assert len(channel) == 2
+        assert [await channel.receive(), await channel.receive()] == [1, 2]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_taking_what_waits_makes_room_for_the_sender() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(3)
+        for item in range(3):
+            await channel.send(item)
+        blocked = asyncio.create_task(channel.send(3))
+        await asyncio.sleep(0)
+        assert await channel.receive() == 0
+        assert channel.take_waiting(10) == [1, 2]
+        await asyncio.wait_for(blocked, 1)
+        assert channel.take_waiting(1) == [3]
+        assert channel.take_waiting(1) == []
+
+    asyncio.run(main(), debug=True)
+
+
+def test_no_item_is_lost_or_doubled_when_receivers_are_cancelled() -> None:
+    async def main(seed: int) -> None:
+        rng = random.Random(seed)
+        channel: Channel[int] = Channel(1)
+        seen: list[int] = []
+
+        async def feed() -> None:
+            for item in range(40):
+                await channel.send(item)
+                if rng.random() < 0.3:
+                    await asyncio.sleep(0)
+            await channel.close()
+
+        feeding = asyncio.create_task(feed())
+        while True:
+            receiving = asyncio.create_task(channel.receive())
+            for _ in range(rng.randrange(6)):
+                await asyncio.sleep(0)
+            if not receiving.done():
+                receiving.cancel()
+                await asyncio.wait([receiving])
+            if receiving.cancelled():
+                continue
+            item = receiving.result()
+            if item is None:
+                break
+            seen.append(item)
+        await feeding
+        assert seen == list(range(40))
+
+    for seed in range(40):
+        asyncio.run(main(seed))

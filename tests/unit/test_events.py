@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.records import MissReason
+from inspector.results.events import EVENT_MODELS, Reason, published_schema, rfc3339
+from inspector.results.units import _REASONS
+
+
+@given(st.integers(0, 4_000_000_000_000_000_000))
+def test_a_time_keeps_its_microseconds_and_says_its_offset(unix_ns: int) -> None:
+    text = rfc3339(unix_ns)
+    moment = datetime.fromisoformat(text)
+    assert text.endswith("+00:00")
+    assert len(text) == len("2026-01-01T00:00:00.000000+00:00")
+    whole_us = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6
+    assert whole_us == pytest.approx(unix_ns // 1000, rel=1e-15, abs=1)
+
+
+def test_every_way_to_miss_a_frame_has_a_word_in_the_contract() -> None:
+    told = {_REASONS.get(reason, reason.value) for reason in MissReason}
+    assert told <= set(get_args(Reason))
+
+
+@pytest.mark.parametrize("stream", EVENT_MODELS)
+def test_every_stream_has_a_schema_that_refuses_what_is_unknown(stream: str) -> None:
+    schema = published_schema(stream)
+    assert schema["additionalProperties"] is False
+    assert {"id", "seq", "time", "published_at", "station"} <= set(schema["required"])

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+
+from inspector.ops.log import configure_logging
+from inspector.settings import LogSettings
+
+SECRET = "hunter2"
+URL = f"rtsp://operator:{SECRET}@10.0.0.5/stream1"
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(capfd: pytest.CaptureFixture[str], form: str, **values: Any) -> str:
+    configure_logging(LogSettings(format=form))  # type: ignore[arg-type]
+    structlog.get_logger("test").warning("camera down", **values)
+    return capfd.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        URL,
+        f"cannot open {URL}: refused",
+        ValueError(f"cannot open {URL}"),
+        [URL],
+        {"source": URL},
+        (URL, 1),
+        {"cameras": [{"source": URL}]},
+    ],
+    ids=["url", "sentence", "error", "list", "dict", "tuple", "nested"],
+)
+def test_no_password_reaches_the_log(
+    capfd: pytest.CaptureFixture[str], form: str, value: object
+) -> None:
+    text = logged(capfd, form, cause=value)
+    assert "camera down" in text
+    assert SECRET not in text
+
+
+def test_a_password_in_a_traceback_is_starred_out_too(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(format="json"))
+    try:
+        raise ValueError(f"cannot open {URL}")
+    except ValueError:
+        structlog.get_logger("test").exception("failed")
+    text = capfd.readouterr().err
+    assert "ValueError" in text
+    assert SECRET not in text
+
+
+def test_json_logs_are_one_object_per_line(capfd: pytest.CaptureFixture[str]) -> None:
+    text = logged(capfd, "json", cause="one\ntwo", number=3, path=Path("/x"))
+    (line,) = text.splitlines()
+    entry = orjson.loads(line)
+    assert entry["event"] == "camera down"
+    assert entry["level"] == "warning"
+    assert entry["cause"] == "one\ntwo"
+    assert entry["number"] == 3
+
+
+@pytest.mark.parametrize(
+    "value", ["caf\udce9.png", 2**70, {1: "x"}, object()], ids=["bytes", "long", "keys", "object"]
+)
+def test_nothing_that_is_logged_can_stop_the_one_who_logs(
+    capfd: pytest.CaptureFixture[str], value: object
+) -> None:
+    (line,) = logged(capfd, "json", odd=value).splitlines()
+    assert orjson.loads(line)["event"] == "camera down"
+
+
+def test_what_is_below_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(format="json", level="warning"))
+    structlog.get_logger("test").info("chatter")
+    assert capfd.readouterr().err == ""
