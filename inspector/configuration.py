@@ -12,12 +12,13 @@ import re
 import tomllib
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -220,10 +221,8 @@ def _with_delimiter(name: str) -> str | None:
 
 def _from_json(text: str) -> Any:
     if text.startswith(("[", "{")):
-        try:
+        with suppress(orjson.JSONDecodeError):
             return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return text
     return text
 
 
@@ -255,7 +254,7 @@ def _sentence(detail: ErrorDetails, where: list[str]) -> str:
     if kind == "too_short" and where[-1] in _SECRET_KEYS:
         return "found nothing; expected a secret"
     shown = _shown(where, found)
-    told = isinstance(found, str | SecretStr) and shown in message
+    told = isinstance(found, str) and shown in message
     return _without_password(message if told else f"found {shown}; {message}", found)
 
 
@@ -263,15 +262,13 @@ def _shown(where: list[str], found: object) -> str:
     """The refused value, unless it is or may hold a secret."""
     if any(key in where[-1:] for key in _SECRET_KEYS):
         return "a secret"
-    text = found.get_secret_value() if isinstance(found, SecretStr) else str(found)
-    shown = redact(text)[:LONGEST_SHOWN]
-    return repr(shown) if isinstance(found, str | SecretStr) else shown
+    shown = redact(str(found))[:LONGEST_SHOWN]
+    return repr(shown) if isinstance(found, str) else shown
 
 
 def _without_password(sentence: str, found: object) -> str:
     """Stars out what may be a password in an address too malformed for `redact`."""
-    text = found.get_secret_value() if isinstance(found, SecretStr) else str(found)
-    login = re.sub(r"^\w*:?/+", "", text.rpartition("@")[0])
+    login = re.sub(r"^\w*:?/+", "", str(found).rpartition("@")[0])
     password = login.partition(":")[2]
     for written in {password, repr(password)[1:-1]} - {""}:
         sentence = sentence.replace(f":{written}@", ":***@")

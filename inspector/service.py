@@ -92,7 +92,7 @@ class Service:
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
         self._pipeline: Pipeline | None = None
-        self._health_events: set[asyncio.Task[None]] = set()
+        self._health_events: set[asyncio.Task[bool]] = set()
         self._stalled = False
         self.http_url = ""
         self.redis_url = ""
@@ -247,7 +247,7 @@ class Service:
         if groups is None or groups.closed:
             return
         sending = asyncio.create_task(
-            _send_unless_closed(groups, self._builder.health(fault, raised=raised)),
+            groups.force(self._builder.health(fault, raised=raised)),
             name="health-event",
         )
         self._health_events.add(sending)
@@ -345,11 +345,6 @@ async def ready_or_failed(ready: Coroutine[Any, Any, None], running: asyncio.Tas
         waiting.result()
     finally:
         waiting.cancel()
-
-
-async def _send_unless_closed(groups: Channel[EventGroup], group: EventGroup) -> None:
-    if not groups.closed:
-        await groups.force(group)
 
 
 def first_of(group: ExceptionGroup[Exception]) -> Exception:

@@ -86,7 +86,9 @@ class Preprocessor:
             pixels, halved = scratch, True
         if halved and pixels.shape[0] > SKIPS_ABOVE * height_px:
             # Moves the picture by half of a halved pixel: less than a third of a model pixel.
-            pixels = cv2.blur(pixels, (2, 2), dst=self._scratch_of(*pixels.shape[:2], "mean"))
+            scratch = self._scratch_of(pixels.shape[0], pixels.shape[1], "mean")
+            cv2.blur(pixels, (2, 2), dst=scratch)
+            pixels = scratch
         if pixels.shape == target.shape:
             np.copyto(target, pixels)
             return

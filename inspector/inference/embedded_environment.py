@@ -1,8 +1,8 @@
 """Makes, once per machine and user, the folder that the embedded Triton runs from.
 
 The genuine `tritonserver` binary comes inside the nvidia-pytriton wheel, of which only the files
-are used. Its Python backend needs numpy older than 2 (with numpy 2 every output is silently
-empty), so it gets a virtual environment of its own, apart from this process's.
+are used. Its Python backend was compiled against numpy 1, so it gets a virtual environment of its
+own; where numpy 1 has no build, backends/python/numpy_2_tensors.py makes numpy 2 do.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ PACKAGE_FOLDER = Path(__file__).parent
 REQUIREMENTS = PACKAGE_FOLDER / "embedded-requirements.txt"
 BACKENDS = PACKAGE_FOLDER / "backends"
 
-# The wheel holds stubs for 3.8 to 3.13, but numpy 1 was never built for 3.13.
-SUPPORTED_PYTHONS = ((3, 11), (3, 12))
+# The wheel holds stubs for 3.8 to 3.13.
+SUPPORTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
 # The wheel is tagged manylinux_2_35.
 OLDEST_GLIBC = (2, 35)
 LOCK_POLL_S = 0.2
@@ -117,7 +117,7 @@ def check_platform() -> None:
         wanted = " or ".join(f"{major}.{minor}" for major, minor in SUPPORTED_PYTHONS)
         raise ConfigurationError(
             f"the embedded Triton needs Python {wanted}, this is {platform.python_version()}: "
-            "use one of those, or set inference.url to a Triton elsewhere"
+            "install one of those, or set inference.url to a Triton elsewhere"
         )
     library, version = platform.libc_ver()
     if library != "glibc" or _numbers(version) < OLDEST_GLIBC:
@@ -253,11 +253,14 @@ async def _build(home: Path, report: Report) -> None:
 def _lay_out_backends(home: Path) -> None:
     triton = _site_packages(home / "venv") / "pytriton/tritonserver"
     python_backend = home / "backends/python"
-    shutil.copytree(BACKENDS, home / "backends", ignore=shutil.ignore_patterns("__pycache__"))
+    without_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(BACKENDS, home / "backends", ignore=without_caches)
     # Copied: Triton refuses a linked libtriton_python.so as soon as another backend builds on it.
     shutil.copytree(
-        triton / "backends/python", python_backend, ignore=shutil.ignore_patterns("__pycache__")
+        triton / "backends/python", python_backend, ignore=without_caches, dirs_exist_ok=True
     )
+    with (python_backend / "triton_python_backend_utils.py").open("a") as every_model_imports:
+        every_model_imports.write("\nimport numpy_2_tensors  # laid beside it by inspector\n")
     # Linked: a copy would lose its $ORIGIN and not find the CUDA runtime. Relative, because the
     # whole folder is renamed when it is complete.
     stub = f"python_backend_stubs/{sys.version_info.major}.{sys.version_info.minor}"

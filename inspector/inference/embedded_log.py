@@ -19,6 +19,7 @@ _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\"": '"', r"\\": "\\"}
 # What this server says on every machine without a GPU, some of it as an error.
 _HARMLESS = (
     "Unable to allocate pinned system memory",
+    "failed to allocate pinned system memory: no pinned memory pool",
     "CUDA memory pool disabled",
     "CudaDriverHelper has not been initialized",
     "unable to create stream for",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -32,18 +32,21 @@ class _Redaction:
         return {key: self._clean(value) for key, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
-        if isinstance(value, BaseException):
-            value = str(value)
-        if isinstance(value, str):
-            text = redact(value)
-            for secret in self._secrets:
-                text = text.replace(secret, "***")
-            return text
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, dict):
-            return {self._clean(key): self._clean(inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
+            return {self._clean_text(str(key)): self._clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
             return [self._clean(inner) for inner in value]
-        return value
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return self._clean_text(text)
+
+    def _clean_text(self, text: str) -> str:
+        text = redact(text)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        # A file name that is no UTF-8 cannot be written as JSON, and the line matters more.
+        return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _IntoStructlog(logging.Handler):
@@ -55,18 +58,12 @@ class _IntoStructlog(logging.Handler):
         log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
 
 
-def _as_json(event: dict[str, Any], *, default: Callable[[Any], Any]) -> bytes:
-    """Whatever was passed, the line is written: as its repr, if JSON has no word for it."""
+def _line(event: dict[str, Any], **_: object) -> bytes:
+    """JSON; only numbers beyond 64 bits are left that it has no word for."""
     try:
-        return orjson.dumps(event, default=default)
-    except TypeError:
-        # A file name that is not UTF-8, a number too long, a key that is no text.
-        return orjson.dumps({key: _printable(value) for key, value in event.items()})
-
-
-def _printable(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text.encode("utf-8", "backslashreplace").decode()
+        return orjson.dumps(event)
+    except orjson.JSONEncodeError:
+        return orjson.dumps({key: str(value) for key, value in event.items()})
 
 
 def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> None:
@@ -85,10 +82,7 @@ def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> N
     ]
     if as_json:
         structlog.configure(
-            processors=[
-                *shared,
-                structlog.processors.JSONRenderer(serializer=_as_json, default=repr),
-            ],
+            processors=[*shared, structlog.processors.JSONRenderer(serializer=_line)],
             wrapper_class=structlog.make_filtering_bound_logger(level),
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
             cache_logger_on_first_use=False,

@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 _TOLERANCE = 1e-3
 _SHARE_PX = 1.5
 """A box that ends before this is not in pixels but in shares of the picture."""
+_FURTHEST_PX = 1e6
+"""No box reaches so far; squares of it are still numbers."""
 MAX_CANDIDATES = 3000
 """Above the floor, per region: a head that fires everywhere is broken, and suppressing its 25200
 candidates held the event loop for 47 s."""
@@ -77,8 +79,7 @@ def _detections(
     if counts.min() < 0 or counts.max() > room:
         raise MalformedReplyError(f"count is {counts.tolist()}, expected 0 to {room}")
     used = np.arange(room)[None, :] < counts[:, None]
-    if not (np.isfinite(boxes[used]).all() and np.isfinite(scores[used]).all()):
-        raise MalformedReplyError("boxes or scores hold NaN or infinity")
+    _require_numbers(boxes[used], spec.outputs[0])
     _require_scores(scores[used])
     labels = labels.astype(np.int64)
     if used.any() and not (labels[used].min() >= 0 and labels[used].max() < classes):
@@ -96,11 +97,16 @@ def _head(head: NDArray[Any], spec: ModelSpec, regions: int, classes: int) -> Fl
         raise MalformedReplyError(
             f"output {spec.outputs[0]} is {head.shape}, expected {regions} x {spec.layout.value}"
         )
-    if not np.isfinite(head).all():
-        raise MalformedReplyError(f"output {spec.outputs[0]} holds NaN or infinity")
+    _require_numbers(head, spec.outputs[0])
     scores = head[:, :, 4:] if with_objectness else head[:, 4:, :]
     _require_scores(scores)
     return head
+
+
+def _require_numbers(array: Floats, name: str) -> None:
+    # NaN fails every comparison.
+    if array.size and not (array.min() >= -_FURTHEST_PX and array.max() <= _FURTHEST_PX):
+        raise MalformedReplyError(f"output {name} holds NaN, infinity or absurd numbers")
 
 
 def _require_scores(scores: Floats) -> None:

@@ -62,7 +62,7 @@ def test_an_installation_that_fails_says_what_pip_said_and_leaves_nothing(monkey
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     with pytest.raises(FatalError) as failed:
         asyncio.run(prepare_environment(cache=tmp_path), debug=True)
-    assert "No matching distribution found for numpy==1.26.4" in str(failed.value)
+    assert "No matching distribution found for numpy==" in str(failed.value)
     assert "\n" not in str(failed.value)
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 

@@ -38,6 +38,8 @@ from tests.integration.triton_server import embedded_triton, embedded_triton_in_
 
 SAME_RUNTIME = f"onnxruntime=={onnxruntime.__version__} " in REQUIREMENTS.read_text()
 OUTPUTS = ["boxes", "scores", "classes", "count"]
+# Where the server has numpy 2 it exchanges no strings; see backends/python/numpy_2_tensors.py.
+STRINGS = sys.version_info < (3, 13)
 
 
 def assert_same(answer: Any, expected: Any) -> None:
@@ -186,9 +188,10 @@ def add_model(repository: Path, name: str, config: str, graph: bytes, file: str 
     (repository / name / "1" / file).write_bytes(graph)
 
 
-def echo_graph(*inner: int | str) -> bytes:
-    """Three tensors of three types, returned as they came."""
+def echo_graph(names: str, *inner: int | str) -> bytes:
+    """Tensors of several types, returned as they came."""
     kinds = {"f": tiny_onnx.FLOAT, "i": tiny_onnx.INT64, "s": tiny_onnx.STRING}
+    kinds = {name: kinds[name] for name in names}
     return tiny_onnx.model(
         [tiny_onnx.node("Identity", [name], f"{name}_out") for name in kinds],
         [tiny_onnx.tensor(name, kind, *inner) for name, kind in kinds.items()],
@@ -196,8 +199,9 @@ def echo_graph(*inner: int | str) -> bytes:
     )
 
 
-def echo_config(head: str) -> str:
+def echo_config(names: str, head: str) -> str:
     kinds = {"f": "TYPE_FP32", "i": "TYPE_INT64", "s": "TYPE_STRING"}
+    kinds = {name: kinds[name] for name in names}
     lines = [f'input {{ name: "{n}" data_type: {k} dims: [ 2 ] }}' for n, k in kinds.items()]
     lines += [f'output {{ name: "{n}_out" data_type: {k} dims: [ 2 ] }}' for n, k in kinds.items()]
     return "\n".join([head, *lines])
@@ -227,15 +231,17 @@ def pick_graph() -> bytes:
 
 
 def test_any_onnx_model_is_served_with_its_own_tensors(tmp_path):
+    names = "fis" if STRINGS else "fi"
     head = 'platform: "onnxruntime_onnx" max_batch_size: 0 default_model_filename: "echo.onnx"'
-    add_model(tmp_path, "plain", echo_config(head), echo_graph(2), file="echo.onnx")
+    add_model(tmp_path, "plain", echo_config(names, head), echo_graph(names, 2), file="echo.onnx")
     head = 'backend: "onnxruntime" max_batch_size: 4'
-    add_model(tmp_path, "batched", echo_config(head), echo_graph("n", 2))
+    add_model(tmp_path, "batched", echo_config(names, head), echo_graph(names, "n", 2))
     sent: dict[str, tuple[Any, str]] = {
         "f": (np.array([[0.5, -1]], np.float32), "FP32"),
         "i": (np.array([[1, 2**40]], np.int64), "INT64"),
         "s": (np.array([["Lötstelle".encode(), b""]], np.object_), "BYTES"),
     }
+    sent = {name: sent[name] for name in names}
     with (
         embedded_triton_in_background(tmp_path) as triton,
         sync_client.InferenceServerClient(triton.grpc_url) as client,
@@ -276,6 +282,131 @@ def test_a_bad_request_in_a_batch_spoils_no_other(tmp_path):
     assert isinstance(replies[2], InferenceServerException)
     assert "pick" in str(replies[2])
     assert [replies[i].as_numpy("picked").item() for i in (0, 1, 3)] == [10, 12, 11]
+
+
+# --- a user's own Python model ---
+
+TYPES = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+}
+
+# Written as Triton's documentation shows it: nothing in it knows which numpy it runs with.
+USER_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+LAYOUTS = {
+    "plain": lambda array: array,
+    "transposed": lambda array: array.T,
+    "strided": lambda array: array[:, ::2],
+    "constant": lambda array: np.broadcast_to(array[0, 0], (2, 3)),
+    "one_between": lambda array: array[:, None, :],
+    "nothing": lambda array: array[:0],
+}
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        outputs = []
+        for tensor in request.inputs():
+            array = tensor.as_numpy()
+            array[0, 0] = array[1, 2]
+            for layout, made in LAYOUTS.items():
+                output = pb_utils.Tensor(f"{tensor.name()}_{layout}", made(array))
+                assert isinstance(output, pb_utils.Tensor)
+                np.testing.assert_array_equal(output.as_numpy(), made(array))
+                outputs.append(output)
+        return pb_utils.InferenceResponse(outputs)
+"""
+LAYOUTS = ("plain", "transposed", "strided", "constant", "one_between", "nothing")
+
+
+def add_python_model(repository: Path, name: str, tensors: list[tuple[str, str, str]], code: str):
+    lines = ['backend: "python" max_batch_size: 0']
+    lines += [
+        f'{way} {{ name: "{n}" data_type: TYPE_{k} dims: [ -1, -1 ] }}' for way, n, k in tensors
+    ]
+    add_model(repository, name, "\n".join(lines), code.encode(), file="model.py")
+
+
+def test_a_users_python_model_exchanges_arrays_of_every_type_and_layout(tmp_path):
+    tensors = [("input", kind, kind) for kind in TYPES]
+    tensors += [("output", f"{kind}_{layout}", kind) for kind in TYPES for layout in LAYOUTS]
+    add_python_model(tmp_path, "mine", tensors, USER_MODEL)
+    bits = np.array([[0, 1, 0], [0, 1, 1]])
+    sent: dict[str, Any] = {kind: bits.astype(item) for kind, item in TYPES.items()}
+    sent["INT64"][1, 2] = -(2**60)
+    sent["FP64"][1, 1] = 1 / 3
+    with (
+        structlog.testing.capture_logs() as logs,
+        embedded_triton_in_background(tmp_path) as triton,
+        sync_client.InferenceServerClient(triton.grpc_url) as client,
+    ):
+        inputs = [tensor(kind, array, kind) for kind, array in sent.items()]
+        names = [name for way, name, _ in tensors if way == "output"]
+        for _ in range(20):  # memory that is freed too early shows when it is used again
+            answer = infer(client, "mine", names, *inputs)
+            for kind, array in sent.items():
+                changed = array.copy()
+                changed[0, 0] = changed[1, 2]
+                for layout, expected in {
+                    "plain": changed,
+                    "transposed": changed.T,
+                    "strided": changed[:, ::2],
+                    "constant": np.full((2, 3), changed[0, 0]),
+                    "one_between": changed[:, None, :],
+                    "nothing": changed[:0],
+                }.items():
+                    got = answer[f"{kind}_{layout}"]
+                    assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+                    np.testing.assert_array_equal(got, expected)
+    assert "Traceback" not in str(logs)
+
+
+STRING_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([self.answer(request)]) for request in requests]
+
+    def answer(self, request):
+        array = request.inputs()[0].as_numpy()
+        return pb_utils.Tensor("answer", array.astype(np.bytes_).astype(np.object_))
+"""
+
+
+@pytest.mark.parametrize(
+    ("config_type", "kind", "item"), [("STRING", "BYTES", np.object_), ("INT32", "INT32", np.int32)]
+)
+def test_strings_are_exchanged_or_refused_but_never_lost(tmp_path, config_type, kind, item):
+    tensors = [("input", "question", config_type), ("output", "answer", "STRING")]
+    add_python_model(tmp_path, "echo", tensors, STRING_MODEL)
+    sent = tensor("question", np.array([[7, 12]]).astype(str).astype(item), kind)
+    with (
+        embedded_triton_in_background(tmp_path) as triton,
+        sync_client.InferenceServerClient(triton.grpc_url) as client,
+    ):
+        for _ in range(2):  # a refusal does not end the model
+            if STRINGS:
+                assert infer(client, "echo", ["answer"], sent)["answer"].tolist() == [[b"7", b"12"]]
+            else:
+                with pytest.raises(InferenceServerException, match=r"on Python 3\.11 or 3\.12"):
+                    infer(client, "echo", ["answer"], sent)
 
 
 # --- refusals: Triton's own reason, in one line ---
@@ -337,6 +468,12 @@ def test_a_configuration_that_does_not_fit_the_file_is_refused(tmp_path, right, 
     assert right in config
     add_model(tmp_path, "pick", config.replace(right, wrong), pick_graph())
     assert reason in refusal(tmp_path)
+
+
+@pytest.mark.skipif(STRINGS, reason="with numpy 1 the server exchanges strings")
+def test_an_onnx_model_with_strings_is_refused_where_they_cannot_be_exchanged(tmp_path):
+    add_model(tmp_path, "echo", echo_config("s", 'backend: "onnxruntime"'), echo_graph("s", 2))
+    assert "'s' is TYPE_STRING" in refusal(tmp_path)
 
 
 def test_a_port_in_use_is_refused_by_its_number():

@@ -28,14 +28,16 @@ CANARIES = {
 
 SPEAKING = """
 import logging, sys, warnings
+from pathlib import Path
 import structlog
 from inspector.ops.log import configure_logging
 from inspector.settings import LogSettings
 
 configure_logging(LogSettings(level="debug", format=sys.argv[1]), {"canary-1", "canary-canary-1"})
 log = structlog.get_logger("test")
-log.info("plain", number=1, text="Lötstelle \\n \\x1b[31m", path=Path("/x"), what=object())
-log.info("canary-1 in the event", **{"key-canary-1": "value canary-1", "bytes": b"canary-1"})
+log.info("plain", number=1, text="Lötstelle \\n \\x1b[31m", path=Path("/x"), name="\\udcff")
+log.info("large", number=2**70)
+log.info("canary-1 in the event", key="value canary-1", bytes=b"canary-1")
 log.warning("nested", deep={"list": ["canary-canary-1", ("canary-1",)], "n": None})
 log.warning("url", url="rtsp://viewer:canary-1@h/x", other="redis://:canary-2@h")
 log.error("broken", error=ValueError("canary-1"))
@@ -70,10 +72,12 @@ def spoken(form: str) -> list[str]:
 def test_every_line_in_a_pipe_is_json_whatever_was_said_and_by_whom(form):
     lines = [json.loads(line) for line in spoken(form)]
     events = [line["event"] for line in lines]
+    assert events.pop(1) == "large"
     assert events[:6] == ["plain", "*** in the event", "nested", "url", "broken", "raised"]
     assert lines[0]["text"] == "Lötstelle \n \x1b[31m"
-    assert lines[0]["path"] == "PosixPath('/x')"
-    assert lines[1]["key-***"] == "value ***"
+    assert (lines[0]["path"], lines[0]["name"]) == ("/x", "?")
+    assert lines.pop(1)["number"] == str(2**70)
+    assert (lines[1]["key"], lines[1]["bytes"]) == ("value ***", "***")
     assert lines[2]["deep"] == {"list": ["***", ["***"]], "n": None}
     assert lines[3]["url"] == "rtsp://viewer:***@h/x"
     assert lines[4]["error"] == "***"

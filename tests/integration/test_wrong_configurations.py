@@ -458,12 +458,9 @@ def runs_of(
     request: pytest.FixtureRequest, wrongs: list[Wrong], folder: Path, places: Mapping[str, object]
 ) -> Iterator[dict[str, Run]]:
     """All that will be asked for, two at a time: most of it is Python starting."""
-    asked = {
-        item.callspec.params["wrong"].name
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        if "wrong" in item.callspec.params
-    }
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = [spec.params.get("wrong") for spec in parameters if spec is not None]
+    asked = {wrong.name for wrong in chosen if isinstance(wrong, Wrong)}
     with ThreadPoolExecutor(2) as pool:
         yield {
             wrong.name: pool.submit(start, wrong, folder / f"{number}", places)

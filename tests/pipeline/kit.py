@@ -7,6 +7,7 @@ one verdict in order, did every buffer come home, was nothing left running.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -189,11 +190,10 @@ class CollectingSink:
 
     name = "sink"
 
-    def __init__(self, groups: Channel[EventGroup], units: list[dict[str, Any]]) -> None:
+    def __init__(self, groups: Channel[EventGroup]) -> None:
         self._groups = groups
-        self.units = units
+        self.units: list[dict[str, Any]] = []
         self.defects: list[dict[str, Any]] = []
-        self.ages_s: list[float] = []
         self.open = asyncio.Event()
         self.open.set()
 
@@ -280,7 +280,8 @@ class Line:
             looked = unit["counts"]["frames_inspected"]
             assert (unit["result"] in ("PASSED", "FAILED")) == bool(looked) == (not unit["reason"])
         tensors = self.pipeline.tensors
-        assert len(tensors._free) in (0 if tensors.input is None else tensors._tensors,)
+        expected = 0 if tensors.input is None else tensors._tensors
+        assert len(tensors._free) == expected, f"{len(tensors._free)} tensors came back"
         assert not self.complaints, self.complaints
 
 
@@ -309,8 +310,6 @@ async def line(
     scripts: Mapping[str, Iterable[Step]],
     *,
     make_model: MakeModel = TritonModel,
-    units: list[dict[str, Any]] | None = None,
-    unowned_buffers: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Line]:
     """A pipeline that runs inside the `with`; at its end it is stopped and checked.
 
@@ -344,7 +343,7 @@ async def line(
     sinks: list[CollectingSink] = []
 
     def make_sink(groups: Channel[EventGroup]) -> CollectingSink:
-        sinks.append(CollectingSink(groups, [] if units is None else units))
+        sinks.append(CollectingSink(groups))
         return sinks[0]
 
     pipeline = build_pipeline(settings, around, make_sink)
@@ -384,9 +383,8 @@ async def line(
         await asyncio.wait([running.ended])
         pipeline.tensors.close()
         loop.set_exception_handler(None)
-    key = f"inspector-{__import__('os').getpid()}-"
-    assert not list(Path("/dev/shm").glob(f"{key}*"))
+    assert not segments_of_this_process()
 
 
-def tail(items: list[Any], count: int) -> list[Any]:
-    return items[-count:]
+def segments_of_this_process() -> list[str]:
+    return [path.name for path in Path("/dev/shm").glob(f"inspector-{os.getpid()}-*")]

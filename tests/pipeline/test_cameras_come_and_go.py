@@ -77,11 +77,11 @@ def test_an_exception_while_a_picture_is_decoded_costs_that_frame_only() -> None
 
 def test_a_lost_camera_is_a_fault_and_its_return_clears_it() -> None:
     async def main() -> None:
-        gone = [Lost("switch is off"), *[Refuses("no route")] * 12]
+        gone: list[Step] = [Lost("switch is off"), *[Refuses("no route")] * 12]
         async with serving(FakeTriton()) as fake:
             settings = settings_for(fake.url, {"a": {}})
             # Paced from the beginning of the script: what follows is due by then.
-            steps = [*frames(20, fps=100), *gone, *frames(2000, fps=100)]
+            steps: list[Step] = [*frames(20, fps=100), *gone, *frames(2000, fps=100)]
             async with line(settings, {"a": steps}) as run:
                 await run.until(lambda: run.count("inspector_camera_up", camera="a") == 1)
                 await run.until(lambda: run.faults.standing)

@@ -19,7 +19,6 @@ from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
 from inspector.records import (
     Batch,
-    CameraId,
     EncodedBatch,
     MissReason,
     ModelInput,
@@ -194,7 +193,7 @@ async def one_run_of_the_inference_stage(seed: int) -> Counter[str]:
             group.create_task(work)
     assert sorted(o.batch.batch_id for o in ended) == list(range(count))
     assert all((o.outputs is None) == (o.miss is not None) for o in ended)
-    assert len(tensors._free) in (0 if tensors.input is None else limit + 2,)
+    assert len(tensors._free) == (0 if tensors.input is None else limit + 2)
     assert not await nothing_runs_on()
     assert not complaints, complaints
     return Counter(str(o.miss or "answered") for o in ended)

@@ -12,10 +12,6 @@ from tests.pipeline.fake_triton import Act, FakeTriton, serving
 from tests.pipeline.kit import frames, line, settings_for
 
 DRAIN_S = 1.5
-QUICK = {
-    "shutdown": {"drain_timeout_s": DRAIN_S},
-    "inference": {"reply_timeout_s": 1.2},
-}
 
 
 @pytest.mark.parametrize("transport", ["stream", "unary"])
@@ -67,7 +63,8 @@ def test_a_stop_while_triton_hangs_writes_off_what_it_owes(transport: str) -> No
 def test_a_stop_while_triton_is_away_ends_at_once() -> None:
     async def main() -> None:
         async with serving(FakeTriton(), from_start=False) as fake:
-            async with line(settings_for(fake.url, {"a": {}}), {"a": frames(4000, fps=100)}) as run:
+            settings = settings_for(fake.url, {"a": {}})
+            async with line(settings, {"a": frames(4000, fps=100)}) as run:
                 await run.until(lambda: run.tally()["model_unavailable"] > 5)
                 run.stop.set()
                 began_s = time.monotonic()
@@ -81,9 +78,10 @@ def test_a_stage_that_hangs_is_named() -> None:
     async def main() -> None:
         async with serving(FakeTriton()) as fake:
             settings = settings_for(
-                fake.url, {"a": {}}, shutdown={"drain_timeout_s": 0.6}, inference={
-                    "reply_timeout_s": 0.5
-                }
+                fake.url,
+                {"a": {}},
+                shutdown={"drain_timeout_s": 0.6},
+                inference={"reply_timeout_s": 0.5},
             )
             async with line(settings, {"a": frames(4000, fps=100)}) as run:
                 await run.until(lambda: len(run.units) > 5)

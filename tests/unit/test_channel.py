@@ -68,6 +68,17 @@ def test_what_is_rare_may_be_forced_into_a_full_channel() -> None:
     asyncio.run(main(), debug=True)
 
 
+def test_what_is_forced_into_a_closed_channel_is_refused_without_a_fuss() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(1)
+        assert await channel.force(1)
+        await channel.close()
+        assert not await channel.force(2)
+        assert [item async for item in channel] == [1]
+
+    asyncio.run(main(), debug=True)
+
+
 def test_taking_what_waits_makes_room_for_the_sender() -> None:
     async def main() -> None:
         channel: Channel[int] = Channel(3)
@@ -84,6 +95,16 @@ def test_taking_what_waits_makes_room_for_the_sender() -> None:
     asyncio.run(main(), debug=True)
 
 
+async def receive_or_be_cancelled(channel: Channel[int], turns: int) -> tuple[bool, int | None]:
+    """(whether it received, what) after so many turns of the loop."""
+    receiving = asyncio.create_task(channel.receive())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    return (False, None) if receiving.cancelled() else (True, receiving.result())
+
+
 def test_no_item_is_lost_or_doubled_when_receivers_are_cancelled() -> None:
     async def main(seed: int) -> None:
         rng = random.Random(seed)
@@ -93,24 +114,14 @@ def test_no_item_is_lost_or_doubled_when_receivers_are_cancelled() -> None:
         async def feed() -> None:
             for item in range(40):
                 await channel.send(item)
-                if rng.random() < 0.3:
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
             await channel.close()
 
         feeding = asyncio.create_task(feed())
-        while True:
-            receiving = asyncio.create_task(channel.receive())
-            for _ in range(rng.randrange(6)):
-                await asyncio.sleep(0)
-            if not receiving.done():
-                receiving.cancel()
-                await asyncio.wait([receiving])
-            if receiving.cancelled():
-                continue
-            item = receiving.result()
-            if item is None:
-                break
-            seen.append(item)
+        while not (channel.closed and len(channel) == 0):
+            received, item = await receive_or_be_cancelled(channel, rng.randrange(6))
+            if received and item is not None:
+                seen.append(item)
         await feeding
         assert seen == list(range(40))
 

@@ -139,7 +139,11 @@ def test_of_overlapping_boxes_of_a_class_only_the_surest_is_kept(layout: OutputL
     apart = (40.0, 20.0, 50.0, 30.0)
     rows = [(near, 0.6, 1), (BOX, 0.9, 1), (BOX, 0.8, 0), (apart, 0.7, 1)]
     (found,) = decoded(head(*rows, layout=layout), layout)
-    assert [(d.class_index, round(d.confidence, 3)) for d in found] == [(1, 0.9), (0, 0.8), (1, 0.7)]
+    assert [(d.class_index, round(d.confidence, 3)) for d in found] == [
+        (1, 0.9),
+        (0, 0.8),
+        (1, 0.7),
+    ]
 
 
 def test_what_is_below_the_floor_is_left_out() -> None:
@@ -188,6 +192,14 @@ def test_a_box_that_is_none_below_the_floor_does_not_matter() -> None:
     assert decoded(ensemble(((20, 20, 10, 30), 0.3, 0))) == [[]]
 
 
+@pytest.mark.parametrize("size", [np.nan, np.inf, 3e38, 1e30])
+def test_absurd_boxes_make_a_reply_malformed(size: float) -> None:
+    outputs = head((BOX, 0.9, 0), (BOX, 0.8, 0))
+    outputs["output"][0, :2, 2:4] = size
+    with pytest.raises(MalformedReplyError, match="NaN, infinity or absurd"):
+        decoded(outputs, OutputLayout.YOLO_WITH_OBJECTNESS)
+
+
 def test_a_score_a_hair_above_one_is_rounding() -> None:
     ((found,),) = decoded(ensemble((BOX, 1.0004, 0)))
     assert found.confidence == 1.0
@@ -200,7 +212,7 @@ def test_a_head_that_fires_everywhere_is_malformed_and_costs_little_time() -> No
     array[0, :, 2:4] = 0.5
     array[0, :, 4:6] = 0.95
     began_s = time.perf_counter()
-    with pytest.raises(MalformedReplyError, match="25200 candidates reach 0.5"):
+    with pytest.raises(MalformedReplyError, match="25200 candidates reach"):
         decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
     assert time.perf_counter() - began_s < 1
 

@@ -42,15 +42,18 @@ def test_other_requirements_or_another_python_need_another_environment(monkeypat
 
 def test_every_requirement_is_pinned_hashed_and_without_an_address():
     lines = REQUIREMENTS.read_text().splitlines()
-    pinned = [line for line in lines if re.match(r"[a-z-]+==[\d.]+ \\$", line)]
+    pinned = [line for line in lines if re.match(r"[a-z-]+==[\d.]+ (;.+ )?\\$", line)]
     assert [line.partition("==")[0] for line in pinned] == [
+        "numpy",
         "numpy",
         "nvidia-pytriton",
         "onnxruntime",
     ]
     assert sum("--hash=sha256:" in line for line in lines) >= 3
     assert "://" not in REQUIREMENTS.read_text()
-    assert next(line for line in pinned if line.startswith("numpy==1.")), "2 breaks the server"
+    assert pinned[0].startswith("numpy==1.")
+    assert "python_full_version < '3.13'" in pinned[0], "where it exists: with 2, no strings"
+    assert "python_full_version >= '3.13'" in pinned[1]
 
 
 def test_a_library_of_this_python_is_found():
@@ -68,7 +71,7 @@ def test_a_missing_library_names_the_package_that_brings_it(monkeypatch):
     [
         (sys, "platform", "darwin", "runs on Linux on x86_64, this is darwin"),
         (platform, "machine", lambda: "aarch64", "this is linux on aarch64"),
-        (sys, "version_info", (3, 14, 0), "needs Python 3.11 or 3.12"),
+        (sys, "version_info", (3, 14, 0), "needs Python 3.11 or 3.12 or 3.13, this is"),
         (platform, "libc_ver", lambda: ("glibc", "2.31"), "glibc 2.35 or newer .* has glibc 2.31"),
         (platform, "libc_ver", lambda: ("", ""), "this machine has another C library"),
     ],

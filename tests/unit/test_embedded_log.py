@@ -56,6 +56,10 @@ def test_tables_are_not_logged(text):
     "text",
     [
         'W1122 17:18:46.4 1 p.cc:273] "Unable to allocate pinned system memory, pinned memory"',
+        (
+            'W1122 18:28:45.4 1 pinned_memory_manager.cc:170] "failed to allocate pinned system '
+            'memory: no pinned memory pool, falling back to non-pinned system memory"'
+        ),
         'E1122 17:18:46.4 1 server.cc:241] "CudaDriverHelper has not been initialized."',
         'E1122 17:18:49.1 1 e.cc:1468] "unable to create stream for pcb_inspection: CUDA driver"',
         "Error: Failed to initialize NVML",

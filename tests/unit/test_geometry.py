@@ -47,10 +47,11 @@ def test_a_region_lies_inside_the_input_centred_and_never_enlarged(
         assert wide == width_px or high == height_px
 
 
-@given(rects, sides, sides, shares, shares, shares, shares)
+@given(rects, sides, sides, st.tuples(shares, shares, shares, shares))
 def test_a_box_in_the_region_comes_back_to_where_it_was(
-    rect: Rect, width_px: int, height_px: int, x0: float, y0: float, x1: float, y1: float
+    rect: Rect, width_px: int, height_px: int, box_shares: tuple[float, float, float, float]
 ) -> None:
+    x0, y0, x1, y1 = box_shares
     seen = region(rect, width_px, height_px)
     box = seen.letterbox
     # Beyond this a whole side is squeezed into a few pixels, and rounding is all that is left.
@@ -77,11 +78,11 @@ def test_a_box_in_the_region_comes_back_to_where_it_was(
 corner = st.floats(-2000, 2000)
 
 
-@given(rects, sides, corner, corner, corner, corner)
+@given(rects, sides, st.tuples(corner, corner, corner, corner))
 def test_no_box_reaches_beyond_its_region(
-    rect: Rect, side_px: int, x0: float, y0: float, x1: float, y1: float
+    rect: Rect, side_px: int, corners_px: tuple[float, float, float, float]
 ) -> None:
-    left, top, right, bottom = to_frame((x0, y0, x1, y1), region(rect, side_px, side_px))
+    left, top, right, bottom = to_frame(corners_px, region(rect, side_px, side_px))
     assert all(rect.x_px <= x <= rect.x_px + rect.width_px for x in (left, right))
     assert all(rect.y_px <= y <= rect.y_px + rect.height_px for y in (top, bottom))
 

@@ -50,7 +50,7 @@ def test_a_reply_nobody_asked_for_is_not_believed() -> None:
 @given(st.lists(st.booleans()), st.integers(1, 4))
 def test_every_batch_is_settled_or_abandoned_exactly_once(steps: list[bool], limit: int) -> None:
     window = InFlightWindow(limit=limit)
-    number, settled = 0, []
+    number, settled = 0, list[int]()
     for send in steps:
         if send and window.has_room:
             window.sent(batch(number), number)

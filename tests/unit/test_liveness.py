@@ -6,7 +6,8 @@ from inspector.capture.liveness import NS_PER_S, Sighting, is_stuck, judge_camer
 
 
 def sighting(**known: Any) -> Sighting:
-    return Sighting(**{"last_frame_ns": None, "lost": None, "since_ns": 0, "returned_ns": 0, **known})
+    nothing = {"last_frame_ns": None, "lost": None, "since_ns": 0, "returned_ns": 0}
+    return Sighting(**{**nothing, **known})
 
 
 def judged(at_s: float, **known: Any) -> tuple[bool, str]:

@@ -73,7 +73,7 @@ def test_stopping_asks_the_sources_and_waits_for_the_rest() -> None:
         asked, first_left = asyncio.Event(), asyncio.Event()
 
         async def source_works() -> None:
-            while not source.asked_to_stop:
+            while not source.asked_to_stop:  # noqa: ASYNC110 - set by a plain call
                 await asyncio.sleep(0.001)
             story.append("source ended")
             first_left.set()
@@ -99,9 +99,7 @@ def test_other_peoples_servers_are_given_up_before_the_deadline() -> None:
             await given_up.wait()
 
         stage = Does("stage", waits_for_a_server)
-        await run_pipeline(
-            [], [stage], stop=asked, drain_timeout_s=0.3, give_up=given_up.set
-        )
+        await run_pipeline([], [stage], stop=asked, drain_timeout_s=0.3, give_up=given_up.set)
         assert given_up.is_set()
 
     asyncio.run(main(), debug=True)

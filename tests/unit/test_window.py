@@ -62,9 +62,7 @@ def test_frames_that_come_fast_wait_for_company() -> None:
     assert MS < window.deadline_ns - now_ns <= 2 * MS
 
 
-@given(
-    st.lists(st.integers(0, 20 * MS), max_size=60), st.integers(1, 5), st.integers(0, 10 * MS)
-)
+@given(st.lists(st.integers(0, 20 * MS), max_size=60), st.integers(1, 5), st.integers(0, 10 * MS))
 def test_no_frame_waits_longer_than_allowed_and_none_is_lost(
     gaps_ns: list[int], max_frames: int, max_wait_ns: int
 ) -> None:

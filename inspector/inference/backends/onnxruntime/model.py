@@ -5,8 +5,8 @@ Triton calls this a Python-based backend: the embedded server finds this file as
 model whose configuration says `platform: "onnxruntime_onnx"` or `backend: "onnxruntime"`. So one
 model repository serves here and, unchanged, in NVIDIA's container with its C++ backend.
 
-It runs in the server's own environment, where only numpy (older than 2) and onnxruntime exist:
-nothing of this project can be imported here.
+It runs in the server's own environment, where only numpy and onnxruntime exist: nothing of this
+project can be imported here. With numpy 2, strings are refused (see python/numpy_2_tensors.py).
 
 Read from config.pbtxt, as by the C++ backend: `input`, `output`, `max_batch_size`,
 `default_model_filename`, and the parameters `intra_op_thread_count` and `inter_op_thread_count`.
@@ -56,6 +56,7 @@ class TritonPythonModel:
         """
         config = json.loads(args["model_config"])
         self._name = args["model_name"]
+        self._refuse_strings([*config["input"], *config["output"]])
         self._batched = config["max_batch_size"] > 0
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
@@ -80,6 +81,15 @@ class TritonPythonModel:
                     f"{_one_line(failed)}"
                 )
         return [self._run_alone(feed) for feed in feeds]
+
+    def _refuse_strings(self, tensors: list[dict[str, Any]]) -> None:
+        """Say at load what would otherwise fail at every request."""
+        strings = [tensor["name"] for tensor in tensors if tensor["data_type"] == "TYPE_STRING"]
+        if strings and not np.__version__.startswith("1."):
+            raise pb_utils.TritonModelException(
+                f"{self._name}: '{strings[0]}' is TYPE_STRING, which the embedded Triton exchanges "
+                "only on Python 3.11 or 3.12"
+            )
 
     def _load(self, file: Path, options: Any) -> Any:
         if not file.is_file():
