@@ -6,10 +6,10 @@ import threading
 import time
 
 from inspector.capture.pictures import Pictures
-from inspector.source_uri import FileUri, Pace
 from inspector.capture.video import Video
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.records import Grabbed, Image
+from inspector.source_uri import FileUri, Pace
 
 _NS_PER_S = 1_000_000_000
 

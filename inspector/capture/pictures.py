@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from inspector.source_uri import FileUri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Image
+from inspector.source_uri import FileUri
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 

@@ -20,10 +20,10 @@ from av.video.stream import VideoStream
 
 from inspector.capture.pixels import PixelWriter
 from inspector.capture.rtsp_errors import explain
-from inspector.source_uri import RtspUri
 from inspector.capture.stream_clock import SenderClock, StreamClock
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Grabbed, Image
+from inspector.source_uri import RtspUri
 
 _NS_PER_S = 1_000_000_000
 

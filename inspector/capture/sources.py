@@ -10,6 +10,10 @@ from typing import assert_never
 from inspector.capture.footage import FootageSource
 from inspector.capture.rtsp import RtspSource
 from inspector.capture.simulated import SimulatedLine
+from inspector.capture.v4l2 import V4l2Source
+from inspector.errors import CameraUnavailableError
+from inspector.ports import FrameSource
+from inspector.records import CameraId
 from inspector.source_uri import (
     FileUri,
     Pace,
@@ -18,10 +22,6 @@ from inspector.source_uri import (
     V4l2Uri,
     parse_source,
 )
-from inspector.capture.v4l2 import V4l2Source
-from inspector.errors import CameraUnavailableError
-from inspector.ports import FrameSource
-from inspector.records import CameraId
 
 SIMULATED_SIZE = (1280, 720)
 """What a simulated line shows where nobody asks for another size: it has none of its own."""

@@ -9,9 +9,9 @@ import time
 
 import cv2
 
-from inspector.source_uri import V4l2Uri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Grabbed, Image
+from inspector.source_uri import V4l2Uri
 
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000

@@ -12,9 +12,9 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from inspector.capture.pixels import PixelWriter
-from inspector.source_uri import FileUri
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Image
+from inspector.source_uri import FileUri
 
 _NS_PER_S = 1_000_000_000
 _GUESSED_FPS = 25.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from inspector.source_uri import V4l2Uri
 from inspector.capture.v4l2 import V4l2Source, captured_mono_ns
 from inspector.errors import CameraUnavailableError
+from inspector.source_uri import V4l2Uri
 from tests.integration import v4l2_emulator
 
 CLIENT = "tests.integration.v4l2_client"

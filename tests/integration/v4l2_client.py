@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from inspector.source_uri import V4l2Uri, parse_source
 from inspector.capture.v4l2 import V4l2Source
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.source_uri import V4l2Uri, parse_source
 
 
 def watch(

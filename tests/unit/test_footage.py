@@ -10,8 +10,8 @@ import pytest
 
 from inspector.capture.footage import FootageSource, Schedule
 from inspector.capture.pictures import natural_order
-from inspector.source_uri import FileUri, parse_source
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
+from inspector.source_uri import FileUri, parse_source
 
 SIZE = (160, 120)
 FRAMES = 25

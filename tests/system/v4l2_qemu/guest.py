@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inspector.source_uri import V4l2Uri
 from inspector.capture.v4l2 import V4l2Source
 from inspector.errors import CameraUnavailableError
+from inspector.source_uri import V4l2Uri
 from tests.integration.v4l2_client import watch
 
 DEVICE = Path("/dev/video0")
