@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -13,3 +14,12 @@ def find(path: Path) -> Path:
         return path
     in_checkout = CHECKOUT / path
     return in_checkout if in_checkout.exists() else path
+
+
+def default_cache() -> Path:
+    """Where what is downloaded once is kept unless told otherwise."""
+    if own := os.environ.get("INSPECTOR_CACHE"):
+        return Path(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "inspector"
+    return Path.home() / ".cache" / "inspector"

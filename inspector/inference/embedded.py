@@ -221,9 +221,14 @@ class EmbeddedTriton:
             getattr(log, line.level)(line.message, source=line.where or "output")
 
     def _check_repository(self) -> None:
-        if self._repository.is_dir() and not any(self._repository.glob("*/*")):
+        if not self._repository.is_dir():
             raise ConfigurationError(
-                f"the model repository {self._repository} has no model in it, expected folders "
+                f"inference.repository: {self._repository} is no folder; "
+                "expected a model repository"
+            )
+        if not any(self._repository.glob("*/*")):
+            raise ConfigurationError(
+                f"inference.repository: {self._repository} has no model in it; expected folders "
                 "that hold config.pbtxt and 1/"
             )
 

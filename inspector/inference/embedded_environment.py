@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from inspector.errors import ConfigurationError, FatalError
+from inspector.places import default_cache
 
 Report = Callable[[str], None]
 """Told in a few words what is being done, for a progress display; called on the event loop."""
@@ -85,15 +86,6 @@ async def prepare_environment(
                 "the environment variable INSPECTOR_CACHE names another folder"
             ) from refused
     return _described(home, libpython)
-
-
-def default_cache() -> Path:
-    """Where environments are kept unless told otherwise."""
-    if own := os.environ.get("INSPECTOR_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "inspector"
-    return Path.home() / ".cache" / "inspector"
 
 
 def environment_key() -> str:

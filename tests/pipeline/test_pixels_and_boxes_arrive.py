@@ -12,6 +12,8 @@ from tests.pipeline.fake_triton import Deployed, FakeTriton, serving
 from tests.pipeline.kit import HEIGHT_PX, WIDTH_PX, Line, Picture, frames, line, recording
 from tests.pipeline.kit import settings_for as settings_with
 
+pytestmark = pytest.mark.usefixtures("eager_captures")
+
 SPOTS = [(40, 30, 20, 10), (0, 0, 16, 16), (WIDTH_PX - 24, HEIGHT_PX - 12, 24, 12), (70, 50, 8, 40)]
 WITHIN_PX = WIDTH_PX / 64 + 1
 """One pixel of the model's input, at the scale of these tests, and rounding."""

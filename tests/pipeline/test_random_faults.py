@@ -266,10 +266,8 @@ async def one_run_of_the_pipeline(seed: int) -> Counter[str]:
     return run.tally()
 
 
-def test_every_frame_gets_one_verdict_whatever_goes_wrong(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("inspector.capture.worker.LOOK_EVERY_S", 0.01)
+@pytest.mark.usefixtures("eager_captures")
+def test_every_frame_gets_one_verdict_whatever_goes_wrong() -> None:
     total: Counter[str] = Counter()
     began_s = time.monotonic()
     for seed in range(120):

@@ -9,10 +9,10 @@ from inspector.inference import embedded_environment
 from inspector.inference.embedded_environment import (
     REQUIREMENTS,
     check_platform,
-    default_cache,
     environment_key,
     find_libpython,
 )
+from inspector.places import default_cache
 
 
 def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
