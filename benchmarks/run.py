@@ -43,8 +43,9 @@ from inspector.records import (
     Region,
 )
 from inspector.results.event_builder import EventBuilder
+from inspector.sections import CameraSettings, LogSettings
 from inspector.service import background
-from inspector.settings import CameraSettings, LogSettings, Settings
+from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
 

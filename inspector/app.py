@@ -38,7 +38,8 @@ from inspector.records import (
 )
 from inspector.results.event_builder import EventBuilder
 from inspector.results.worker import ResultsWorker
-from inspector.settings import CameraSettings, Settings
+from inspector.sections import CameraSettings
+from inspector.settings import Settings
 from inspector.source_uri import traits
 
 log = structlog.get_logger("pipeline")

@@ -17,7 +17,8 @@ from inspector import __version__
 from inspector.configuration import load_settings
 from inspector.errors import ConfigurationError, InspectorError
 from inspector.ops.log import configure_logging
-from inspector.settings import LogSettings, Settings
+from inspector.sections import LogSettings
+from inspector.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130

@@ -24,7 +24,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from inspector.errors import ConfigurationError
-from inspector.settings import PATTERNS, Settings
+from inspector.setting_types import PATTERNS
+from inspector.settings import Settings
 from inspector.source_uri import redact
 
 ENV_PREFIX = "INSPECTOR_"

@@ -22,7 +22,8 @@ from inspector.consumer import Gap, ReceivedEvent, read_events
 from inspector.errors import CameraUnavailableError, ConfigurationError
 from inspector.places import find
 from inspector.service import Service, stop_on_signals
-from inspector.settings import Settings, Size
+from inspector.setting_types import Size
+from inspector.settings import Settings
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import View, parse_options
 from inspector.source_uri import SimulatedUri, parse_source

@@ -23,8 +23,10 @@ from inspector.places import find
 from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
+from inspector.sections import CameraSettings
 from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, first_of, ready_or_failed
-from inspector.settings import EMBEDDED, CameraSettings, Settings, Size
+from inspector.setting_types import EMBEDDED, Size
+from inspector.settings import Settings
 from inspector.source_uri import parse_source, traits
 from inspector.supervisor import run_pipeline
 

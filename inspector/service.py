@@ -27,7 +27,8 @@ from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishTelemetry, PublishWorker
 from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder, unit_counters
-from inspector.settings import EMBEDDED, Settings
+from inspector.setting_types import EMBEDDED
+from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
 from inspector.web.app import HttpServer, Views, build_app

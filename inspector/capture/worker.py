@@ -12,7 +12,7 @@ from inspector.capture.liveness import Liveness, Sighting, is_stuck, judge_camer
 from inspector.capture.reader import CameraReader, FrameCount
 from inspector.errors import FatalError
 from inspector.records import CameraId
-from inspector.settings import CameraSettings
+from inspector.sections import CameraSettings
 from inspector.source_uri import traits
 
 log = structlog.get_logger("capture")

@@ -26,8 +26,10 @@ from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.triton import TritonModel
 from inspector.places import find
 from inspector.records import CameraId
+from inspector.sections import CameraSettings
 from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, ready_or_failed
-from inspector.settings import EMBEDDED, CameraSettings, Settings
+from inspector.setting_types import EMBEDDED
+from inspector.settings import Settings
 from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
 
 LOW_DISK_BYTES = 1_000_000_000

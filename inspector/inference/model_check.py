@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from inspector.errors import ConfigurationError
 from inspector.records import ModelInput, ModelSpec, OutputLayout
-from inspector.settings import InferenceSettings, Settings
+from inspector.sections import InferenceSettings
+from inspector.settings import Settings
 
 DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
 UNBATCHED_RANK = 3

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import structlog
 
-from inspector.settings import LogSettings
+from inspector.sections import LogSettings
 from inspector.source_uri import redact
 
 SHORTEST_SECRET = 4

@@ -16,7 +16,7 @@ from inspector.records import CameraId, EventGroup, MissReason, Outcome, Region
 from inspector.results.decode import decode
 from inspector.results.event_builder import EventBuilder
 from inspector.results.units import FrameResult, VerdictOrder, judge
-from inspector.settings import InspectionSettings
+from inspector.sections import InspectionSettings
 
 log = structlog.get_logger("results")
 

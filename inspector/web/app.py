@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inspector.errors import ConfigurationError
-from inspector.settings import HttpSettings
+from inspector.sections import HttpSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

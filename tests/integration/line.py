@@ -206,7 +206,8 @@ class Line:
         """SIGTERM; the seconds until it ended with exit code 0."""
         started_s = time.monotonic()
         self.send(number)
-        assert self.wait_end(within_s) == 0, self.log_tail()
+        code = self.wait_end(within_s)
+        assert code == 0, f"exit code {code}:\n{self.log_tail()}"
         return time.monotonic() - started_s
 
     def wait_end(self, within_s: float) -> int:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from inspector.errors import ConfigurationError
 from inspector.ops.metrics import Metrics
 from inspector.records import CameraId
-from inspector.settings import HttpSettings
+from inspector.sections import HttpSettings
 from inspector.web.app import HttpServer, Views, build_app
 
 TOKEN = "canary-token"

@@ -96,8 +96,13 @@ def test_a_start_takes_away_what_a_killed_service_left(tmp_path: Path) -> None:
         )
         line.start()
         wait_for(
+            lambda: "tritonserver" in descendants(line.pid).values(),
+            within_s=30,
+            what="the next Triton",
+        )
+        wait_for(
             lambda: not any(Path(f"/proc/{pid}").exists() for pid in models),
-            within_s=20,
+            within_s=5,
             what="no model of the killed service is left",
         )
         line.stop()

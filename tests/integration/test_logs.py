@@ -31,7 +31,7 @@ import logging, sys, warnings
 from pathlib import Path
 import structlog
 from inspector.ops.log import configure_logging
-from inspector.settings import LogSettings
+from inspector.sections import LogSettings
 
 configure_logging(LogSettings(level="debug", format=sys.argv[1]), {"canary-1", "canary-canary-1"})
 log = structlog.get_logger("test")

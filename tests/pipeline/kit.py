@@ -27,7 +27,8 @@ from inspector.ops.metrics import Metrics
 from inspector.ports import FrameSource, Model
 from inspector.records import CameraId, EventGroup, Grabbed, Image, MissReason, Stream
 from inspector.results.event_builder import EventBuilder
-from inspector.settings import CameraSettings, Settings
+from inspector.sections import CameraSettings
+from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
 

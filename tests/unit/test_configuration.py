@@ -10,6 +10,7 @@ import pytest
 
 from inspector.configuration import load_settings
 from inspector.errors import ConfigurationError
+from inspector.sections import CameraSettings
 from inspector.settings import Settings
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -291,18 +292,12 @@ def keys_of(content: dict[str, Any], model: Any = Settings, prefix: str = "") ->
         annotation = str(field.annotation)
         inner = content.get(name)
         if name == "cameras":
-            found |= keys_of({}, _section("CameraSettings"), "cameras.top.")
+            found |= keys_of({}, CameraSettings, "cameras.top.")
         elif "Settings" in annotation:
             found |= keys_of(inner or {}, field.annotation, f"{prefix}{name}.")
         else:
             found.add(prefix + name)
     return found
-
-
-def _section(name: str) -> Any:
-    import inspector.settings  # noqa: PLC0415 - by name
-
-    return getattr(inspector.settings, name)
 
 
 def uncommented(text: str) -> str:

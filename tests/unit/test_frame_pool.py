@@ -7,7 +7,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inspector.flow.frame_pool import FrameLease, FramePool
-from inspector.settings import Size
+from inspector.setting_types import Size
 
 SIZE = Size(16, 20)
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from inspector.ops.log import configure_logging
-from inspector.settings import LogSettings
+from inspector.sections import LogSettings
 
 SECRET = "hunter2"
 URL = f"rtsp://operator:{SECRET}@10.0.0.5/stream1"

@@ -10,7 +10,9 @@ from pydantic import SecretStr, ValidationError
 
 from inspector.configuration import build_settings
 from inspector.errors import ConfigurationError
-from inspector.settings import JournalSettings, Settings, Size
+from inspector.sections import JournalSettings
+from inspector.setting_types import Size
+from inspector.settings import Settings
 
 STATION = {"site": "plant1", "line": "smt2", "name": "aoi"}
 CANARIES = ("canary-0", "canary-1", "canary-2", "canary-3", "canary-4", "canary-5")

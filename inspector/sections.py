@@ -1,0 +1,279 @@
+"""The sections of the settings, one frozen model each. Units are in the names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+from pydantic import (
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from inspector.setting_types import (
+    DIGITS,
+    EMBEDDED,
+    MIN_PICTURE_PX,
+    PORTS,
+    REGION_NUMBERS,
+    Identifier,
+    Milliseconds,
+    PictureSize,
+    Seconds,
+    Secret,
+    Section,
+    Share,
+    Tensors,
+    Transport,
+)
+from inspector.simulation.options import parse_options
+from inspector.source_uri import SimulatedUri, parse_source, traits
+
+
+class StationSettings(Section):
+    """Where this is: becomes `<site>.<line>.<name>` in keys and events."""
+
+    site: Identifier
+    line: Identifier
+    name: Identifier
+
+    @property
+    def id(self) -> str:
+        """The station's id, the hash tag of its Redis keys."""
+        return f"{self.site}.{self.line}.{self.name}"
+
+
+class CameraSettings(Section):
+    """One camera on the line."""
+
+    source: SecretStr
+    """Secret because RTSP URLs carry passwords."""
+    size: PictureSize
+    password: SecretStr | None = None
+    tls_ca: Path | None = None
+    trigger: Literal["every_frame"] = "every_frame"
+    region: tuple[int, int, int, int] | None = None
+    """x, y, width, height of the part that is inspected; None for the whole picture."""
+    when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
+    buffers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Image buffers; 0 takes as many as the pipeline needs."""
+    connect_timeout_s: Seconds = 4.0
+    read_timeout_s: Seconds = 1.0
+    silent_after_s: Seconds = 2.0
+    reconnect_first_s: Seconds = 0.25
+    reconnect_max_s: Seconds = 2.0
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, source: SecretStr) -> SecretStr:
+        camera = parse_source(source.get_secret_value())
+        if isinstance(camera, SimulatedUri):
+            parse_options(camera.options)
+        return source
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _region_is_four_numbers(cls, region: object) -> object:
+        if region is None or (
+            isinstance(region, list | tuple)
+            and len(region) == REGION_NUMBERS
+            and all(isinstance(number, int) for number in region)
+        ):
+            return region
+        msg = "expected four whole numbers in pixels: [x, y, width, height]"
+        raise ValueError(msg)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.region is not None:
+            x, y, width, height = self.region
+            inside = x >= 0 and y >= 0 and min(width, height) >= MIN_PICTURE_PX
+            if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
+                msg = (
+                    f"region is {list(self.region)}, expected x, y, width and height of a part of "
+                    f"the {self.size} picture, at least {MIN_PICTURE_PX} pixels wide and high"
+                )
+                raise ValueError(msg)
+        if self.when_full == "wait" and traits(self.source.get_secret_value()).live:
+            msg = (
+                'when_full is "wait", which is for recordings; a live camera does not wait: '
+                'expected "drop_oldest"'
+            )
+            raise ValueError(msg)
+        if self.reconnect_first_s > self.reconnect_max_s:
+            msg = (
+                f"reconnect_first_s is {self.reconnect_first_s}, "
+                f"expected at most reconnect_max_s ({self.reconnect_max_s})"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class BatchingSettings(Section):
+    """How frames become requests."""
+
+    max_regions: Annotated[int, Field(ge=1, le=64)] = 4
+    window_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    lane_capacity: Annotated[int, Field(ge=1, le=256)] = 2
+    max_age_ms: Milliseconds = 500.0
+
+
+class InferenceSettings(Section):
+    """The model server."""
+
+    url: str = "127.0.0.1:8001"
+    model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
+    version: Annotated[str, Field(pattern=DIGITS)] = ""
+    transport: Transport = "stream"
+    tensors: Tensors = "auto"
+    max_in_flight: Annotated[int, Field(ge=1, le=64)] = 2
+    reply_timeout_s: Seconds = 5.0
+    connect_timeout_s: Seconds = 2.0
+    input: str | None = None
+    colour: Literal["auto", "bgr", "rgb"] = "auto"
+    tls: bool = False
+    tls_ca: Path | None = None
+    token: Secret | None = None
+    repository: Path = Path("model_repository")
+    """Served by the embedded server; unused otherwise."""
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_an_address(cls, url: str) -> str:
+        if url == EMBEDDED:
+            return url
+        host, colon, port = url.rpartition(":")
+        if "//" in url or not (host and colon and port.isdecimal() and 0 < int(port) < PORTS):
+            msg = 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
+            raise ValueError(msg)
+        return url
+
+
+class InspectionSettings(Section):
+    """From what the model saw to what the station claims."""
+
+    codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "open",
+        "short",
+        "mousebite",
+        "spur",
+        "copper",
+        "pin-hole",
+    )
+    threshold: Share = 0.5
+    thresholds: dict[str, Share] = Field(default_factory=dict)
+    nms_iou: Share = 0.45
+    deadline_ms: Milliseconds = 2000.0
+
+    @model_validator(mode="after")
+    def _codes_are_consistent(self) -> Self:
+        if len(set(self.codes)) != len(self.codes):
+            msg = f"codes is {', '.join(self.codes)}, expected each code once"
+            raise ValueError(msg)
+        for code in self.thresholds:
+            if code not in self.codes:
+                msg = f"thresholds names {code!r}, expected one of: {', '.join(self.codes)}"
+                raise ValueError(msg)
+        return self
+
+    def threshold_of(self, code: str) -> float:
+        """The confidence from which on a defect of this code is claimed."""
+        return self.thresholds.get(code, self.threshold)
+
+
+class RedisSettings(Section):
+    """Where events are published."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    username: str | None = None
+    password: Secret | None = None
+    tls_ca: Path | None = None
+    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_redis(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text == EMBEDDED:
+            return url
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket too many
+            good = False
+        if not good:
+            msg = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
+            raise ValueError(msg)
+        return url
+
+    def address(self) -> str:
+        """The URL to connect to, with user and certificates where those are set apart."""
+        parts = urlsplit(self.url.get_secret_value())
+        netloc, query = parts.netloc, parts.query
+        if self.username is not None and parts.username is None:
+            netloc = f"{quote(self.username, safe='')}@{netloc}"
+        if self.tls_ca is not None:
+            extra = urlencode({"ssl_ca_certs": str(self.tls_ca)})
+            query = f"{query}&{extra}" if query else extra
+        return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+    def secret(self) -> str | None:
+        """The password, where it is set apart from the URL."""
+        return self.password.get_secret_value() if self.password else None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether we start Redis ourselves."""
+        return self.url.get_secret_value() == EMBEDDED
+
+
+def _state_directory() -> Path:
+    """What systemd's `StateDirectory=` made for us, else a folder where we were started."""
+    return Path(os.environ.get("STATE_DIRECTORY", "state"))
+
+
+class JournalSettings(Section):
+    """The durable local log that every event enters before Redis sees it."""
+
+    directory: Path = Field(default_factory=_state_directory)
+    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+
+
+class HttpSettings(Section):
+    """Metrics, health and status."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8090
+    token: Secret | None = None
+
+    @model_validator(mode="after")
+    def _open_to_others_only_with_a_token(self) -> Self:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and self.token is None:
+            msg = f"host is {self.host}, which others can reach: expected http.token to be set too"
+            raise ValueError(msg)
+        return self
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class ShutdownSettings(Section):
+    """How long SIGTERM may take."""
+
+    drain_timeout_s: Seconds = 8.0
+    unit_timeout_s: Seconds = 20.0
+    """TimeoutStopSec of the systemd unit, after which systemd kills us."""
+
+
+class HealthSettings(Section):
+    """When alive no longer means making progress."""
+
+    stalled_after_s: Seconds = 15.0

@@ -1,0 +1,81 @@
+"""The kinds of value a setting can have, and what every section of the settings shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+)
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+DIGITS = r"^\d*$"
+PATTERNS = {
+    IDENTIFIER: "lower-case letters, digits, - and _, at most 32, a letter or digit first",
+    DIGITS: "a number, or nothing for the newest",
+}
+"""What each pattern means, for people."""
+
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+"""Lower case, because environment variables carry it too; becomes a Redis key and a label."""
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+"""An empty one is a mistake: an empty secret file, say, would otherwise switch a check off."""
+
+Transport = Literal["stream", "unary"]
+"""One bidirectional gRPC stream, or one call per request."""
+
+Tensors = Literal["auto", "shared_memory", "inline"]
+"""`auto` takes shared memory when the server can open ours, and inline bytes otherwise."""
+
+EMBEDDED = "embedded"
+REGION_NUMBERS = 4
+MIN_PICTURE_PX = 16
+MAX_PICTURE_PX = 16_384
+PORTS = 65_536
+
+
+class Size(NamedTuple):
+    """Of a picture."""
+
+    width_px: int
+    height_px: int
+
+    def __str__(self) -> str:
+        return f"{self.width_px}x{self.height_px}"
+
+
+def _parse_size(value: object) -> object:
+    if isinstance(value, Size):
+        return value
+    width, cross, height = str(value).partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        msg = 'expected WIDTHxHEIGHT in pixels, such as "1280x720"'
+        raise ValueError(msg)
+    size = Size(int(width), int(height))
+    if not all(MIN_PICTURE_PX <= side <= MAX_PICTURE_PX for side in size):
+        msg = f"expected each side between {MIN_PICTURE_PX} and {MAX_PICTURE_PX} pixels"
+        raise ValueError(msg)
+    return size
+
+
+PictureSize = Annotated[
+    Size,
+    BeforeValidator(_parse_size, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+]
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing changed after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
