@@ -23,6 +23,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
 
 from inspector.app import Surroundings, build_pipeline
+from inspector.background import background
 from inspector.batching.preprocess import Preprocessor
 from inspector.errors import EndOfFootageError
 from inspector.flow.channel import Channel
@@ -44,7 +45,6 @@ from inspector.records import (
 )
 from inspector.results.event_builder import EventBuilder
 from inspector.sections import CameraSettings, LogSettings
-from inspector.service import background
 from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline

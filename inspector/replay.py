@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import orjson
 
 from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.background import background, first_of, ready_or_failed
 from inspector.capture.sources import probe_size
 from inspector.errors import CameraUnavailableError, ConfigurationError
 from inspector.flow.channel import Channel
@@ -24,7 +25,7 @@ from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
 from inspector.sections import CameraSettings
-from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, first_of, ready_or_failed
+from inspector.service import EMBEDDED_READY_TIMEOUT_S
 from inspector.setting_types import EMBEDDED, Size
 from inspector.settings import Settings
 from inspector.source_uri import parse_source, traits

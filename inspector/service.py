@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
 
 from inspector import __version__
 from inspector.app import Pipeline, Surroundings, build_pipeline
-from inspector.errors import ConfigurationError
+from inspector.background import background, first_of, ready_or_failed
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
@@ -24,13 +24,14 @@ from inspector.places import find
 from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal import Journal
 from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.worker import PublishTelemetry, PublishWorker
-from inspector.records import CameraId, EventGroup, Stream
+from inspector.publish.worker import PublishWorker
+from inspector.records import CameraId, EventGroup
 from inspector.results.event_builder import EventBuilder, unit_counters
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
+from inspector.telemetry import Telemetry
 from inspector.web.app import HttpServer, Views, build_app
 
 log = structlog.get_logger("service")
@@ -45,33 +46,6 @@ PUBLISH_DRAIN_SHARE = 0.3
 
 class _ToldToStopError(Exception):
     """Nothing runs yet that would have to drain."""
-
-
-class Telemetry(PublishTelemetry):
-    """Publishing, as metrics and faults."""
-
-    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
-        self._metrics = metrics
-        self._faults = faults
-
-    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        """Redis came or went."""
-        self._metrics.redis_up.set(up)
-        if up:
-            log.info("redis up")
-            self._faults.clear("redis")
-        else:
-            log.warning("redis down", cause=cause)
-            self._faults.raise_fault("redis", cause)
-
-    def on_published(self, stream: Stream, events: int) -> None:
-        """Events arrived."""
-        self._metrics.events_published.labels(stream).inc(events)
-
-    def on_pending(self, events: int, oldest_s: float) -> None:
-        """What still waits."""
-        self._metrics.journal_pending.set(events)
-        self._metrics.journal_oldest_pending.set(oldest_s)
 
 
 class Service:
@@ -318,39 +292,3 @@ def stop_on_signals(service: Service) -> None:
     loop.add_signal_handler(
         signal.SIGHUP, lambda: log.warning("SIGHUP: nothing can be changed live; restart instead")
     )
-
-
-@asynccontextmanager
-async def background(
-    work: Coroutine[Any, Any, None], *, name: str
-) -> AsyncIterator[asyncio.Task[None]]:
-    """Run something beside the body of a `with`; cancelled, and waited for, at its end."""
-    task = asyncio.create_task(work, name=name)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a service ended badly", service=name, error=error)
-
-
-async def ready_or_failed(ready: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
-    """Wait for a server to be ready; its own failure is the better message."""
-    waiting = asyncio.create_task(ready)
-    try:
-        await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
-            raise ConfigurationError(f"{running.get_name()} ended before it was ready")
-        waiting.result()
-    finally:
-        waiting.cancel()
-
-
-def first_of(group: ExceptionGroup[Exception]) -> Exception:
-    """The failure that started it: a TaskGroup cancels the other stages after the first."""
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inspector.app import open_source
+from inspector.background import background, ready_or_failed
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
 from inspector.errors import (
@@ -27,7 +28,7 @@ from inspector.inference.triton import TritonModel
 from inspector.places import find
 from inspector.records import CameraId
 from inspector.sections import CameraSettings
-from inspector.service import EMBEDDED_READY_TIMEOUT_S, background, ready_or_failed
+from inspector.service import EMBEDDED_READY_TIMEOUT_S
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source

@@ -20,11 +20,14 @@ def test_a_stream_broken_under_load_costs_only_what_was_in_flight(transport: str
         fake = FakeTriton(script=lambda n, _id: Act(delay_s=0.002, drop=n == 20))
         async with serving(fake):
             settings = settings_for(fake.url, {"a": {}}, inference={"transport": transport})
-            async with line(settings, {"a": frames(400, fps=150)}) as run:
-                await run.until(lambda: "model_unavailable" in run.results()[20:])
+            async with line(settings, {"a": frames(2000, fps=150)}) as run:
+                await run.until(lambda: "PASSED" in run.results())
+                before = run.tally()["model_unavailable"]
+                await run.until(lambda: run.count("inspector_triton_reconnects_total") == 1)
                 lost_at = len(run.units)
                 await run.until(lambda: "PASSED" in run.results()[lost_at:], RESUMES_WITHIN_S)
-                await run.until(lambda: run.count("inspector_triton_up") == 1)
+                assert run.tally()["model_unavailable"] > before
+                assert run.count("inspector_triton_up") == 1
                 assert run.count("inspector_triton_reconnects_total") == 1
         assert set(run.tally()) <= {"PASSED", "model_unavailable", "frame_dropped"}
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from inspector.errors import DrainTimeoutError, StageVanishedError
-from inspector.supervisor import end, run_pipeline
+from inspector.background import background, ready_or_failed
+from inspector.errors import ConfigurationError, DrainTimeoutError, StageVanishedError
+from inspector.supervisor import run_pipeline
 
 
 class Does:
@@ -113,21 +114,32 @@ def test_a_pipeline_whose_stages_all_end_ends_without_being_asked() -> None:
     assert asyncio.run(main(), debug=True)
 
 
-def test_ending_services_waits_until_they_are_gone() -> None:
+def test_what_runs_in_the_background_is_gone_after_the_body() -> None:
     async def main() -> None:
         tidied: list[str] = []
 
-        async def service() -> None:
+        async def server() -> None:
             try:
                 await for_ever()
             finally:
                 await asyncio.sleep(0)
                 tidied.append("yes")
 
-        task = asyncio.create_task(service())
-        await asyncio.sleep(0)
-        await end(task)
+        async with background(server(), name="server") as running:
+            await asyncio.sleep(0)
         assert tidied == ["yes"]
-        assert task.cancelled()
+        assert running.cancelled()
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_server_that_fails_before_it_is_ready_says_why() -> None:
+    async def main() -> None:
+        async def server() -> None:
+            raise ConfigurationError("no such folder")
+
+        async with background(server(), name="server") as running:
+            with pytest.raises(ConfigurationError, match="no such folder"):
+                await ready_or_failed(for_ever(), running)
 
     asyncio.run(main(), debug=True)

@@ -1,0 +1,39 @@
+"""Publishing, as metrics, log lines and faults."""
+
+from __future__ import annotations
+
+import structlog
+
+from inspector.ops.health import FaultBoard
+from inspector.ops.metrics import Metrics
+from inspector.publish.worker import PublishTelemetry
+from inspector.records import Stream
+
+log = structlog.get_logger("service")
+
+
+class Telemetry(PublishTelemetry):
+    """Publishing, as metrics and faults."""
+
+    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
+        self._metrics = metrics
+        self._faults = faults
+
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """Redis came or went."""
+        self._metrics.redis_up.set(up)
+        if up:
+            log.info("redis up")
+            self._faults.clear("redis")
+        else:
+            log.warning("redis down", cause=cause)
+            self._faults.raise_fault("redis", cause)
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        """Events arrived."""
+        self._metrics.events_published.labels(stream).inc(events)
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        """What still waits."""
+        self._metrics.journal_pending.set(events)
+        self._metrics.journal_oldest_pending.set(oldest_s)
