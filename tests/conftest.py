@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# The tests' own onnxruntime, the reference, keeps no telemetry either.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 SHARED = Path(__file__).parents[1].parent / "shared"
 REQUIRE_REAL_PARTS = os.environ.get("INSPECTOR_REQUIRE_REAL_PARTS") == "1"
 

@@ -18,6 +18,10 @@ from signal import SIGKILL, Signals
 from inspector.errors import ConfigurationError
 from inspector.inference.embedded_environment import EmbeddedEnvironment
 
+_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+"""The onnxruntime wheel (1.32, Linux) holds the address of its maker's event collector and keeps a
+data base in the home folder unless told not to; `disable_telemetry_events()` does not stop that."""
+
 HOST = "127.0.0.1"
 # Triton looks once a second whether its models are gone, so it needs about two to end well.
 EXIT_TIMEOUT_S = 3
@@ -98,7 +102,7 @@ async def server_process(
         "--strict-readiness=true",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         f"--backend-config=python,shm-region-prefix-name={memory_prefix}",
-        env={**os.environ, **environment.variables},
+        env={**os.environ, **environment.variables, **_NO_TELEMETRY},
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,

@@ -26,6 +26,7 @@ from inspector.errors import ConfigurationError, InferenceUnavailableError
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.embedded_environment import REQUIREMENTS
 from inspector.inference.embedded_process import SHARED_MEMORY, TritonPorts
+from inspector.places import default_cache
 from tests.integration import tiny_onnx
 from tests.integration.inspection_reference import (
     REPOSITORY,
@@ -530,6 +531,20 @@ def test_a_killed_server_comes_back_at_the_same_address_and_says_so_once(boards,
     events = [entry["event"] for entry in asyncio.run(main(), debug=True)]
     assert events.count("triton_died") == 1
     assert events.count("triton_ready") == 1
+
+
+def test_the_runtime_keeps_no_telemetry(tmp_path, monkeypatch):
+    monkeypatch.setenv("INSPECTOR_CACHE", str(default_cache()))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")  # the server must not depend on ours
+    add_model(tmp_path / "models", "pick", pick_config("pick"), pick_graph())
+
+    async def main() -> None:
+        async with embedded_triton(tmp_path / "models"):
+            pass
+
+    asyncio.run(main(), debug=True)
+    assert not list((tmp_path / "home").rglob("*onnxruntime*"))
 
 
 PARENT = """

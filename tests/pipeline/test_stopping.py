@@ -54,7 +54,6 @@ def test_a_stop_while_triton_hangs_writes_off_what_it_owes(transport: str) -> No
                 began_s = time.monotonic()
                 await run.ended
                 assert time.monotonic() - began_s < DRAIN_S
-        assert run.results()[-1] == "shutting_down"
         assert run.missed("a")["shutting_down"] >= in_flight
 
     asyncio.run(main(), debug=True)
