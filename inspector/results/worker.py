@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
@@ -39,7 +39,6 @@ class ResultsWorker:
         inspection: InspectionSettings,
         units_before: Mapping[CameraId, int],
         metrics: Metrics,
-        on_lost: Callable[[MissReason, str], None] = lambda _miss, _detail: None,
     ) -> None:
         self._outcomes = outcomes
         self._missed = missed
@@ -49,7 +48,7 @@ class ResultsWorker:
         self._thresholds = [inspection.threshold_of(code) for code in inspection.codes]
         self._units_before = dict(units_before)
         self._metrics = metrics
-        self._on_lost = on_lost
+        self._told_miss: MissReason | None = None
         self._orders = {camera: VerdictOrder() for camera in units_before}
         self._one_at_a_time = asyncio.Lock()
         self.settled = 0
@@ -67,6 +66,7 @@ class ResultsWorker:
         async for outcome in self._outcomes:
             started_ns = time.monotonic_ns()
             results = self._frame_results(outcome)
+            self._tell(results[0])
             for region in outcome.batch.regions:
                 region.frame.lease.release()
             self._metrics.stage("results", time.monotonic_ns() - started_ns)
@@ -99,11 +99,11 @@ class ResultsWorker:
             )
         except MalformedReplyError as malformed:
             detail = str(malformed)
-            self._on_lost(MissReason.MALFORMED_REPLY, detail)
             return [self._miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
         except Exception:
             # A fault of ours must not read as a good unit, nor stop the line's verdicts.
-            log.exception("a reply could not be evaluated", batch=outcome.batch.batch_id)
+            if self._told_miss is not MissReason.INTERNAL_ERROR:
+                log.exception("a reply could not be evaluated", batch=outcome.batch.batch_id)
             detail = "a reply could not be evaluated: see the log"
             return [self._miss(region, MissReason.INTERNAL_ERROR, detail) for region in regions]
         return [
@@ -117,6 +117,16 @@ class ResultsWorker:
             )
             for region, detections in zip(regions, decoded, strict=True)
         ]
+
+    def _tell(self, result: FrameResult) -> None:
+        """Log when batches begin to fail, fail otherwise than before, or succeed again."""
+        if result.miss is self._told_miss:
+            return
+        self._told_miss = result.miss
+        if result.miss is None:
+            log.info("units are inspected again")
+        else:
+            log.warning("units are not inspected", reason=result.miss.value, detail=result.detail)
 
     @staticmethod
     def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:

@@ -241,7 +241,7 @@ def test_a_second_inspector_is_refused_with_one_line(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ConfigurationError, match=r"journal\.folder.*cannot be written"):
+    with pytest.raises(ConfigurationError, match=r"journal\.directory.*cannot be written"):
         open_journal(tmp_path / "file")
 
 
