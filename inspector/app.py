@@ -40,7 +40,6 @@ from inspector.results.event_builder import EventBuilder
 from inspector.results.worker import ResultsWorker
 from inspector.sections import CameraSettings
 from inspector.settings import Settings
-from inspector.source_uri import traits
 
 log = structlog.get_logger("pipeline")
 
@@ -112,65 +111,46 @@ def build_pipeline(
     # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
     # 1.6 ms without (two cores, a model that does nothing), at the same speed.
     cv2.setNumThreads(1)
-    metrics = around.metrics
     missed = MissedFrames()
-
-    def drop(frame: Frame, reason: MissReason) -> None:
-        frame.lease.release()
-        missed.put(MissedFrame(ref=frame.ref, reason=reason))
-
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
-    inbox = FrameInbox({c: _lane(settings, s) for c, s in cameras.items()}, on_drop=drop)
+    lanes = {c: _lane(settings, s) for c, s in cameras.items()}
+    inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(missed))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
-    tensors = TensorPool(
-        tensors=settings.tensors_needed(),
-        max_regions=settings.batching.max_regions,
-        shared=settings.inference.tensors != "inline",
-    )
+    tensors = _tensors(settings)
     batches: Channel[Batch] = Channel(1)
     outcomes: Channel[Outcome] = Channel(1)
     groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
 
-    captures = tuple(
-        _capture(
-            camera_id,
-            camera,
-            around,
-            Outlets(
-                pool=pools[camera_id],
-                inbox=inbox,
-                missed=missed,
-                metrics=metrics,
-                waits=camera.when_full == "wait",
-            ),
-            # Half of the drain: what a stuck library holds up must still be inspected.
-            stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
+    # Half of the drain: what a stuck library holds up must still be inspected.
+    stopped_within_s = min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2)
+    captures = []
+    for camera_id, camera in cameras.items():
+        outlets = Outlets(
+            pool=pools[camera_id],
+            inbox=inbox,
+            missed=missed,
+            metrics=around.metrics,
+            waits=camera.when_full == "wait",
         )
-        for camera_id, camera in cameras.items()
-    )
+        captures.append(
+            _capture(camera_id, camera, around, outlets, stopped_within_s=stopped_within_s)
+        )
     batching = BatchWorker(
         inbox,
-        BatchWindow(
-            max_frames=settings.batching.max_regions,
-            max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
-        ),
+        _window(settings),
         tensors,
         batches,
         rects={c: _rect(s) for c, s in cameras.items()},
-        metrics=metrics,
+        metrics=around.metrics,
         waits_for_model=only_recordings,
     )
     inference = InferenceWorker(
         batches,
         around.make_model(around.triton_url, settings, tensors),
         outcomes,
-        limits=InferenceLimits(
-            max_in_flight=settings.inference.max_in_flight,
-            reply_timeout_s=settings.inference.reply_timeout_s,
-            wait_for_server=only_recordings,
-        ),
-        metrics=metrics,
+        limits=_limits(settings, wait_for_server=only_recordings),
+        metrics=around.metrics,
         on_up=_triton_reporter(around),
     )
     results = ResultsWorker(
@@ -180,10 +160,10 @@ def build_pipeline(
         builder=around.builder,
         inspection=settings.inspection,
         units_before=around.units_before,
-        metrics=metrics,
+        metrics=around.metrics,
     )
     return Pipeline(
-        captures=captures,
+        captures=tuple(captures),
         stages=(batching, inference, results, make_sink(groups)),
         inference=inference,
         results=results,
@@ -191,6 +171,37 @@ def build_pipeline(
         inbox=inbox,
         pools=pools,
         tensors=tensors,
+    )
+
+
+def _reporter_of_drops(missed: MissedFrames) -> Callable[[Frame, MissReason], None]:
+    def drop(frame: Frame, reason: MissReason) -> None:
+        frame.lease.release()
+        missed.put(MissedFrame(ref=frame.ref, reason=reason))
+
+    return drop
+
+
+def _tensors(settings: Settings) -> TensorPool:
+    return TensorPool(
+        tensors=settings.tensors_needed(),
+        max_regions=settings.batching.max_regions,
+        shared=settings.inference.tensors != "inline",
+    )
+
+
+def _window(settings: Settings) -> BatchWindow:
+    return BatchWindow(
+        max_frames=settings.batching.max_regions,
+        max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
+    )
+
+
+def _limits(settings: Settings, *, wait_for_server: bool) -> InferenceLimits:
+    return InferenceLimits(
+        max_in_flight=settings.inference.max_in_flight,
+        reply_timeout_s=settings.inference.reply_timeout_s,
+        wait_for_server=wait_for_server,
     )
 
 
@@ -272,8 +283,3 @@ def _triton_reporter(around: Surroundings) -> Callable[[bool, str], None]:
             around.faults.raise_fault("triton", cause)
 
     return report
-
-
-def source_traits(settings: Settings) -> dict[CameraId, object]:
-    """What each camera's kind says about its frames."""
-    return {CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()}
