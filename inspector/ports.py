@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
-from inspector.records import Batch, EncodedBatch, EventGroup, Grabbed, Image, ModelSpec, Reply
+from inspector.records import Batch, EncodedBatch, Grabbed, Image, ModelSpec, Reply
 
 
 class Stage(Protocol):
@@ -83,10 +83,3 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Disconnect; never raises."""
-
-
-class EventSink(Protocol):
-    """Where events go for good."""
-
-    async def append(self, groups: Sequence[EventGroup]) -> None:
-        """Return once the events are durable; each group is kept whole."""

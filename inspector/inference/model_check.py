@@ -14,7 +14,6 @@ from inspector.settings import Settings
 
 DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
 UNBATCHED_RANK = 3
-SMALLEST_HEAD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,11 +80,7 @@ class PublishWorker:
 
     async def _journal_until_end(self) -> None:
         while (first := await self._groups.receive()) is not None:
-            groups = [first]
-            while len(self._groups) and len(groups) < GROUPS_PER_COMMIT:
-                waiting = await self._groups.receive()
-                if waiting is not None:
-                    groups.append(waiting)
+            groups = [first, *self._groups.take_waiting(GROUPS_PER_COMMIT - 1)]
             await self._journal.append(groups)
             self._appended.set()
             self._tell_pending()

@@ -60,9 +60,14 @@ def started(
 
 def on_terminal(*arguments: str | Path) -> tuple[int, str]:
     """Run a command that believes a person looks at it: its exit code, and what they saw."""
+    return watched_on_terminal([*COMMAND, *map(str, arguments)])
+
+
+def watched_on_terminal(command_line: list[str]) -> tuple[int, str]:
+    """Run any program so: its exit code, and what was seen."""
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        command_line,
         env=environment({"TERM": "xterm-256color", "COLUMNS": "200"}),
         stdin=subprocess.DEVNULL,
         stdout=theirs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -14,7 +13,12 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.integration.inspector_command import environment, settings_file, started
+from tests.integration.inspector_command import (
+    environment,
+    settings_file,
+    started,
+    watched_on_terminal,
+)
 
 CANARIES = {
     "the URL of a camera": "canary-camera-url",
@@ -98,24 +102,12 @@ def test_the_console_form_is_for_people_and_plain_in_a_pipe():
 
 
 def test_on_a_terminal_the_form_is_for_people():
-    ours, theirs = os.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", SPEAKING, "auto"], env=environment(), stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 4096):
-                shown += part
-        except OSError:  # how Linux says that the other end is closed
-            pass
-        finally:
-            os.close(ours)
-    assert process.returncode == 0
-    assert b"\x1b[" in shown
-    assert b"plain" in shown
-    assert b'"event"' not in shown
-    assert b"canary" not in shown
+    exit_code, shown = watched_on_terminal([sys.executable, "-c", SPEAKING, "auto"])
+    assert exit_code == 0
+    assert "\x1b[" in shown
+    assert "plain" in shown
+    assert '"event"' not in shown
+    assert "canary" not in shown
 
 
 def test_no_secret_leaves_the_service_by_any_way(tmp_path):

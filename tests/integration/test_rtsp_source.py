@@ -179,9 +179,9 @@ def test_a_login_is_accepted_in_the_url_and_beside_it(digest):
     serving = Serving(user="cam era", password=PASSWORD, digest=digest)
     with RtspServer(serving) as server:
         with opened(server.url(user="cam era", password=PASSWORD)) as camera:
-            camera.grab()
+            assert camera.grab().captured_mono_ns > 0
         with opened(server.url(user="cam era"), password=PASSWORD) as camera:
-            camera.grab()
+            assert camera.grab().captured_mono_ns > 0
 
 
 @pytest.mark.parametrize("digest", [True, False])
