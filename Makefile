@@ -2,16 +2,19 @@
 #
 #   make demo ARGS="--seconds 30"      arguments for the command behind the target
 #   make test PYTHON=python3.12        another Python than the first one found
+#   make train DATA=boards/data.yaml   the data set to train on, or to evaluate by
 
 ARGS ?=
+DATA ?=
 export PYTHON
 
 VENV := .venv/bin
+TRAINING_VENV := .venv-training/bin
 BENCHMARK := benchmarks/run.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check static format bench lock setup setup-app
+.PHONY: help demo test check static format bench lock setup setup-app train evaluate test-training
 
 # $(call step,name,command): runs it and says how long it took; the output of the tools stays as it is.
 define step
@@ -19,8 +22,13 @@ define step
 	echo "$(1): ok, $$(($$(date +%s) - started)) s"
 endef
 
+# $(call need_data,target): a data set must be named.
+define need_data
+	@[ -n "$(DATA)" ] || { echo "usage: make $(1) DATA=PATH (DeepPCB, YOLO or COCO; see training/README.md)" >&2; exit 2; }
+endef
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-app ## the whole line on this machine: simulated camera, Triton, Redis, events
 	@$(VENV)/inspector demo $(ARGS)
@@ -28,7 +36,7 @@ demo: setup-app ## the whole line on this machine: simulated camera, Triton, Red
 test: setup ## the tests
 	@$(VENV)/python -m pytest $(ARGS)
 
-check: static ## what CI runs: formatter, linter, types, import rules, hygiene, then the tests
+check: static ## what CI runs besides test-training: formatter, linter, types, imports, hygiene, tests
 	@$(VENV)/python -m pytest $(ARGS)
 
 static: setup ## all of check but the tests
@@ -50,7 +58,22 @@ else
 	@$(VENV)/python $(BENCHMARK) $(ARGS)
 endif
 
-lock: ## writes both locks from pyproject.toml (ARGS=--upgrade: newest of everything)
+train: ## DATA=PATH: from a data set to model_repository/pcb_detector/1/model.onnx and its numbers
+	$(call need_data,train)
+	@scripts/bootstrap-training.sh train
+	@$(TRAINING_VENV)/python -m training all --data "$(DATA)" $(ARGS)
+
+evaluate: ## DATA=PATH: judges that model by a data set's test part; needs no torch
+	$(call need_data,evaluate)
+	@scripts/bootstrap-training.sh evaluate
+	@$(TRAINING_VENV)/python -m training evaluate --data "$(DATA)" $(ARGS)
+
+# Apart from `check`: it needs torch, which with CUDA is some GB.
+test-training: ## the tests of training/, in .venv-training/
+	@scripts/bootstrap-training.sh train
+	@$(TRAINING_VENV)/python -m pytest tests/training $(ARGS)
+
+lock: ## writes the three locks (ARGS=--upgrade: newest of everything)
 	@scripts/lock.sh $(ARGS)
 
 setup:

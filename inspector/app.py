@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from threading import Event
+from dataclasses import dataclass, field
 
 import cv2
 import structlog
 
+from inspector.batching.regions import View
 from inspector.batching.window import BatchWindow
 from inspector.batching.worker import BatchWorker
-from inspector.capture.reader import CameraReader, FrameCount, Outlets
-from inspector.capture.reconnect import ReconnectDelay
-from inspector.capture.sources import make_source
+from inspector.cameras import Camera, CaptureSurroundings, MakeSource, build_camera, open_source
+from inspector.capture.gate import CameraGate
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.flow.channel import Channel
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox, Lane
-from inspector.flow.missed import MissedFrames
+from inspector.flow.notices import Notices
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource, Model, Stage
+from inspector.ports import Model, PictureKeeper, SerialDesk, Stage
 from inspector.records import (
     Batch,
     CameraId,
@@ -37,7 +35,9 @@ from inspector.records import (
     Rect,
 )
 from inspector.results.event_builder import EventBuilder
-from inspector.results.worker import ResultsWorker
+from inspector.results.fusing import FusingRules
+from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
+from inspector.results.worker import ResultsWorker, UnitTerms
 from inspector.sections import CameraSettings
 from inspector.settings import Settings
 
@@ -47,22 +47,10 @@ NS_PER_MS = 1_000_000
 GROUPS_WAITING = 16
 """Verdicts that may wait for the journal: one commit takes them all."""
 
-MakeSource = Callable[[CameraId, CameraSettings, Event], FrameSource]
 
-
-def open_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
-    """The camera that the settings name, not opened yet."""
-    return make_source(
-        camera.source.get_secret_value(),
-        camera_id=camera_id,
-        size=camera.size,
-        read_timeout_s=camera.read_timeout_s,
-        connect_timeout_s=camera.connect_timeout_s,
-        stop=stop,
-        pace="max" if camera.when_full == "wait" else "recorded",
-        password=camera.password.get_secret_value() if camera.password else None,
-        tls_ca=camera.tls_ca,
-    )
+def ignore_frame(frame: Frame) -> None:
+    """Nobody wants to see frames before they are inspected."""
+    del frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +64,19 @@ class Surroundings:
     units_before: Mapping[CameraId, int]
     make_source: MakeSource = open_source
     make_model: Callable[[str, Settings, TensorPool], Model] = TritonModel
+    pictures: PictureKeeper = field(default_factory=NoPictures)
+    serials: SerialDesk = field(default_factory=NoSerials)
+    on_chosen: Callable[[Frame], None] = ignore_frame
+    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    before_end: Callable[[], None] = lambda: None
+    """Called when no frame comes any more: the last moment to open a unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The stages, ready to run."""
 
-    captures: tuple[CaptureWorker, ...]
+    cameras: tuple[Camera, ...]
     stages: tuple[Stage, ...]
     inference: InferenceWorker
     results: ResultsWorker
@@ -94,7 +88,22 @@ class Pipeline:
     @property
     def captured(self) -> int:
         """Frames grabbed since start."""
-        return sum(capture.captured for capture in self.captures)
+        return sum(camera.worker.captured for camera in self.cameras)
+
+    @property
+    def captures(self) -> tuple[CaptureWorker, ...]:
+        """The stages that the others end after."""
+        return tuple(camera.worker for camera in self.cameras)
+
+    @property
+    def triggered(self) -> dict[CameraId, CameraGate]:
+        """The cameras that are triggered from outside."""
+        return {c.camera_id: c.gate for c in self.cameras if c.is_external}
+
+    @property
+    def handed_on(self) -> int:
+        """Frames that are owed a result: chosen for inspection, or missed."""
+        return sum(camera.gate.handed_on for camera in self.cameras)
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -111,37 +120,35 @@ def build_pipeline(
     # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
     # 1.6 ms without (two cores, a model that does nothing), at the same speed.
     cv2.setNumThreads(1)
-    missed = MissedFrames()
+    notices = Notices()
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     lanes = {c: _lane(settings, s) for c, s in cameras.items()}
-    inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(missed))
+    inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
     tensors = _tensors(settings)
     batches: Channel[Batch] = Channel(1)
     outcomes: Channel[Outcome] = Channel(1)
     groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
 
-    # Half of the drain: what a stuck library holds up must still be inspected.
-    stopped_within_s = min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2)
-    captures = []
-    for camera_id, camera in cameras.items():
-        outlets = Outlets(
-            pool=pools[camera_id],
-            inbox=inbox,
-            missed=missed,
-            metrics=around.metrics,
-            waits=camera.when_full == "wait",
-        )
-        captures.append(
-            _capture(camera_id, camera, around, outlets, stopped_within_s=stopped_within_s)
-        )
+    capture = CaptureSurroundings(
+        inbox=inbox,
+        notices=notices,
+        metrics=around.metrics,
+        faults=around.faults,
+        make_source=around.make_source,
+        on_chosen=around.on_chosen,
+        deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
+        # Half of the drain: what a stuck library holds up must still be inspected.
+        stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
+    )
+    built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
     batching = BatchWorker(
         inbox,
         _window(settings),
         tensors,
         batches,
-        rects={c: _rect(s) for c, s in cameras.items()},
+        views={c: _view(s) for c, s in cameras.items()},
         metrics=around.metrics,
         waits_for_model=only_recordings,
     )
@@ -155,15 +162,16 @@ def build_pipeline(
     )
     results = ResultsWorker(
         outcomes,
-        missed,
+        notices,
         groups,
-        builder=around.builder,
+        bench=_bench(settings, around),
         inspection=settings.inspection,
-        units_before=around.units_before,
+        terms={c: _terms(settings, s) for c, s in cameras.items()},
         metrics=around.metrics,
+        before_end=around.before_end,
     )
     return Pipeline(
-        captures=tuple(captures),
+        cameras=tuple(built),
         stages=(batching, inference, results, make_sink(groups)),
         inference=inference,
         results=results,
@@ -174,10 +182,10 @@ def build_pipeline(
     )
 
 
-def _reporter_of_drops(missed: MissedFrames) -> Callable[[Frame, MissReason], None]:
+def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
     def drop(frame: Frame, reason: MissReason) -> None:
         frame.lease.release()
-        missed.put(MissedFrame(ref=frame.ref, reason=reason))
+        notices.put(MissedFrame(ref=frame.ref, reason=reason))
 
     return drop
 
@@ -192,7 +200,7 @@ def _tensors(settings: Settings) -> TensorPool:
 
 def _window(settings: Settings) -> BatchWindow:
     return BatchWindow(
-        max_frames=settings.batching.max_regions,
+        max_regions=settings.batching.max_regions,
         max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
     )
 
@@ -215,54 +223,36 @@ def _lane(settings: Settings, camera: CameraSettings) -> Lane:
     )
 
 
-def _rect(camera: CameraSettings) -> Rect:
-    return Rect(*(camera.region or (0, 0, *camera.size)))
+def _bench(settings: Settings, around: Surroundings) -> Bench:
+    inspection = settings.inspection
+    return Bench(
+        builder=around.builder,
+        codes=inspection.codes,
+        rules=FusingRules(
+            thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
+            min_frames_seen=inspection.min_frames_seen,
+            min_size_px=inspection.min_size_px,
+        ),
+        units_before=around.units_before,
+        metrics=around.metrics,
+        pictures=around.pictures,
+        serials=around.serials,
+    )
 
 
-def _capture(
-    camera_id: CameraId,
-    camera: CameraSettings,
-    around: Surroundings,
-    outlets: Outlets,
-    *,
-    stopped_within_s: float,
-) -> CaptureWorker:
-    metrics, faults = around.metrics, around.faults
+def _terms(settings: Settings, camera: CameraSettings) -> UnitTerms:
+    waits = camera.when_full == "wait"
+    return UnitTerms(
+        deadline_ns=None if waits else round(settings.inspection.deadline_ms * NS_PER_MS),
+        frames_of_unit=camera.frames_of_unit,
+    )
 
-    def make_reader(count: FrameCount) -> CameraReader:
-        delay = ReconnectDelay(
-            first_s=camera.reconnect_first_s,
-            last_s=camera.reconnect_max_s,
-            random=random.random,
-        )
-        return CameraReader(
-            camera_id,
-            lambda stop: around.make_source(camera_id, camera, stop),
-            outlets,
-            count=count,
-            delay=delay,
-        )
 
-    def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        metrics.camera_up.labels(camera_id).set(up)
-        if up:
-            log.info("camera up", camera=camera_id)
-            faults.clear("camera", camera_id)
-        else:
-            log.warning("camera down", camera=camera_id, cause=cause)
-            faults.raise_fault("camera", cause, camera_id)
-
-    def look(camera_id: CameraId) -> None:
-        metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
-
-    return CaptureWorker(
-        camera_id,
-        camera,
-        make_reader,
-        on_up=report,
-        on_look=look,
-        close_lane=outlets.inbox.close_lane,
-        stopped_within_s=stopped_within_s,
+def _view(camera: CameraSettings) -> View:
+    return View(
+        rect=Rect(*(camera.region or (0, 0, *camera.size))),
+        look=camera.looks_at,
+        tile_overlap_px=camera.tile_overlap_px,
     )
 
 

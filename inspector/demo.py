@@ -25,7 +25,8 @@ from inspector.service import Service, stop_on_signals
 from inspector.setting_types import Size
 from inspector.settings import Settings
 from inspector.simulation.belt import SimulatedView
-from inspector.simulation.options import View, parse_options
+from inspector.simulation.board import number_of
+from inspector.simulation.options import parse_options
 from inspector.source_uri import SimulatedUri, parse_source
 
 CONFIG = Path("config/demo.toml")
@@ -135,8 +136,8 @@ async def _show_events(
 async def _wait_until_settled(service: Service, summary: Summary, timeout_s: float = 6.0) -> None:
     give_up_s = time.monotonic() + timeout_s
     while time.monotonic() < give_up_s:
-        captured = service.health()[1]["captured"]
-        if summary.total >= captured:
+        health = service.health()[1]
+        if health["settled"] >= health["handed_on"] and summary.total >= health["verdicts"]:
             return
         await asyncio.sleep(0.05)
 
@@ -210,7 +211,7 @@ class Summary:
             table.add_row(f"defect: {code}", str(number))
         if len(self._latency_ms) > 1:
             cuts = statistics.quantiles(self._latency_ms, n=20)
-            table.add_row("picture to verdict, p50 / p95", f"{cuts[9]:.0f} / {cuts[18]:.0f} ms")
+            table.add_row("trigger to verdict, p50 / p95", f"{cuts[9]:.0f} / {cuts[18]:.0f} ms")
         if self._truth is not None:
             for what, figure in self._truth.rows():
                 table.add_row(what, figure)
@@ -218,7 +219,7 @@ class Summary:
 
 
 class _Truth:
-    """Compares verdicts with what was drawn; only the strobe view shows one board per frame."""
+    """Compares verdicts with what was drawn; boards are told apart by the serial on them."""
 
     def __init__(self, view: SimulatedView) -> None:
         self._view = view
@@ -230,14 +231,13 @@ class _Truth:
         source = parse_source(camera.source.get_secret_value())
         if not isinstance(source, SimulatedUri):
             return None
-        options = parse_options(source.options)
-        return cls(SimulatedView(options, camera.size)) if options.view is View.STROBE else None
+        return cls(SimulatedView(parse_options(source.options), camera.size))
 
     def compare(self, event: ReceivedEvent) -> None:
-        if event.result not in ("PASSED", "FAILED"):
+        number = number_of(event.unit_id)
+        if number is None or event.result not in ("PASSED", "FAILED"):
             return
-        boards = self._view.truth(event.body["unit"]["number"] - 1)
-        is_bad = any(board.defects for board in boards)
+        is_bad = bool(self._view.board(number).truth)
         self._counts["bad" if is_bad else "good"] += 1
         if is_bad == (event.result == "FAILED"):
             self._counts["bad right" if is_bad else "good right"] += 1

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
-from inspector.records import Batch, EncodedBatch, Grabbed, Image, ModelSpec, Reply
+from inspector.records import (
+    Batch,
+    EncodedBatch,
+    Evidence,
+    Frame,
+    Grabbed,
+    Image,
+    MissedFrame,
+    MissReason,
+    ModelSpec,
+    Reply,
+    Serial,
+    UnitPicture,
+    UnitRef,
+)
 
 
 class Stage(Protocol):
@@ -58,6 +72,26 @@ class FrameSource(Protocol):
         """Disconnect; never raises; `open` may follow."""
 
 
+class UnitWatch(Protocol):
+    """Decides which frames are inspected, and for which unit: the trigger of one camera.
+
+    Called by the camera's capture thread, frame by frame in order. It announces units as
+    `UnitOpened` and `UnitClosed`; what it returns or misses carries its unit in `ref.unit`.
+    """
+
+    def look(self, frame: Frame) -> Sequence[Frame]:
+        """Take a frame, return those to inspect now; keeps or releases the others' buffers."""
+
+    def missed(self, missed: MissedFrame) -> MissedFrame:
+        """A frame that came and could not be looked at; returned with the unit it belonged to."""
+
+    def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
+        """The camera is lost, frozen, stopped or at its end: close every unit in view.
+
+        Returns frames that were still to be inspected. `look` may follow.
+        """
+
+
 class Model(Protocol):
     """A model behind a server, as the inference stage sees it. Event loop only."""
 
@@ -83,3 +117,23 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Disconnect; never raises."""
+
+
+class PictureKeeper(Protocol):
+    """Keeps pictures of units as evidence. Event loop only."""
+
+    async def keep(self, picture: UnitPicture) -> Evidence | None:
+        """Keep a picture, if it is one to keep; takes over its frame's buffer.
+
+        None when it was not kept, for whatever reason. Never raises, takes bounded time.
+        """
+
+
+class SerialDesk(Protocol):
+    """Knows what was read on the units under way. Event loop only."""
+
+    async def serial_of(self, unit: UnitRef) -> Serial | None:
+        """What is on a unit that is decided; waits a bounded time for reading under way.
+
+        None when nobody looks for serials. Once per unit: it is forgotten then.
+        """

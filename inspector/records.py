@@ -28,6 +28,12 @@ class MissReason(StrEnum):
     INFERENCE_FAILED = "inference_failed"
     MALFORMED_REPLY = "malformed_reply"
     SHUTTING_DOWN = "shutting_down"
+    CAMERA_LOST = "camera_lost"
+    CAMERA_FROZEN = "camera_frozen"
+    NO_FRAME = "no_frame"
+    """A trigger came and no usable frame did."""
+    DEADLINE_MISSED = "deadline_missed"
+    """The answer came after the verdict had to be given."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -38,6 +44,14 @@ class Result(StrEnum):
     FAILED = "FAILED"
     NOT_INSPECTED = "NOT_INSPECTED"
     ERROR = "ERROR"
+
+
+class TriggerKind(StrEnum):
+    """What says that there is a unit to inspect."""
+
+    EVERY_FRAME = "every_frame"
+    PRESENCE = "presence"
+    EXTERNAL = "external"
 
 
 class Stream(StrEnum):
@@ -85,6 +99,62 @@ class Grabbed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """Where a unit lies in a frame: a rectangle, perhaps turned; in frame pixels.
+
+    Turned upright and cut out at its own scale it is the unit's picture, `width_px` by
+    `height_px`: the pixels of defects and of evidence.
+    """
+
+    centre_x_px: float
+    centre_y_px: float
+    width_px: float
+    height_px: float
+    turn_deg: float
+    """Clockwise as seen, -45 to 45: how far the unit is turned from upright."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRef:
+    """One thing to judge, as its trigger announced it."""
+
+    camera_id: CameraId
+    index: int
+    """Counts the units of a camera since start from 0, without gaps, in the order they came."""
+    kind: TriggerKind
+    triggered_mono_ns: int
+    """When the unit was there to be seen: for the deadline, never for display."""
+    triggered_unix_ns: int
+    given_id: str | None = None
+    """What the trigger called it; None when it did not."""
+    label: str | None = None
+    """The file a still picture came from, or the simulated unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitOpened:
+    """There is a unit: from now on it gets exactly one verdict."""
+
+    unit: UnitRef
+    frames_expected: int | None = None
+    """How many frames will come, if that is known already: no `UnitClosed` follows then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitClosed:
+    """No further frame of the unit will come."""
+
+    unit: UnitRef
+    frames_expected: int
+    """Frames that a complete inspection needs, the missing ones too; at least 1."""
+    frames_taken: int
+    """Frames that were chosen, or missed with this unit: so many results will come."""
+    miss: MissReason | None = None
+    """Why fewer frames were taken than expected."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRef:
     """Which frame, without its pixels; safe to keep after the buffer is reused."""
 
@@ -97,6 +167,10 @@ class FrameRef:
     """Wall clock at capture: for events, never for arithmetic."""
     label: str | None = None
     """The file a still picture came from, or the simulated unit; None for a stream."""
+    unit: UnitRef | None = None
+    """The unit it is inspected for; None before the trigger decided, and where there is none."""
+    outline: Outline | None = None
+    """Where that unit lies in it; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +183,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedFrame:
-    """A frame that should have been inspected and was not. Its buffer is already released."""
+    """A frame that should have been inspected and was not. Its buffer is already released.
+
+    Without a unit (`ref.unit`) it is counted and nothing else.
+    """
 
     ref: FrameRef
     reason: MissReason
     detail: str = ""
+
+
+Notice = MissedFrame | UnitOpened | UnitClosed
+"""What capture tells the results stage past the inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +222,13 @@ class Region:
 
     frame: Frame
     rect: Rect
+    """In the pixels of the frame; where `upright` is set, of the unit's upright picture."""
     letterbox: Letterbox
+    upright: Outline | None = None
+    """The frame is turned and cut to this outline first."""
+    piece: int = 0
+    """A frame becomes `pieces` model inputs; this is which."""
+    pieces: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +314,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """What the model saw, corners in frame pixels."""
+    """What the model saw; corners in frame pixels, or those of the unit's upright picture."""
 
     class_index: int
     confidence: float
@@ -235,6 +322,44 @@ class Detection:
     top_px: float
     right_px: float
     bottom_px: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serial:
+    """What the codes on a unit's frames say its serial is, or why it has none."""
+
+    text: str | None
+    format: str | None
+    """DataMatrix, QRCode or Code128."""
+    quality: str
+    """How sure that is; a closed list, see `inspector.serials.agreement`."""
+    frames_read: int
+    """Frames that show it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A picture of a unit that is on the disk, by reference: what an event says of it."""
+
+    kind: str
+    """`unit`: cut out and turned upright; `frame`: the frame it was seen in."""
+    camera: CameraId
+    uri: str
+    """`file:///…`: the absolute path on the station's machine, whose name is in the event."""
+    sha256: str
+    """Of the file, in lower-case hexadecimal digits."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitPicture:
+    """The best frame of a decided unit, on its way to the disk; whoever holds it owns the frame."""
+
+    frame: Frame
+    unit_id: str
+    unit_number: int
+    event_id: str
+    result: Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,8 +31,22 @@ from inspector.setting_types import EMBEDDED, Size
 from inspector.settings import Settings
 from inspector.source_uri import parse_source, traits
 from inspector.supervisor import run_pipeline
+from inspector.unit_services import build_pictures, build_serials
 
 CAMERA = CameraId("replay")
+SERIAL_TIMEOUT_S = 30.0
+"""A recording's results must not depend on how busy the machine is."""
+_COPIED = {
+    "trigger",
+    "frames_per_unit",
+    "travel",
+    "travel_px_per_s",
+    "look",
+    "tile_overlap_px",
+    "region",
+    "serial",
+}
+"""What a recording is looked at with, as its camera would be."""
 
 
 @dataclass(slots=True)
@@ -111,7 +126,7 @@ def footage_uri(source: str, pace: str) -> str:
 def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Settings:
     """The line's settings with its cameras replaced by the footage.
 
-    Region and trigger are those of `camera`, or of the first.
+    What is looked at, and how, is as for `camera`, or for the first.
 
     Raises:
         ConfigurationError: the footage cannot be opened, or there is no such camera.
@@ -125,16 +140,21 @@ def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Sett
         "station": {"site": "replay", "line": "replay", "name": "replay"},
         "inference": {"url": EMBEDDED},
     }
-    region = None
+    copied: dict[str, Any] = {}
     if base is not None:
         content = base.model_dump(exclude={"cameras"}, exclude_unset=True)
         if camera is not None and camera not in base.cameras:
             known = ", ".join(base.cameras)
             raise ConfigurationError(f'replay: no camera "{camera}"; the settings have: {known}')
         recorded = base.cameras[camera or next(iter(base.cameras))]
-        region = recorded.region if recorded.size == size else None
+        copied = recorded.model_dump(include=_COPIED, exclude_unset=True)
+        if recorded.size != size:
+            copied.pop("region", None)
+        if copied.get("trigger") == "external":
+            # Nobody triggers a recording.
+            copied["trigger"] = "every_frame"
     content["cameras"] = {
-        CAMERA: CameraSettings(source=uri, size=size, region=region, when_full="wait")  # type: ignore[arg-type]
+        CAMERA: CameraSettings(source=uri, size=size, when_full="wait", **copied)  # type: ignore[arg-type]
     }
     return Settings(**content)
 
@@ -178,21 +198,30 @@ async def _replay(
         triton_url=triton_url,
         units_before={CAMERA: 0},
     )
-    pipeline: Pipeline = build_pipeline(
-        settings, around, lambda groups: JsonLinesSink(groups, out, tally, lambda: on_unit(tally))
-    )
     started_s = time.monotonic()
-    try:
-        await run_pipeline(
-            pipeline.captures,
-            pipeline.stages,
-            stop=asyncio.Event(),
-            drain_timeout_s=settings.shutdown.drain_timeout_s,
+    async with AsyncExitStack() as stack:
+        metrics, faults = around.metrics, around.faults
+        serials = build_serials(settings, stack, metrics, timeout_s=SERIAL_TIMEOUT_S)
+        if settings.evidence.enabled and settings.evidence.directory is not None:
+            pictures = build_pictures(settings, stack, metrics, faults)
+            around = replace(around, pictures=pictures or around.pictures)
+        if serials is not None:
+            around = replace(around, serials=serials, on_chosen=serials.look)
+        pipeline: Pipeline = build_pipeline(
+            settings,
+            around,
+            lambda groups: JsonLinesSink(groups, out, tally, lambda: on_unit(tally)),
         )
-    except ExceptionGroup as group:
-        raise first_of(group) from group
-    finally:
-        pipeline.tensors.close()
+        stack.callback(pipeline.tensors.close)
+        try:
+            await run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=asyncio.Event(),
+                drain_timeout_s=settings.shutdown.drain_timeout_s,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
     tally.seconds = time.monotonic() - started_s
     return tally
 

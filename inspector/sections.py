@@ -32,6 +32,7 @@ from inspector.setting_types import (
 )
 from inspector.simulation.options import parse_options
 from inspector.source_uri import SimulatedUri, parse_source, traits
+from inspector.unit_sections import Look, SerialSettings, Travel, Trigger
 
 
 class StationSettings(Section):
@@ -55,9 +56,22 @@ class CameraSettings(Section):
     size: PictureSize
     password: SecretStr | None = None
     tls_ca: Path | None = None
-    trigger: Literal["every_frame"] = "every_frame"
+    trigger: Trigger = "every_frame"
+    frames_per_unit: Annotated[int, Field(ge=0, le=16)] = 0
+    """Frames inspected of each unit; 0 takes 3 with `presence` and 1 otherwise."""
+    travel: Travel = "left"
+    travel_px_per_s: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """`presence`: how fast units go; 0 learns it."""
+    trigger_wait_ms: Milliseconds = 500.0
+    """`external`: how long after its trigger a unit may wait for its first frame."""
+    look: Look = "auto"
+    tile_overlap_px: Annotated[int, Field(ge=0, le=4096)] = 96
+    """At least the size of the largest defect, so that each is whole in one tile."""
     region: tuple[int, int, int, int] | None = None
-    """x, y, width, height of the part that is inspected; None for the whole picture."""
+    """x, y, width, height of the part that is looked at; None for the whole picture."""
+    serial: SerialSettings | None = None
+    frozen_after_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """Pictures that stay exactly the same for so long are no live pictures; 0 never asks."""
     when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
     buffers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Image buffers; 0 takes as many as the pipeline needs."""
@@ -66,6 +80,33 @@ class CameraSettings(Section):
     silent_after_s: Seconds = 2.0
     reconnect_first_s: Seconds = 0.25
     reconnect_max_s: Seconds = 2.0
+
+    @model_validator(mode="after")
+    def _trigger_suits(self) -> Self:
+        if self.trigger == "external" and self.when_full == "wait":
+            msg = 'trigger is "external" with when_full "wait": nobody triggers a recording'
+            raise ValueError(msg)
+        if self.trigger == "every_frame" and self.frames_per_unit > 1:
+            msg = (
+                f"frames_per_unit is {self.frames_per_unit}, expected 0 or 1 with trigger"
+                ' "every_frame": each frame is a unit'
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def frames_of_unit(self) -> int:
+        """How many frames of each unit are inspected."""
+        if self.trigger == "every_frame":
+            return 1
+        return self.frames_per_unit or (3 if self.trigger == "presence" else 1)
+
+    @property
+    def looks_at(self) -> Literal["region", "unit", "tiles"]:
+        """What of a frame is inspected, decided."""
+        if self.look == "auto":
+            return "unit" if self.trigger == "presence" else "region"
+        return self.look
 
     @field_validator("source")
     @classmethod
@@ -167,6 +208,10 @@ class InspectionSettings(Section):
     threshold: Share = 0.5
     thresholds: dict[str, Share] = Field(default_factory=dict)
     nms_iou: Share = 0.45
+    min_size_px: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """A defect's longer side must be at least so many pixels of the unit's picture."""
+    min_frames_seen: Annotated[int, Field(ge=0, le=16)] = 0
+    """So many frames of a unit must show a defect; 0 takes more than half of those inspected."""
     deadline_ms: Milliseconds = 2000.0
 
     @model_validator(mode="after")

@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 
 from inspector import __version__
-from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.app import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.background import background, first_of, ready_or_failed
+from inspector.external_triggers import ExternalTriggers, expire_triggers
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
@@ -26,13 +27,17 @@ from inspector.publish.journal import Journal
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishWorker
 from inspector.records import CameraId, EventGroup
-from inspector.results.event_builder import EventBuilder, unit_counters
+from inspector.results.event_builder import EventBuilder
+from inspector.results.verdict_desk import NoPictures, NoSerials
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
 from inspector.telemetry import Telemetry
+from inspector.triggers.worker import TriggerWorker
+from inspector.unit_services import build_pictures, build_serials
 from inspector.web.app import HttpServer, Views, build_app
+from inspector.web.triggers import trigger_routes
 
 log = structlog.get_logger("service")
 
@@ -66,6 +71,8 @@ class Service:
         }
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
+        self._triggers = ExternalTriggers()
+        self._trigger_reader: TriggerWorker | None = None
         self._pipeline: Pipeline | None = None
         self._health_events: set[asyncio.Task[bool]] = set()
         self._stalled = False
@@ -93,7 +100,7 @@ class Service:
             journal = Journal.open(
                 settings.journal.directory,
                 retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
-                counters_of=unit_counters,
+                counters_of=self._triggers.counters_of,
                 on_fault=self._on_journal_fault,
             )
             stack.callback(journal.close)
@@ -104,9 +111,12 @@ class Service:
             except _ToldToStopError:
                 log.info("told to stop before it ran")
                 return
-            pipeline = self._build(triton_url, journal, writer)
+            pipeline = self._build(triton_url, journal, writer, stack)
             stack.callback(pipeline.tensors.close)
             await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
+            await stack.enter_async_context(
+                background(expire_triggers(pipeline), name="trigger-timer")
+            )
             log.info(
                 "running",
                 station=settings.station.id,
@@ -119,11 +129,17 @@ class Service:
             self._notifier.send("READY=1", f"STATUS=inspecting at {settings.station.id}")
             await self._run_to_the_end(pipeline)
 
+    def _end_triggers(self) -> None:
+        """The cameras are done, also where nobody stopped them: footage ends."""
+        self._triggers.close()
+        if self._trigger_reader is not None:
+            self._trigger_reader.request_stop()
+
     async def _run_to_the_end(self, pipeline: Pipeline) -> None:
         announce = asyncio.create_task(self._announce_stop(), name="announce")
         try:
             await run_pipeline(
-                pipeline.captures,
+                [*pipeline.captures, *([self._trigger_reader] if self._trigger_reader else [])],
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
@@ -133,7 +149,12 @@ class Service:
             raise first_of(group) from group
         finally:
             announce.cancel()
-        log.info("stopped", captured=pipeline.captured, settled=pipeline.results.settled)
+        log.info(
+            "stopped",
+            captured=pipeline.captured,
+            settled=pipeline.results.settled,
+            verdicts=pipeline.results.verdicts,
+        )
 
     async def _announce_stop(self) -> None:
         await self._stop.wait()
@@ -148,7 +169,11 @@ class Service:
             readiness=self.readiness,
             status=self.status,
         )
-        app = build_app(views, token.get_secret_value() if token else None)
+        app = build_app(
+            views,
+            token.get_secret_value() if token else None,
+            more=trigger_routes(self._triggers),
+        )
         server = HttpServer(app, self._settings.http)
         self.http_url = server.url
         await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
@@ -192,8 +217,12 @@ class Service:
             starting.cancel()
             await asyncio.wait([stop, starting])
 
-    def _build(self, triton_url: str, journal: Journal, writer: RedisStreamWriter) -> Pipeline:
+    def _build(
+        self, triton_url: str, journal: Journal, writer: RedisStreamWriter, stack: AsyncExitStack
+    ) -> Pipeline:
         settings = self._settings
+        pictures = build_pictures(settings, stack, self.metrics, self.faults)
+        serials = build_serials(settings, stack, self.metrics)
         around = Surroundings(
             metrics=self.metrics,
             faults=self.faults,
@@ -202,6 +231,10 @@ class Service:
             units_before={
                 CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
             },
+            pictures=pictures or NoPictures(),
+            serials=serials or NoSerials(),
+            on_chosen=serials.look if serials else ignore_frame,
+            before_end=self._end_triggers,
         )
 
         def publishing(groups: Channel[EventGroup]) -> PublishWorker:
@@ -215,9 +248,20 @@ class Service:
             )
 
         self._pipeline = build_pipeline(settings, around, publishing)
+        desk = self._triggers.connect(self._pipeline, settings, journal, self.metrics)
+        if desk is not None:
+            self._trigger_reader = TriggerWorker(
+                self.redis_url,
+                station_id=settings.station.id,
+                desk=desk,
+                password=settings.redis.secret(),
+            )
         return self._pipeline
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
+        if fault.subject == "evidence":  # the others are logged where they are noticed
+            log_as = log.warning if raised else log.info
+            log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
         groups = self._pipeline.groups if self._pipeline else None
         if groups is None or groups.closed:
             return
@@ -242,7 +286,7 @@ class Service:
         progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
         while True:
             stalled = progress.is_stalled(
-                captured=pipeline.captured,
+                captured=pipeline.handed_on,
                 settled=pipeline.results.settled,
                 now_ns=time.monotonic_ns(),
             )
@@ -259,14 +303,23 @@ class Service:
         return not self._stalled, {
             "healthy": not self._stalled,
             "captured": pipeline.captured if pipeline else 0,
+            "handed_on": pipeline.handed_on if pipeline else 0,
             "settled": pipeline.results.settled if pipeline else 0,
+            "verdicts": pipeline.results.verdicts if pipeline else 0,
         }
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Whether a unit that comes now can be inspected."""
-        blocking = [f for f in self.faults.standing if f.kind in ("camera", "triton", "disk")]
-        ready = self.running.is_set() and not self._stop.is_set() and not blocking
+        blocking = [
+            f
+            for f in self.faults.standing
+            # Without evidence verdicts go on.
+            if f.kind in ("camera", "triton", "disk") and f.subject != "evidence"
+        ]
         causes = [f"{f.kind} {f.subject}: {f.cause}".replace(" :", ":") for f in blocking]
+        if self._trigger_reader is not None and not self._trigger_reader.has_begun:
+            causes.append("triggers: their stream has not been found yet")
+        ready = self.running.is_set() and not self._stop.is_set() and not causes
         return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
 
     def status(self) -> dict[str, Any]:

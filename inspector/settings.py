@@ -31,6 +31,12 @@ from inspector.sections import (
 )
 from inspector.setting_types import Identifier
 from inspector.source_uri import RtspUri, parse_source
+from inspector.unit_sections import EvidenceSettings
+
+FRAMES_HELD_BY_TRIGGER = 2
+"""The best frame of a unit so far, and the newest."""
+PICTURES_KEPT = 8
+"""Units that wait for their verdict, or for the disk, with a picture each."""
 
 
 class Settings(BaseSettings):
@@ -56,6 +62,7 @@ class Settings(BaseSettings):
     inspection: InspectionSettings = InspectionSettings()
     redis: RedisSettings = RedisSettings()
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    evidence: EvidenceSettings = EvidenceSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()
@@ -77,12 +84,14 @@ class Settings(BaseSettings):
     def buffers_needed(self) -> int:
         """Image buffers per camera below which capture would skip frames unasked.
 
-        One being filled, the lane, the batch in the channel, every batch in flight, and the one
-        whose results are being read. With fewer, capture drops new frames instead of the inbox
-        dropping old ones, and nobody asked for that policy.
+        One being filled, those the trigger compares, the lane, the batch in the channel, every
+        batch in flight, the one whose results are being read, and the pictures that wait for their
+        unit's verdict. With fewer, capture drops new frames instead of the inbox dropping old
+        ones, and nobody asked for that policy.
         """
         batches = 1 + self.inference.max_in_flight + 2
-        return 1 + self.batching.lane_capacity + batches * self.batching.max_regions
+        waiting = FRAMES_HELD_BY_TRIGGER + PICTURES_KEPT
+        return 1 + waiting + self.batching.lane_capacity + batches * self.batching.max_regions
 
     def buffers_of(self, camera_id: str) -> int:
         """How many image buffers this camera gets."""
@@ -107,6 +116,26 @@ class Settings(BaseSettings):
                 msg = (
                     f"cameras.{camera_id}.buffers is {camera.buffers}, expected 0 or at least "
                     f"{needed}, which the pipeline needs"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _units_can_be_decided(self) -> Self:
+        for camera_id, camera in self.cameras.items():
+            wanted = self.inspection.min_frames_seen
+            if wanted > camera.frames_of_unit:
+                msg = (
+                    f"inspection.min_frames_seen is {wanted}, expected at most the "
+                    f"{camera.frames_of_unit} frames that cameras.{camera_id} inspects of a unit"
+                )
+                raise ValueError(msg)
+            if camera.trigger == "external" and (
+                camera.trigger_wait_ms >= self.inspection.deadline_ms
+            ):
+                msg = (
+                    f"cameras.{camera_id}.trigger_wait_ms is {camera.trigger_wait_ms}, expected "
+                    f"below inspection.deadline_ms ({self.inspection.deadline_ms})"
                 )
                 raise ValueError(msg)
         return self

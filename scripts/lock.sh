@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes requirements.lock (to run) and requirements-dev.lock (to develop and test) from pyproject.toml.
+# Writes requirements.lock (to run) and requirements-dev.lock (to develop and test) from pyproject.toml,
+# and training/requirements.lock from training/requirements.in.
 #
 #   scripts/lock.sh              keeps every locked version that still fits
 #   scripts/lock.sh --upgrade    takes the newest of everything
@@ -22,15 +23,17 @@ if ! "$TOOLS/bin/uv" --version 2>/dev/null | grep -q "^uv $UV_VERSION "; then
 fi
 
 compile() {
-  "$TOOLS/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-    --fork-strategy fewest --generate-hashes --custom-compile-command "make lock" \
-    --group embedded --group build "$@" >/dev/null
+  "$TOOLS/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+    --fork-strategy fewest --generate-hashes --custom-compile-command "make lock" "$@" >/dev/null
 }
 
-compile --output-file requirements.lock "$@"
-# The application's versions are the same in both: the second lock only adds.
-compile --output-file requirements-dev.lock --group dev --constraints requirements.lock "$@"
+project=(pyproject.toml --group embedded --group build)
+compile "${project[@]}" --output-file requirements.lock "$@"
+# The application's versions are the same in all three: the second lock only adds, the third takes.
+compile "${project[@]}" --output-file requirements-dev.lock --group dev --constraints requirements.lock "$@"
+compile training/requirements.in --output-file training/requirements.lock \
+  --constraints requirements-dev.lock "$@"
 
-for lock in requirements.lock requirements-dev.lock; do
+for lock in requirements.lock requirements-dev.lock training/requirements.lock; do
   echo "$lock: $(grep -cE '^[a-z0-9]' "$lock") packages"
 done

@@ -1,9 +1,9 @@
 """Makes model_repository/preprocessing/1/model.onnx: camera bytes in, the detector's floats out.
 
-Needs the `onnx` package, which nothing else here does; use a throwaway environment:
+Needs the `onnx` package, which the training's environment has:
 
-    python -m venv /tmp/onnx && /tmp/onnx/bin/pip install onnx
-    /tmp/onnx/bin/python scripts/make_preprocessing_onnx.py
+    scripts/bootstrap-training.sh evaluate
+    .venv-training/bin/python scripts/make_preprocessing_onnx.py
 
 The file it writes is committed; run it again only to change the arithmetic, the size or the colour
 order. The result is byte for byte the same on every run with the same `onnx` release.

@@ -9,7 +9,12 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair, not the code's.
+hypothesis.settings.register_profile("inspector", deadline=None)
+hypothesis.settings.load_profile("inspector")
 
 # The tests' own onnxruntime, the reference, keeps no telemetry either.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -32,7 +37,7 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 def _left_threads(before: set[int | None]) -> list[str]:
-    ours = ("capture/", "journal", "sqlite")
+    ours = ("capture/", "evidence", "journal", "serials", "sqlite")
     return [
         t.name
         for t in threading.enumerate()

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.geometry import scaled_px
-from inspector.records import Image, ModelInput, Region
+from inspector.geometry import between_centres, scaled_px, upright_matrix
+from inspector.records import Image, Letterbox, ModelInput, Outline, Rect, Region
 
 PADDING_GREY = 114
 """What YOLO-family detectors were trained to see around a letterboxed picture."""
@@ -53,6 +53,9 @@ class Preprocessor:
 
     def _letterbox(self, region: Region, canvas: Image) -> None:
         rect, box = region.rect, region.letterbox
+        if region.upright is not None:
+            self._turn(region.frame.lease.image, region.upright, rect, box, canvas)
+            return
         pixels = region.frame.lease.image[
             rect.y_px : rect.y_px + rect.height_px, rect.x_px : rect.x_px + rect.width_px
         ]
@@ -64,6 +67,55 @@ class Preprocessor:
         canvas[box.top_px : bottom_px, : box.left_px] = PADDING_GREY
         canvas[box.top_px : bottom_px, right_px:] = PADDING_GREY
         self._scale(pixels, canvas[box.top_px : bottom_px, box.left_px : right_px])
+
+    def _turn(
+        self, image: Image, outline: Outline, rect: Rect, box: Letterbox, canvas: Image
+    ) -> None:
+        """The unit turned upright, at its place in the input, what surrounds it around it.
+
+        In one step from the frame. Detectors are trained on boards on a belt, so the belt beside
+        the unit says more than grey would; what lies outside the frame is grey.
+        """
+        to_unit = np.array((*upright_matrix(outline), (0, 0, 1)))
+        to_canvas = np.array(
+            [
+                [box.scale, 0, box.left_px - box.scale * rect.x_px],
+                [0, box.scale, box.top_px - box.scale * rect.y_px],
+                [0, 0, 1],
+            ]
+        )
+        pixels, to_frame = self._shrunk(image, box.scale)
+        matrix = (to_canvas @ to_unit @ to_frame)[:2]
+        cv2.warpAffine(
+            pixels,
+            np.array(between_centres(matrix.tolist())),
+            (canvas.shape[1], canvas.shape[0]),
+            dst=canvas,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(PADDING_GREY, PADDING_GREY, PADDING_GREY),
+        )
+
+    def _shrunk(self, image: Image, scale: float) -> tuple[Image, NDArray[Any]]:
+        """The frame, halved with care as in `_scale` as often as it is at least twice too large.
+
+        With it the way back: from its pixels to the frame's, (3, 3).
+        """
+        pixels, to_frame, halved = image, np.identity(3), False
+        while scale <= 1 / 2 and min(pixels.shape[:2]) >= 2:  # noqa: PLR2004 - there is a half
+            half = (pixels.shape[0] // 2, pixels.shape[1] // 2)
+            scratch = self._scratch_of(*half, "half")
+            even = pixels[: half[0] * 2, : half[1] * 2]
+            cv2.resize(even, (half[1], half[0]), dst=scratch, interpolation=cv2.INTER_AREA)
+            pixels, scale, halved = scratch, scale * 2, True
+            to_frame[:2, :2] *= 2
+        if halved and scale < 1 / SKIPS_ABOVE:
+            scratch = self._scratch_of(pixels.shape[0], pixels.shape[1], "mean")
+            cv2.blur(pixels, (2, 2), dst=scratch)
+            pixels = scratch
+            # Each pixel is now the mean of itself and those before it: half a pixel too far.
+            to_frame[:2, 2] -= to_frame[0, 0] / 2
+        return pixels, to_frame
 
     def _scale(self, pixels: Image, target: Image) -> None:
         """Shrink without making small defects vanish.

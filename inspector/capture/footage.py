@@ -45,6 +45,11 @@ class FootageSource:
         """Width and height in pixels; None before `open` where none was asked for."""
         return self._footage.size if self._footage else self._expected_size
 
+    @property
+    def interval_ns(self) -> int | None:
+        """The time from one recorded frame to the next; None before `open`."""
+        return self._footage.interval_ns if self._footage else None
+
     def open(self) -> None:
         """Find the recording and look at its first frame's size."""
         self.close()

@@ -38,7 +38,7 @@ class Pictures:
             msg = f"{uri}: no pictures ({', '.join(sorted(SUFFIXES))}) in this folder"
             raise CameraUnavailableError(msg)
         self._paths = sorted(found, key=lambda path: natural_order(path.name))
-        self._interval_ns = round(_NS_PER_S / (uri.fps or _FPS))
+        self.interval_ns = round(_NS_PER_S / (uri.fps or _FPS))
         self._shown_total = 0
         self._next = 0
         self._current: Path | None = None
@@ -53,7 +53,7 @@ class Pictures:
     @property
     def position_ns(self) -> int:
         """The current picture's time since the start; goes on over `rewind`."""
-        return (self._shown_total - 1) * self._interval_ns
+        return (self._shown_total - 1) * self.interval_ns
 
     def advance(self) -> bool:
         """Go to the next picture without reading it; False at the end."""

@@ -10,15 +10,14 @@ from threading import Event, Lock, Thread
 
 import structlog
 
+from inspector.capture.gate import CameraGate
 from inspector.capture.liveness import Sighting
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.flow.frame_pool import FrameLease, FramePool
-from inspector.flow.inbox import FrameInbox
-from inspector.flow.missed import MissedFrames
 from inspector.ops.metrics import Metrics
 from inspector.ports import FrameSource
-from inspector.records import CameraId, Frame, FrameRef, Grabbed, MissedFrame, MissReason
+from inspector.records import CameraId, Frame, FrameRef, Grabbed, MissReason
 
 log = structlog.get_logger("capture")
 
@@ -47,8 +46,7 @@ class Outlets:
     """Where a reader's frames go."""
 
     pool: FramePool
-    inbox: FrameInbox
-    missed: MissedFrames
+    gate: CameraGate
     metrics: Metrics
     waits: bool
     """A recording: wait for a buffer instead of skipping the frame."""
@@ -80,6 +78,7 @@ class CameraReader:
         self._since_ns = self._returned_ns = time.monotonic_ns()
         self._claim = Lock()
         self._unsettled: FrameRef | None = None
+        self._abandoned = False
         self.error: BaseException | None = None
         self._thread = Thread(target=self._body, name=f"capture/{camera_id}", daemon=True)
 
@@ -91,12 +90,12 @@ class CameraReader:
         """Count on this reader no more: the frame it may be stuck with is missed. Any thread."""
         with self._claim:
             self.stop.set()
+            self._abandoned = True
             ref, self._unsettled = self._unsettled, None
         if ref is not None:
             detail = "the camera's library did not return"
-            self._outlets.missed.put(
-                MissedFrame(ref=ref, reason=MissReason.UNREADABLE, detail=detail)
-            )
+            self._outlets.gate.miss(ref, MissReason.UNREADABLE, detail)
+        self._outlets.gate.interrupt(MissReason.CAMERA_LOST, "the camera's library is stuck")
 
     @property
     def has_ended(self) -> bool:
@@ -119,9 +118,17 @@ class CameraReader:
             while not self.stop.is_set():
                 self.stop.wait(self._read_until_lost(source))
         except EndOfFootageError:
-            pass
+            self._interrupt(MissReason.SHUTTING_DOWN, "the recording ended")
         except BaseException as error:  # noqa: BLE001 - handed to the event loop's side
             self.error = error
+            self._interrupt(MissReason.CAMERA_LOST, f"{type(error).__name__} in its reader")
+        else:
+            self._interrupt(MissReason.SHUTTING_DOWN, "the service stops")
+
+    def _interrupt(self, reason: MissReason, detail: str) -> None:
+        """Close the units in view, unless this reader was replaced and no longer speaks."""
+        if not self._abandoned:
+            self._outlets.gate.interrupt(reason, detail)
 
     def _read_until_lost(self, source: FrameSource) -> float:
         """Read one connection to its end; returns how long to wait before the next."""
@@ -144,6 +151,7 @@ class CameraReader:
             self._returned_ns = time.monotonic_ns()
         if self.stop.is_set():
             return 0.0
+        self._interrupt(MissReason.CAMERA_LOST, self._lost or "the camera is gone")
         metrics.camera_reconnects.labels(self._camera_id).inc()
         return self._delay.after_failure()
 
@@ -178,7 +186,7 @@ class CameraReader:
         if self._settle() is None:
             lease.release()
         else:
-            self._outlets.inbox.offer(Frame(ref=ref, lease=lease))
+            self._outlets.gate.pass_on(Frame(ref=ref, lease=lease))
 
     def _settle(self) -> FrameRef | None:
         """Take the frame at hand; None when it was reported as missed meanwhile."""
@@ -189,7 +197,7 @@ class CameraReader:
     def _miss(self, reason: MissReason, detail: str = "") -> None:
         ref = self._settle()
         if ref is not None:
-            self._outlets.missed.put(MissedFrame(ref=ref, reason=reason, detail=detail))
+            self._outlets.gate.miss(ref, reason, detail)
 
     def _lease(self) -> FrameLease | None:
         if not self._outlets.waits:

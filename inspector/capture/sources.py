@@ -14,6 +14,7 @@ from inspector.capture.v4l2 import V4l2Source
 from inspector.errors import CameraUnavailableError
 from inspector.ports import FrameSource
 from inspector.records import CameraId
+from inspector.simulation.options import parse_options
 from inspector.source_uri import (
     FileUri,
     Pace,
@@ -23,6 +24,7 @@ from inspector.source_uri import (
     parse_source,
 )
 
+_NS_PER_S = 1_000_000_000
 SIMULATED_SIZE = (1280, 720)
 """What a simulated line shows where nobody asks for another size: it has none of its own."""
 
@@ -105,6 +107,27 @@ def probe_size(
         case unreachable:
             assert_never(unreachable)
     return _opened_size(source)
+
+
+def probe_interval_ns(uri: str) -> int | None:
+    """The time from one frame of a recording, or of a simulated line, to the next; None for others.
+
+    Raises:
+        CameraUnavailableError: the recording cannot be read.
+
+    """
+    match parse_source(uri):
+        case FileUri() as recording:
+            source = FootageSource(recording, size=None, pace="max", stop=threading.Event())
+            try:
+                source.open()
+                return source.interval_ns
+            finally:
+                source.close()
+        case SimulatedUri() as line:
+            return round(_NS_PER_S / parse_options(line.options).fps)
+        case _:
+            return None
 
 
 def _opened_size(source: RtspSource | V4l2Source | FootageSource) -> tuple[int, int]:

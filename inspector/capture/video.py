@@ -61,7 +61,7 @@ class Video:
     def rewind(self) -> None:
         """Start over."""
         self.close()
-        self._turn_start_ns = self.position_ns + self._interval_ns
+        self._turn_start_ns = self.position_ns + self.interval_ns
         self._open_file(self._turn_start_ns)
 
     def retrieve_into(self, image: Image) -> None:
@@ -99,7 +99,7 @@ class Video:
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
         self._decoded: deque[VideoFrame | None] = deque()
         fps = float(self._uri.fps or self._stream.average_rate or _GUESSED_FPS)
-        self._interval_ns = round(_NS_PER_S / fps)
+        self.interval_ns = round(_NS_PER_S / fps)
         self._turn_start_ns = turn_start_ns
         self._first_pts_ns: int | None = None
         self._frames_this_turn = 0
@@ -125,7 +125,7 @@ class Video:
 
     def _position_ns(self) -> int:
         """From the frame's own time stamp; counted where it has none, or fps= overrides it."""
-        counted_ns = self._turn_start_ns + self._frames_this_turn * self._interval_ns
+        counted_ns = self._turn_start_ns + self._frames_this_turn * self.interval_ns
         self._frames_this_turn += 1
         frame = self._frame
         if frame is None or frame.pts is None or frame.time_base is None or self._uri.fps:

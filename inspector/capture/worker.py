@@ -42,7 +42,9 @@ class CaptureWorker:
         on_look: Callable[[CameraId], None],
         close_lane: Callable[[], None],
         stopped_within_s: float = STOPPED_WITHIN_S,
+        obstacle: Callable[[], str] = str,
     ) -> None:
+        """`obstacle` says why frames that do come are of no use, or nothing."""
         self.name = f"capture/{camera_id}"
         self._camera_id = camera_id
         self._settings = settings
@@ -51,6 +53,7 @@ class CaptureWorker:
         self._on_look = on_look
         self._close_lane = close_lane
         self._stopped_within_s = stopped_within_s
+        self._obstacle = obstacle
         self._count = FrameCount()
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -114,6 +117,8 @@ class CaptureWorker:
         self._on_look(self._camera_id)
         now_ns, sighting = time.monotonic_ns(), reader.sighting
         liveness = self._judge(sighting, now_ns)
+        if liveness.up and (obstacle := self._obstacle()):
+            liveness = Liveness(up=False, cause=obstacle)
         told = liveness.up or (False if liveness.cause else None)
         if told is not None and told != self._told_up:
             self._told_up = told

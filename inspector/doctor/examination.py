@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inspector.app import open_source
 from inspector.background import background, ready_or_failed
+from inspector.cameras import open_source
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
 from inspector.errors import (

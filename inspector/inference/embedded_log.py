@@ -29,8 +29,9 @@ _HARMLESS = (
 
 _FAILED_MODEL = "failed to load '"
 _UNREADABLE_CONFIG = "Poll failed for model directory"
+_BROKEN_ENSEMBLE = "Invalid argument: "
 _SUMMARY = "error: creating server: Internal - "
-_MOST_TELLING_FIRST = (_FAILED_MODEL, _UNREADABLE_CONFIG, _SUMMARY)
+_MOST_TELLING_FIRST = (_FAILED_MODEL, _UNREADABLE_CONFIG, _BROKEN_ENSEMBLE, _SUMMARY)
 _PARSE_ERROR = "Error parsing text-format inference.ModelConfig: "
 
 

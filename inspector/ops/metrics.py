@@ -35,12 +35,19 @@ class Metrics:
             "inspector_frames_inspected", "Frames the model answered for", per_camera
         )
         self.frames_idle = counter(
-            "inspector_frames_idle", "Frames with no unit in view", per_camera
+            "inspector_frames_idle",
+            "Frames nobody needed: no unit in view, or enough of it",
+            per_camera,
         )
         self.frames_missed = counter(
             "inspector_frames_missed",
             "Frames that should have been inspected and were not",
             ["camera", "reason"],
+        )
+        self.results_late = counter(
+            "inspector_results_late",
+            "Frames whose result came after the verdict on their unit",
+            per_camera,
         )
         self.units = counter("inspector_units", "Verdicts", ["result"])
         self.defects = counter("inspector_defects", "Defects claimed", ["code"])
@@ -94,6 +101,15 @@ class Metrics:
         self.events_published = counter(
             "inspector_events_published", "Events Redis took", ["stream"]
         )
+        self.evidence_bytes = gauge(
+            "inspector_evidence_bytes", "Size of the kept pictures on this disk"
+        )
+        self.evidence_failures = counter(
+            "inspector_evidence_failures", "Pictures that were to be kept and were not"
+        )
+        self.serials = counter(
+            "inspector_serials", "Units whose serial was looked for", ["outcome"]
+        )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
@@ -102,6 +118,7 @@ class Metrics:
                 self.frames_captured,
                 self.frames_inspected,
                 self.frames_idle,
+                self.results_late,
                 self.camera_up,
                 self.camera_reconnects,
                 self.camera_last_frame,

@@ -6,15 +6,16 @@ import hashlib
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 from ulid import ULID
 
 from inspector import __version__
+from inspector.geometry import frame_matrix, moved
 from inspector.ops.health import Fault
-from inspector.records import CameraId, Event, EventGroup, Stream
+from inspector.records import CameraId, Event, EventGroup, Evidence, Outline, Serial, Stream
 from inspector.results.events import DEFECT_SCHEMA, HEALTH_SCHEMA, UNIT_SCHEMA, rfc3339
 from inspector.results.units import Defect, Verdict
 from inspector.settings import Settings
@@ -24,12 +25,35 @@ NS_PER_MS = 1_000_000
 MAX_DEFECTS_IN_UNIT_EVENT = 20
 """Keeps an event under 8 kB; the defects stream has them all."""
 MAX_DETAIL_CHARACTERS = 300
+_DECISIVE = {"region", "look", "tile_overlap_px", "frames_per_unit", "trigger"}
+"""Of a camera's settings, what decides over a unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamped:
     defect: Defect
     part: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a unit is called."""
+
+    id: str
+    source: str
+    """trigger, serial, label or number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particulars:
+    """What is known of a unit besides its verdict."""
+
+    event_id: str
+    """ULID of the unit event."""
+    serial: Serial | None = None
+    outline: Outline | None = None
+    """In the frame that the evidence shows."""
+    evidence: Evidence | None = None
 
 
 class EventBuilder:
@@ -47,7 +71,9 @@ class EventBuilder:
         decisive = {
             "inspection": settings.inspection.model_dump(mode="json"),
             "model": settings.inference.model,
-            "regions": {c: s.region for c, s in settings.cameras.items()},
+            "cameras": {
+                c: s.model_dump(mode="json", include=_DECISIVE) for c, s in settings.cameras.items()
+            },
         }
         digest = hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()
         self._recipe = {"name": "default", "sha256": digest}
@@ -57,14 +83,25 @@ class EventBuilder:
 
     def is_in_time(self, verdict: Verdict, now_ns: int) -> bool:
         """Whether the verdict comes within the deadline; `now_ns` is monotonic."""
-        return now_ns - verdict.frame.ref.captured_mono_ns <= self._deadline_ns
+        return now_ns - verdict.unit.triggered_mono_ns <= self._deadline_ns
 
-    def verdict(self, verdict: Verdict, now_ns: int) -> EventGroup:
+    def identity(self, verdict: Verdict, serial: Serial | None) -> Identity:
+        """What a unit is called, and who says so."""
+        unit = verdict.unit
+        if unit.given_id is not None:
+            return Identity(unit.given_id, "trigger")
+        if serial is not None and serial.text is not None:
+            return Identity(serial.text, "serial")
+        if unit.label is not None:
+            return Identity(unit.label, "label")
+        return Identity(f"{unit.camera_id}-{verdict.unit_number}", "number")
+
+    def verdict(self, verdict: Verdict, found: Particulars, now_ns: int) -> EventGroup:
         """A unit event and its defect events; `now_ns` is monotonic."""
-        ref = verdict.frame.ref
-        camera = ref.camera_id
-        unit_id = ref.label or f"{camera}-{verdict.unit_number}"
-        event_id, seen_at = str(ULID()), rfc3339(ref.captured_unix_ns)
+        unit = verdict.unit
+        camera = unit.camera_id
+        seen_at = rfc3339(unit.triggered_unix_ns)
+        identity = self.identity(verdict, found.serial)
         stamped = [_Stamped(d, _defect_part(d, camera)) for d in verdict.defects]
         traits = self._cameras[camera]
         common = {
@@ -74,38 +111,40 @@ class EventBuilder:
             "station": self._station,
             "result": verdict.result.value,
         }
-        inspected = verdict.frame.detections is not None
+        inspected = len(verdict.inspected)
         body = common | {
-            "id": event_id,
+            "id": found.event_id,
             "camera": camera,
             "unit": {
-                "id": unit_id,
-                "id_source": "label" if ref.label else "number",
+                "id": identity.id,
+                "id_source": identity.source,
                 "number": verdict.unit_number,
+                "serial": None if found.serial is None else asdict(found.serial),
+                "outline_px": None if found.outline is None else _corners(found.outline),
             },
-            "trigger": {"kind": "every_frame", "at": seen_at},
-            "model": {"name": self._model, "version": verdict.frame.model_version},
+            "trigger": {"kind": unit.kind.value, "at": seen_at},
+            "model": {"name": self._model, "version": verdict.model_version},
             "recipe": self._recipe,
             "reason": verdict.reason,
             "detail": verdict.detail[:MAX_DETAIL_CHARACTERS],
             "counts": {
-                "frames_expected": 1,
-                "frames_inspected": int(inspected),
-                "frames_missed": int(not inspected),
+                "frames_expected": verdict.frames_expected,
+                "frames_inspected": inspected,
+                "frames_missed": max(0, verdict.frames_expected - inspected),
                 "defects": len(stamped),
             },
             "defects": [s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]],
             "defects_truncated": len(stamped) > MAX_DEFECTS_IN_UNIT_EVENT,
-            "evidence": [],
+            "evidence": [] if found.evidence is None else [asdict(found.evidence)],
             "timing_ms": {
-                "trigger_to_verdict": _ms(now_ns - ref.captured_mono_ns),
-                "queue": _ms(verdict.frame.queue_ns),
-                "inference": _ms(verdict.frame.inference_ns),
+                "trigger_to_verdict": _ms(now_ns - unit.triggered_mono_ns),
+                "queue": _ms(verdict.queue_ns),
+                "inference": _ms(verdict.inference_ns),
             },
             "deadline_met": self.is_in_time(verdict, now_ns),
         }
-        unit = _event(Stream.UNITS, UNIT_SCHEMA, body, unit_id)
-        return (unit, *(self._defect(s, common, unit_id, event_id) for s in stamped))
+        event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id)
+        return (event, *(self._defect(s, common, identity.id, found.event_id) for s in stamped))
 
     def _defect(
         self, stamped: _Stamped, common: Mapping[str, Any], unit_id: str, unit_event_id: str
@@ -170,9 +209,16 @@ def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
             round(seen.right_px - seen.left_px, 1),
             round(seen.bottom_px - seen.top_px, 1),
         ],
-        "frames_seen": 1,
+        "frames_seen": defect.frames_seen,
         "camera": camera,
     }
+
+
+def _corners(outline: Outline) -> list[list[float]]:
+    matrix = frame_matrix(outline)
+    width_px, height_px = outline.width_px, outline.height_px
+    corners = ((0.0, 0.0), (width_px, 0.0), (width_px, height_px), (0.0, height_px))
+    return [[round(v, 1) for v in moved(matrix, x_px, y_px)] for x_px, y_px in corners]
 
 
 def _ms(elapsed_ns: int) -> float:

@@ -15,6 +15,8 @@ HEALTH_SCHEMA = "inspector.health/1"
 
 Reason = Literal[
     "camera_lost",
+    "camera_frozen",
+    "no_frame",
     "frame_dropped",
     "frame_unreadable",
     "stale",
@@ -44,19 +46,37 @@ class StationPart(_Part):
     version: str
 
 
+class SerialPart(_Part):
+    """What the codes on a unit say its serial is, or why it has none."""
+
+    text: Annotated[str, Field(min_length=1, max_length=64)] | None
+    format: Literal["DataMatrix", "QRCode", "Code128"] | None
+    quality: Literal[
+        "good", "partial", "conflict", "pattern_mismatch", "unreadable", "late", "not_looked"
+    ]
+    """good: every frame shows it; partial: some do. With the others no serial is claimed."""
+    frames_read: Count
+
+
 class UnitPart(_Part):
     """Which product it was."""
 
     id: str
-    id_source: Literal["number", "label"]
-    """`label`: the source named it (a still picture's file, a simulated board)."""
+    id_source: Literal["trigger", "serial", "label", "number"]
+    """Who named it: the trigger; the code on it; the source (a still picture's file, a simulated
+    board); nobody, and it is its camera and number."""
+    serial: SerialPart | None
+    """The code on it; null when none is looked for."""
+    outline_px: tuple[tuple[float, float], ...] | None
+    """Its four corners in the frame of the evidence, from its own top left clockwise; null where
+    the outline is not known."""
     number: Annotated[int, Field(ge=1, description="counts the camera's units, restarts included")]
 
 
 class TriggerPart(_Part):
     """Why it was inspected."""
 
-    kind: Literal["every_frame"]
+    kind: Literal["every_frame", "presence", "external"]
     at: Timestamp
 
 
@@ -84,7 +104,7 @@ class CountsPart(_Part):
 
 
 class DefectPart(_Part):
-    """One defect: where, in pixels of the frame, x and y from the top left."""
+    """One defect: where, in pixels of the evidence picture, x and y from the top left."""
 
     id: Ulid
     code: str

@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import structlog
 
 from inspector.errors import MalformedReplyError
 from inspector.flow.channel import Channel
-from inspector.flow.missed import MissedFrames
+from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.records import CameraId, EventGroup, MissReason, Outcome, Region
+from inspector.records import (
+    CameraId,
+    EventGroup,
+    Frame,
+    MissedFrame,
+    MissReason,
+    Notice,
+    Outcome,
+    Region,
+    UnitClosed,
+    UnitOpened,
+)
 from inspector.results.decode import decode
-from inspector.results.event_builder import EventBuilder
-from inspector.results.units import FrameResult, VerdictOrder, judge
+from inspector.results.on_unit import on_unit
+from inspector.results.pictures import UnitPictures
+from inspector.results.pieces import FrameParts
+from inspector.results.unit_book import UnitBook
+from inspector.results.units import DecidedUnit, FrameResult
+from inspector.results.verdict_desk import Bench, VerdictDesk
 from inspector.sections import InspectionSettings
 
 log = structlog.get_logger("results")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitTerms:
+    """What a camera's units are promised."""
+
+    deadline_ns: int | None
+    """None: recordings wait for the model."""
+    frames_of_unit: int
+
+
 class ResultsWorker:
-    """Every captured frame comes here once, inspected or missed, and leaves as a verdict.
+    """Every frame handed on comes here once, inspected or missed; every unit leaves as a verdict.
 
     Releases the frames' buffers. The one place where frames are counted as inspected or missed.
     """
@@ -32,80 +58,135 @@ class ResultsWorker:
     def __init__(
         self,
         outcomes: Channel[Outcome],
-        missed: MissedFrames,
+        notices: Notices,
         groups: Channel[EventGroup],
         *,
-        builder: EventBuilder,
+        bench: Bench,
         inspection: InspectionSettings,
-        units_before: Mapping[CameraId, int],
+        terms: Mapping[CameraId, UnitTerms],
         metrics: Metrics,
+        before_end: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before_end` is called when no frame comes any more: the last moment to open a unit."""
         self._outcomes = outcomes
-        self._missed = missed
+        self._notices = notices
         self._groups = groups
-        self._builder = builder
         self._inspection = inspection
-        self._thresholds = [inspection.threshold_of(code) for code in inspection.codes]
-        self._units_before = dict(units_before)
+        self._floor = min(bench.rules.floor(t.frames_of_unit) for t in terms.values())
         self._metrics = metrics
         self._told_miss: MissReason | None = None
-        self._orders = {camera: VerdictOrder() for camera in units_before}
+        self._books = {
+            camera: UnitBook(
+                camera, deadline_ns=term.deadline_ns, frames_of_unit=term.frames_of_unit
+            )
+            for camera, term in terms.items()
+        }
+        self._before_end = before_end
+        self._parts = FrameParts()
+        self._pictures = UnitPictures()
+        self._desk = VerdictDesk(groups, bench)
         self._one_at_a_time = asyncio.Lock()
+        self._has_deadlines = asyncio.Event()
         self.settled = 0
-        """Frames that got their verdict since start."""
+        """Frames that got their result since start."""
+
+    @property
+    def verdicts(self) -> int:
+        """Units that got theirs since start."""
+        return self._desk.verdicts
 
     async def run(self) -> None:
-        """Work until the outcomes end and every missed frame is accounted for."""
+        """Work until the outcomes end and every notice is read."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._read_outcomes(), name="results/outcomes")
-            group.create_task(self._read_missed(), name="results/missed")
-        await self._publish_what_waits_in_vain()
+            group.create_task(self._desk.run(), name="results/desk")
+            watching = group.create_task(self._keep_deadlines(), name="results/deadlines")
+            async with asyncio.TaskGroup() as readers:
+                readers.create_task(self._read_outcomes(), name="results/outcomes")
+                readers.create_task(self._read_notices(), name="results/notices")
+            async with self._one_at_a_time:
+                # Not while it hands on what it took out of the books: that would be lost.
+                watching.cancel()
+            await self._publish_what_waits_in_vain()
+            await self._desk.close()
         await self._groups.close()
 
     async def _read_outcomes(self) -> None:
         async for outcome in self._outcomes:
             started_ns = time.monotonic_ns()
-            results = self._frame_results(outcome)
-            self._tell(results[0])
-            for region in outcome.batch.regions:
-                region.frame.lease.release()
-            self._metrics.stage("results", time.monotonic_ns() - started_ns)
-            for result in results:
-                await self._settle(result)
-        # Every producer of missed frames ended before the outcomes did.
-        self._missed.close()
+            async with self._one_at_a_time:
+                await self._take_notices()
+                results = self._piece_results(outcome)
+                self._tell(results[0])
+                self._metrics.stage("results", time.monotonic_ns() - started_ns)
+                for region, piece in zip(outcome.batch.regions, results, strict=True):
+                    whole = self._parts.add(region, piece)
+                    if whole is not None:
+                        await self._settle(_on_unit(whole, region), region.frame)
+        # Every other producer of notices ended before the outcomes did.
+        self._before_end()
+        self._notices.close()
 
-    async def _read_missed(self) -> None:
-        while (missed := await self._missed.receive()) is not None:
-            await self._settle(
-                FrameResult(
-                    ref=missed.ref, detections=None, miss=missed.reason, detail=missed.detail
-                )
-            )
+    async def _read_notices(self) -> None:
+        while await self._notices.wait():
+            async with self._one_at_a_time:
+                await self._take_notices()
 
-    def _frame_results(self, outcome: Outcome) -> list[FrameResult]:
+    async def _take_notices(self) -> None:
+        """All there are: a frame's unit must be known before the frame is."""
+        while (notice := self._notices.take()) is not None:
+            await self._take_notice(notice)
+
+    async def _take_notice(self, notice: Notice) -> None:
+        match notice:
+            case UnitOpened(unit=unit):
+                self._books[unit.camera_id].opened(notice)
+                self._has_deadlines.set()
+            case UnitClosed(unit=unit):
+                await self._hand_on(self._books[unit.camera_id].closed(notice))
+            case MissedFrame(ref=ref, reason=reason, detail=detail):
+                missed = FrameResult(ref=ref, detections=None, miss=reason, detail=detail)
+                await self._settle(missed, None)
+
+    async def _keep_deadlines(self) -> None:
+        while True:
+            self._has_deadlines.clear()
+            due = [b.next_deadline_ns for b in self._books.values()]
+            next_ns = min((d for d in due if d is not None), default=None)
+            wait_s = None if next_ns is None else max(0, next_ns - time.monotonic_ns()) / NS_PER_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    # A unit that was there some time ago may be due before those that we know.
+                    await self._has_deadlines.wait()
+                    continue
+            async with self._one_at_a_time:
+                # What was said in time counts, also when we are late to read it.
+                await self._take_notices()
+                for book in self._books.values():
+                    await self._hand_on(book.expire(time.monotonic_ns()))
+
+    def _piece_results(self, outcome: Outcome) -> list[FrameResult]:
         regions, spec = outcome.batch.regions, outcome.spec
         if outcome.outputs is None or spec is None:
             miss = outcome.miss or MissReason.INTERNAL_ERROR
-            return [self._miss(region, miss, outcome.detail) for region in regions]
+            return [_miss(region, miss, outcome.detail) for region in regions]
         try:
             decoded = decode(
                 outcome.outputs,
                 regions,
                 spec,
                 classes=len(self._inspection.codes),
-                floor=min(self._thresholds),
+                floor=self._floor,
                 nms_iou=self._inspection.nms_iou,
             )
         except MalformedReplyError as malformed:
             detail = str(malformed)
-            return [self._miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
+            return [_miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
         except Exception:
             # A fault of ours must not read as a good unit, nor stop the line's verdicts.
             if self._told_miss is not MissReason.INTERNAL_ERROR:
                 log.exception("a reply could not be evaluated", batch=outcome.batch.batch_id)
             detail = "a reply could not be evaluated: see the log"
-            return [self._miss(region, MissReason.INTERNAL_ERROR, detail) for region in regions]
+            return [_miss(region, MissReason.INTERNAL_ERROR, detail) for region in regions]
         return [
             FrameResult(
                 ref=region.frame.ref,
@@ -128,42 +209,51 @@ class ResultsWorker:
         else:
             log.warning("units are not inspected", reason=result.miss.value, detail=result.detail)
 
-    @staticmethod
-    def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:
-        return FrameResult(ref=region.frame.ref, detections=None, miss=miss, detail=detail)
-
-    async def _settle(self, frame: FrameResult) -> None:
-        camera = frame.ref.camera_id
-        if frame.miss is None:
+    async def _settle(self, result: FrameResult, frame: Frame | None) -> None:
+        """A frame has its result; `frame` is None where its buffer is released already."""
+        camera, unit = result.ref.camera_id, result.ref.unit
+        self.settled += 1
+        if result.miss is None:
             self._metrics.frames_inspected.labels(camera).inc()
         else:
-            self._metrics.frames_missed.labels(camera, frame.miss).inc()
-        # Two readers settle: without the lock one could overtake the other at the channel.
-        async with self._one_at_a_time:
-            for due in self._orders[camera].add(frame):
-                await self._publish(due)
+            self._metrics.frames_missed.labels(camera, result.miss).inc()
+        if unit is None:
+            if frame is not None:
+                frame.lease.release()
+            return
+        book = self._books[camera]
+        await self._hand_on(book.expire(time.monotonic_ns()))
+        late_before = book.late
+        decided = book.settled(result)
+        if book.late > late_before:
+            self._metrics.results_late.labels(camera).inc()
+        if frame is not None:
+            if book.late > late_before:
+                frame.lease.release()
+            else:
+                self._pictures.offer(unit, frame, result)
+        await self._hand_on(decided)
+
+    async def _hand_on(self, decided: list[DecidedUnit]) -> None:
+        for unit in decided:
+            await self._desk.put(unit, self._pictures.take(unit.unit))
 
     async def _publish_what_waits_in_vain(self) -> None:
-        """Verdicts behind a frame that never came are still true; the loss is ours and loud."""
-        for camera, order in self._orders.items():
-            if left := order.flush():
-                log.error("frames were lost on the way", camera=camera, behind_them=len(left))
-            for frame in left:
-                await self._publish(frame)
+        """Units that nobody closed are still owed a verdict; the loss is ours and loud."""
+        for camera, book in self._books.items():
+            left = book.flush(MissReason.SHUTTING_DOWN, "the service stopped before its verdict")
+            if left:
+                log.warning("units were open at the end", camera=camera, units=len(left))
+            await self._hand_on(left)
 
-    async def _publish(self, frame: FrameResult) -> None:
-        verdict = judge(
-            frame,
-            unit_number=self._units_before[frame.ref.camera_id] + frame.ref.sequence + 1,
-            codes=self._inspection.codes,
-            thresholds=self._thresholds,
-        )
-        now_ns = time.monotonic_ns()
-        self._metrics.units.labels(verdict.result).inc()
-        for defect in verdict.defects:
-            self._metrics.defects.labels(defect.code).inc()
-        self._metrics.verdict_seconds.observe((now_ns - frame.ref.captured_mono_ns) / NS_PER_S)
-        if not self._builder.is_in_time(verdict, now_ns):
-            self._metrics.deadline_missed.inc()
-        await self._groups.send(self._builder.verdict(verdict, now_ns))
-        self.settled += 1
+
+def _on_unit(result: FrameResult, region: Region) -> FrameResult:
+    """Detections of a frame that was inspected as it is, moved onto the unit in it."""
+    outline = result.ref.outline
+    if outline is None or region.upright is not None or result.detections is None:
+        return result
+    return replace(result, detections=on_unit(result.detections, outline))
+
+
+def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:
+    return FrameResult(ref=region.frame.ref, detections=None, miss=miss, detail=detail)

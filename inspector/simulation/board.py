@@ -41,6 +41,12 @@ def serial_of(number: int) -> str:
     return f"SIM-{number:06d}"
 
 
+def number_of(serial: str) -> int | None:
+    """Return the number of the board with this serial; None for what is none."""
+    prefix, _, digits = serial.partition("-")
+    return int(digits) if prefix == "SIM" and digits.isdecimal() else None
+
+
 def draw_board(
     number: int,
     *,

@@ -7,7 +7,7 @@ import errno
 import html
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inspector.errors import ConfigurationError
@@ -36,8 +36,8 @@ class Views:
     status: Callable[[], dict[str, Any]]
 
 
-def build_app(views: Views, token: str | None) -> Starlette:
-    """The routes; with a token, nothing but /healthz and /readyz answers without it."""
+def build_app(views: Views, token: str | None, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The routes, and `more`; with a token, only /healthz and /readyz answer without it."""
 
     async def metrics(_request: Request) -> Response:
         return Response(views.metrics(), media_type=CONTENT_TYPE_LATEST)
@@ -60,6 +60,7 @@ def build_app(views: Views, token: str | None) -> Starlette:
         Route("/healthz", health),
         Route("/readyz", readiness),
         Route("/api/status", status),
+        *more,
     ]
     middleware = [Middleware(_RequireToken, token=token)] if token else []
     return Starlette(routes=routes, middleware=middleware)

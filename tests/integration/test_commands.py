@@ -17,12 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ulid import ULID
 
 from inspector import __version__
 from inspector.configuration import load_settings
 from inspector.ops.health import Fault
-from inspector.records import CameraId, Detection, Event, FrameRef, MissReason, Result
-from inspector.results.event_builder import EventBuilder
+from inspector.records import (
+    CameraId,
+    Detection,
+    Event,
+    FrameRef,
+    MissReason,
+    Result,
+    TriggerKind,
+    UnitRef,
+)
+from inspector.results.event_builder import EventBuilder, Particulars
 from inspector.results.events import rfc3339
 from inspector.results.units import Defect, FrameResult, Verdict
 from inspector.source_uri import traits
@@ -118,14 +128,23 @@ def verdict(defects: int, miss: MissReason | None = None, label: str | None = No
     seen = Detection(
         class_index=1, confidence=0.912345, left_px=1.23, top_px=2, right_px=30, bottom_px=40
     )
+    unit = UnitRef(
+        camera_id=CameraId("top"),
+        index=7,
+        kind=TriggerKind.EVERY_FRAME,
+        triggered_mono_ns=1,
+        triggered_unix_ns=time.time_ns(),
+        label=label,
+    )
     ref = FrameRef(
         camera_id=CameraId("top"),
         sequence=7,
         captured_mono_ns=1,
         captured_unix_ns=time.time_ns(),
-        label=label,
+        unit=unit,
     )
     return Verdict(
+        unit=unit,
         unit_number=8,
         result=Result.NOT_INSPECTED if miss else Result.FAILED if defects else Result.PASSED,
         reason=miss.value if miss else None,
@@ -133,9 +152,15 @@ def verdict(defects: int, miss: MissReason | None = None, label: str | None = No
         defects=tuple(
             Defect(code="short", confidence=seen.confidence, detection=seen) for _ in range(defects)
         ),
-        frame=FrameResult(
-            ref=ref, detections=None if miss else (seen,) * defects, miss=miss, model_version="1"
+        frames=(
+            FrameResult(
+                ref=ref,
+                detections=None if miss else (seen,) * defects,
+                miss=miss,
+                model_version="1",
+            ),
         ),
+        frames_expected=1,
     )
 
 
@@ -170,7 +195,7 @@ def test_every_schema_says_which_dialect_it_speaks(schemas):
     ids=lambda made: f"{made.result}-{made.reason}-{len(made.defects)}",
 )
 def test_every_verdict_is_as_its_schema_says(builder, schemas, made):
-    unit, *defects = builder.verdict(made, now_ns=50_000_000)
+    unit, *defects = builder.verdict(made, Particulars(event_id=str(ULID())), now_ns=50_000_000)
     assert violations(as_published(unit), schemas["units"]) == []
     assert len(json.dumps(as_published(unit))) < 8192
     assert len(defects) == len(made.defects)
@@ -186,7 +211,7 @@ def test_every_change_of_health_is_as_its_schema_says(builder, schemas, kind, ra
 
 
 def test_the_schemas_refuse_what_is_no_event(builder, schemas):
-    (unit,) = builder.verdict(verdict(0), now_ns=1)
+    (unit,) = builder.verdict(verdict(0), Particulars(event_id=str(ULID())), now_ns=1)
     good = as_published(unit)
     wrongs: list[dict[str, Any]] = [
         {"result": "GOOD"},

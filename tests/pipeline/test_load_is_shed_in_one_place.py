@@ -48,7 +48,7 @@ async def overloaded(factor: float, run_s: float, **cameras: Any) -> tuple[Line,
                 pipeline = run.pipeline
                 peaks["inbox"] = max(peaks["inbox"], len(pipeline.inbox))
                 peaks["groups"] = max(peaks["groups"], len(pipeline.groups))
-                early = max(order.waiting for order in pipeline.results._orders.values())
+                early = max(book.waiting for book in pipeline.results._books.values())
                 peaks["early"] = max(peaks["early"], early)
                 await asyncio.sleep(0.002)
         assert fake.most_waiting <= IN_FLIGHT

@@ -12,6 +12,7 @@ from inspector.configuration import load_settings
 from inspector.errors import ConfigurationError
 from inspector.sections import CameraSettings
 from inspector.settings import Settings
+from inspector.unit_sections import SerialSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 CANARY = "hunter2"
@@ -293,6 +294,8 @@ def keys_of(content: dict[str, Any], model: Any = Settings, prefix: str = "") ->
         inner = content.get(name)
         if name == "cameras":
             found |= keys_of({}, CameraSettings, "cameras.top.")
+        elif name == "serial":
+            found |= keys_of({}, SerialSettings, f"{prefix}serial.")
         elif "Settings" in annotation:
             found |= keys_of(inner or {}, field.annotation, f"{prefix}{name}.")
         else:
@@ -327,7 +330,7 @@ WITHOUT_DEFAULT = {
 SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
     "inference.tls_ca", "inference.token", "inspection.thresholds", "redis.username",
-    "redis.password", "redis.tls_ca", "http.token",
+    "redis.password", "redis.tls_ca", "http.token", "evidence.directory",
 }  # fmt: skip
 """Keys whose default is nothing."""
 
@@ -343,7 +346,9 @@ def test_the_settings_file_we_ship_shows_every_key_with_its_default():
     shown = flat(tomllib.loads(uncommented(text)))
     assert shown.keys() == keys_of({})
     settings = load_settings(CONFIG / "inspector.toml")
-    real = flat(settings.model_dump(mode="json"))
+    # Without its section no serial is looked for; with it, these are the defaults.
+    serial = {"serial": SerialSettings().model_dump(mode="json")}
+    real = flat(settings.model_dump(mode="json")) | flat({"cameras": {"top": serial}})
     for key in shown.keys() - WITHOUT_DEFAULT - SHOWN_AS_EXAMPLE:
         is_secret = key == "redis.url"
         default = settings.redis.url.get_secret_value() if is_secret else real[key]

@@ -81,6 +81,16 @@ def test_the_model_that_failed_is_the_reason_and_not_the_summary():
     assert failure_reason(errors) == "failed to load 'pick' version 1: pick: broken"
 
 
+def test_an_ensemble_whose_steps_do_not_fit_is_the_reason():
+    told = (
+        "Invalid argument: in ensemble pcb_inspection, ensemble tensor output: inconsistent shape: "
+        "[-1,25200,11] is inferred from model pcb_detector while [-1,25200,8] is inferred from "
+        "model postprocessing"
+    )
+    summary = "error: creating server: Internal - failed to load all models"
+    assert failure_reason([told, summary]) == told
+
+
 def test_an_unreadable_configuration_is_the_reason_with_its_line_and_column():
     errors = [
         "Error parsing text-format inference.ModelConfig: 2:61: Expected integer, got: many",

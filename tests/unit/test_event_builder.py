@@ -4,10 +4,24 @@ from typing import Any
 
 import orjson
 import pytest
+from ulid import ULID
 
 from inspector.ops.health import Fault
-from inspector.records import CameraId, Detection, EventGroup, FrameRef, MissReason, Result, Stream
-from inspector.results.event_builder import EventBuilder, unit_counters
+from inspector.records import (
+    CameraId,
+    Detection,
+    EventGroup,
+    Evidence,
+    FrameRef,
+    MissReason,
+    Outline,
+    Result,
+    Serial,
+    Stream,
+    TriggerKind,
+    UnitRef,
+)
+from inspector.results.event_builder import EventBuilder, Particulars, unit_counters
 from inspector.results.events import EVENT_MODELS
 from inspector.results.units import Defect, FrameResult, Verdict
 from inspector.settings import Settings
@@ -42,12 +56,21 @@ def defect(code: str = "short", confidence: float = 0.87654321) -> Defect:
 
 
 def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) -> Verdict:
+    unit = UnitRef(
+        camera_id=CAMERA,
+        index=4,
+        kind=TriggerKind.EVERY_FRAME,
+        triggered_mono_ns=1000 * NS_PER_MS,
+        triggered_unix_ns=SEEN_UNIX_NS,
+        label=changes.pop("label", None),
+        given_id=changes.pop("given_id", None),
+    )
     reference = FrameRef(
         camera_id=CAMERA,
         sequence=4,
         captured_mono_ns=1000 * NS_PER_MS,
         captured_unix_ns=SEEN_UNIX_NS,
-        label=changes.pop("label", None),
+        unit=unit,
     )
     frame = FrameResult(
         ref=reference,
@@ -59,7 +82,19 @@ def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) ->
     )
     result = Result.NOT_INSPECTED if miss else Result.FAILED if defects else Result.PASSED
     told = {"reason": miss.value if miss else None, "detail": "", **changes}
-    return Verdict(unit_number=5, result=result, defects=defects, frame=frame, **told)
+    return Verdict(
+        unit=unit,
+        unit_number=5,
+        result=result,
+        defects=defects,
+        frames=(frame,),
+        frames_expected=1,
+        **told,
+    )
+
+
+def particulars(**found: Any) -> Particulars:
+    return Particulars(event_id=str(ULID()), **found)
 
 
 def published(group: EventGroup) -> list[dict[str, Any]]:
@@ -76,11 +111,17 @@ def published(group: EventGroup) -> list[dict[str, Any]]:
 
 
 def test_a_good_unit_is_one_event_that_fits_its_schema() -> None:
-    (unit,) = published(builder().verdict(verdict(), 1020 * NS_PER_MS))
+    (unit,) = published(builder().verdict(verdict(), particulars(), 1020 * NS_PER_MS))
     assert unit["result"] == "PASSED"
     assert unit["reason"] is None
     assert unit["time"] == "2026-01-01T00:00:00.123456+00:00"
-    assert unit["unit"] == {"id": "top-5", "id_source": "number", "number": 5}
+    assert unit["unit"] == {
+        "id": "top-5",
+        "id_source": "number",
+        "number": 5,
+        "serial": None,
+        "outline_px": None,
+    }
     assert unit["counts"] == {
         "frames_expected": 1,
         "frames_inspected": 1,
@@ -92,7 +133,9 @@ def test_a_good_unit_is_one_event_that_fits_its_schema() -> None:
 
 
 def test_a_bad_unit_repeats_each_defect_in_an_event_of_its_own() -> None:
-    group = builder().verdict(verdict(defect(), defect("open", 0.5)), 1020 * NS_PER_MS)
+    group = builder().verdict(
+        verdict(defect(), defect("open", 0.5)), particulars(), 1020 * NS_PER_MS
+    )
     assert [event.stream for event in group] == [Stream.UNITS, Stream.DEFECTS, Stream.DEFECTS]
     unit, *defects = published(group)
     assert unit["defects"][0]["bbox_px"] == [10.0, 20.0, 5.0, 10.0]
@@ -103,7 +146,9 @@ def test_a_bad_unit_repeats_each_defect_in_an_event_of_its_own() -> None:
 
 
 def test_a_unit_nobody_looked_at_says_so_in_every_field() -> None:
-    (unit,) = published(builder().verdict(verdict(miss=MissReason.STALE), 1020 * NS_PER_MS))
+    (unit,) = published(
+        builder().verdict(verdict(miss=MissReason.STALE), particulars(), 1020 * NS_PER_MS)
+    )
     assert (unit["result"], unit["reason"]) == ("NOT_INSPECTED", "stale")
     assert unit["counts"]["frames_inspected"] == 0
     assert unit["counts"]["frames_missed"] == 1
@@ -112,7 +157,9 @@ def test_a_unit_nobody_looked_at_says_so_in_every_field() -> None:
 
 def test_an_event_stays_small_however_many_defects_there_are() -> None:
     group = builder().verdict(
-        verdict(*[defect() for _ in range(300)], detail="x" * 5000), 1020 * NS_PER_MS
+        verdict(*[defect() for _ in range(300)], detail="x" * 5000),
+        particulars(),
+        1020 * NS_PER_MS,
     )
     unit, *defects = published(group)
     assert unit["defects_truncated"]
@@ -122,8 +169,10 @@ def test_an_event_stays_small_however_many_defects_there_are() -> None:
 
 def test_a_verdict_after_the_deadline_is_marked() -> None:
     late = builder(inspection={"deadline_ms": 500.0})
-    assert published(late.verdict(verdict(), 1500 * NS_PER_MS))[0]["deadline_met"]
-    assert not published(late.verdict(verdict(), 1501 * NS_PER_MS))[0]["deadline_met"]
+    assert published(late.verdict(verdict(), particulars(), 1500 * NS_PER_MS))[0]["deadline_met"]
+    assert not published(late.verdict(verdict(), particulars(), 1501 * NS_PER_MS))[0][
+        "deadline_met"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,18 +184,57 @@ def test_recordings_and_simulations_are_marked(
     replayed: bool,  # noqa: FBT001
     simulated: bool,  # noqa: FBT001
 ) -> None:
-    for body in published(builder(source).verdict(verdict(defect()), 0)):
+    for body in published(builder(source).verdict(verdict(defect()), particulars(), 0)):
         assert (body["replayed"], body["simulated"]) == (replayed, simulated)
 
 
 def test_a_unit_whose_source_names_it_carries_that_name() -> None:
-    (unit,) = published(builder().verdict(verdict(label="board-17.png"), 0))
-    assert unit["unit"] == {"id": "board-17.png", "id_source": "label", "number": 5}
+    (unit,) = published(builder().verdict(verdict(label="board-17.png"), particulars(), 0))
+    assert (unit["unit"]["id"], unit["unit"]["id_source"]) == ("board-17.png", "label")
+
+
+SERIAL = Serial(text="AB-12", format="DataMatrix", quality="good", frames_read=1)
+UNREAD = Serial(text=None, format=None, quality="unreadable", frames_read=0)
+
+
+@pytest.mark.parametrize(
+    ("given_id", "serial", "label", "expected"),
+    [
+        ("T1", SERIAL, "x.png", ("T1", "trigger")),
+        (None, SERIAL, "x.png", ("AB-12", "serial")),
+        (None, UNREAD, "x.png", ("x.png", "label")),
+        (None, None, None, ("top-5", "number")),
+    ],
+)
+def test_a_trigger_names_a_unit_before_its_code_and_its_code_before_its_source(
+    given_id: str | None, serial: Serial | None, label: str | None, expected: tuple[str, str]
+) -> None:
+    judged = verdict(given_id=given_id, label=label)
+    (unit,) = published(builder().verdict(judged, particulars(serial=serial), 0))
+    assert (unit["unit"]["id"], unit["unit"]["id_source"]) == expected
+    assert (unit["unit"]["serial"] or {}).get("text") == (serial.text if serial else None)
+
+
+def test_the_corners_of_a_turned_unit_are_told_from_its_own_top_left_clockwise() -> None:
+    outline = Outline(centre_x_px=100, centre_y_px=100, width_px=40, height_px=20, turn_deg=30.0)
+    (unit,) = published(builder().verdict(verdict(), particulars(outline=outline), 0))
+    (top_left, top_right, _, bottom_left) = unit["unit"]["outline_px"]
+    assert top_left == pytest.approx([100 - 17.3 + 5, 100 - 10 - 8.7], abs=0.1)
+    assert top_right[1] > top_left[1], "turned clockwise: its right side hangs"
+    assert bottom_left[0] < top_left[0]
+
+
+def test_evidence_is_told_by_address_and_hash() -> None:
+    picture = Evidence(kind="unit", camera=CAMERA, uri="file:///x.jpg", sha256="0" * 64, bytes=7)
+    (unit,) = published(builder().verdict(verdict(), particulars(evidence=picture), 0))
+    assert unit["evidence"] == [
+        {"kind": "unit", "camera": "top", "uri": "file:///x.jpg", "sha256": "0" * 64, "bytes": 7}
+    ]
 
 
 def test_the_recipe_changes_with_what_decides_and_with_nothing_else() -> None:
     def digest(**sections: Any) -> str:
-        body = builder(**sections).verdict(verdict(), 0)[0].body
+        body = builder(**sections).verdict(verdict(), particulars(), 0)[0].body
         return str(body["recipe"]["sha256"])
 
     assert digest() == digest(log={"level": "debug"})
@@ -164,6 +252,6 @@ def test_a_change_of_health_fits_its_schema() -> None:
 
 
 def test_a_group_tells_the_journal_which_unit_numbers_it_uses_up() -> None:
-    assert unit_counters(builder().verdict(verdict(defect()), 0)) == {"units:top": 5}
+    assert unit_counters(builder().verdict(verdict(defect()), particulars(), 0)) == {"units:top": 5}
     fault = Fault(kind="redis", subject="", cause="down")
     assert unit_counters(builder().health(fault, raised=False)) == {}

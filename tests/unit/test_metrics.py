@@ -7,6 +7,8 @@ from inspector.ops.metrics import Metrics
 from inspector.records import CameraId, MissReason
 
 CONTRACT = {
+    "inspector_evidence_bytes",
+    "inspector_evidence_failures_total",
     "inspector_frames_captured_total",
     "inspector_frames_inspected_total",
     "inspector_frames_idle_total",

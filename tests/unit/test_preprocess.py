@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from inspector.batching.preprocess import PADDING_GREY, Preprocessor
-from inspector.geometry import fit
-from inspector.records import CameraId, Frame, FrameRef, Image, ModelInput, Rect, Region
+from inspector.geometry import fit, frame_matrix, moved, upright_size_px
+from inspector.records import (
+    CameraId,
+    Frame,
+    FrameRef,
+    Image,
+    ModelInput,
+    Outline,
+    Rect,
+    Region,
+)
 
 REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
 
@@ -49,6 +58,29 @@ def written(image: Image, spec: ModelInput, rect: Rect | None = None) -> Any:
     )
     Preprocessor(spec).write(region_of(image, spec, rect), row)
     return row
+
+
+def upright_of(image: Image, spec: ModelInput, outline: Outline) -> Region:
+    rect = Rect(0, 0, *upright_size_px(outline))
+    box = fit(rect, width_px=spec.width_px, height_px=spec.height_px)
+    frame = Frame(ref=REF, lease=Picture(image))
+    return Region(frame=frame, rect=rect, letterbox=box, upright=outline)
+
+
+def turned(image: Image, spec: ModelInput, outline: Outline) -> Any:
+    row = np.full((spec.height_px, spec.width_px, 3), 99, np.uint8)
+    Preprocessor(spec).write(upright_of(image, spec, outline), row)
+    return row
+
+
+def outline(centre: tuple[float, float], size: tuple[float, float], turn_deg: float = 0) -> Outline:
+    return Outline(
+        centre_x_px=centre[0],
+        centre_y_px=centre[1],
+        width_px=size[0],
+        height_px=size[1],
+        turn_deg=turn_deg,
+    )
 
 
 def noise(height: int, width: int) -> Image:
@@ -188,3 +220,120 @@ def test_extreme_shapes_are_written_too() -> None:
     for height, width in ((16, 4000), (4000, 16), (16, 16)):
         row = written(np.full((height, width, 3), 255, np.uint8), model(64))
         assert row.max() == 255
+
+
+def test_a_unit_that_lies_straight_is_cut_out_with_its_surroundings() -> None:
+    image = noise(200, 300)
+    row = turned(image, model(64), outline((150, 100), (60, 40)))
+    # The unit's 60 x 40 pixels lie at 2, 12 in the input: its corner at 120, 80 in the frame.
+    assert np.array_equal(row, image[68:132, 118:182])
+
+
+def test_what_lies_outside_the_frame_is_grey() -> None:
+    image = noise(64, 64)
+    row = turned(image, model(64), outline((0, 32), (64, 64)))
+    assert np.array_equal(row[:, 32:], image[:, :32])
+    assert (row[:, :32] == PADDING_GREY).all()
+
+
+def test_a_unit_far_outside_the_frame_is_no_error() -> None:
+    assert (turned(noise(64, 64), model(64), outline((900, 900), (30, 30))) == PADDING_GREY).all()
+
+
+@pytest.mark.parametrize("turn_deg", [-45.0, -10.0, -0.5, 0.0, 3.0, 30.0, 45.0])
+@pytest.mark.parametrize(
+    ("frame_size", "size"),
+    [
+        ((480, 640), (50, 40)),  # at its own scale
+        ((720, 1280), (742, 676)),  # shrunk a little
+        ((1400, 1600), (900, 800)),  # halved
+        ((2048, 2448), (1600, 1300)),  # halved and averaged
+    ],
+)
+def test_a_mark_on_a_turned_unit_is_where_it_is_on_the_upright_one(
+    frame_size: tuple[int, int], size: tuple[int, int], turn_deg: float
+) -> None:
+    spec = model(320)
+    where = outline((frame_size[1] / 2 + 3.3, frame_size[0] / 2 - 2.6), size, turn_deg)
+    region = upright_of(np.zeros((1, 1, 3), np.uint8), spec, where)
+    box, radius_px = region.letterbox, max(4, round(3 / region.letterbox.scale))
+    for share_x, share_y in ((0.5, 0.5), (0.2, 0.3), (0.85, 0.75)):
+        on_unit = size[0] * share_x, size[1] * share_y
+        x, y = moved(frame_matrix(where), *on_unit)
+        image = np.zeros((*frame_size, 3), np.uint8)
+        rows, columns = np.ogrid[: frame_size[0], : frame_size[1]]
+        disc = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= radius_px**2
+        image[disc] = 255
+        # The disc's own centre: its pixels are not spread evenly about x, y.
+        seen_y, seen_x = (np.argwhere(disc).mean(axis=0) + 0.5).tolist()
+        expected_x = (on_unit[0] + seen_x - x) * box.scale + box.left_px
+        expected_y = (on_unit[1] + seen_y - y) * box.scale + box.top_px
+        left, top = round(expected_x) - 12, round(expected_y) - 12
+        light = turned(image, spec, where)[top : top + 24, left : left + 24, 0].astype(np.float64)
+        centre_x = (light.sum(axis=0) * (np.arange(24) + 0.5)).sum() / light.sum() + left
+        centre_y = (light.sum(axis=1) * (np.arange(24) + 0.5)).sum() / light.sum() + top
+        assert centre_x == pytest.approx(expected_x, abs=0.1)
+        assert centre_y == pytest.approx(expected_y, abs=0.1)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 2.0, -17.0])
+@pytest.mark.parametrize("size", [(1200, 1100), (1900, 1500), (2300, 1900)])
+def test_small_bright_specks_on_a_large_unit_survive_turning(
+    size: tuple[int, int], turn_deg: float
+) -> None:
+    spec = model(640)
+    image = np.zeros((2048, 2448, 3), np.uint8)
+    where = outline((1224, 1024), size, turn_deg)
+    box = upright_of(image, spec, where).letterbox
+    marks = []
+    for share_x in np.linspace(0.2, 0.8, 11):
+        for share_y in np.linspace(0.2, 0.8, 9):
+            on_unit = size[0] * float(share_x), size[1] * float(share_y)
+            left, top = (round(value) for value in moved(frame_matrix(where), *on_unit))
+            image[top : top + 2, left : left + 2] = 255
+            marks.append(on_unit)
+    row = turned(image, spec, where)
+    faintest = min(16, 255 * box.scale**2 / 2)
+    lost = []
+    for x, y in marks:
+        u, v = round(x * box.scale + box.left_px), round(y * box.scale + box.top_px)
+        if row[v - 3 : v + 4, u - 3 : u + 4].max() < faintest:
+            lost.append((x, y))
+    assert not lost, f"{len(lost)} of {len(marks)} specks lost"
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+def test_every_form_holds_the_same_upright_picture(dtype: str, first: bool, rgb: bool) -> None:  # noqa: FBT001
+    image, where = noise(100, 120), outline((60, 50), (70, 66), 12)
+    expected = turned(image, model(64), where)[..., :: -1 if rgb else 1]
+    spec = model(64, dtype=dtype, first=first, rgb=rgb)
+    shape = (3, 64, 64) if first else (64, 64, 3)
+    row: Any = np.full(shape, 99, np.uint8 if dtype == "UINT8" else np.float32)
+    Preprocessor(spec).write(upright_of(image, spec, where), row)
+    seen = row.transpose(1, 2, 0) if first else row
+    assert np.allclose(seen, expected / (255 if dtype == "FP32" else 1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(742, 676), (1900, 1700)])
+def test_turning_allocates_no_picture_per_frame_whatever_the_outline(size: tuple[int, int]) -> None:
+    spec = model(640)
+    image = np.zeros((2048, 2448, 3), np.uint8)
+    row: Any = np.zeros((640, 640, 3), np.uint8)
+    before = row.__array_interface__["data"]
+    writer = Preprocessor(spec)
+    regions = [
+        upright_of(image, spec, outline((1200 + n, 1000 - n), (size[0] + n, size[1] - n), n / 2))
+        for n in range(6)
+    ]
+    writer.write(regions[0], row)
+    tracemalloc.start()
+    try:
+        for region in regions[1:]:
+            writer.write(region, row)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000
+    assert row.__array_interface__["data"] == before

@@ -51,7 +51,8 @@ class TritonPythonModel:
         """Load the model file, and refuse one that does not fit its config.pbtxt.
 
         Raises:
-            TritonModelException: the file is missing or broken, or a tensor's name or type differs.
+            TritonModelException: the file is missing or broken, or a tensor's name, type or shape
+                differs.
 
         """
         config = json.loads(args["model_config"])
@@ -104,8 +105,9 @@ class TritonPythonModel:
             ) from failed
 
     def _match(self, kind: str, configured: list[dict[str, Any]], in_file: list[Any]) -> None:
-        """Compare names and types, as the C++ backend does; shapes are checked at each run."""
+        """Compare names, types and shapes, as the C++ backend does."""
         types = {tensor.name: tensor.type for tensor in in_file}
+        shapes = {tensor.name: list(tensor.shape)[self._batched :] for tensor in in_file}
         for tensor in configured:
             name, wanted = tensor["name"], ONNX_TYPES.get(tensor["data_type"])
             if name not in types:
@@ -117,6 +119,12 @@ class TritonPythonModel:
                 raise pb_utils.TritonModelException(
                     f"{self._name}: {kind} '{name}' is {tensor['data_type']} in config.pbtxt, "
                     f"{types[name]} in the model file"
+                )
+            dims = _dims(tensor)
+            if not _fits(dims, shapes[name]):
+                raise pb_utils.TritonModelException(
+                    f"{self._name}: {kind} '{name}' is {dims} in config.pbtxt, "
+                    f"{[d if isinstance(d, int) else -1 for d in shapes[name]]} in the model file"
                 )
         missing = sorted(set(types) - {tensor["name"] for tensor in configured})
         # An output nobody asked for costs nothing; an input nobody gives cannot run.
@@ -170,7 +178,7 @@ class TritonPythonModel:
 def _threads(config: dict[str, Any]) -> Any:
     """Session options from the parameters that the C++ backend knows by the same names."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: its warnings are about our own exported graph
+    options.log_severity_level = 4  # its errors reach us as exceptions; the rest is about graphs
     # Waiting threads sleep instead of spinning: the cameras and this server share the cores.
     # Measured with two threads and one of two cores busy: 41 ms per frame instead of 68.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -185,6 +193,20 @@ def _threads(config: dict[str, Any]) -> Any:
             )
         setattr(options, attribute, int(text))
     return options
+
+
+def _dims(tensor: dict[str, Any]) -> list[int]:
+    """The configured shape as the model sees it, without the batch; -1 is any length."""
+    seen = tensor.get("reshape", {}).get("shape", tensor["dims"])
+    return [int(length) for length in seen]
+
+
+def _fits(dims: list[int], shape: list[int | str | None]) -> bool:
+    """A length that is free on either side fits any."""
+    return len(dims) == len(shape) and all(
+        length == -1 or not isinstance(found, int) or length == found
+        for length, found in zip(dims, shape, strict=True)
+    )
 
 
 def _shape_key(feed: Tensors) -> tuple[Any, ...]:

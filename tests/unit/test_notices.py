@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from inspector.flow.missed import MissedFrames
+from inspector.flow.notices import Notices
 from inspector.records import CameraId, FrameRef, MissedFrame, MissReason
 
 
@@ -16,7 +16,7 @@ def missed(camera: str, sequence: int) -> MissedFrame:
 
 def test_reports_of_many_threads_all_arrive_in_the_order_of_each() -> None:
     async def main() -> None:
-        reports = MissedFrames()
+        reports = Notices()
 
         def report(camera: str) -> None:
             for sequence in range(500):
@@ -28,8 +28,9 @@ def test_reports_of_many_threads_all_arrive_in_the_order_of_each() -> None:
         seen: dict[str, list[int]] = {"a": [], "b": [], "c": []}
         async with asyncio.timeout(10):
             for _ in range(1500):
-                one = await reports.receive()
-                assert one is not None
+                assert await reports.wait()
+                one = reports.take()
+                assert isinstance(one, MissedFrame)
                 seen[one.ref.camera_id].append(one.ref.sequence)
         for thread in threads:
             thread.join()
@@ -40,29 +41,30 @@ def test_reports_of_many_threads_all_arrive_in_the_order_of_each() -> None:
 
 def test_closing_lets_the_reader_finish_what_is_there() -> None:
     async def main() -> None:
-        reports = MissedFrames()
+        reports = Notices()
         reports.put(missed("a", 0))
         reports.close()
-        assert await reports.receive() == missed("a", 0)
-        assert await reports.receive() is None
+        assert await reports.wait()
+        assert reports.take() == missed("a", 0)
+        assert not await reports.wait()
 
     asyncio.run(main(), debug=True)
 
 
 def test_a_reader_that_waits_learns_of_the_closing() -> None:
     async def main() -> None:
-        reports = MissedFrames()
-        waiting = asyncio.create_task(reports.receive())
+        reports = Notices()
+        waiting = asyncio.create_task(reports.wait())
         await asyncio.sleep(0)
         reports.close()
-        assert await asyncio.wait_for(waiting, 1) is None
+        assert not await asyncio.wait_for(waiting, 1)
 
     asyncio.run(main(), debug=True)
 
 
 def test_reporting_after_the_loop_is_gone_harms_nobody() -> None:
-    async def main() -> MissedFrames:
-        return MissedFrames()
+    async def main() -> Notices:
+        return Notices()
 
     reports = asyncio.run(main(), debug=True)
     reports.put(missed("a", 0))

@@ -1,0 +1,1 @@
+"""Which form of the ensemble is the fastest: `python -m benchmarks.ensembles`."""

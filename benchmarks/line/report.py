@@ -1,0 +1,62 @@
+"""Shows scores as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from benchmarks.line.scores import Score, together
+
+_COLUMNS = (
+    "video",
+    "boards",
+    "units",
+    "missing",
+    "extra",
+    "moved",
+    "serials",
+    "wrong/unread",
+    "verdicts right",
+    "not inspected",
+    "defects found",
+    "false/board",
+    "p50/p95 ms",
+)
+
+
+def table(title: str, scores: Sequence[Score]) -> Table:
+    """One line per video, and one for all."""
+    shown = Table(title=title, title_justify="left")
+    for number, column in enumerate(_COLUMNS):
+        shown.add_column(column, justify="right" if number else "left")
+    for one in scores:
+        shown.add_row(*_cells(one), style=None if one.is_perfect else "yellow")
+    if len(scores) > 1:
+        shown.add_section()
+        shown.add_row(*_cells(together("all", scores)))
+    return shown
+
+
+def _cells(one: Score) -> list[str]:
+    latency = [one.percentile_ms(percent) for percent in (50, 95)]
+    excused = f" ({one.excused} excused)" if one.excused else ""
+    return [
+        one.name,
+        str(one.boards),
+        str(one.units),
+        str(one.missing),
+        str(one.extra),
+        str(one.out_of_order),
+        f"{one.serials_right}",
+        f"{one.serials_wrong}/{one.serials_unread}",
+        _share(one.verdicts_right, one.boards),
+        f"{one.not_inspected}{excused}",
+        _share(one.found, one.defects),
+        f"{one.false_per_board:.2f}",
+        "/".join("?" if ms is None else f"{ms:.0f}" for ms in latency),
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part}/{whole} ({part / whole:.1%})" if whole else "0/0"

@@ -1,0 +1,122 @@
+"""Replays footage through the real stages, as `inspector replay` does, and collects the units."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+from benchmarks.line.footage import Footage
+from benchmarks.line.matching import SeenUnit
+from benchmarks.line.oracle import OracleModel
+from benchmarks.line.truth import TrueBox
+from inspector.app import Surroundings, build_pipeline
+from inspector.background import first_of
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.triton import TritonModel
+from inspector.ops.health import FaultBoard
+from inspector.ops.metrics import Metrics
+from inspector.ports import FrameSource, Model
+from inspector.records import CameraId
+from inspector.replay import CAMERA, JsonLinesSink, Tally
+from inspector.results.event_builder import EventBuilder
+from inspector.sections import CameraSettings
+from inspector.settings import Settings
+from inspector.source_uri import traits
+from inspector.supervisor import run_pipeline
+from inspector.unit_services import build_serials
+
+NOWHERE = "127.0.0.1:1"
+"""Nobody asks this server: the oracle needs none."""
+MakeModel = Callable[[str, Settings, TensorPool], Model]
+
+
+def settings_for(footage: Footage, url: str = NOWHERE, **camera: Any) -> Settings:
+    """A presence trigger that reads serials; `camera` goes over its settings."""
+    truth = footage.truth
+    return Settings.model_validate(
+        {
+            "station": {"site": "line", "line": "accuracy", "name": truth.name[:32]},
+            "inference": {"url": url},
+            "evidence": {"enabled": False},
+            "cameras": {
+                CAMERA: {
+                    "source": footage.uri,
+                    "size": f"{truth.width_px}x{truth.height_px}",
+                    "trigger": "presence",
+                    "travel": truth.travel,
+                    "serial": {"formats": ["DataMatrix"]},
+                    "when_full": "wait",
+                    **camera,
+                }
+            },
+        }
+    )
+
+
+def oracle_for(footage: Footage) -> MakeModel:
+    """A perfect detector in the model's place."""
+
+    def make(_url: str, settings: Settings, tensors: TensorPool) -> Model:
+        return OracleModel(footage.truth, settings, tensors)
+
+    return make
+
+
+async def replay(
+    footage: Footage, settings: Settings, make_model: MakeModel = TritonModel
+) -> list[dict[str, Any]]:
+    """The unit events, in the order they were published."""
+
+    def make_source(_id: CameraId, _camera: CameraSettings, stop: Event) -> FrameSource:
+        return footage.open(stop)
+
+    metrics = Metrics([CAMERA], settings.inspection.codes)
+    kinds = {CAMERA: traits(settings.cameras[CAMERA].source.get_secret_value())}
+    lines = io.StringIO()
+    async with AsyncExitStack() as stack:
+        serials = build_serials(settings, stack, metrics)
+        around = Surroundings(
+            metrics=metrics,
+            faults=FaultBoard(lambda _fault, _raised: None),
+            builder=EventBuilder(settings, kinds),
+            triton_url=settings.inference.url,
+            units_before={CAMERA: 0},
+            make_source=make_source,
+            make_model=make_model,
+        )
+        if serials is not None:
+            around = replace(around, serials=serials, on_chosen=serials.look)
+        pipeline = build_pipeline(
+            settings, around, lambda groups: JsonLinesSink(groups, lines, Tally(), lambda: None)
+        )
+        stack.callback(pipeline.tensors.close)
+        try:
+            await run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=asyncio.Event(),
+                drain_timeout_s=settings.shutdown.drain_timeout_s,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def seen_units(events: Sequence[dict[str, Any]]) -> list[SeenUnit]:
+    """What unit events claim."""
+    return [
+        SeenUnit(
+            serial=event["unit"]["id"] if event["unit"]["id_source"] == "serial" else None,
+            result=event["result"],
+            reason=event["reason"],
+            defects=tuple(TrueBox(d["code"], *d["bbox_px"]) for d in event["defects"]),
+            latency_ms=event["timing_ms"]["trigger_to_verdict"],
+        )
+        for event in events
+    ]

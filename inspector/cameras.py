@@ -1,0 +1,184 @@
+"""Builds the capture side of one camera: source, reader, trigger, gate, worker."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+import structlog
+
+from inspector.capture.every_frame import EveryFrame
+from inspector.capture.external_watch import ExternalWatch
+from inspector.capture.frozen import FrozenWatch
+from inspector.capture.gate import FROZEN, CameraGate
+from inspector.capture.presence_watch import PresenceWatch
+from inspector.capture.reader import CameraReader, FrameCount, Outlets
+from inspector.capture.reconnect import ReconnectDelay
+from inspector.capture.sources import make_source, probe_interval_ns
+from inspector.capture.worker import CaptureWorker
+from inspector.flow.frame_pool import FramePool
+from inspector.flow.inbox import FrameInbox
+from inspector.flow.notices import Notices
+from inspector.ops.health import FaultBoard
+from inspector.ops.metrics import Metrics
+from inspector.ports import FrameSource, UnitWatch
+from inspector.records import CameraId, Frame
+from inspector.sections import CameraSettings
+from inspector.source_uri import traits
+
+log = structlog.get_logger("pipeline")
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+SPREAD_SHARE = 0.4
+"""Of the deadline, in which the frames of a unit are taken; the rest is for inspecting them."""
+
+MakeSource = Callable[[CameraId, CameraSettings, Event], FrameSource]
+
+
+def open_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
+    """The camera that the settings name, not opened yet."""
+    return make_source(
+        camera.source.get_secret_value(),
+        camera_id=camera_id,
+        size=camera.size,
+        read_timeout_s=camera.read_timeout_s,
+        connect_timeout_s=camera.connect_timeout_s,
+        stop=stop,
+        pace="max" if camera.when_full == "wait" else "recorded",
+        password=camera.password.get_secret_value() if camera.password else None,
+        tls_ca=camera.tls_ca,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSurroundings:
+    """What the cameras of a station share."""
+
+    inbox: FrameInbox
+    notices: Notices
+    metrics: Metrics
+    faults: FaultBoard
+    make_source: MakeSource
+    on_chosen: Callable[[Frame], None]
+    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    deadline_ns: int
+    stopped_within_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """One camera, ready to run."""
+
+    camera_id: CameraId
+    worker: CaptureWorker
+    gate: CameraGate
+    is_external: bool
+    """Triggered from outside."""
+
+
+def build_camera(
+    camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
+) -> Camera:
+    """Wire one camera; nothing runs yet. Event loop only."""
+    watch = _watch(camera_id, camera, around)
+    gate = CameraGate(
+        watch,
+        around.inbox,
+        around.notices,
+        frozen=_frozen(camera),
+        on_chosen=around.on_chosen,
+    )
+    outlets = Outlets(
+        pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
+    )
+    return Camera(
+        camera_id=camera_id,
+        worker=_worker(camera_id, camera, outlets, around),
+        gate=gate,
+        is_external=camera.trigger == "external",
+    )
+
+
+def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundings) -> UnitWatch:
+    idle = around.metrics.frames_idle.labels(camera_id)
+    match camera.trigger:
+        case "every_frame":
+            return EveryFrame(around.notices.put)
+        case "presence":
+            return PresenceWatch(
+                camera_id,
+                camera,
+                spread_ns=round(around.deadline_ns * SPREAD_SHARE),
+                tell=around.notices.put,
+                on_idle=idle.inc,
+                frame_interval_ns=_interval_ns(camera),
+            )
+        case "external":
+            return ExternalWatch(
+                camera_id,
+                frames_of_unit=camera.frames_of_unit,
+                wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
+                announce=around.notices.put,
+                on_idle=lambda _ref: idle.inc(),
+            )
+
+
+def _interval_ns(camera: CameraSettings) -> int | None:
+    """Of a recording that is read as fast as it is inspected; None where frames come in time."""
+    if camera.when_full != "wait":
+        return None
+    return probe_interval_ns(camera.source.get_secret_value())
+
+
+def _frozen(camera: CameraSettings) -> FrozenWatch | None:
+    """Only what claims to be live can be found not to be."""
+    kind = traits(camera.source.get_secret_value())
+    if not kind.live or camera.frozen_after_s == 0:
+        return None
+    return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
+
+
+def _worker(
+    camera_id: CameraId, camera: CameraSettings, outlets: Outlets, around: CaptureSurroundings
+) -> CaptureWorker:
+    metrics, faults, gate = around.metrics, around.faults, outlets.gate
+
+    def make_reader(count: FrameCount) -> CameraReader:
+        delay = ReconnectDelay(
+            first_s=camera.reconnect_first_s,
+            last_s=camera.reconnect_max_s,
+            random=random.random,
+        )
+        return CameraReader(
+            camera_id,
+            lambda stop: around.make_source(camera_id, camera, stop),
+            outlets,
+            count=count,
+            delay=delay,
+        )
+
+    def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        metrics.camera_up.labels(camera_id).set(up)
+        if up:
+            log.info("camera up", camera=camera_id)
+            faults.clear("camera", camera_id)
+        else:
+            log.warning("camera down", camera=camera_id, cause=cause)
+            faults.raise_fault("camera", cause, camera_id)
+
+    def look(camera_id: CameraId) -> None:
+        metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
+
+    return CaptureWorker(
+        camera_id,
+        camera,
+        make_reader,
+        on_up=report,
+        on_look=look,
+        close_lane=around.inbox.close_lane,
+        stopped_within_s=around.stopped_within_s,
+        obstacle=lambda: FROZEN if gate.is_frozen else "",
+    )

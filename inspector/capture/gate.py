@@ -1,0 +1,125 @@
+"""What a camera's frames pass on their way to inspection: live or frozen, which unit, where to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+import structlog
+
+from inspector.capture.external_watch import ExternalWatch
+from inspector.capture.frozen import FrozenWatch, fingerprint
+from inspector.flow.inbox import FrameInbox
+from inspector.flow.notices import Notices
+from inspector.flow.trigger import Trigger, TriggerAnswer
+from inspector.ports import UnitWatch
+from inspector.records import Frame, FrameRef, MissedFrame, MissReason
+
+log = structlog.get_logger("capture")
+
+FROZEN = "the camera sends the same picture again and again"
+
+
+class CameraGate:
+    """One per camera, for the life of the process: readers come and go, its units go on.
+
+    Any thread; the trigger's watch sees one call at a time, in order.
+    """
+
+    def __init__(
+        self,
+        watch: UnitWatch,
+        inbox: FrameInbox,
+        notices: Notices,
+        *,
+        frozen: FrozenWatch | None = None,
+        on_chosen: Callable[[Frame], None] = lambda _frame: None,
+    ) -> None:
+        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
+        self._watch = watch
+        self._inbox = inbox
+        self._notices = notices
+        self._frozen = frozen
+        self._on_chosen = on_chosen
+        self._one_at_a_time = Lock()
+        self.handed_on = 0
+        """Frames that are owed a result: chosen for inspection, or missed."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """The camera has been sending the same picture for too long."""
+        return self._frozen is not None and self._frozen.is_frozen
+
+    def pass_on(self, frame: Frame) -> None:
+        """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
+        with self._one_at_a_time:
+            chosen = self._look(frame)
+            self.handed_on += len(chosen)
+        self._offer(chosen)
+
+    def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
+        """A frame that came and has no pixels; its buffer, if any, is released."""
+        with self._one_at_a_time:
+            missed = self._watch.missed(MissedFrame(ref=ref, reason=reason, detail=detail))
+            self.handed_on += 1
+            self._notices.put(missed)
+
+    def interrupt(self, reason: MissReason, detail: str) -> None:
+        """No frame follows this one for a while, or for ever: units in view are closed."""
+        with self._one_at_a_time:
+            left = self._watch.interrupted(reason, detail)
+            self.handed_on += len(left)
+            if self._frozen is not None:
+                self._frozen.reset()
+        self._offer(left)
+
+    def trigger(self, trigger: Trigger) -> TriggerAnswer:
+        """Open a unit, for a camera that is triggered from outside. Event loop only."""
+        with self._one_at_a_time:
+            answer, frames = self._external().trigger(trigger)
+            self.handed_on += len(frames)
+        self._offer(frames)
+        return answer
+
+    def remember(self, unit_id: str, received_mono_ns: int) -> None:
+        """Take note of a unit that was triggered and answered before we started."""
+        self._external().remember(unit_id, received_mono_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """Close the triggered units that have waited long enough for a frame. Event loop only."""
+        self._external().expire(now_ns)
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When to call `expire` next; None while no triggered unit waits."""
+        return self._external().next_expiry_ns
+
+    def _external(self) -> ExternalWatch:
+        if not isinstance(self._watch, ExternalWatch):
+            msg = "this camera is not triggered from outside"
+            raise TypeError(msg)
+        return self._watch
+
+    def _look(self, frame: Frame) -> Sequence[Frame]:
+        frozen = self._frozen
+        if frozen is None:
+            return self._watch.look(frame)
+        was_frozen = frozen.is_frozen
+        frozen.see(fingerprint(frame.lease.image), frame.ref.captured_mono_ns)
+        if not frozen.is_frozen:
+            return self._watch.look(frame)
+        frame.lease.release()
+        left = () if was_frozen else self._watch.interrupted(MissReason.CAMERA_FROZEN, FROZEN)
+        missed = MissedFrame(ref=frame.ref, reason=MissReason.CAMERA_FROZEN, detail=FROZEN)
+        self._notices.put(self._watch.missed(missed))
+        self.handed_on += 1
+        return left
+
+    def _offer(self, chosen: Sequence[Frame]) -> None:
+        for frame in chosen:
+            try:
+                self._on_chosen(frame)
+            except Exception:
+                # A serial less; the frame must not get lost over it, nor its unit's verdict.
+                log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
+            self._inbox.offer(frame)

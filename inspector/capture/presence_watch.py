@@ -1,0 +1,170 @@
+"""Watches a free-running camera for units that pass, and picks the frames to inspect."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from inspector.capture.occupancy import Occupancy
+from inspector.capture.on_belt import Sight
+from inspector.capture.orders import Action, Close, Keep, Open, Send
+from inspector.capture.outline import Place, find_outline
+from inspector.capture.presence import Presence
+from inspector.records import (
+    CameraId,
+    Frame,
+    FrameRef,
+    MissedFrame,
+    MissReason,
+    TriggerKind,
+    UnitClosed,
+    UnitOpened,
+    UnitRef,
+)
+from inspector.sections import CameraSettings
+
+Tell = Callable[[UnitOpened | UnitClosed], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """A frame that waits for a sharper one."""
+
+    frame: Frame
+    place: Place | None
+
+
+class PresenceWatch:
+    """A `UnitWatch`: a virtual light barrier. One per camera, for the life of the process.
+
+    Looks at every frame for about 1.5 ms and holds at most `presence.FRAMES_HELD`; a chosen one
+    costs another 5 ms for its outline. Frames that are not chosen are released and counted by
+    `on_idle`. A unit's opening is told before its first frame is returned; its closing may be
+    told before the last frame of it is.
+    """
+
+    def __init__(
+        self,
+        camera_id: CameraId,
+        camera: CameraSettings,
+        *,
+        spread_ns: int,
+        tell: Tell,
+        on_idle: Callable[[int], None],
+        frame_interval_ns: int | None = None,
+    ) -> None:
+        """Learns the belt from the first frames on.
+
+        `spread_ns`: the frames of a unit are taken within so long of its opening.
+        `frame_interval_ns`: for recordings, whose frames come when they are asked for and not
+        when they were taken; None takes the time of capture.
+        """
+        self._camera_id = camera_id
+        self._frames = camera.frames_of_unit
+        self._occupancy = Occupancy(camera.size, camera.region, camera.travel)
+        self._presence = Presence(
+            length_px=self._occupancy.grid.length_px,
+            frames=self._frames,
+            spread_ns=spread_ns,
+            border_px=2 * self._occupancy.grid.column_px,
+            speed_px_per_s=camera.travel_px_per_s,
+        )
+        self._tell, self._on_idle = tell, on_idle
+        self._frame_interval_ns = frame_interval_ns
+        self._last: FrameRef | None = None
+        self._units: dict[int, UnitRef] = {}
+        self._kept: dict[int, _Kept] = {}
+        self._taken: Counter[int] = Counter()
+
+    def look(self, frame: Frame) -> Sequence[Frame]:
+        """Take a frame, return those to inspect now."""
+        self._last = frame.ref
+        spans = self._occupancy.look(frame.lease.image, sharpness=self._presence.is_choosing)
+        actions = self._presence.see(Sight(at_ns=self._time_ns(frame.ref), spans=spans))
+        chosen = self._carried_out(actions, frame)
+        if not any(isinstance(action, Keep) for action in actions):
+            self._release(frame)
+        return chosen
+
+    def missed(self, missed: MissedFrame) -> MissedFrame:
+        """Return it as it is: no unit depends on a frame that was not chosen.
+
+        A unit that gets too few frames while frames are missed closes for the same reason.
+        """
+        self._presence.missed(missed.reason)
+        return missed
+
+    def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
+        """Close every unit in view, also one that is only partly in view yet.
+
+        What is seen again where it must have gone meanwhile gets no second verdict.
+        """
+        if self._last is None:
+            return ()
+        return self._carried_out(
+            self._presence.interrupted(self._time_ns(self._last), reason, detail), None
+        )
+
+    def _time_ns(self, ref: FrameRef) -> int:
+        if self._frame_interval_ns is not None:
+            return ref.sequence * self._frame_interval_ns
+        return ref.captured_mono_ns
+
+    def _carried_out(self, actions: Sequence[Action], frame: Frame | None) -> list[Frame]:
+        chosen = []
+        for action in actions:
+            match action:
+                case Open():
+                    self._open(action.number)
+                case Keep() if frame is not None:
+                    self._keep(action, frame)
+                case Send():
+                    chosen.append(self._outlined(action.number))
+                    self._taken[action.number] += 1
+                case Close():
+                    self._close(action)
+        return chosen
+
+    def _open(self, number: int) -> None:
+        ref = self._last
+        assert ref is not None  # noqa: S101 - units are opened by frames
+        unit = self._units[number] = UnitRef(
+            camera_id=self._camera_id,
+            index=number,
+            kind=TriggerKind.PRESENCE,
+            triggered_mono_ns=ref.captured_mono_ns,
+            triggered_unix_ns=ref.captured_unix_ns,
+        )
+        self._tell(UnitOpened(unit=unit))
+
+    def _keep(self, action: Keep, frame: Frame) -> None:
+        before = self._kept.pop(action.number, None)
+        if before is not None:
+            self._release(before.frame)
+        place = self._occupancy.place(action.span, action.neighbours_px)
+        self._kept[action.number] = _Kept(frame, place)
+
+    def _outlined(self, number: int) -> Frame:
+        kept = self._kept.pop(number)
+        outline = None
+        if kept.place is not None:
+            outline = find_outline(kept.frame.lease.image, kept.place)
+        ref = replace(kept.frame.ref, unit=self._units[number], outline=outline)
+        return replace(kept.frame, ref=ref)
+
+    def _close(self, action: Close) -> None:
+        unit = self._units.pop(action.number)
+        self._tell(
+            UnitClosed(
+                unit=unit,
+                frames_expected=self._frames,
+                frames_taken=self._taken.pop(action.number, 0),
+                miss=action.miss,
+                detail=action.detail,
+            )
+        )
+
+    def _release(self, frame: Frame) -> None:
+        frame.lease.release()
+        self._on_idle(1)

@@ -1,0 +1,84 @@
+"""Names pictures: a listing tells time order and verdict, whatever a unit is called. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from inspector.evidence.retention import Kept
+from inspector.records import CameraId, Result
+
+NS_PER_S = 1_000_000_000
+LAST_MOMENT_S = 253_402_300_799
+"""The end of the year 9999, the last that has four digits."""
+MAX_FOREIGN_CHARACTERS = 40
+UNFINISHED = ".part"
+"""How the name of a picture ends that is being written; it starts with a dot."""
+
+PictureKind = Literal["unit", "frame"]
+"""The unit, cut out and turned upright; or the frame it was seen in."""
+
+_FOREIGN = re.compile(r"[^A-Za-z0-9-]+")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIELD = "[A-Za-z0-9-]+"
+_NAME = re.compile(rf"[0-9]{{6}}\.[0-9]{{6}}Z_{_FIELD}_{_FIELD}_([A-Z-]+)_{_FIELD}\.jpg")
+_RESULTS = {result.value.replace("_", "-"): result for result in Result}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a picture shows."""
+
+    kind: PictureKind
+    camera: CameraId
+    unit_id: str
+    """Foreign text: from a serial, a trigger, a file's name."""
+    event_id: str
+    """The unit event's ULID: no two pictures share it together with camera and moment."""
+    result: Result
+    seen_unix_ns: int
+
+
+def picture_path(subject: Subject) -> str:
+    """`2026-11-22/101502.123456Z_left_PCB-1_FAILED_<event id>.jpg`, relative, in UTC.
+
+    The unit's name in it is for people: shortened, and without whatever is not a letter, a digit
+    or a dash; the event carries the whole.
+    """
+    seconds, rest_ns = divmod(subject.seen_unix_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(min(max(seconds, 0), LAST_MOMENT_S), tz=UTC)
+    clock = f"{moment:%H%M%S}.{rest_ns // 1000:06d}Z"
+    result = subject.result.value.replace("_", "-")
+    fields = (clock, _safe(subject.camera), _safe(subject.unit_id), result, _safe(subject.event_id))
+    # strftime("%Y") writes the year 800 with three digits.
+    return f"{moment.year:04d}-{moment:%m-%d}/{'_'.join(fields)}.jpg"
+
+
+def kept_picture(day: str, name: str, size_bytes: int) -> Kept | None:
+    """A file as the index keeps it; None for one that is not ours."""
+    match = _NAME.fullmatch(name)
+    if match is None or not is_day(day) or match[1] not in _RESULTS:
+        return None
+    passed = _RESULTS[match[1]] is Result.PASSED
+    return Kept(path=f"{day}/{name}", size_bytes=size_bytes, passed=passed)
+
+
+def is_day(name: str) -> bool:
+    """Whether a folder of this name is one of ours."""
+    return _DAY.fullmatch(name) is not None
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name was being written when its writer died."""
+    return name.startswith(".") and name.endswith(UNFINISHED)
+
+
+def unfinished(name: str) -> str:
+    """What a picture is called while it is written."""
+    return f".{name}{UNFINISHED}"
+
+
+def _safe(text: str) -> str:
+    return _FOREIGN.sub("-", text).strip("-")[:MAX_FOREIGN_CHARACTERS] or "x"

@@ -1,0 +1,28 @@
+"""Cuts a unit out of a frame, turned upright, at its own scale."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from inspector.geometry import between_centres, upright_matrix, upright_size_px
+from inspector.records import Image, Outline
+
+
+def cut_upright(frame: Image, outline: Outline) -> Image:
+    """The unit's picture: (height, width, 3) uint8 of its own memory, BGR.
+
+    As large as `geometry.upright_size_px` says; `geometry.upright_matrix` gives the way there and
+    `geometry.frame_matrix` the way back. Black where the outline reaches beyond the frame: nothing
+    was seen there. Any thread; some 3 ms for 740x680 pixels.
+    """
+    return np.asarray(
+        cv2.warpAffine(
+            frame,
+            np.array(between_centres(upright_matrix(outline)), np.float64),
+            upright_size_px(outline),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+        ),
+        np.uint8,
+    )

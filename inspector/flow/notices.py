@@ -1,0 +1,52 @@
+"""Hands what capture knows, and the model cannot tell, to the results stage, from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from inspector.records import Notice
+
+
+class Notices:
+    """Accepts at once, whoever reports: capture threads must not wait for the event loop.
+
+    Units that begin and end, and frames that were missed, in the order they were put. Not bounded
+    by a number: it holds small records while the results stage stands still, and the watchdog
+    ends a process that stands still.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[Notice] = deque()  # append and popleft are atomic
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._wake_sent = False
+        self._closed = False
+
+    def put(self, notice: Notice) -> None:
+        """Report a unit, or a frame whose buffer is already released. Any thread."""
+        self._items.append(notice)
+        # One call wakes the loop for all that is put until it looks: a camera puts several a frame.
+        if not self._wake_sent and not self._loop.is_closed():
+            self._wake_sent = True
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def close(self) -> None:
+        """Nobody can report anything any more. Event loop only."""
+        self._closed = True
+        self._changed.set()
+
+    def take(self) -> Notice | None:
+        """The next one, or None for now. Event loop only."""
+        return self._items.popleft() if self._items else None
+
+    async def wait(self) -> bool:
+        """Wait until there is something to take; False once closed and empty. One waiter only."""
+        while not self._items:
+            if self._closed:
+                return False
+            self._changed.clear()
+            self._wake_sent = False
+            if not self._items:
+                await self._changed.wait()
+        return True

@@ -1,0 +1,183 @@
+"""From what several frames of a unit showed to the defects they agree on: pure.
+
+Every frame's detections are in the unit's own pixels already, so the same defect lies at the
+same place in each of them, up to the few pixels by which the outline found in a frame jitters.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.records import Detection
+from inspector.results.boxes import Corners, content, corners_of, overlaps
+
+SUPPORT_SHARE = 0.5
+"""Of its class's threshold: from there on a detection supports what other frames see."""
+SAME_IOU = 0.25
+JITTER_PX = 4.0
+REACH_SHARE = 0.5
+"""Of the smaller box's longer side: two centres no further apart than that, and the jitter, are
+one place. Small boxes that jitter by half their size have next to no overlap left."""
+_LEAST_WEIGHT = 1e-6
+"""A threshold of 0 lets detections of confidence 0 in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusingRules:
+    """When frames that agree make a defect."""
+
+    thresholds: tuple[float, ...]
+    """By class: the confidence from which on a defect is claimed."""
+    min_frames_seen: int = 0
+    """0: more than half of the frames that were inspected."""
+    min_size_px: float = 0.0
+    """A defect's longer side is at least this."""
+
+    def floor(self, frames_of_unit: int) -> float:
+        """The confidence below which a detection decides nothing, whatever other frames show."""
+        share = SUPPORT_SHARE if frames_of_unit > 1 else 1.0
+        return share * min(self.thresholds)
+
+    def frames_needed(self, *, inspected: int, expected: int) -> int:
+        """How many frames must show a defect.
+
+        Never more than a unit has: with more demanded than there are every unit would pass.
+        """
+        if self.min_frames_seen == 0:
+            return inspected // 2 + 1
+        return min(self.min_frames_seen, expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """One place on the unit where enough frames show the same defect."""
+
+    detection: Detection
+    """Box: the mean of what the frames saw, weighted by confidence."""
+    frames_seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    frame: int
+    detection: Detection
+
+
+def fuse(
+    frames: Sequence[Sequence[Detection]], rules: FusingRules, *, frames_expected: int
+) -> list[Fused]:
+    """The defects that the inspected frames of one unit agree on, most confident first.
+
+    The order of the frames makes no difference. A cluster holds at most one detection of each
+    frame, so what one frame tells apart stays apart, and the defects of a unit of one frame are
+    that frame's detections at or above their thresholds, unchanged.
+
+    A threshold is applied to the defect, not to each frame: its confidence is the mean of the
+    best `frames_needed` sightings. A frame that saw it a little below the threshold still agrees
+    (0.48, 0.52 and 0.55 are one defect at 0.535, seen three times), one more sighting never
+    turns a defect down, and one frame that is very sure does not decide alone.
+    """
+    needed = rules.frames_needed(inspected=len(frames), expected=frames_expected)
+    sights = [
+        _Sight(frame, detection)
+        for frame, detections in enumerate(frames)
+        for detection in detections
+        if detection.confidence >= SUPPORT_SHARE * rules.thresholds[detection.class_index]
+    ]
+    per_class: dict[int, list[_Sight]] = {}
+    for sight in sights:
+        per_class.setdefault(sight.detection.class_index, []).append(sight)
+    defects = []
+    for class_index, alike in per_class.items():
+        for cluster in _clusters(alike):
+            seen = sorted((s.detection for s in cluster), key=content)
+            if len(seen) < needed:
+                continue
+            fused = _fused(seen, needed)
+            if fused.confidence >= rules.thresholds[class_index] and _is_large(fused, rules):
+                defects.append(Fused(detection=fused, frames_seen=len(seen)))
+    return sorted(defects, key=lambda d: content(d.detection))
+
+
+def _is_large(detection: Detection, rules: FusingRules) -> bool:
+    width_px = detection.right_px - detection.left_px
+    height_px = detection.bottom_px - detection.top_px
+    return max(width_px, height_px) >= rules.min_size_px
+
+
+def _clusters(sights: list[_Sight]) -> Iterator[list[_Sight]]:
+    """Join the nearest pairs first, as long as no frame is in a cluster twice."""
+    if len({sight.frame for sight in sights}) == 1:
+        yield from ([sight] for sight in sights)
+        return
+    clusters = {index: [index] for index in range(len(sights))}
+    home = list(range(len(sights)))
+    for one, other in _pairs(sights):
+        a, b = home[one], home[other]
+        if a == b or {sights[i].frame for i in clusters[a]} & {
+            sights[i].frame for i in clusters[b]
+        }:
+            continue
+        for index in clusters[b]:
+            home[index] = a
+        clusters[a] += clusters.pop(b)
+    yield from ([sights[index] for index in members] for members in clusters.values())
+
+
+def _pairs(sights: list[_Sight]) -> list[tuple[int, int]]:
+    """Sightings of one place in two frames, nearest first.
+
+    Equally near ones are ordered by what they are: never by the order of the frames.
+    """
+    # By their left sides, so that each is compared with its neighbours and not with all.
+    order = sorted(range(len(sights)), key=lambda i: sights[i].detection.left_px)
+    corners = corners_of([sights[i].detection for i in order])
+    frames = np.array([sights[i].frame for i in order])
+    longer_px = (corners[:, 2:] - corners[:, :2]).max(axis=1)
+    ends_px = np.maximum(
+        corners[:, 2], corners[:, ::2].mean(axis=1) + REACH_SHARE * longer_px + JITTER_PX
+    )
+    ends = np.searchsorted(corners[:, 0], ends_px, side="right").tolist()
+    found = []
+    for first, end in enumerate(ends):
+        near = slice(first + 1, end)
+        nearness, iou = _compare(corners[first], corners[near])
+        same = ((nearness <= 1) | (iou >= SAME_IOU)) & (frames[near] != frames[first])
+        for step in np.flatnonzero(same).tolist():
+            one, other = order[first], order[first + 1 + step]
+            both = sorted(content(sights[i].detection) for i in (one, other))
+            key = (float(nearness[step]), -float(iou[step]), *itertools.chain(*both))
+            found.append((key, one, other))
+    return [(one, other) for _key, one, other in sorted(found)]
+
+
+def _compare(box: Corners, others: Corners) -> tuple[Corners, Corners]:
+    """Distance of the centres, in reaches of the smaller box, and intersection over union."""
+    centre, centres = (box[:2] + box[2:]) / 2, (others[:, :2] + others[:, 2:]) / 2
+    distance_px = np.hypot(*(centres - centre).T)
+    longer_px = np.minimum((box[2:] - box[:2]).max(), (others[:, 2:] - others[:, :2]).max(axis=1))
+    nearness: Corners = distance_px / (REACH_SHARE * longer_px + JITTER_PX)
+    return nearness, overlaps(box, others)
+
+
+def _fused(seen: list[Detection], needed: int) -> Detection:
+    """`seen` holds one detection per frame, most confident first."""
+    if len(seen) == 1:
+        return seen[0]
+    confidences = np.array([d.confidence for d in seen])
+    weights = np.maximum(confidences, _LEAST_WEIGHT)
+    left, top, right, bottom = (weights @ corners_of(seen) / weights.sum()).tolist()
+    best = confidences[:needed]
+    return Detection(
+        class_index=seen[0].class_index,
+        # Three times 0.7 is 0.7, also where rounding makes the mean a little less.
+        confidence=float(np.clip(best.mean(), best.min(), best.max())),
+        left_px=left,
+        top_px=top,
+        right_px=right,
+        bottom_px=bottom,
+    )

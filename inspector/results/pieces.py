@@ -1,0 +1,193 @@
+"""The results of a frame's pieces put together: pure.
+
+A frame larger than the model's input is inspected in tiles that overlap. What lies where two
+tiles overlap is seen twice, and what a tile's border cuts is seen in part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.records import CameraId, Detection, Rect, Region
+from inspector.results.boxes import (
+    Corners,
+    areas,
+    content,
+    corners_of,
+    overlaps,
+    shared_areas,
+)
+from inspector.results.units import FrameResult, most_telling
+
+SAME_IOU = 0.4
+"""Two tiles look at the same pixels where they overlap: there, both boxes of one defect agree."""
+SAME_SHARE = 0.6
+"""Of the smaller box, for a defect that one of the tiles saw only in part."""
+CUT_WITHIN_PX = 2.0
+"""A box that ends so close to where its tile ends goes on beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    rect: Rect
+    result: FrameResult
+
+
+class FrameParts:
+    """Collects the pieces of frames, in any order, until all of a frame are there.
+
+    Holds what is under way: at most as many frames as the pipeline has buffers for, since a
+    frame's buffer is not released before its last piece is here.
+    """
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[CameraId, int], dict[int, _Tile]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Frames of which some pieces are there."""
+        return len(self._frames)
+
+    def add(self, region: Region, result: FrameResult) -> FrameResult | None:
+        """A piece was inspected or missed; returns its frame's result once that is complete.
+
+        Exactly then the frame's buffer is free. A frame of which any piece was missed is missed,
+        for the most telling of the reasons.
+
+        Raises:
+            RuntimeError: the piece came twice; a programming error.
+
+        """
+        if region.pieces == 1:
+            return result
+        key = (result.ref.camera_id, result.ref.sequence)
+        tiles = self._frames.setdefault(key, {})
+        if region.piece in tiles:
+            raise RuntimeError(f"piece {region.piece} of frame {key[1]} of {key[0]} came twice")
+        tiles[region.piece] = _Tile(region.rect, result)
+        if len(tiles) < region.pieces:
+            return None
+        del self._frames[key]
+        return _together([tiles[piece] for piece in sorted(tiles)])
+
+
+def _together(tiles: Sequence[_Tile]) -> FrameResult:
+    results = [tile.result for tile in tiles]
+    misses = [(r.miss, r.detail) for r in results if r.miss is not None]
+    last = results[-1]
+    if misses:
+        miss, detail = most_telling(misses)
+        return replace(last, detections=None, miss=miss, detail=detail)
+    queue_ns = min(r.queue_ns for r in results)
+    ended_ns = max(r.queue_ns + r.inference_ns for r in results)
+    seen = [(tile.rect, tile.result.detections or ()) for tile in tiles]
+    return replace(
+        last,
+        detections=tuple(without_doubles(seen)),
+        queue_ns=queue_ns,
+        inference_ns=ended_ns - queue_ns,
+    )
+
+
+def without_doubles(tiles: Sequence[tuple[Rect, Sequence[Detection]]]) -> list[Detection]:
+    """The detections of overlapping tiles of one picture, each defect once, best first.
+
+    Whether two tiles saw one defect is judged where both looked: there its two boxes agree. The
+    whole one stays. Of a defect too large to be whole in any tile the pieces are joined.
+    """
+    rects = [rect for rect, _detections in tiles]
+    whole = _around(rects)
+    found = [
+        (_is_cut(d, rect, whole), content(d), tile, d)
+        for tile, (rect, detections) in enumerate(tiles)
+        for d in detections
+    ]
+    found.sort(key=lambda row: row[:3])
+    seen = _Seen(
+        rects=[_corners(rect) for rect in rects],
+        detections=[row[3] for row in found],
+        boxes=corners_of([row[3] for row in found]),
+        tiles=np.array([row[2] for row in found], np.int64),
+        classes=np.array([row[3].class_index for row in found], np.int64),
+        cut=np.array([row[0] for row in found], np.bool_),
+    )
+    kept = np.zeros(len(found), np.bool_)
+    for index in range(len(found)):
+        double = seen.double_of(index, kept)
+        if double is None:
+            kept[index] = True
+        elif seen.cut[double]:
+            seen.join(double, index)
+    return sorted((seen.detections[i] for i in np.flatnonzero(kept).tolist()), key=content)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """Every detection of every tile, column by column; whole ones first, the best first."""
+
+    rects: list[tuple[int, int, int, int]]
+    """By tile."""
+    detections: list[Detection]
+    boxes: Corners
+    tiles: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    cut: NDArray[np.bool_]
+    """It reaches the border of its tile where the picture goes on."""
+
+    def double_of(self, index: int, kept: NDArray[np.bool_]) -> int | None:
+        """Which of those kept before is the same defect, seen in another tile."""
+        box, others = self.boxes[index], self.boxes[:index]
+        alike = kept[:index] & (self.classes[:index] == self.classes[index])
+        alike &= (self.tiles[:index] != self.tiles[index]) & (
+            (box[:2] < others[:, 2:]) & (others[:, :2] < box[2:])
+        ).all(axis=1)
+        best: tuple[float, int] | None = None
+        for other in np.flatnonzero(alike).tolist():
+            iou, share = self._where_both_looked(index, other)
+            is_cut = self.cut[index] or self.cut[other]
+            same = iou >= SAME_IOU or (is_cut and share >= SAME_SHARE)
+            if same and (best is None or iou > best[0]):
+                best = (iou, other)
+        return None if best is None else best[1]
+
+    def _where_both_looked(self, one: int, other: int) -> tuple[float, float]:
+        """Intersection over union, and over the smaller box, within the pixels both tiles have."""
+        a, b = self.rects[self.tiles[one]], self.rects[self.tiles[other]]
+        boxes = self.boxes[[one, other]]
+        boxes[:, :2] = np.maximum(boxes[:, :2], np.maximum(a[:2], b[:2]))
+        boxes[:, 2:] = np.minimum(boxes[:, 2:], np.minimum(a[2:], b[2:]))
+        shared = float(shared_areas(boxes[0], boxes[1:])[0])
+        smaller = float(areas(boxes).min())
+        return float(overlaps(boxes[0], boxes[1:])[0]), shared / max(smaller, 1e-9)
+
+    def join(self, kept: int, other: int) -> None:
+        """Two parts of a defect that no tile saw whole become one."""
+        box, more = self.boxes[kept], self.boxes[other]
+        box[:2], box[2:] = np.minimum(box[:2], more[:2]), np.maximum(box[2:], more[2:])
+        left, top, right, bottom = box.tolist()
+        self.detections[kept] = replace(
+            self.detections[kept], left_px=left, top_px=top, right_px=right, bottom_px=bottom
+        )
+
+
+def _is_cut(detection: Detection, tile: Rect, whole: tuple[int, int, int, int]) -> bool:
+    left, top, right, bottom = _corners(tile)
+    return (
+        (left > whole[0] and detection.left_px - left < CUT_WITHIN_PX)
+        or (top > whole[1] and detection.top_px - top < CUT_WITHIN_PX)
+        or (right < whole[2] and right - detection.right_px < CUT_WITHIN_PX)
+        or (bottom < whole[3] and bottom - detection.bottom_px < CUT_WITHIN_PX)
+    )
+
+
+def _corners(rect: Rect) -> tuple[int, int, int, int]:
+    return (rect.x_px, rect.y_px, rect.x_px + rect.width_px, rect.y_px + rect.height_px)
+
+
+def _around(rects: Sequence[Rect]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = zip(*map(_corners, rects), strict=True)
+    return min(left), min(top), max(right), max(bottom)

@@ -1,0 +1,175 @@
+"""Gives decided units their serial, verdict and picture, and sends them on in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ulid import ULID
+
+from inspector.flow.channel import Channel
+from inspector.ops.metrics import NS_PER_S, Metrics
+from inspector.ports import PictureKeeper, SerialDesk
+from inspector.records import (
+    CameraId,
+    Detection,
+    EventGroup,
+    Evidence,
+    Frame,
+    Outline,
+    Serial,
+    TriggerKind,
+    UnitPicture,
+    UnitRef,
+)
+from inspector.results.event_builder import EventBuilder, Particulars
+from inspector.results.fusing import FusingRules
+from inspector.results.units import DecidedUnit, Verdict, judge
+
+WAITING_PER_CAMERA = 4
+
+
+class NoPictures(PictureKeeper):
+    """Evidence is switched off."""
+
+    async def keep(self, picture: UnitPicture) -> Evidence | None:
+        """Release the frame."""
+        picture.frame.lease.release()
+        return None
+
+
+class NoSerials(SerialDesk):
+    """No camera looks for serials."""
+
+    async def serial_of(self, unit: UnitRef) -> Serial | None:
+        """Nothing was read."""
+        del unit
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a verdict needs besides the unit."""
+
+    builder: EventBuilder
+    codes: tuple[str, ...]
+    rules: FusingRules
+    units_before: Mapping[CameraId, int]
+    metrics: Metrics
+    pictures: PictureKeeper
+    serials: SerialDesk
+
+
+class VerdictDesk:
+    """One queue and one task per camera: a slow disk or serial of one camera holds up no other.
+
+    Within a camera verdicts leave in the order in which they are put in.
+    """
+
+    def __init__(self, groups: Channel[EventGroup], bench: Bench) -> None:
+        self._groups = groups
+        self._bench = bench
+        self.verdicts = 0
+        """Sent on since start."""
+        self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
+            camera: asyncio.Queue(WAITING_PER_CAMERA) for camera in bench.units_before
+        }
+
+    async def run(self) -> None:
+        """Work until closed and empty."""
+        async with asyncio.TaskGroup() as group:
+            for camera, queue in self._queues.items():
+                group.create_task(self._serve(queue), name=f"results/verdicts/{camera}")
+
+    async def put(self, decided: DecidedUnit, picture: Frame | None) -> None:
+        """Hand over a unit and the frame that shows it best; waits while the queue is full."""
+        await self._queues[decided.unit.camera_id].put((decided, picture))
+
+    async def close(self) -> None:
+        """Nothing more is put in."""
+        for queue in self._queues.values():
+            await queue.put(None)
+
+    async def _serve(self, queue: asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]) -> None:
+        while (waiting := await queue.get()) is not None:
+            await self._send(*waiting)
+
+    async def _send(self, decided: DecidedUnit, picture: Frame | None) -> None:
+        bench, unit = self._bench, decided.unit
+        decided, rules = comparable(decided, bench.rules)
+        verdict = judge(
+            decided,
+            unit_number=bench.units_before[unit.camera_id] + unit.index + 1,
+            codes=bench.codes,
+            rules=rules,
+        )
+        serial = await bench.serials.serial_of(unit)
+        event_id = str(ULID())
+        found = Particulars(
+            event_id=event_id,
+            serial=serial,
+            outline=_outline(verdict, picture),
+            evidence=await self._keep(verdict, serial, event_id, picture),
+        )
+        now_ns = time.monotonic_ns()
+        self._count(verdict, now_ns)
+        await self._groups.send(bench.builder.verdict(verdict, found, now_ns))
+        self.verdicts += 1
+
+    async def _keep(
+        self, verdict: Verdict, serial: Serial | None, event_id: str, picture: Frame | None
+    ) -> Evidence | None:
+        if picture is None:
+            return None
+        return await self._bench.pictures.keep(
+            UnitPicture(
+                frame=picture,
+                unit_id=self._bench.builder.identity(verdict, serial).id,
+                unit_number=verdict.unit_number,
+                event_id=event_id,
+                result=verdict.result,
+            )
+        )
+
+    def _count(self, verdict: Verdict, now_ns: int) -> None:
+        metrics = self._bench.metrics
+        metrics.units.labels(verdict.result).inc()
+        for defect in verdict.defects:
+            metrics.defects.labels(defect.code).inc()
+        metrics.verdict_seconds.observe((now_ns - verdict.unit.triggered_mono_ns) / NS_PER_S)
+        if verdict.deadline_missed or not self._bench.builder.is_in_time(verdict, now_ns):
+            metrics.deadline_missed.inc()
+
+
+def comparable(decided: DecidedUnit, rules: FusingRules) -> tuple[DecidedUnit, FusingRules]:
+    """The unit and the rules to judge it by, where its frames may not say where it lay in them.
+
+    A unit moves from frame to frame. In a frame without its outline what is seen has no place on
+    the unit, and frames that show the same defect would never agree on it: the unit would pass.
+    There the frame that shows most, whose picture is kept, decides alone.
+    """
+    seen = [frame for frame in decided.frames if frame.detections]
+    placed = all(frame.ref.outline is not None for frame in seen)
+    if placed or decided.unit.kind is not TriggerKind.PRESENCE or decided.frames_expected == 1:
+        return decided, rules
+    decisive = max(seen, key=lambda f: _margin(f.detections or (), rules))
+    frames = tuple(
+        frame if frame is decisive or frame.detections is None else replace(frame, detections=())
+        for frame in decided.frames
+    )
+    return replace(decided, frames=frames), replace(rules, min_frames_seen=1)
+
+
+def _margin(detections: Iterable[Detection], rules: FusingRules) -> float:
+    """By how much the most certain of them is above its threshold."""
+    return max(d.confidence - rules.thresholds[d.class_index] for d in detections)
+
+
+def _outline(verdict: Verdict, picture: Frame | None) -> Outline | None:
+    """That of the frame that is shown, else the last one known."""
+    if picture is not None:
+        return picture.ref.outline
+    known = [frame.ref.outline for frame in verdict.frames if frame.ref.outline is not None]
+    return known[-1] if known else None

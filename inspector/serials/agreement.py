@@ -1,0 +1,108 @@
+"""What the codes seen on a unit's frames say its serial is, and how sure that is: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from inspector.unit_sections import SerialFormat
+
+MAX_SERIAL_CHARACTERS = 64
+_SHOWN = 3
+
+
+class SerialQuality(StrEnum):
+    """How sure a unit's serial is; also a metric label, so the list is closed."""
+
+    GOOD = "good"
+    """Every frame that was looked at shows it."""
+    PARTIAL = "partial"
+    """Some of the frames show it, and none shows another."""
+    CONFLICT = "conflict"
+    """Two different serials were read: none is claimed."""
+    PATTERN_MISMATCH = "pattern_mismatch"
+    """Codes were read, and none matches the pattern: none is claimed."""
+    UNREADABLE = "unreadable"
+    """No code was read on any frame."""
+    LATE = "late"
+    """Nothing was read by the time the verdict was due, and frames were still to be looked at."""
+    NOT_LOOKED = "not_looked"
+    """No frame of the unit was there to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that was read, with a text fit to be a serial."""
+
+    text: str
+    format: SerialFormat
+
+
+Look = tuple[Code, ...] | None
+"""The codes one frame shows on the unit; None when nobody has looked by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serial:
+    """A unit's serial number, or why it has none."""
+
+    text: str | None
+    """None unless quality is good or partial."""
+    format: SerialFormat | None
+    quality: SerialQuality
+    frames_read: int
+    """Frames that show it."""
+    frames: int
+    """Frames that were to be looked at."""
+    detail: str = ""
+    """For people: what was read instead."""
+
+
+def agree(looks: Sequence[Look], pattern: str) -> Serial:
+    """Judge what the frames of one unit show.
+
+    Damaged codes are refused by their own check digits, so one frame is enough to claim a serial.
+    Two different texts cannot both be it; a pattern says which of several codes on a unit is the
+    serial.
+    """
+    seen = [code for look in looks for code in look or ()]
+    fitting = [code for code in seen if not pattern or re.fullmatch(pattern, code.text)]
+    texts = sorted({code.text for code in fitting})
+    if len(texts) == 1:
+        frames_read = sum(any(code in fitting for code in look or ()) for look in looks)
+        return Serial(
+            text=texts[0],
+            format=fitting[0].format,
+            quality=SerialQuality.GOOD if frames_read == len(looks) else SerialQuality.PARTIAL,
+            frames_read=frames_read,
+            frames=len(looks),
+        )
+    quality, detail = _why_none(looks, seen, texts, pattern)
+    return Serial(
+        text=None, format=None, quality=quality, frames_read=0, frames=len(looks), detail=detail
+    )
+
+
+def _why_none(
+    looks: Sequence[Look], seen: Sequence[Code], texts: Sequence[str], pattern: str
+) -> tuple[SerialQuality, str]:
+    if texts:
+        return SerialQuality.CONFLICT, f"read {_listed(texts)}"
+    if seen:
+        others = _listed(sorted({code.text for code in seen}))
+        return SerialQuality.PATTERN_MISMATCH, f"read {others}, expected {pattern!r}"
+    if not looks:
+        return SerialQuality.NOT_LOOKED, ""
+    return (SerialQuality.LATE if None in looks else SerialQuality.UNREADABLE), ""
+
+
+def is_serial(text: str) -> bool:
+    """Whether a text can be a serial at all: printable, and of 1 to 64 characters."""
+    return 0 < len(text) <= MAX_SERIAL_CHARACTERS and text.isprintable()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(repr(text) for text in texts[:_SHOWN]) + more

@@ -1,0 +1,118 @@
+"""Finds the codes in a picture, through zxing-cpp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import zxingcpp
+from numpy.typing import NDArray
+
+from inspector.geometry import moved, outline_box_px, upright_matrix
+from inspector.records import Image, Outline
+from inspector.serials.agreement import Code, is_serial
+from inspector.unit_sections import SerialFormat
+
+QUIET_PX = 16
+"""What is looked at around a unit: a code at its edge needs something light beside it."""
+ENLARGED_AT_MOST_PX = 4_000_000
+"""Pixels of an enlarged picture; larger ones would hold the next unit's up."""
+
+_FORMATS: dict[SerialFormat, zxingcpp.BarcodeFormat] = {
+    "DataMatrix": zxingcpp.BarcodeFormat.DataMatrix,
+    "QRCode": zxingcpp.BarcodeFormat.QRCode,
+    "Code128": zxingcpp.BarcodeFormat.Code128,
+}
+# Binary content and the envelopes of ISO 15434 hold control characters, for which the library
+# writes printable names into the text.
+_TEXTS = frozenset({zxingcpp.ContentType.Text, zxingcpp.ContentType.GS1})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GreyPicture:
+    """The part of a frame that is looked at, of its own memory."""
+
+    pixels: NDArray[np.uint8]
+    """(height, width), C-contiguous."""
+    left_px: int
+    top_px: int
+    """Where it lay in the frame."""
+    outline: Outline | None
+    """The unit; codes beside it belong to another. None: whatever is in the picture counts."""
+
+
+def grey_picture(frame: Image, outline: Outline | None) -> GreyPicture:
+    """Copy what is to be looked at, so that the frame can be released; about 0.3 ms at 720p.
+
+    Not turned upright: the reader does not mind a turn, and turning softens small codes. Of 180
+    frames of the line videos 180 were read from such a box and 175 from the upright picture.
+    """
+    height_px, width_px = frame.shape[:2]
+    left, top, right, bottom = 0, 0, width_px, height_px
+    if outline is not None:
+        box = outline_box_px(outline)
+        left = min(max(math.floor(box[0]) - QUIET_PX, 0), width_px - 1)
+        top = min(max(math.floor(box[1]) - QUIET_PX, 0), height_px - 1)
+        right = min(max(math.ceil(box[2]) + QUIET_PX, left + 1), width_px)
+        bottom = min(max(math.ceil(box[3]) + QUIET_PX, top + 1), height_px)
+    grey = cv2.cvtColor(frame[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
+    return GreyPicture(np.asarray(grey, np.uint8), left, top, outline)
+
+
+def read_codes(
+    picture: GreyPicture, formats: Sequence[SerialFormat], *, enlarged: bool = False
+) -> tuple[Code, ...]:
+    """The codes on the unit whose text can be a serial; blocks for 5 to 30 ms at 720p.
+
+    Matrix codes are read at any turn, light on dark too; Code 128 only dark on light, and up to
+    15 degrees off upright or a quarter turn. Modules should be 3 pixels wide; enlarged, 1.6 are
+    enough, which takes three times as long. Other threads run meanwhile.
+    """
+    pixels, scale = picture.pixels, 1
+    if enlarged:
+        scale = 2
+        pixels = np.asarray(
+            cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8
+        )
+    wanted = {_FORMATS[name]: name for name in formats}
+    found = zxingcpp.read_barcodes(
+        pixels,
+        formats=zxingcpp.BarcodeFormats(list(wanted)),
+        try_downscale=not enlarged,  # its own scale was looked at before
+        text_mode=zxingcpp.TextMode.HRI,  # GS1 with its parentheses, not with control characters
+    )
+    codes = []
+    for barcode in found:
+        text = barcode.text.strip()
+        if (
+            barcode.content_type in _TEXTS
+            and is_serial(text)
+            and _is_on_unit(barcode.position, picture, scale)
+        ):
+            codes.append(Code(text, wanted[barcode.format]))
+    return tuple(codes)
+
+
+def can_be_enlarged(picture: GreyPicture) -> bool:
+    """Whether it is small enough for a second look at twice its size."""
+    return picture.pixels.size * 4 <= ENLARGED_AT_MOST_PX
+
+
+def _is_on_unit(position: zxingcpp.Position, picture: GreyPicture, scale: int) -> bool:
+    """Whether a code's middle lies inside the unit's outline."""
+    outline = picture.outline
+    if outline is None:
+        return True
+    corners = (
+        position.top_left,
+        position.top_right,
+        position.bottom_left,
+        position.bottom_right,
+    )
+    x_px = picture.left_px + sum(corner.x for corner in corners) / 4 / scale
+    y_px = picture.top_px + sum(corner.y for corner in corners) / 4 / scale
+    unit_x_px, unit_y_px = moved(upright_matrix(outline), x_px, y_px)
+    return 0 <= unit_x_px <= outline.width_px and 0 <= unit_y_px <= outline.height_px

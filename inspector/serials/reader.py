@@ -1,0 +1,152 @@
+"""Reads the serials of units in a thread, beside the inspection; never blocks a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+import structlog
+
+from inspector.ops.metrics import Metrics
+from inspector.records import Image, Outline
+from inspector.serials.agreement import Code, Look, Serial, SerialQuality, agree
+from inspector.serials.codes import GreyPicture, can_be_enlarged, grey_picture, read_codes
+from inspector.unit_sections import SerialSettings
+
+log = structlog.get_logger("serials")
+
+MAX_WAITING = 12
+"""Grey pictures that wait for the thread; one more is in work."""
+_MS_PER_S = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    picture: GreyPicture
+    unit: UnitSerial
+    done: asyncio.Future[Look]
+
+
+class SerialReader:
+    """Looks for codes on frames, one after the other, in a thread of its own. Event loop only.
+
+    When MAX_WAITING pictures wait, a further one is not looked at. One reader serves the cameras
+    that share its settings.
+    """
+
+    def __init__(self, settings: SerialSettings, *, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
+        for quality in SerialQuality:
+            metrics.serials.labels(quality)
+        # A daemon: a picture that keeps the library busy for ever must not keep the process.
+        self._thread = threading.Thread(target=self._work, name="serials", daemon=True)
+        self._thread.start()
+
+    def unit(self) -> UnitSerial:
+        """Start on a unit: give it the unit's frames, then ask for the serial."""
+        return UnitSerial(self)
+
+    async def close(self, wait_s: float = 2.0) -> None:
+        """Look at nothing more; what was asked is answered as not looked at."""
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join, wait_s)
+
+    @property
+    def timeout_s(self) -> float:
+        """What a verdict waits at most."""
+        return self._settings.timeout_ms / _MS_PER_S
+
+    def look(self, picture: GreyPicture, unit: UnitSerial) -> asyncio.Future[Look]:
+        """Put a picture in line; for `UnitSerial`."""
+        done: asyncio.Future[Look] = self._loop.create_future()
+        if self._closed or self._jobs.qsize() >= MAX_WAITING:
+            done.set_result(None)
+        else:
+            self._jobs.put(_Job(picture, unit, done))
+        return done
+
+    def judge(self, looks: list[Look]) -> Serial:
+        """Agree on a unit's serial, and count how that ended; for `UnitSerial`."""
+        serial = agree(looks, self._settings.pattern)
+        self._metrics.serials.labels(serial.quality).inc()
+        return serial
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            look: Look = None
+            if not (job.unit.is_over or self._closed):
+                look = self._look(job)
+            # A loop that ended meanwhile has nobody left to tell.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_settle, job.done, look)
+
+    def _look(self, job: _Job) -> tuple[Code, ...]:
+        started_ns = time.monotonic_ns()
+        codes: tuple[Code, ...] = ()
+        try:
+            codes = read_codes(job.picture, self._settings.formats)
+            # Once per unit until it is read: small and blurred codes, at several times the cost.
+            if not (codes or job.unit.is_read) and can_be_enlarged(job.picture):
+                codes = read_codes(job.picture, self._settings.formats, enlarged=True)
+        except Exception:  # a picture the library cannot take is one without a code
+            log.exception("a picture could not be searched for a serial")
+        job.unit.is_read |= bool(codes)
+        self._metrics.stage("serial", time.monotonic_ns() - started_ns)
+        return codes
+
+
+@dataclass(slots=True, eq=False)
+class UnitSerial:
+    """One unit's frames on their way to a serial."""
+
+    reader: SerialReader
+    is_read: bool = False
+    """Whether a code was read on one of its frames; the reader's thread."""
+    is_over: bool = False
+    """Nobody asks any more: frames that still wait are not looked at."""
+    _looks: list[asyncio.Future[Look]] = field(default_factory=list)
+
+    def look(self, frame: Image, outline: Outline | None = None) -> None:
+        """Look at one more frame; it may be released at once. Event loop only.
+
+        With an outline only codes inside it count: the next unit may be in view as well.
+        Without, every code in `frame` does; give a part of it to look at that part only.
+        """
+        self.look_at(grey_picture(frame, outline))
+
+    def look_at(self, picture: GreyPicture) -> None:
+        """As `look`, for a picture that was made grey already, in another thread. Event loop."""
+        if not self.is_over:
+            self._looks.append(self.reader.look(picture, self))
+
+    async def serial(self, timeout_s: float | None = None) -> Serial:
+        """The unit's serial as far as it is known within the timeout; ask once.
+
+        Without one it is `serial.timeout_ms`. Frames that were not looked at by then count as
+        not read.
+        """
+        within_s = self.reader.timeout_s if timeout_s is None else timeout_s
+        try:
+            if self._looks:
+                await asyncio.wait(self._looks, timeout=within_s)
+        finally:
+            self.is_over = True
+        return self.reader.judge([done.result() if done.done() else None for done in self._looks])
+
+    def abandon(self) -> None:
+        """The unit got its verdict without: waste no more time on it."""
+        self.is_over = True
+
+
+def _settle(done: asyncio.Future[Look], look: Look) -> None:
+    if not done.done():
+        done.set_result(look)

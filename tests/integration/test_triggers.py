@@ -1,0 +1,514 @@
+"""Triggers through a real Redis and a real socket, answered by the real watch, book and journal."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from inspector.capture.external_watch import ExternalWatch
+from inspector.flow.frame_pool import FramePool
+from inspector.flow.trigger import Trigger, TriggerAnswer, TriggerOutcome
+from inspector.publish.journal import Journal
+from inspector.records import (
+    CameraId,
+    Event,
+    EventGroup,
+    Frame,
+    FrameRef,
+    MissReason,
+    Notice,
+    Stream,
+    UnitClosed,
+    UnitOpened,
+)
+from inspector.results.event_builder import unit_counters
+from inspector.results.fusing import FusingRules
+from inspector.results.unit_book import UnitBook
+from inspector.results.units import DecidedUnit, FrameResult, Verdict, judge
+from inspector.sections import HttpSettings
+from inspector.setting_types import Size
+from inspector.triggers.desk import TriggerDesk
+from inspector.triggers.ledger import Ledger
+from inspector.triggers.worker import TriggerWorker, triggers_key
+from inspector.web.app import HttpServer, _RequireToken
+from inspector.web.triggers import trigger_routes
+from tests.integration.redis_server import RedisServer, any_binary, binaries
+
+STATION = "plant.line-1.aoi"
+KEY = "inspector:{plant.line-1.aoi}:triggers"
+CAMERA = CameraId("top")
+MS = 1_000_000
+DAY_S = 86_400.0
+FRAME_S = 0.005
+
+
+@pytest.fixture
+def one_redis(tmp_path):
+    binary = any_binary()
+    if binary is None:
+        pytest.skip("no redis-server on this machine")
+    with RedisServer(binary, tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture(params=binaries())
+def each_redis(request, tmp_path):
+    with RedisServer(request.param, tmp_path / "redis") as server:
+        yield server
+
+
+class Station:
+    """One life of a service: everything between the stream of triggers and the journal."""
+
+    def __init__(self, folder: Path, url: str, told: list[Verdict], *, rng: random.Random) -> None:
+        self.told = told
+        self._rng = rng
+        self._notices: list[Notice] = []
+        self._sequence = 0
+        self._due: asyncio.Queue[DecidedUnit] = asyncio.Queue()
+        self.camera_is_lost = False
+        self.pool = FramePool(buffers=12, size=Size(8, 8))
+        self.watch = ExternalWatch(
+            CAMERA,
+            frames_of_unit=1,
+            wait_ns=300 * MS,
+            announce=self._notices.append,
+            on_idle=lambda _ref: None,
+        )
+        self.book = UnitBook(CAMERA, deadline_ns=1000 * MS)
+        self.journal = Journal.open(folder, retention_s=DAY_S, counters_of=self._counters_of)
+        self._units_before = self.journal.counter(f"units:{CAMERA}")
+        name = f"triggers:{CAMERA}"
+        self.registry = CollectorRegistry()
+        self.desk = TriggerDesk(
+            {CAMERA: self},
+            cameras=[CAMERA],
+            units_before={CAMERA: self._units_before},
+            ledger=Ledger([CAMERA], {name: self.journal.counter(name)}),
+            registry=self.registry,
+        )
+        self.worker = TriggerWorker(url, station_id=STATION, desk=self.desk)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        for work in (self._film(), self._expire(), self._publish()):
+            self._tasks.append(asyncio.create_task(work))
+        self.reading = asyncio.create_task(self.worker.run())
+
+    async def stop(self) -> None:
+        """As a service stops: what was triggered is answered."""
+        self.worker.request_stop()
+        await asyncio.wait_for(self.reading, 3)
+        self.watch.interrupted(MissReason.SHUTTING_DOWN, "the service stops")
+        self._note()
+        await until(lambda: not self.book.undecided and self._due.empty())
+        await asyncio.sleep(0.02)  # the last one may be on its way into the journal
+        await self.crash()
+
+    async def crash(self) -> None:
+        """As a power cut: what is not in the journal is gone."""
+        for task in (*self._tasks, self.reading):
+            task.cancel()
+        await asyncio.wait([*self._tasks, self.reading])
+        self.journal.close()
+
+    # --- the inlet of the camera ---
+
+    def trigger(self, trigger: Trigger) -> TriggerAnswer:
+        answer, frames = self.watch.trigger(trigger)
+        self._inspect(frames)
+        return answer
+
+    def remember(self, unit_id: str, received_mono_ns: int) -> None:
+        self.watch.remember(unit_id, received_mono_ns)
+
+    # --- the rest of the pipeline, in short ---
+
+    def count(self, outcome: TriggerOutcome, camera: str = CAMERA) -> int:
+        labels = {"camera": camera, "outcome": outcome.value}
+        return int(self.registry.get_sample_value("inspector_triggers_total", labels) or 0)
+
+    def _counters_of(self, group: EventGroup) -> dict[str, int]:
+        return unit_counters(group) | self.desk.counters_of(group)
+
+    async def _film(self) -> None:
+        while True:
+            await asyncio.sleep(FRAME_S)
+            if self.camera_is_lost:
+                continue
+            lease = self.pool.lease()
+            assert lease is not None
+            ref = FrameRef(
+                camera_id=CAMERA,
+                sequence=self._sequence,
+                captured_mono_ns=time.monotonic_ns(),
+                captured_unix_ns=time.time_ns(),
+            )
+            self._sequence += 1
+            self._inspect(self.watch.look(Frame(ref=ref, lease=lease)))
+
+    def _inspect(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            assert frame.ref.unit is not None
+            frame.lease.release()
+            miss = MissReason.INFERENCE_FAILED if self._rng.random() < 0.1 else None
+            result = FrameResult(ref=frame.ref, detections=None if miss else (), miss=miss)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._rng.random() * 0.03, self._settle, result)
+        self._note()
+
+    def _settle(self, result: FrameResult) -> None:
+        self._note()
+        self._hand_on(self.book.settled(result))
+
+    def _note(self) -> None:
+        for notice in self._notices:
+            if isinstance(notice, UnitOpened):
+                self.book.opened(notice)
+            elif isinstance(notice, UnitClosed):
+                self._hand_on(self.book.closed(notice))
+        self._notices.clear()
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            self.watch.expire(time.monotonic_ns())
+            self._note()
+            self._hand_on(self.book.expire(time.monotonic_ns()))
+
+    def _hand_on(self, decided: Iterable[DecidedUnit]) -> None:
+        for unit in decided:
+            self._due.put_nowait(unit)
+
+    async def _publish(self) -> None:
+        while True:
+            unit = await self._due.get()
+            verdict = judge(
+                unit,
+                unit_number=self._units_before + unit.unit.index + 1,
+                codes=("open",),
+                rules=FusingRules(thresholds=(0.5,)),
+            )
+            await asyncio.shield(self._append(verdict))
+
+    async def _append(self, verdict: Verdict) -> None:
+        await self.journal.append([(event_of(verdict),)])
+        self.told.append(verdict)
+
+
+def event_of(verdict: Verdict) -> Event:
+    number = verdict.unit_number
+    body = {"id": f"e{number}", "camera": CAMERA, "unit": {"number": number}}
+    return Event(
+        stream=Stream.UNITS,
+        id=f"e{number}",
+        schema="inspector.unit/1",
+        time="",
+        unit_id=verdict.unit.given_id or "",
+        result=verdict.result.value,
+        body=body,
+    )
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - of many kinds
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, url: str, told: list[Verdict] | None = None
+) -> AsyncIterator[Station]:
+    station = Station(folder, url, [] if told is None else told, rng=random.Random(1))
+    station.start()
+    try:
+        await until(lambda: station.worker._last_id is not None)
+        yield station
+    finally:
+        await station.stop()
+
+
+def outcomes(told: list[Verdict]) -> list[tuple[str | None, str]]:
+    return [(v.unit.given_id, v.reason or v.result.value) for v in told]
+
+
+def test_the_key_is_that_of_the_contract() -> None:
+    assert triggers_key(STATION) == KEY
+
+
+def test_a_trigger_gets_its_verdict_and_whatever_is_no_trigger_is_counted(each_redis, tmp_path):
+    async def main() -> None:
+        with each_redis.client() as client:
+            client.xadd(KEY, {"unit_id": "before the very first start"})
+            async with running(tmp_path, each_redis.url) as station:
+                station._rng.random = lambda: 0.5  # type: ignore[method-assign]
+                client.xadd(KEY, {"unit_id": "u1"})
+                client.xadd(KEY, {"unit_id": "u2", "camera": "top", "recipe": "x"})
+                client.xadd(KEY, {"unit_id": "u2"})
+                client.xadd(KEY, {"unit_id": ""})
+                client.xadd(KEY, {"unit_id": "u3", "at": "yesterday"})
+                client.xadd(KEY, {"unit_id": "u3", "camera": "nose"})
+                client.xadd(KEY, {"unit_id": "u4", "at": "2026-01-01T00:00:00Z"})
+                await until(lambda: len(station.told) == 3)
+            assert outcomes(station.told) == [
+                ("u1", "PASSED"),
+                ("u2", "PASSED"),
+                ("u4", "no_frame"),
+            ]
+            assert station.count(TriggerOutcome.ACCEPTED) == 3
+            assert station.count(TriggerOutcome.DOUBLED) == 1
+            assert station.count(TriggerOutcome.MALFORMED, "") == 2
+            assert station.count(TriggerOutcome.UNKNOWN_CAMERA, "") == 1
+
+    asyncio.run(main(), debug=True)
+
+
+def test_what_came_while_the_service_was_not_running_is_answered_as_not_inspected(
+    one_redis, tmp_path
+):
+    async def main() -> None:
+        told: list[Verdict] = []
+        with one_redis.client() as client:
+            async with running(tmp_path, one_redis.url, told):
+                client.xadd(KEY, {"unit_id": "u1"})
+                await until(lambda: len(told) == 1)
+            client.xadd(KEY, {"unit_id": "u1"})  # sent again
+            client.xadd(KEY, {"unit_id": "u2"})
+            client.xadd(KEY, {"unit_id": "u3"})
+            async with running(tmp_path, one_redis.url, told) as station:
+                client.xadd(KEY, {"unit_id": "u4"})
+                await until(lambda: len(told) == 4)
+                assert station.count(TriggerOutcome.DOUBLED) == 1
+            async with running(tmp_path, one_redis.url, told):
+                client.xadd(KEY, {"unit_id": "u5"})
+                await until(lambda: len(told) == 5)
+        assert [v.unit.given_id for v in told] == ["u1", "u2", "u3", "u4", "u5"]
+        assert [v.unit_number for v in told] == [1, 2, 3, 4, 5]
+        for verdict in told[1:3]:
+            assert verdict.reason == "no_frame"
+            assert verdict.detail == "it came while the service was not running"
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_lost_camera_is_told_for_each_trigger(one_redis, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path, one_redis.url) as station:
+            station.camera_is_lost = True
+            station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+            with one_redis.client() as client:
+                client.xadd(KEY, {"unit_id": "u1"})
+                await until(lambda: len(station.told) == 1)
+        assert outcomes(station.told) == [("u1", "camera_lost")]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_stop_does_not_wait_for_redis(one_redis, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path, one_redis.url) as station:
+            one_redis.freeze()
+            began_s = time.monotonic()
+            station.worker.request_stop()
+            await asyncio.wait_for(asyncio.shield(station.reading), 2)
+            assert time.monotonic() - began_s < 1.5
+            one_redis.resume()
+
+    asyncio.run(main(), debug=True)
+
+
+class Producer:
+    """A PLC: adds triggers whatever happens, again where it does not know that they arrived."""
+
+    def __init__(self, server: RedisServer, rng: random.Random) -> None:
+        self._client = redis.Redis(
+            port=server.port,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=0.2,
+            socket_connect_timeout=0.2,
+        )
+        self._rng = rng
+        self.sent: list[str] = []
+
+    async def add(self, count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0.02)
+            unit_id = f"u{len(self.sent)}"
+            self.sent.append(unit_id)
+            for _again in range(2 if self._rng.random() < 0.1 else 1):
+                await self._add_surely({"unit_id": unit_id})
+            if self._rng.random() < 0.05:
+                await self._add_surely({"unit": "malformed"})
+
+    async def _add_surely(self, fields: dict[Any, Any]) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._client.xadd, KEY, fields)
+            except (redis.ConnectionError, redis.TimeoutError):
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_trigger_gets_exactly_one_verdict_whatever_goes_wrong(one_redis, tmp_path, seed):
+    async def main() -> None:
+        rng = random.Random(seed)
+        producer = Producer(one_redis, rng)
+        told: list[Verdict] = []
+        async with running(tmp_path, one_redis.url, told):
+            await producer.add(5)
+            await until(lambda: len(told) == 5)
+        for _life in range(6):
+            station = Station(tmp_path, one_redis.url, told, rng=rng)
+            station.start()
+            adding = asyncio.create_task(producer.add(rng.randrange(10, 25)))
+            await asyncio.sleep(rng.random() * 0.3)
+            fault = rng.choice(["none", "freeze", "kill", "camera"])
+            if fault == "freeze":
+                one_redis.freeze()
+                await asyncio.sleep(0.4)
+                one_redis.resume()
+            elif fault == "kill":
+                one_redis.kill()
+                await asyncio.sleep(rng.random() * 0.3)
+                await asyncio.to_thread(one_redis.start)
+            elif fault == "camera":
+                station.camera_is_lost = True
+                station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+            if rng.random() < 0.5:
+                await adding
+            await (station.crash() if rng.random() < 0.5 else station.stop())
+            await adding
+        async with running(tmp_path, one_redis.url, told):
+            await until(lambda: len({v.unit.given_id for v in told}) == len(producer.sent))
+        producer.close()
+        twice = {u: n for u, n in Counter(v.unit.given_id for v in told).items() if n > 1}
+        assert not twice, twice
+        assert {v.unit.given_id for v in told} == set(producer.sent)
+        assert [v.unit_number for v in told] == list(range(1, len(told) + 1))
+        reasons = Counter(v.reason or v.result.value for v in told)
+        assert reasons["PASSED"] > 5, reasons
+        assert reasons["no_frame"] + reasons["camera_lost"] > 5, reasons
+
+    asyncio.run(main())
+
+
+# --- over HTTP ---
+
+
+def ask(url: str, body: Any, **headers: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    try:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(
+            "POST", "/api/trigger", raw, {"Content-Type": "application/json", **headers}
+        )
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def serving(station: Station, token: str | None = None) -> AsyncIterator[Callable[..., Any]]:
+    settings = HttpSettings(port=0, token=SecretStr(token) if token else None)
+    middleware = [Middleware(_RequireToken, token=token)] if token else []
+    app = Starlette(routes=trigger_routes(station.desk), middleware=middleware)
+    server = HttpServer(app, settings)
+    task = asyncio.create_task(server.run_until_cancelled())
+
+    async def post(body: Any, **headers: str) -> tuple[int, str]:
+        return await asyncio.to_thread(ask, server.url, body, **headers)
+
+    try:
+        yield post
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_a_trigger_over_http_is_accepted_with_its_number(one_redis, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path, one_redis.url) as station, serving(station) as post:
+            status, text = await post({"unit_id": "PCB-7"})
+            assert (status, json.loads(text)) == (
+                202,
+                {"unit_id": "PCB-7", "camera": "top", "number": 1},
+            )
+            assert await post({"unit_id": "PCB-7"}) == (
+                409,
+                "unit 'PCB-7' was triggered a moment ago as unit 1\n",
+            )
+            await until(lambda: len(station.told) == 1)
+            assert station.told[0].unit.given_id == "PCB-7"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"no json", 400, "the body is no JSON object"),
+        ([1], 400, "the body is no JSON object"),
+        ({}, 400, "unit_id is ''"),
+        ({"unit_id": 5}, 400, "unit_id is 5, expected text"),
+        ({"unit_id": "u", "at": "noon"}, 400, "at is 'noon', expected a time"),
+        ({"unit_id": "u", "camera": "nose"}, 404, "there is no camera 'nose'"),
+        (b"x" * 5000, 413, "the body is larger than 4096 bytes"),
+    ],
+)
+def test_a_bad_trigger_over_http_is_refused_with_one_line(one_redis, tmp_path, body, status, said):
+    async def main() -> None:
+        async with running(tmp_path, one_redis.url) as station, serving(station) as post:
+            answer, text = await post(body)
+            assert answer == status
+            assert text.startswith(said)
+            assert text.count("\n") == 1
+        assert station.told == []
+
+    asyncio.run(main())
+
+
+def test_a_page_of_another_site_cannot_trigger_through_a_browser(one_redis, tmp_path):
+    async def main() -> None:
+        async with running(tmp_path, one_redis.url) as station, serving(station) as post:
+            status, _text = await post({"unit_id": "u"}, **{"Content-Type": "text/plain"})
+            assert status == 415
+        assert station.told == []
+
+    asyncio.run(main())
+
+
+def test_the_token_is_asked_for_here_too(one_redis, tmp_path):
+    async def main() -> None:
+        async with (
+            running(tmp_path, one_redis.url) as station,
+            serving(station, token="canary-token") as post,
+        ):
+            assert (await post({"unit_id": "u"}))[0] == 401
+            good = {"Authorization": "Bearer canary-token"}
+            assert (await post({"unit_id": "u"}, **good))[0] == 202
+
+    asyncio.run(main())

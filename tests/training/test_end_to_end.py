@@ -1,0 +1,124 @@
+"""From a user's labelled pictures to a model in place, by the commands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.training.made import Cells, write_coco, write_detector, write_yolo
+from tests.training.test_commands import Command, training
+from training.onnx_detector import OnnxDetector
+
+__all__ = ["training"]  # the fixture
+
+BOARDS: dict[str, Cells] = {"good": [], **{f"b{at}": [(2 + at, 3), (9, 9)] for at in range(8)}}
+QUICK = ("--minutes", 0.05, "--batch", 2, "--validation-boards", 1)
+
+
+def yolo(folder: Path) -> Path:
+    return write_yolo(folder, {"train": BOARDS, "test": {"t": [(5, 5)], "fine": []}})
+
+
+def coco(folder: Path) -> Path:
+    write_coco(folder / "train/_annotations.coco.json", BOARDS, names=("dent",))
+    write_coco(folder / "test/_annotations.coco.json", {"t": [(5, 5)]}, names=("dent",))
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("yolo", ("dent", "scratch")), ("coco", ("dent",))])
+def test_one_command_leads_from_pictures_to_a_model_in_place(
+    training: Command,
+    tmp_path: Path,
+    kind: str,
+    classes: tuple[str, ...],
+):
+    data = {"yolo": yolo, "coco": coco}[kind](tmp_path / "mine")
+    model = tmp_path / "repository" / "1" / "model.onnx"
+    places = ("--out", tmp_path / "run", "--model", model, "--processes", 1)
+    code, out, err = training("all", "--data", data, *places, *QUICK)
+    assert (code, err) == (0, "")
+    assert f"{model} is in place" in out
+    assert OnnxDetector.load(model).class_names == classes
+    assert {path.name for path in model.parent.iterdir()} == {
+        "model.onnx",
+        "model.evaluation.json",
+        "model.evaluation.md",
+    }
+    numbers = json.loads(model.with_name("model.evaluation.json").read_text())
+    assert numbers["on_defects"][0]["defects"] == 1
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"checkpoint.pt", "log.jsonl"}
+
+
+def test_a_golden_variant_needs_references(
+    training: Command,
+    tmp_path: Path,
+):
+    data = yolo(tmp_path / "mine")
+    model = tmp_path / "model.onnx"
+    out = tmp_path / "run"
+    code, _, err = training("all", "--data", data, "--golden", "--out", out, "--model", model)
+    assert code == 78
+    assert err == (
+        "error: mine: board 'images/train/b0' has no defect-free reference, expected one for every"
+        " board, to train the golden variant\n"
+    )
+    assert not out.exists()
+    assert not model.exists()
+
+
+def test_what_cannot_be_gone_on_from_is_one_line_and_overwrites_nothing(
+    training: Command,
+    tmp_path: Path,
+):
+    data, out = yolo(tmp_path / "mine"), tmp_path / "run"
+    out.mkdir()
+    kept = out / "checkpoint.pt"
+    kept.write_text("of yesterday")
+    other = write_detector(tmp_path / "other.onnx")
+    wrong = {
+        tmp_path / "none.pt": "no such file, expected a checkpoint.pt or model.onnx",
+        kept: "cannot be read, expected a whole checkpoint",
+        other: "no weights 'stem.0.weight', expected a model of this network",
+    }
+    for path, complaint in wrong.items():
+        code, _, err = training("train", "--data", data, "--out", out, "--resume", path)
+        assert (code, err) == (78, f"error: {path}: {complaint}\n")
+    assert kept.read_text() == "of yesterday"
+    assert list(out.iterdir()) == [kept]
+
+
+def test_too_few_boards_are_one_line(
+    training: Command,
+    tmp_path: Path,
+):
+    data = write_yolo(tmp_path / "mine", {"train": {"a": [(1, 1)]}, "test": {"t": [(1, 1)]}})
+    code, _, err = training("train", "--data", data, "--out", tmp_path / "run")
+    assert (code, err) == (78, "error: mine: 1 boards to train on, expected at least 8\n")
+
+
+def test_an_export_of_nothing_is_one_line(
+    training: Command,
+    tmp_path: Path,
+):
+    model = tmp_path / "model.onnx"
+    model.write_text("old")
+    code, _, err = training("export", tmp_path / "none.pt", "--model", model)
+    assert (code, err) == (
+        78,
+        f"error: {tmp_path}/none.pt: no such file, expected a checkpoint.pt\n",
+    )
+    assert model.read_text() == "old"
+
+
+def test_speed_shows_a_table(
+    training: Command,
+    tmp_path: Path,
+):
+    one, other = (write_detector(tmp_path / f"{name}.onnx") for name in ("one", "other"))
+    code, out, _ = training("speed", "--model", one, "--against", other, "--rounds", 2)
+    assert code == 0
+    assert "ms per frame" in out
+    assert "one.onnx" in out
+    assert "other.onnx" in out

@@ -1,0 +1,89 @@
+"""PASSED goes first, oldest first; nothing is sorted anew for each picture."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.evidence.retention import Kept, RetentionIndex, to_free_bytes
+
+pictures = st.lists(
+    st.builds(
+        Kept,
+        path=st.builds(
+            "2026-11-{:02d}/{:06d}.jpg".format, st.integers(1, 30), st.integers(0, 999_999)
+        ),
+        size_bytes=st.integers(0, 1_000_000),
+        passed=st.booleans(),
+    ),
+    unique_by=lambda kept: kept.path,
+    max_size=60,
+)
+
+
+def filled(kept: list[Kept]) -> RetentionIndex:
+    index = RetentionIndex()
+    for one in kept:
+        index.add(one)
+    return index
+
+
+@given(pictures)
+def test_passed_goes_before_all_others_and_the_oldest_before_the_younger(kept: list[Kept]) -> None:
+    index = filled(kept)
+    assert list(index.first_to_go()) == sorted(kept, key=lambda one: (not one.passed, one.path))
+    assert index.total_bytes == 0
+    assert len(index) == 0
+
+
+@given(pictures, st.integers(0, 60), pictures)
+def test_the_order_holds_while_pictures_come_and_go(
+    first: list[Kept], gone: int, later: list[Kept]
+) -> None:
+    index = filled(first)
+    left = {one.path: one for one in first}
+    for _, one in zip(range(gone), index.first_to_go(), strict=False):
+        del left[one.path]
+    for one in later:
+        if one.path not in left:
+            index.add(one)
+            left[one.path] = one
+    assert index.total_bytes == sum(one.size_bytes for one in left.values())
+    order = sorted(left.values(), key=lambda one: (not one.passed, one.path))
+    assert list(index.first_to_go()) == order
+
+
+@given(pictures)
+def test_a_day_is_over_when_its_last_picture_went(kept: list[Kept]) -> None:
+    index = filled(kept)
+    left = list(kept)
+    for one in index.first_to_go():
+        left.remove(one)
+        assert index.is_last_of(one.day) == all(other.day != one.day for other in left)
+
+
+def test_a_picture_that_is_found_twice_counts_once() -> None:
+    index = filled([Kept(path="2026-11-22/a.jpg", size_bytes=5, passed=True)] * 2)
+    assert index.total_bytes == 5
+    assert [one.path for one in index.first_to_go()] == ["2026-11-22/a.jpg"]
+
+
+amounts = st.integers(0, 10**13)
+
+
+@given(amounts, amounts, amounts, amounts, amounts)
+def test_after_freeing_what_is_asked_quota_and_floor_hold(
+    incoming: int, kept: int, quota: int, free: int, floor: int
+) -> None:
+    freed = max(
+        0,
+        to_free_bytes(
+            incoming_bytes=incoming,
+            kept_bytes=kept,
+            quota_bytes=quota,
+            free_bytes=free,
+            floor_bytes=floor,
+        ),
+    )
+    assert kept - freed + incoming <= quota
+    assert free + freed - incoming >= floor

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.triggers.parse import MalformedTriggerError, TriggerFields, parse_trigger
+
+JANUARY_NS = 1_767_225_600 * 1_000_000_000
+
+
+def problem(fields: dict[Any, Any]) -> MalformedTriggerError:
+    with pytest.raises(MalformedTriggerError) as caught:
+        parse_trigger(fields)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unit_id": "PCB-1"},
+        {b"unit_id": b"PCB-1"},
+        {b"unit_id": b"PCB-1", b"at": b"", b"camera": b""},
+        {"unit_id": "PCB-1", "at": None, "camera": None, "recipe": 7},
+    ],
+)
+def test_a_unit_is_all_a_trigger_must_name(fields: dict[Any, Any]) -> None:
+    assert parse_trigger(fields) == TriggerFields(unit_id="PCB-1", at_unix_ns=None, camera=None)
+
+
+@pytest.mark.parametrize(
+    ("at", "after_ns"),
+    [
+        ("2026-01-01T00:00:00Z", 0),
+        ("2026-01-01T01:00:00+01:00", 0),
+        ("2025-12-31T19:00:00.5-05:00", 500_000_000),
+        ("2026-01-01T00:00:00.123456Z", 123_456_000),
+        ("2026-01-01T00:00:00.123456789Z", 123_456_000),
+    ],
+)
+def test_times_are_read_to_the_microsecond(at: str, after_ns: int) -> None:
+    said = parse_trigger({b"unit_id": b"u", b"at": at.encode(), b"camera": b"top"})
+    assert said.at_unix_ns == JANUARY_NS + after_ns
+    assert said.camera == "top"
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "now",
+        "2026-01-01T00:00:00",  # where?
+        "2026-01-01 00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-W01-1T00:00:00Z",
+        "1767225600",
+        "0001-01-01T00:00:00+23:59",
+        "1969-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+        "٢٠٢٦-01-01T00:00:00Z",
+    ],
+)
+def test_what_is_no_time_is_refused(at: str) -> None:
+    error = problem({"unit_id": "u", "at": at})
+    assert error.field == "at"
+    assert "expected a time such as" in str(error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"unit_id": ""}, {"unit_id": None}, {"unit_id": "x" * 129}, {"unit_id": "a\nb"}],
+)
+def test_a_trigger_must_say_which_unit(fields: dict[str, Any]) -> None:
+    error = problem(fields)
+    assert error.field == "unit_id"
+    assert "expected 1 to 128 printable characters" in str(error)
+    assert len(str(error)) < 200
+
+
+def test_values_must_be_text() -> None:
+    assert str(problem({"unit_id": 17})) == "unit_id is 17, expected text"
+    assert str(problem({"unit_id": "u", "camera": ["a"]})) == "camera is ['a'], expected text"
+    assert str(problem({b"unit_id": b"\xff"})) == "unit_id is not UTF-8, expected text"
+
+
+anything = st.none() | st.text() | st.binary() | st.integers() | st.lists(st.text())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["unit_id", "at", "camera", b"unit_id", b"at", "x"]) | st.text(), anything
+    )
+)
+def test_whatever_comes_is_read_or_refused(fields: dict[Any, Any]) -> None:
+    wrong = ""
+    try:
+        said = parse_trigger(fields)
+    except MalformedTriggerError as error:
+        wrong = error.field
+    assert wrong in ("unit_id", "at", "camera") or said.unit_id.isprintable()
