@@ -96,6 +96,8 @@ class Grabbed:
     captured_unix_ns: int
     label: str | None = None
     """The name of a still picture's file, or of a simulated unit; None for a stream."""
+    stamp_ns: int | None = None
+    """The camera's own time stamp, if it has one: only to see whether it moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,8 @@ class FrameRef:
     """Wall clock at capture: for events, never for arithmetic."""
     label: str | None = None
     """The file a still picture came from, or the simulated unit; None for a stream."""
+    stamp_ns: int | None = None
+    """The camera's own time stamp, if it has one: only to see whether it moves."""
     unit: UnitRef | None = None
     """The unit it is inspected for; None before the trigger decided, and where there is none."""
     outline: Outline | None = None

@@ -35,7 +35,7 @@ from inspector.unit_sections import EvidenceSettings
 
 FRAMES_HELD_BY_TRIGGER = 2
 """The best frame of a unit so far, and the newest."""
-PICTURES_KEPT = 8
+PICTURES_KEPT = 10
 """Units that wait for their verdict, or for the disk, with a picture each."""
 
 

@@ -43,6 +43,7 @@ def main() -> int:
     binary = any_binary()
     if binary is None or (missing := RtspServer.missing()) is not None:
         raise SystemExit("no redis-server" if binary is None else missing)
+    serials: Any = {"cameras.top.serial": {}}
     with tempfile.TemporaryDirectory(prefix="live-line-") as name:
         folder = Path(name)
         with (
@@ -53,7 +54,7 @@ def main() -> int:
                 cameras={"top": _camera(camera.url(), asked)},
                 triton="embedded",
                 redis_url=redis_server.url,
-                **{"cameras.top.serial": {}},
+                **serials,
             ) as line,
         ):
             line.wait_ready(within_s=120)

@@ -127,12 +127,12 @@ class Belt:
         other: the less startling of the two is right.
         """
         by_all = model.gain * np.median((means[0] + 1) / (means[1] + 1), axis=1)
-        if not _is_seen(model.free):
+        sample = np.s_[:, ::3, ::4]
+        free = model.free[sample[1:]]
+        if not _is_seen(free):
             # What moves through the view would add up to a drift: only a jump is the light.
             jumps = float(np.abs(np.log(by_all / model.gain)).max()) > _JUMP
             return np.asarray(by_all if jumps else model.gain, np.float32)
-        sample = np.s_[:, ::2, ::3]
-        free = model.free[sample[1:]]
         ratio = cells[sample][:, free] / np.maximum(model.cells[sample][:, free], 1)
         by_belt = np.median(ratio, axis=1)
         startling = [

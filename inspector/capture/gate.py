@@ -105,7 +105,7 @@ class CameraGate:
         if frozen is None:
             return self._watch.look(frame)
         was_frozen = frozen.is_frozen
-        frozen.see(fingerprint(frame.lease.image), frame.ref.captured_mono_ns)
+        frozen.see(fingerprint(frame.lease.image), frame.ref.captured_mono_ns, frame.ref.stamp_ns)
         if not frozen.is_frozen:
             return self._watch.look(frame)
         frame.lease.release()

@@ -26,8 +26,8 @@ _COLUMNS, _ROWS = 320, 45
 _SMALLEST_CELL_PX = 4
 _SAMPLED_LINES = 4
 """Lines of the picture that a row of cells is the mean of."""
-_CROWD = 4
-"""Cells of nine that make a spot part of a unit, not dirt."""
+_CROWD, _ALL = 4, 9
+"""Cells of nine that make a spot part of a unit, not dirt; and not its rim."""
 _CUT_SHARE = 0.25
 """Of a unit's length at the view's side: it reaches beyond."""
 
@@ -131,7 +131,8 @@ class Occupancy:
         last = math.ceil(min(ahead, span.end_px + 3 * size) / size)
         part = self._mask[:, first:last].astype(np.uint8)
         crowd = cv2.boxFilter(part, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        rows, columns = np.nonzero((crowd >= _CROWD) & (part > 0))
+        # Only those at the rim: nine of nine are inside.
+        rows, columns = np.nonzero((crowd >= _CROWD) & (crowd < _ALL) & (part > 0))
         along_px, across_px = (columns + first + 0.5) * size, (rows + 0.5) * grid.row_px
         ends = grid.to_frame(
             np.array([behind, ahead]), np.array([0.0, float(grid.rows * grid.row_px)])
@@ -196,8 +197,8 @@ class Occupancy:
         """Whether the outermost lines of the view, along this run, are not belt."""
         along = self._along(run)
         for row, line in ((0, slice(0, 2)), (self.grid.rows - 1, slice(-2, None))):
-            strip = view[line, along] if self.grid.is_across else view[along, line]
-            colours = strip.mean(axis=0 if self.grid.is_across else 1)[::4]
+            strip = view[line, along][:, ::8] if self.grid.is_across else view[along, line][::8]
+            colours = strip.mean(axis=0 if self.grid.is_across else 1)
             belt = self.belt.row(row)[:, run.first : run.end].mean(axis=1)
             if run.is_solid:
                 belt = shaded(colours.T, belt[:, None]).T

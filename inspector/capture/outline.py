@@ -67,14 +67,14 @@ class _Side:
 
     @property
     def slope(self) -> float:
-        return float(np.polyfit(self.at_px, self.out_px, 1)[0])
+        return _line(self.at_px, self.out_px)[0]
 
 
 def find_outline(image: Image, place: Place) -> Outline | None:
     """Return the outline of the unit at `place`; None where too little of it can be told.
 
     Sides that do not stand out against the belt stay where the coarse place has them, as long
-    as two others were found. About 3 ms for a unit of 700 pixels. Any thread.
+    as two others were found. About 8 ms for a unit of 700 pixels. Any thread.
     """
     coarse = _coarse(place)
     if coarse is None:
@@ -252,9 +252,17 @@ def _on_a_line(at_px: Floats, edge_px: Floats) -> NDArray[np.intp] | None:
     near = off_px[best] <= _INLIER_PX
     if np.count_nonzero(near) < max(_FEWEST, _INLIERS * len(at_px)):
         return None
-    slope, offset = np.polyfit(at[near], edge[near], 1)
+    slope, offset = _line(at[near], edge[near])
     near = np.abs(edge - slope * at - offset) <= _INLIER_PX
     return np.asarray(usable[near], np.intp)
+
+
+def _line(at: Floats, edge: Floats) -> tuple[float, float]:
+    """Slope and offset of the line nearest to the measurements, by least squares."""
+    middle, height = float(at.mean()), float(edge.mean())
+    off = at - middle
+    slope = float(np.dot(off, edge - height) / max(np.dot(off, off), 1e-9))
+    return slope, height - slope * middle
 
 
 def _fitted(coarse: Outline, sides: list[_Side | None]) -> Outline:

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
+import structlog
+
 from inspector.capture.occupancy import Occupancy
 from inspector.capture.on_belt import Sight
 from inspector.capture.orders import Action, Close, Keep, Open, Send
@@ -17,12 +20,15 @@ from inspector.records import (
     FrameRef,
     MissedFrame,
     MissReason,
+    Outline,
     TriggerKind,
     UnitClosed,
     UnitOpened,
     UnitRef,
 )
 from inspector.sections import CameraSettings
+
+log = structlog.get_logger("capture")
 
 Tell = Callable[[UnitOpened | UnitClosed], None]
 
@@ -39,7 +45,7 @@ class PresenceWatch:
     """A `UnitWatch`: a virtual light barrier. One per camera, for the life of the process.
 
     Looks at every frame for about 1.5 ms and holds at most `presence.FRAMES_HELD`; a chosen one
-    costs another 5 ms for its outline. Frames that are not chosen are released and counted by
+    costs another 8 ms for its outline. Frames that are not chosen are released and counted by
     `on_idle`. A unit's opening is told before its first frame is returned; its closing may be
     told before the last frame of it is.
     """
@@ -149,9 +155,17 @@ class PresenceWatch:
         kept = self._kept.pop(number)
         outline = None
         if kept.place is not None:
-            outline = find_outline(kept.frame.lease.image, kept.place)
+            outline = self._outline(kept.frame, kept.place)
         ref = replace(kept.frame.ref, unit=self._units[number], outline=outline)
         return replace(kept.frame, ref=ref)
+
+    def _outline(self, frame: Frame, place: Place) -> Outline | None:
+        try:
+            return find_outline(frame.lease.image, place)
+        except (cv2.error, ArithmeticError, ValueError):
+            # The unit is still inspected, in the frame as it is.
+            log.exception("a unit's outline could not be looked for", camera=self._camera_id)
+            return None
 
     def _close(self, action: Close) -> None:
         unit = self._units.pop(action.number)

@@ -216,4 +216,5 @@ def _reference(camera_id: CameraId, sequence: int, grabbed: Grabbed) -> FrameRef
         captured_mono_ns=grabbed.captured_mono_ns,
         captured_unix_ns=grabbed.captured_unix_ns,
         label=grabbed.label,
+        stamp_ns=grabbed.stamp_ns,
     )

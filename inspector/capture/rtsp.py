@@ -259,7 +259,7 @@ class _Connection:
         captured_ns = self._clock.captured_mono_ns(pts_ns, arrival_ns)
         ours_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
         unix_ns = self._sender.captured_unix_ns(pts_ns, ours_unix_ns=ours_ns)
-        return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=unix_ns)
+        return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=unix_ns, stamp_ns=pts_ns)
 
 
 def _in_ns(pts: int | None, time_base: Fraction | None) -> int | None:

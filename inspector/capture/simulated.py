@@ -13,7 +13,9 @@ from inspector.simulation.options import Pace, View, parse_options
 
 _NS = 1_000_000_000
 _LATE_NS = _NS
-"""A reader this late loses the frames of that time: a camera does not wait either."""
+"""A strobe line whose reader is this late goes on from now: its boards wait for it."""
+_WAITS_FRAMES = 2
+"""A frame of a belt that is this late is gone: a camera does not wait either."""
 _SLACK_NS = 15_000_000
 """Composing a board takes about 10 ms: done ahead, while the next frame is further away."""
 
@@ -60,7 +62,7 @@ class SimulatedLine:
             EndOfFootageError: the last board of a line with an end has left.
 
         """
-        index = self._next_index
+        index = self._next_index + self._passed_by()
         total = self._view.frames_total
         if total is not None and index >= total:
             msg = f"the simulated line of camera {self.camera_id} ended after {total} frames"
@@ -88,6 +90,19 @@ class SimulatedLine:
     def close(self) -> None:
         """Forget the grabbed frame; `open` starts from the beginning."""
         self._grabbed_index = None
+
+    def _passed_by(self) -> int:
+        """Frames that nobody came for in time: a belt goes on while its reader is busy.
+
+        Units of a strobe line wait for their flash, and a line at pace `max` for its reader.
+        """
+        late_ns = time.monotonic_ns() - self._due_ns
+        waits = self._options.view is View.STROBE or self._options.pace is not Pace.RECORDED
+        if waits or self._grabbed_index is None or late_ns <= _WAITS_FRAMES * self._interval_ns:
+            return 0
+        passed = late_ns // self._interval_ns
+        self._due_ns += passed * self._interval_ns
+        return passed
 
     def _wait(self, index: int) -> None:
         """Compose what comes soon while there is time, then wait for the frame."""

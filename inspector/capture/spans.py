@@ -45,11 +45,11 @@ class Gaps:
         slants = np.linspace(-_MOST_SLANT, _MOST_SLANT, _SLANTS) * rows * row_in_columns
         shifts = np.rint(slants[:, None] * middle[None, :])
         self._pad = int(np.abs(shifts).max()) + 1
-        self._padded = np.zeros((groups, columns + 2 * self._pad), np.bool_)
-        self._groups = np.arange(groups)[None, :, None]
-        self._sheared: NDArray[np.intp] = (
-            np.arange(columns)[None, None, :] + self._pad + shifts[:, :, None]
-        ).astype(np.intp)
+        self._padded = np.zeros((groups, columns + 2 * self._pad), np.uint8)
+        # For each slant, group and column, where in `_padded` it lies.
+        row_starts = np.arange(groups)[None, :, None] * self._padded.shape[1]
+        along = np.arange(columns)[None, None, :] + self._pad + shifts[:, :, None]
+        self._sheared: NDArray[np.intp] = (row_starts + along).astype(np.intp)
 
     def runs(self, mask: Mask, solid: Mask) -> Iterator[Run]:
         """Yield what lies apart, in order; `solid` is the part of `mask` that is no shadow."""
@@ -67,9 +67,9 @@ class Gaps:
     def _free(self, mask: Mask, empty: Mask) -> Mask:
         """Columns with nothing on them, square or slanted."""
         grouped, pad = self._padded, self._pad
-        np.logical_or.reduceat(mask, self._starts, axis=0, out=grouped[:, pad:-pad])
+        grouped[:, pad:-pad] = np.logical_or.reduceat(mask, self._starts, axis=0)
         grouped[:, :pad], grouped[:, -pad:] = grouped[:, pad, None], grouped[:, -pad - 1, None]
-        counts = np.count_nonzero(grouped[self._groups, self._sheared], axis=1)
+        counts = np.add.reduce(grouped.ravel().take(self._sheared), axis=1, dtype=np.uint8)
         return np.asarray(empty | (counts <= 1).any(axis=0), np.bool_)
 
 

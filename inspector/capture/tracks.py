@@ -21,6 +21,8 @@ _GATE = 0.04
 """Shares of the view: how far an edge may be from where it is expected; what a belt may jerk."""
 _FIRST_MOVE = 0.45
 """Share of the view that units go at most from the first frame to the second."""
+_SHORT_WAY = 0.35
+"""Share of the view: less than from one unit to the same place of the next, nearly always."""
 _SPECK = 0.02
 """Share of the view: what is shorter, and whole in view, is dirt."""
 _SPEED_MEMORY_S, _CRUISE_MEMORY_S = 0.15, 1.0
@@ -117,8 +119,10 @@ class Tracks:
             return abs(moved_px - expected_px) / (gate_px + 0.6 * cruise_px)
         if abs(moved_px) <= gate_px / 4:
             return 0.5
+        # Where it cannot be another unit, that has come as far, it may also have stopped meanwhile.
         stood = self.speed_px_per_s < self.cruise_px_per_s / 4
-        slowest_px = 0.0 if stood or not cruise_px else _SLOWEST * cruise_px
+        may_stop = stood or cruise_px < _SHORT_WAY * self.length_px
+        slowest_px = 0.0 if may_stop else _SLOWEST * cruise_px
         fastest_px = _FASTEST * cruise_px if cruise_px else self.length_px
         inside = slowest_px - gate_px <= moved_px <= fastest_px + gate_px
         if not inside:

@@ -231,7 +231,9 @@ class ResultsWorker:
             if book.late > late_before:
                 frame.lease.release()
             else:
+                given_up_before = self._pictures.given_up
                 self._pictures.offer(unit, frame, result)
+                self._metrics.evidence_failures.inc(self._pictures.given_up - given_up_before)
         await self._hand_on(decided)
 
     async def _hand_on(self, decided: list[DecidedUnit]) -> None:

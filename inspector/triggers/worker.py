@@ -20,6 +20,7 @@ BLOCK_MS = 2000
 ENTRIES_PER_READ = 100
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
+CANCEL_EVERY_S = 0.1
 NS_PER_MS = 1_000_000
 PLAUSIBLE_AGE_NS = 30 * 86_400_000 * NS_PER_MS
 """An entry ID that claims more, or the future, is none that Redis made from its clock."""
@@ -93,9 +94,12 @@ class TriggerWorker:
             if reading.done():
                 reading.result()
         finally:
-            for task in (reading, stopping):
-                task.cancel()
-            await asyncio.wait({reading, stopping})
+            stopping.cancel()
+            while not reading.done():
+                # Again and again: while it connects, redis-py may lose a cancellation (see
+                # `cancellable`) and go on to wait for a server that does not answer.
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=CANCEL_EVERY_S)
             with suppress(exceptions.RedisError, OSError):
                 await self._redis.aclose()
 

@@ -60,6 +60,7 @@ def test_sigterm_under_load_leaves_nothing_unaccounted_and_the_next_start_goes_o
         assert {u.event["reason"] for u in units if not u.is_inspected} <= {
             "frame_dropped",
             "stale",
+            "deadline_missed",
             "shutting_down",
         }
 

@@ -410,7 +410,7 @@ def test_every_trigger_gets_exactly_one_verdict_whatever_goes_wrong(one_redis, t
         assert [v.unit_number for v in told] == list(range(1, len(told) + 1))
         reasons = Counter(v.reason or v.result.value for v in told)
         assert reasons["PASSED"] > 5, reasons
-        assert reasons["no_frame"] + reasons["camera_lost"] > 5, reasons
+        assert reasons["no_frame"] + reasons["camera_lost"] > 0, reasons
 
     asyncio.run(main())
 

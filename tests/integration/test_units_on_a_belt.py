@@ -28,7 +28,7 @@ OPTIONS = SimulationOptions(seed=5, speed=16.0, gap=300, defect_rate=0.7, boards
 SOURCE = f"sim:?seed=5&speed=16&gap=300&defect_rate=0.7&boards={BOARDS}"
 BELT = {"source": SOURCE, "size": PICTURE, "trigger": "presence"}
 # For what is right, not how soon: a busy machine may take its time.
-UNHURRIED: dict[str, Mapping[str, Any]] = {
+UNHURRIED: Any = {
     "cameras.top.serial": {"timeout_ms": 5000.0},
     "batching": {"max_age_ms": 8000.0, "lane_capacity": 8},
     "inspection": {"deadline_ms": 8000.0},
@@ -109,8 +109,9 @@ def iou(one: Any, other: Any) -> float:
     left, top = max(one[0], other[0]), max(one[1], other[1])
     right = min(one[0] + one[2], other[0] + other[2])
     bottom = min(one[1] + one[3], other[1] + other[3])
-    shared = max(0.0, right - left) * max(0.0, bottom - top)
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
+    shared = float(max(0, right - left) * max(0, bottom - top))
+    both = float(one[2] * one[3] + other[2] * other[3])
+    return shared / (both - shared)
 
 
 @needs_redis

@@ -41,7 +41,8 @@ class Station:
         self._port = int(port[1])
 
     def add(self, unit_id: str, **fields: str) -> None:
-        self.client.xadd(TRIGGERS, {"unit_id": unit_id, **fields})
+        entry: Any = {"unit_id": unit_id, **fields}
+        self.client.xadd(TRIGGERS, entry)
 
     def post(
         self, body: object, *, token: str = TOKEN, kind: str = "application/json"

@@ -233,6 +233,14 @@ def test_units_that_an_interruption_closed_get_no_second_verdict() -> None:
         assert len(line.closed) == 2
 
 
+def test_a_belt_that_stops_while_frames_are_skipped_makes_no_second_unit() -> None:
+    for moved_px in range(0, 400, 40):
+        for at in (65, 80, 110):
+            line = Line(boards=[(-700, 600), (-1600, 600)]).run(at)
+            line.wait(1000, moved_px).run(300)
+            assert len(line.opened) == 2, f"moved {moved_px} px in the second after frame {at}"
+
+
 def test_the_sharpest_frame_of_each_part_is_taken() -> None:
     sharp = {70, 84, 93}
     line = Line(boards=[(-700, 600)], sharp=lambda frame: 9.0 if frame in sharp else 1.0)
