@@ -19,7 +19,14 @@ from training.truth import IGNORED
 
 SIZE_PX = 160
 AS_IT_IS = Recipe(
-    size_px=SIZE_PX, flat=1.0, reference=0.0, anywhere=0.0, drawn=0.0, off_board=0.0, belt=0.0
+    size_px=SIZE_PX,
+    flat=1.0,
+    reference=0.0,
+    anywhere=0.0,
+    drawn=0.0,
+    redesigned=0.0,
+    off_board=0.0,
+    belt=0.0,
 )
 
 
