@@ -98,7 +98,7 @@ def test_a_demo_shows_events_soon_and_ends_with_its_summary() -> None:
     assert demo.first_event_s is not None
     measured("first event, s", round(demo.first_event_s, 1))
     assert demo.first_event_s < FIRST_EVENT_WITHIN_S
-    assert summary["units with a verdict"] == summary["frames captured"] > 0
+    assert 0 < summary["units with a verdict"] < summary["frames captured"]
     assert summary["PASSED"] + summary["FAILED"] > 0
 
 
@@ -114,4 +114,4 @@ def test_ctrl_c_drains_a_demo_of_recorded_footage_and_shows_its_summary() -> Non
         assert demo.wait_end() == 0, demo.output
     assert "Traceback" not in demo.output
     summary = demo.summary()
-    assert summary["units with a verdict"] == summary["frames captured"] >= 5
+    assert 5 <= summary["units with a verdict"] < summary["frames captured"]

@@ -162,7 +162,7 @@ READING = [
         name="too few buffers",
         camera=camera(more="buffers = 3"),
         says=(
-            "{file}: cameras.top.buffers is 3, expected 0 or at least 23, which the pipeline needs",
+            "{file}: cameras.top.buffers is 3, expected 0 or at least 35, which the pipeline needs",
         ),
     ),
     Wrong(
