@@ -28,6 +28,9 @@ meanwhile, so a camera needs so many more."""
 DOUBLED_WITHIN_NS = 10 * NS_PER_S
 """The same unit again so soon is the same trigger sent twice, as a client does whose first answer
 was late; later it is a unit that came back."""
+SAME_MOMENT_NS = 1_000_000
+"""Triggers so close together came at once: who sends them knows milliseconds, and their times reach
+our clock by two readings that are never quite simultaneous."""
 REMEMBERED_IDS = 10_000
 REMEMBERED_TRIGGERS = 64
 
@@ -188,7 +191,7 @@ class ExternalWatch:
         elif age_ns < -self._wait_ns:
             ahead_s = -age_ns / NS_PER_S
             refusal = (MissReason.NO_FRAME, f"its time is {ahead_s:.1f} s ahead of our clock")
-        at_ns = trigger.received_mono_ns - age_ns
+        at_ns = self._moment(trigger.received_mono_ns - age_ns)
         # A unit that was there long ago and is only answered now is not to spoil the figures.
         old = refusal is not None or age_ns > self._wait_ns
         unit = UnitRef(
@@ -205,6 +208,11 @@ class ExternalWatch:
         self._waiting.append(waiting)
         self._announce(UnitOpened(unit=unit))
         return waiting, refusal
+
+    def _moment(self, at_ns: int) -> int:
+        """When that was; exactly the same for triggers that came at once."""
+        same = (ns for ns in reversed(self._triggered_ns) if abs(ns - at_ns) < SAME_MOMENT_NS)
+        return next(same, at_ns)
 
     def _seen_before(self, trigger: Trigger) -> int | None:
         """The index of the unit that this trigger doubles; -1 for one before our start."""

@@ -44,8 +44,8 @@ class StreamEntry:
 
     position: int
     fields: Mapping[bytes, object]
-    age_ns: int | None
-    """How long it had been there; None where that cannot be known."""
+    came_mono_ns: int | None
+    """When it was added, by our monotonic clock; None where that cannot be known."""
     too_late: str = ""
     """Why nothing can be inspected for it any more; empty: it can."""
 
@@ -101,10 +101,13 @@ class TriggerDesk:
             self.ledger.read(entry.position)
             return self._unusable(unusable)
         if self.ledger.is_answered(camera, entry.position):
-            received_ns = self._clocks.mono_ns() - (entry.age_ns or 0)
-            self._inlets[camera].remember(said.unit_id, received_ns)
+            came_ns = entry.came_mono_ns
+            came_ns = self._clocks.mono_ns() if came_ns is None else came_ns
+            self._inlets[camera].remember(said.unit_id, came_ns)
             return None
-        receipt = self._trigger(camera, said, age_ns=entry.age_ns, too_late=entry.too_late)
+        receipt = self._trigger(
+            camera, said, came_mono_ns=entry.came_mono_ns, too_late=entry.too_late
+        )
         if receipt.outcome is TriggerOutcome.REFUSED:
             return receipt  # and not read: the next start answers it
         if receipt.outcome is TriggerOutcome.ACCEPTED and receipt.number is not None:
@@ -170,13 +173,13 @@ class TriggerDesk:
         camera: CameraId,
         said: TriggerFields,
         *,
-        age_ns: int | None = None,
+        came_mono_ns: int | None = None,
         too_late: str = "",
     ) -> TriggerReceipt:
         now_mono_ns, now_unix_ns = self._clocks.mono_ns(), self._clocks.unix_ns()
         at_unix_ns = said.at_unix_ns
-        if at_unix_ns is None and age_ns is not None:
-            at_unix_ns = now_unix_ns - age_ns
+        if at_unix_ns is None and came_mono_ns is not None:
+            at_unix_ns = now_unix_ns - (now_mono_ns - came_mono_ns)
         trigger = Trigger(
             unit_id=said.unit_id,
             received_mono_ns=now_mono_ns,

@@ -137,18 +137,19 @@ class TriggerWorker:
         for entry_id, fields in entries:
             await self._desk.wait_for_room()
             position = position_of(entry_id)
-            now_ns = time.monotonic_ns()
-            age_ns = redis_ns + now_ns - asked_ns - ms_of(position) * NS_PER_MS
+            # One reading of both clocks for all of them: entries of one millisecond came together.
+            age_ns = redis_ns - ms_of(position) * NS_PER_MS
+            came_ns = asked_ns - age_ns
             is_known = 0 <= age_ns <= PLAUSIBLE_AGE_NS
             too_late = ""
             if is_backlog and not is_known:
                 too_late = "when it came is not known: its entry ID was not made by Redis"
-            elif is_backlog and age_ns > now_ns - self._started_ns:
+            elif is_backlog and came_ns < self._started_ns:
                 too_late = "it came while the service was not running"
             entry = StreamEntry(
                 position=position,
                 fields=fields,
-                age_ns=age_ns if is_known else None,
+                came_mono_ns=came_ns if is_known else None,
                 too_late=too_late,
             )
             receipt = self._desk.take(entry)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
-from tests.integration.processes import arguments, descendants
+from tests.integration.processes import arguments, descendants, is_running
 
 ROOT = Path(__file__).parents[2]
 AMBER = (ROOT / "../shared/data/line/amber.mp4").resolve()
@@ -55,6 +55,11 @@ def wait_for(look: Callable[[], T], *, within_s: float, what: str, every_s: floa
         if time.monotonic() > give_up_s:
             pytest.fail(f"not within {within_s:g} s: {what}")
         _PAUSE.wait(every_s)
+
+
+def await_end(pids: Iterable[int]) -> None:
+    """Killed is not gone yet: the kernel takes a moment to end a process."""
+    wait_for(lambda: not any(map(is_running, pids)), within_s=5, what="all processes have ended")
 
 
 def measured(what: str, value: object) -> None:

@@ -26,6 +26,15 @@ def descendants(pid: int) -> dict[int, str]:
     return below
 
 
+def is_running(pid: int) -> bool:
+    """It exists, and is more than an ended process that nobody has waited for yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2 :].split()[0] != "Z"
+
+
 def arguments(pid: int) -> str:
     """Its command line, NUL after each; empty when it has ended."""
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import AMBER, measured, needs_amber
+from tests.integration.line import AMBER, await_end, measured, needs_amber
 from tests.integration.processes import descendants
 
 FIRST_EVENT_WITHIN_S = 20.0
@@ -93,7 +93,7 @@ def test_a_demo_shows_events_soon_and_ends_with_its_summary() -> None:
         below = descendants(demo.pid)
         assert {"tritonserver", "redis-server"} <= set(below.values())
         assert demo.wait_end() == 0, demo.output
-        assert not any(Path(f"/proc/{pid}").exists() for pid in below)
+        await_end(below)
     summary = demo.summary()
     assert demo.first_event_s is not None
     measured("first event, s", round(demo.first_event_s, 1))

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for, write_locked
+from tests.integration.line import (
+    BOARD_REGION,
+    PICTURE,
+    Line,
+    await_end,
+    wait_for,
+    write_locked,
+)
 from tests.integration.line_events import assert_accounted, assert_gapless, entries
 from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
@@ -137,7 +144,7 @@ def test_sigterm_during_the_first_installation_ends_it_at_once(tmp_path: Path) -
             what="the embedded Triton is being installed",
         )
         assert line.stop(within_s=5) < 5
-        assert not any(Path(f"/proc/{pid}").exists() for pid in below)
+        await_end(below)
         assert not list((tmp_path / "cache").glob("*.part"))
 
 
@@ -151,4 +158,4 @@ def test_sigterm_while_triton_loads_its_models_ends_both_at_once(tmp_path: Path)
             what="the embedded Triton is being started",
         )
         assert line.stop(within_s=8) < 8
-        assert not any(Path(f"/proc/{pid}").exists() for pid in servers)
+        await_end(servers)

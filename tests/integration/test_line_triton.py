@@ -8,9 +8,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.integration.line import BOARD_REGION, PICTURE, Line, measured, wait_for
+from tests.integration.line import BOARD_REGION, PICTURE, Line, await_end, measured, wait_for
 from tests.integration.line_events import Entry, assert_accounted, assert_gapless, entries
-from tests.integration.processes import descendants
+from tests.integration.processes import descendants, is_running
 from tests.integration.redis_server import RedisServer
 
 BUSY = {"source": "sim:?fps=60&seed=3", "size": PICTURE, "region": BOARD_REGION}
@@ -58,7 +58,7 @@ def test_a_killed_triton_costs_what_was_in_flight_and_comes_back(
         )
         back_s = time.monotonic() - killed_s
         assert server_of(line) != first
-        assert not any(Path(f"/proc/{pid}").exists() for pid in models)
+        await_end(models)
         assert line.get("/readyz")[0] == 200
         assert line.scrape().total("inspector_triton_reconnects_total") >= 1
         line.stop()
@@ -91,20 +91,14 @@ def test_a_start_takes_away_what_a_killed_service_left(tmp_path: Path) -> None:
         server, owner = server_of(line), line.pid
         models = list(descendants(server))
         line.kill()
-        wait_for(
-            lambda: not Path(f"/proc/{server}").exists(), within_s=5, what="Triton dies with us"
-        )
+        wait_for(lambda: not is_running(server), within_s=5, what="Triton dies with us")
         line.start()
         wait_for(
             lambda: "tritonserver" in descendants(line.pid).values(),
             within_s=30,
             what="the next Triton",
         )
-        wait_for(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in models),
-            within_s=5,
-            what="no model of the killed service is left",
-        )
+        await_end(models)
         line.stop()
     assert not list(Path("/dev/shm").glob(f"inspector-triton-*-{owner}-*"))
 

@@ -281,6 +281,27 @@ def test_a_trigger_gets_its_verdict_and_whatever_is_no_trigger_is_counted(each_r
     asyncio.run(main(), debug=True)
 
 
+def test_triggers_of_one_millisecond_each_get_a_frame(one_redis, tmp_path):
+    async def main() -> None:
+        with one_redis.client() as client:
+            async with running(tmp_path, one_redis.url) as station:
+                station._rng.random = lambda: 0.5  # type: ignore[method-assign]
+                for pair in range(10):
+                    seconds, microseconds = client.time()
+                    came_ms = seconds * 1000 + microseconds // 1000
+                    with client.pipeline(transaction=True) as both:
+                        both.xadd(KEY, {"unit_id": f"left {pair}"}, id=f"{came_ms}-0")
+                        both.xadd(KEY, {"unit_id": f"right {pair}"}, id=f"{came_ms}-1")
+                        both.execute()
+                    await until(lambda: len(station.told) == 2 * (pair + 1))  # noqa: B023
+            sides = [
+                (f"{side} {pair}", "PASSED") for pair in range(10) for side in ("left", "right")
+            ]
+            assert outcomes(station.told) == sides
+
+    asyncio.run(main(), debug=True)
+
+
 def test_what_came_while_the_service_was_not_running_is_answered_as_not_inspected(
     one_redis, tmp_path
 ):

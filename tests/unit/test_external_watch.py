@@ -219,6 +219,22 @@ def test_triggers_of_the_same_moment_are_served_in_turn() -> None:
     assert station.closed == [("left", None), ("right", None)]
 
 
+@pytest.mark.parametrize("skew_ns", [-30_000, 30_000])
+def test_two_readings_of_a_clock_do_not_tell_triggers_of_one_moment_apart(skew_ns: int) -> None:
+    station = Station()
+    for unit_id, off_ns in (("left", 0), ("right", skew_ns)):
+        received = Trigger(
+            unit_id=unit_id,
+            received_mono_ns=BOOT_NS + 10 * MS + off_ns,
+            received_unix_ns=EPOCH_NS + 10 * MS,
+            at_unix_ns=EPOCH_NS + 5 * MS,
+        )
+        station.watch.trigger(received)
+    assert station.frame(33) == [(33, "left")]
+    assert station.frame(66) == [(66, "right")]
+    assert station.closed == [("left", None), ("right", None)]
+
+
 def test_triggers_out_of_order_get_the_frames_of_their_own_time() -> None:
     station = Station()
     station.frame(10)

@@ -54,7 +54,9 @@ class Station:
 def entry(position: int, unit_id: str = "u", **more: Any) -> StreamEntry:
     fields: dict[bytes, object] = {b"unit_id": unit_id.encode()}
     fields.update({b"camera": more.pop("camera")} if "camera" in more else {})
-    return StreamEntry(position=position, fields=fields, age_ns=more.pop("age_ns", None), **more)
+    age_ns = more.pop("age_ns", None)
+    came_ns = None if age_ns is None else MONO_NS - age_ns
+    return StreamEntry(position=position, fields=fields, came_mono_ns=came_ns, **more)
 
 
 def verdict(camera: str, number: int) -> tuple[Event, ...]:
