@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.boards import Board
 from training.network import Shape
-from training.samples import Recipe
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True)

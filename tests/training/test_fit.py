@@ -20,7 +20,8 @@ from training.errors import TrainingError, WrongInputError
 from training.loss import Truth, loss_of
 from training.network import Cells, Detector, Shape
 from training.plan import TrainOptions
-from training.samples import Recipe, Sampler
+from training.recipe import Recipe
+from training.samples import Sampler
 from training.trainer import Trainer
 from training.truth import NOTHING
 

@@ -14,7 +14,8 @@ from tests.training.made import write_picture
 from training.boards import Board, read_picture
 from training.drawing import CLASSES
 from training.model_input import PADDING_GRAY
-from training.samples import Recipe, Sample, Sampler, _judge_visible
+from training.recipe import Recipe
+from training.samples import Sample, Sampler, _judge_visible
 from training.truth import IGNORED
 
 SIZE_PX = 160
@@ -25,6 +26,8 @@ AS_IT_IS = Recipe(
     anywhere=0.0,
     drawn=0.0,
     redesigned=0.0,
+    invented=0.0,
+    margin=0.0,
     off_board=0.0,
     belt=0.0,
 )
@@ -231,6 +234,8 @@ def test_pictures_are_kept_within_the_bytes_allowed(tmp_path: Path):
     for allowed in (0, 2 * one, 100 * one):
         sampler = Sampler(data_set.train, AS_IT_IS, seed=[1], cache_bytes=allowed)
         list(islice(sampler, 12))
-        assert sampler._kept_bytes == sum(kept.nbytes for kept in sampler._kept.values())
+        assert sampler._scenes._kept_bytes == sum(
+            kept.nbytes for kept in sampler._scenes._kept.values()
+        )
         # The newest is always kept.
-        assert sampler._kept_bytes <= max(allowed, one)
+        assert sampler._scenes._kept_bytes <= max(allowed, one)
