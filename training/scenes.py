@@ -22,7 +22,7 @@ Classes = NDArray[np.int64]
 
 PAPER = 255
 """Laminate, where a scan has none."""
-_WIDEST_MARGIN_PX = 110
+_WIDEST_MARGIN_PX, _NARROW_MARGIN_PX = 110, 36
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
 _LEAST_DRAWN_PX = 64
@@ -82,7 +82,8 @@ class Scenes:
     def _with_margin(self, scene: Scene) -> Scene:
         if scene.found.ndim != 2 or self._rng.random() >= self._recipe.margin:
             return scene
-        left, top, right, bottom = (int(v) for v in self._rng.integers(0, _WIDEST_MARGIN_PX, 4))
+        widest = _WIDEST_MARGIN_PX if self._rng.random() < 0.5 else _NARROW_MARGIN_PX
+        left, top, right, bottom = (int(v) for v in self._rng.integers(0, widest, 4))
         border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
         found, reference = (
             np.asarray(cv2.copyMakeBorder(one, *border, value=PAPER), np.uint8)
