@@ -13,7 +13,7 @@ from inspector.errors import SinkUnavailableError
 from inspector.publish.journal_rows import JournalRow
 from inspector.publish.stream_ids import NO_STREAM, StreamId, Tip
 from inspector.records import Stream
-from inspector.redis_client import cancellable, redis_client
+from inspector.redis_client import cancellable, passwords_of, redis_client
 
 _CAUSE_CHARACTERS = 200
 
@@ -61,10 +61,13 @@ class RedisStreamWriter:
         """
         self._keys = {stream: stream_key(station_id, stream) for stream in Stream}
         self._redis = redis_client(
-            url, password=password, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+            url,
+            password=password,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            key=self._keys[Stream.UNITS],
         )
-        kwargs = self._redis.connection_pool.connection_kwargs
-        self._secrets = [s for s in (kwargs.get("password"), password) if s]
+        self._secrets = [s for s in (*passwords_of(self._redis), password) if s]
 
     async def tips(self) -> dict[Stream, Tip]:
         """How each stream ends now."""

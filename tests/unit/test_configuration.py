@@ -172,7 +172,10 @@ def test_secret_files_that_cannot_be_read_are_named(write, tmp_path, monkeypatch
 
 IDENTIFIER = "lower-case letters, digits, - and _, at most 32, a letter or digit first"
 REGION = "expected four whole numbers in pixels: [x, y, width, height]"
-REDIS = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
+REDIS = (
+    "expected redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/SERVICE/DB,"
+    ' redis+cluster://HOST:PORT,… or "embedded"'
+)
 
 
 @pytest.mark.parametrize(
