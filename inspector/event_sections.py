@@ -24,6 +24,10 @@ class RedisSettings(Section):
     """The login of the Sentinels themselves, where they ask for one."""
     tls_ca: Path | None = None
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+    drain_events_per_s: Annotated[float, Field(ge=10, le=1_000_000)] = 2000.0
+    """How fast a backlog goes to Redis at most."""
+    drain_step_ms: Annotated[float, Field(ge=1, le=1000)] = 20.0
+    """How long a verdict may be held up by a backlog at most, before its own write."""
 
     @field_validator("url")
     @classmethod
@@ -79,3 +83,10 @@ class JournalSettings(Section):
 
     directory: Path = Field(default_factory=_state_directory)
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+    max_gb: Annotated[float, Field(ge=0.001, le=100_000)] = 10.0
+    """Nearly full: what Redis has goes before its time. Full: verdicts wait for Redis."""
+
+    @property
+    def limit_bytes(self) -> int:
+        """`max_gb` in bytes."""
+        return round(self.max_gb * 1_000_000_000)

@@ -132,6 +132,12 @@ class RedisStreamWriter:
             for row, reply in zip(rows, replies, strict=True)
         ]
 
+    async def newest(self, stream: Stream, count: int) -> list[bytes]:
+        """The JSON of a stream's last entries, the newest first."""
+        with self._talking():
+            entries: Any = await self._redis.xrevrange(self._keys[stream], count=count)
+        return [fields[b"data"] for _, fields in entries if b"data" in fields]
+
     async def trim(self, stream: Stream, below: StreamId) -> int:
         """Drop roughly the entries with smaller IDs; says how many.
 

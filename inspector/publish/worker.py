@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from inspector.errors import SinkUnavailableError
 from inspector.flow.channel import Channel
 from inspector.publish.delivery import Delivery
 from inspector.publish.journal import Journal
+from inspector.publish.pace import PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.records import EventGroup, Stream
 
@@ -19,6 +21,17 @@ LOOK_EVERY_S = 2.0
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 TRIM_EVERY_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishTerms:
+    """What the settings say about publishing."""
+
+    retention_s: float
+    """Older entries are trimmed from the streams, unless the journal keeps them."""
+    drain_s: float
+    """At the end: how long Redis gets to take the rest."""
+    pace: PaceLimits = field(default_factory=PaceLimits)
 
 
 class PublishTelemetry:
@@ -33,6 +46,9 @@ class PublishTelemetry:
     def on_pending(self, events: int, oldest_s: float) -> None:
         """What the journal holds for Redis."""
 
+    def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
+        """How large the journal is and may be, and how far back it reaches."""
+
 
 class PublishWorker:
     """Journals every group it is given, whether or not Redis is there, and delivers in order."""
@@ -46,15 +62,15 @@ class PublishWorker:
         writer: RedisStreamWriter,
         *,
         telemetry: PublishTelemetry | None = None,
-        retention_s: float,
-        drain_s: float,
+        terms: PublishTerms,
     ) -> None:
         self._groups = groups
         self._journal = journal
         self._telemetry = telemetry or PublishTelemetry()
-        self._delivery = Delivery(journal, writer, on_published=self._tell_published)
-        self._retention_s = retention_s
-        self._drain_s = drain_s
+        self._terms = terms
+        self._delivery = Delivery(
+            journal, writer, on_published=self._tell_published, pace=terms.pace
+        )
         self._appended = asyncio.Event()
         self._up: bool | None = None
 
@@ -94,7 +110,7 @@ class PublishWorker:
                 await self._delivery.deliver_pending()
                 if time.monotonic() >= trim_at_s:
                     trim_at_s = time.monotonic() + TRIM_EVERY_S
-                    await self._delivery.trim(int((time.time() - self._retention_s) * 1000))
+                    await self._delivery.trim(int((time.time() - self._terms.retention_s) * 1000))
             except SinkUnavailableError as error:
                 self._tell_up(up=False, cause=str(error))
                 self._tell_pending()
@@ -110,8 +126,8 @@ class PublishWorker:
 
     async def _deliver_the_rest(self) -> None:
         try:
-            async with asyncio.timeout(self._drain_s):
-                await self._delivery.deliver_pending()
+            async with asyncio.timeout(self._terms.drain_s):
+                await self._delivery.deliver_pending(at_leisure=False)
         except (SinkUnavailableError, TimeoutError) as error:
             self._tell_up(up=False, cause=str(error) or "not done when the service had to stop")
         self._tell_pending()
@@ -129,3 +145,6 @@ class PublishWorker:
 
     def _tell_pending(self) -> None:
         self._telemetry.on_pending(self._journal.pending_count, self._journal.oldest_pending_age_s)
+        self._telemetry.on_kept(
+            self._journal.used_bytes, self._journal.limit_bytes, self._journal.reach_s
+        )

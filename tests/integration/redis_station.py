@@ -11,8 +11,9 @@ import orjson
 
 from inspector.flow.channel import Channel
 from inspector.publish.journal import Journal
+from inspector.publish.pace import PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.worker import PublishTelemetry, PublishWorker
+from inspector.publish.worker import PublishTelemetry, PublishTerms, PublishWorker
 from inspector.records import Event, EventGroup, Stream
 from tests.integration.redis_server import RedisServer
 
@@ -77,7 +78,9 @@ class Seen(PublishTelemetry):
 class Station:
     """A journal, a writer and a worker on one Redis, as the application wires them."""
 
-    def __init__(self, folder: Path, url: str, **journal_options) -> None:
+    def __init__(
+        self, folder: Path, url: str, *, pace: PaceLimits | None = None, **journal_options
+    ) -> None:
         self.journal = Journal.open(folder, **{"retention_s": DAY_S} | journal_options)
         self.writer = RedisStreamWriter(url, station_id=STATION)
         self.groups: Channel[EventGroup] = Channel(1)
@@ -87,8 +90,7 @@ class Station:
             self.journal,
             self.writer,
             telemetry=self.seen,
-            retention_s=DAY_S,
-            drain_s=5.0,
+            terms=PublishTerms(retention_s=DAY_S, drain_s=5.0, pace=pace or PaceLimits()),
         )
         self.sent = 0
 
@@ -108,8 +110,9 @@ class Station:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, **journal_options) -> AsyncIterator[Station]:
-    station = Station(folder, url, **journal_options)
+async def running(folder: Path, url: str, **options) -> AsyncIterator[Station]:
+    """`options` as for `Station`."""
+    station = Station(folder, url, **options)
     task = asyncio.create_task(station.worker.run())
     try:
         yield station

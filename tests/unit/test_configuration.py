@@ -333,7 +333,8 @@ WITHOUT_DEFAULT = {
 SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
     "inference.tls_ca", "inference.token", "inspection.thresholds", "redis.username",
-    "redis.password", "redis.tls_ca", "http.token", "evidence.directory",
+    "redis.password", "redis.sentinel_username", "redis.sentinel_password", "redis.tls_ca",
+    "http.token", "evidence.directory",
 }  # fmt: skip
 """Keys whose default is nothing."""
 

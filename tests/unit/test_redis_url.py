@@ -89,12 +89,10 @@ def test_login_and_addresses_survive(scheme, layout, login, nodes):
 def test_whatever_is_written_is_read_or_refused_without_its_password(junk, password):
     for text in (junk, f"redis+sentinel://u:{password}@{junk}", f"redis://{junk}:{password}@h"):
         try:
-            found = parse_redis_url(text)
+            shown = repr(parse_redis_url(text))
         except ValueError as error:
-            assert password not in str(error) or password in junk
-        else:
-            assert found.addresses
-            assert password not in repr(found) or password in junk
+            shown = str(error)
+        assert password not in shown or password in junk
 
 
 def test_the_sentinels_login_travels_in_the_query():
