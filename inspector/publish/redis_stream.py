@@ -29,6 +29,13 @@ _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.RedisError, "Redis refused"),
     (OSError, "Redis cannot be reached"),
 )
+# The same where redis-py has no class for it, or wraps it up: by Redis's own word.
+_EXPLAINED_BY_CODE = {
+    "NOPERM": "Redis does not allow this user to write the streams",
+    "MISCONF": "Redis cannot save its data (disk full?)",
+    "NOREPLICAS": "Redis has too few replicas",
+    "WRONGTYPE": "a key of this station is no stream",
+}
 
 
 def stream_key(station_id: str, stream: Stream) -> str:
@@ -184,6 +191,7 @@ class RedisStreamWriter:
         meaning = next(text for kind, text in _EXPLAINED if isinstance(error, kind))
         # A failed pipeline quotes its command, a whole event, before the reason.
         reason = str(error).rpartition("caused error: ")[2]
+        meaning = next((m for code, m in _EXPLAINED_BY_CODE.items() if code in reason), meaning)
         for secret in self._secrets:
             reason = reason.replace(secret, "***")
         return SinkUnavailableError(f"{meaning}: {reason[:_CAUSE_CHARACTERS]}")

@@ -38,7 +38,7 @@ class PublishTelemetry:
     """What the worker tells about itself; the default tells nobody. Event loop only."""
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
-        """Redis accepts events, or does not and why. Called on every change."""
+        """Redis accepts events, or does not and why. Called on every change, also of the why."""
 
     def on_published(self, stream: Stream, events: int) -> None:
         """So many events of a stream are now known to be in Redis."""
@@ -72,7 +72,7 @@ class PublishWorker:
             journal, writer, on_published=self._tell_published, pace=terms.pace
         )
         self._appended = asyncio.Event()
-        self._up: bool | None = None
+        self._told: tuple[bool, str] | None = None
 
     async def run(self) -> None:
         """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
@@ -133,8 +133,11 @@ class PublishWorker:
         self._tell_pending()
 
     def _tell_up(self, *, up: bool, cause: str) -> None:
-        if up is not self._up:
-            self._up = up
+        # A server that closes the connection may have a reason that only the next attempt hears
+        # of. What follows the colon differs each time and would be a line each time.
+        state = (up, cause.partition(":")[0])
+        if state != self._told:
+            self._told = state
             self._telemetry.on_up(up, cause)
 
     def _tell_published(self, stream: Stream, events: int) -> None:
