@@ -31,7 +31,7 @@ from inspector.source_uri import redact
 ENV_PREFIX = "INSPECTOR_"
 ENV_DELIMITER = "__"
 LONGEST_SHOWN = 80
-_SECRET_KEYS = ("password", "token")
+_SECRET_KEYS = ("password", "sentinel_password", "token")
 
 # What pydantic's refusals expect, in a line engineer's words.
 _EXPECTED = {

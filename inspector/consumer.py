@@ -103,7 +103,11 @@ class StreamReader:
         self._order = _Order(self._seqs_between)
         # The socket must wait longer than Redis does when it blocks.
         self._redis = redis_client(
-            url, password=password, timeout_s=BLOCK_MS / 1000 + 3, connect_timeout_s=2
+            url,
+            password=password,
+            timeout_s=BLOCK_MS / 1000 + 3,
+            connect_timeout_s=2,
+            key=self._key,
         )
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from inspector.consumer import Gap, Group, ReceivedEvent, read_events
 from inspector.errors import ConfigurationError
+from inspector.redis_client import EXPECTED_URL
 from inspector.settings import Settings
 
 
@@ -50,9 +51,7 @@ async def show_events(
         if redis_url is None:
             raise
         # Not quoted: it may hold a password.
-        raise ConfigurationError(
-            "--redis-url: cannot be read; expected redis://HOST:PORT/DB, rediss:// or unix://"
-        ) from None
+        raise ConfigurationError(f"--redis-url: cannot be read; expected {EXPECTED_URL}") from None
 
 
 async def _show(reading: AsyncIterator[ReceivedEvent | Gap], *, as_json: bool) -> None:

@@ -5,40 +5,113 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from inspector.errors import ConfigurationError
+from inspector.redis_cluster import OwnerConnection, OwnerSSLConnection, Topology
+from inspector.redis_url import Layout, RedisUrl, parse_redis_url
+
+EXPECTED_URL = (
+    "redis://HOST:PORT/DB, rediss://, redis+sentinel://HOST:PORT,…/SERVICE/DB,"
+    " redis+cluster://HOST:PORT,… or unix://"
+)
 
 
 def redis_client(
-    url: str, *, password: str | None, timeout_s: float, connect_timeout_s: float
+    url: str, *, password: str | None, timeout_s: float, connect_timeout_s: float, key: str = ""
 ) -> Redis:
     """A client that tries everything once; connects to nothing yet.
 
     redis-py's defaults send an XADD again whose reply was late, which writes it twice, and wait
     for seconds before they say that a server is down.
 
+    `key` is one of the station's keys: in a Cluster every connection goes to the node that owns
+    its slot, so that the client works as it does with one server.
+
     Raises:
         ConfigurationError: the URL is not one of Redis's.
 
     """
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": connect_timeout_s,
+        "health_check_interval": 15,
+    }
+    if password is not None:
+        options["password"] = password
     try:
-        return Redis.from_url(
-            url,
-            password=password,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=connect_timeout_s,
-            health_check_interval=15,
-        )
-    except ValueError as error:
+        if url.startswith("unix://"):
+            return Redis.from_url(url, **options)
+        parsed = parse_redis_url(url)
+        match parsed.layout:
+            case Layout.SINGLE:
+                # What the URL says is stronger than what is said beside it, here as in redis-py.
+                return Redis.from_url(parsed.server_url, **options)
+            case Layout.SENTINEL:
+                return _through_sentinels(parsed, options)
+            case Layout.CLUSTER:
+                return _to_the_owner(parsed, options, key)
+    except (ValueError, TypeError) as error:
         # The reason may quote the URL, and the URL may hold a password.
-        raise ConfigurationError(
-            "redis.url: cannot be read; expected redis://HOST:PORT/DB, rediss:// or unix://"
-        ) from error
+        raise ConfigurationError(f"redis.url: cannot be read; expected {EXPECTED_URL}") from error
+
+
+def passwords_of(client: Redis) -> list[str]:
+    """What must never be shown of a client's login."""
+    password = client.connection_pool.connection_kwargs.get("password")
+    return [password] if password else []
+
+
+class _SentinelRedis(Redis):
+    """Also closes the connections to the Sentinels."""
+
+    sentinels: Sentinel
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - as its base
+        """Disconnect from the server and from the Sentinels."""
+        await super().aclose(close_connection_pool)
+        for sentinel in self.sentinels.sentinels:
+            await sentinel.aclose()
+
+
+def _server_options(parsed: RedisUrl, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What connects to a server whose address is looked up, and whether by TLS."""
+    found: dict[str, Any] = options | dict(parse_url(parsed.server_url))
+    for name in ("host", "port"):
+        found.pop(name, None)
+    return found, found.pop("connection_class", None) is not None
+
+
+def _through_sentinels(parsed: RedisUrl, options: dict[str, Any]) -> Redis:
+    server, tls = _server_options(parsed, options)
+    username, password = parsed.sentinel_login
+    # The Sentinels are asked as the servers are: same certificates, same time limits.
+    asked = {k: v for k, v in server.items() if k not in ("username", "password", "db")}
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        parsed.addresses,
+        sentinel_kwargs=asked | {"username": username, "password": password, "ssl": tls},
+    )
+    client = sentinels.master_for(parsed.service, redis_class=_SentinelRedis, ssl=tls, **server)
+    client.sentinels = sentinels
+    return client  # type: ignore[no-any-return]
+
+
+def _to_the_owner(parsed: RedisUrl, options: dict[str, Any], key: str) -> Redis:
+    server, tls = _server_options(parsed, options)
+    topology = Topology(parsed.addresses, key=key, server_options=server | {"ssl": tls})
+    pool = ConnectionPool(
+        connection_class=OwnerSSLConnection if tls else OwnerConnection,
+        topology=topology,
+        **server,
+    )
+    return Redis.from_pool(pool)
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import (
     Field,
@@ -228,64 +226,6 @@ class InspectionSettings(Section):
     def threshold_of(self, code: str) -> float:
         """The confidence from which on a defect of this code is claimed."""
         return self.thresholds.get(code, self.threshold)
-
-
-class RedisSettings(Section):
-    """Where events are published."""
-
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    username: str | None = None
-    password: Secret | None = None
-    tls_ca: Path | None = None
-    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
-
-    @field_validator("url")
-    @classmethod
-    def _url_is_redis(cls, url: SecretStr) -> SecretStr:
-        text = url.get_secret_value()
-        if text == EMBEDDED:
-            return url
-        try:
-            parts = urlsplit(text)
-            good = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number, a bracket too many
-            good = False
-        if not good:
-            msg = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
-            raise ValueError(msg)
-        return url
-
-    def address(self) -> str:
-        """The URL to connect to, with user and certificates where those are set apart."""
-        parts = urlsplit(self.url.get_secret_value())
-        netloc, query = parts.netloc, parts.query
-        if self.username is not None and parts.username is None:
-            netloc = f"{quote(self.username, safe='')}@{netloc}"
-        if self.tls_ca is not None:
-            extra = urlencode({"ssl_ca_certs": str(self.tls_ca)})
-            query = f"{query}&{extra}" if query else extra
-        return urlunsplit(parts._replace(netloc=netloc, query=query))
-
-    def secret(self) -> str | None:
-        """The password, where it is set apart from the URL."""
-        return self.password.get_secret_value() if self.password else None
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether we start Redis ourselves."""
-        return self.url.get_secret_value() == EMBEDDED
-
-
-def _state_directory() -> Path:
-    """What systemd's `StateDirectory=` made for us, else a folder where we were started."""
-    return Path(os.environ.get("STATE_DIRECTORY", "state"))
-
-
-class JournalSettings(Section):
-    """The durable local log that every event enters before Redis sees it."""
-
-    directory: Path = Field(default_factory=_state_directory)
-    retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
 
 
 class HttpSettings(Section):

@@ -24,8 +24,10 @@ from inspector.ops.systemd import Notifier
 from inspector.places import find
 from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal import Journal
+from inspector.publish.pace import PaceLimits
+from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.worker import PublishWorker
+from inspector.publish.worker import PublishTerms, PublishWorker
 from inspector.records import CameraId, EventGroup
 from inspector.results.event_builder import EventBuilder
 from inspector.results.verdict_desk import NoPictures, NoSerials
@@ -100,6 +102,7 @@ class Service:
             journal = Journal.open(
                 settings.journal.directory,
                 retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
+                limit_bytes=settings.journal.limit_bytes,
                 counters_of=self._triggers.counters_of,
                 on_fault=self._on_journal_fault,
             )
@@ -111,6 +114,7 @@ class Service:
             except _ToldToStopError:
                 log.info("told to stop before it ran")
                 return
+            await recover_unit_numbers(journal, writer)
             pipeline = self._build(triton_url, journal, writer, stack)
             stack.callback(pipeline.tensors.close)
             await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
@@ -243,8 +247,14 @@ class Service:
                 journal,
                 writer,
                 telemetry=Telemetry(self.metrics, self.faults),
-                retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
-                drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
+                terms=PublishTerms(
+                    retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
+                    drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
+                    pace=PaceLimits(
+                        events_per_s=settings.redis.drain_events_per_s,
+                        step_ms=settings.redis.drain_step_ms,
+                    ),
+                ),
             )
 
         self._pipeline = build_pipeline(settings, around, publishing)
@@ -293,15 +303,23 @@ class Service:
             if stalled != self._stalled:
                 self._stalled = stalled
                 (log.error if stalled else log.info)("no progress" if stalled else "progress again")
-            if not stalled:
+            # A restart makes no room in a full journal, and would lose the units under way.
+            if not stalled or self._journal_fault:
                 self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
+
+    @property
+    def _journal_fault(self) -> str:
+        """Why verdicts wait for the journal; empty normally."""
+        of_journal = (f.cause for f in self.faults.standing if f.subject == "journal")
+        return next(of_journal, "")
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether verdicts keep up with frames."""
         pipeline = self._pipeline
         return not self._stalled, {
             "healthy": not self._stalled,
+            "journal": self._journal_fault or "ok",
             "captured": pipeline.captured if pipeline else 0,
             "handed_on": pipeline.handed_on if pipeline else 0,
             "settled": pipeline.results.settled if pipeline else 0,

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.event_sections import JournalSettings, RedisSettings
 from inspector.sections import (
     BatchingSettings,
     CameraSettings,
@@ -23,9 +24,7 @@ from inspector.sections import (
     HttpSettings,
     InferenceSettings,
     InspectionSettings,
-    JournalSettings,
     LogSettings,
-    RedisSettings,
     ShutdownSettings,
     StationSettings,
 )
@@ -184,7 +183,8 @@ class Settings(BaseSettings):
             yield _plain(camera.password)
         in_url = urlsplit(self.redis.url.get_secret_value()).password
         yield from (in_url, unquote(in_url or ""))
-        yield from map(_plain, (self.redis.password, self.inference.token, self.http.token))
+        yield from map(_plain, (self.redis.password, self.redis.sentinel_password))
+        yield from map(_plain, (self.inference.token, self.http.token))
 
 
 def _plain(secret: SecretStr | None) -> str | None:

@@ -37,3 +37,9 @@ class Telemetry(PublishTelemetry):
         """What still waits."""
         self._metrics.journal_pending.set(events)
         self._metrics.journal_oldest_pending.set(oldest_s)
+
+    def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
+        """What the journal holds."""
+        self._metrics.journal_bytes.set(used_bytes)
+        self._metrics.journal_limit_bytes.set(limit_bytes)
+        self._metrics.journal_reach.set(reach_s)

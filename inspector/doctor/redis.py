@@ -22,16 +22,16 @@ _ACL_ADVICE = "allow this user ~{key} and +xadd +xinfo +xrange +xtrim +watch +mu
 async def look_at_redis(settings: Settings) -> list[Finding]:
     """Ask the Redis of the settings; writes nothing, never raises for what it finds."""
     redis = settings.redis
+    key = f"inspector:{{{settings.station.id}}}:units"
     try:
         if redis.is_embedded:
             return [Finding(what="redis", mark=Mark.OK, found=f"embedded: {find_redis_server()}")]
         client = redis_client(
-            redis.address(), password=redis.secret(), timeout_s=2.0, connect_timeout_s=2.0
+            redis.address(), password=redis.secret(), timeout_s=2.0, connect_timeout_s=2.0, key=key
         )
     except ConfigurationError as error:
         return [_unfit_redis(str(error), "correct redis.url")]
     try:
-        key = f"inspector:{{{settings.station.id}}}:units"
         findings = [await _stream(client, key)]
         if findings[0].mark is Mark.OK:
             findings.append(await _asked("redis eviction", client.info("memory"), _eviction))

@@ -35,10 +35,11 @@ class FaultBoard:
         return list(self._standing.values())
 
     def raise_fault(self, kind: str, cause: str, subject: str = "") -> None:
-        """Something broke; a fault that stands already is not raised again."""
-        if (kind, subject) not in self._standing:
-            fault = Fault(kind=kind, subject=subject, cause=cause)
-            self._standing[kind, subject] = fault
+        """Something broke; a fault that stands already only gets the new cause."""
+        fault = Fault(kind=kind, subject=subject, cause=cause)
+        is_new = (kind, subject) not in self._standing
+        self._standing[kind, subject] = fault
+        if is_new:
             self._on_change(fault, True)
 
     def clear(self, kind: str, subject: str = "") -> None:

@@ -98,6 +98,13 @@ class Metrics:
         self.journal_oldest_pending = gauge(
             "inspector_journal_oldest_pending_seconds", "Age of the oldest of them"
         )
+        self.journal_bytes = gauge("inspector_journal_bytes", "What its events take on the disk")
+        self.journal_limit_bytes = gauge(
+            "inspector_journal_limit_bytes", "What they may take: journal.max_gb"
+        )
+        self.journal_reach = gauge(
+            "inspector_journal_reach_seconds", "How far back a Redis can be refilled"
+        )
         self.events_published = counter(
             "inspector_events_published", "Events Redis took", ["stream"]
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -10,11 +12,11 @@ import structlog
 from inspector.errors import SinkUnavailableError
 from inspector.publish.journal import Journal
 from inspector.publish.journal_rows import JournalRow
+from inspector.publish.pace import LARGEST_STEP, Pace, PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.stream_ids import Standing, StreamFullError, Tip, standing
 from inspector.records import Stream
 
-ROWS_PER_WRITE = 200
 FRUITLESS_WRITES = 20
 """So many writes in a row that found a stream changed under them mean somebody else writes."""
 
@@ -30,13 +32,17 @@ class Delivery:
         writer: RedisStreamWriter,
         *,
         on_published: Callable[[Stream, int], None],
+        pace: PaceLimits | None = None,
     ) -> None:
         self._journal = journal
         self._writer = writer
+        self._pace = Pace(pace or PaceLimits())
         self._on_published = on_published
 
-    async def deliver_pending(self) -> None:
+    async def deliver_pending(self, *, at_leisure: bool = True) -> None:
         """Compare the streams with the journal, then write until nothing is pending.
+
+        `at_leisure`: a backlog goes in steps that leave the process to its verdicts.
 
         Raises:
             SinkUnavailableError: Redis is away or refuses; what it has is not written again.
@@ -44,16 +50,28 @@ class Delivery:
         """
         await self.agree()
         fruitless = 0
-        while rows := await self._journal.pending(ROWS_PER_WRITE):
+        while True:
+            busy_ns, began_ns = time.thread_time_ns(), time.monotonic_ns()
+            rows = await self._journal.pending(self._pace.rows if at_leisure else LARGEST_STEP)
+            if not rows:
+                return
             published_at = datetime.now(UTC).isoformat(timespec="milliseconds")
             if await self._writer.append(rows, self._journal.delivered, published_at):
                 await self._note_published(rows)
                 fruitless = 0
-                continue
-            fruitless += 1
-            if fruitless == FRUITLESS_WRITES:
-                raise SinkUnavailableError("somebody else writes to this station's streams")
-            await self.agree()
+            else:
+                fruitless += 1
+                if fruitless == FRUITLESS_WRITES:
+                    raise SinkUnavailableError("somebody else writes to this station's streams")
+                await self.agree()
+            if at_leisure and self._journal.pending_count:
+                # Also what others did with the loop meanwhile: rather too careful than too fast.
+                pause_s = self._pace.pause_s(
+                    rows=len(rows),
+                    busy_ns=time.thread_time_ns() - busy_ns,
+                    took_ns=time.monotonic_ns() - began_ns,
+                )
+                await asyncio.sleep(pause_s)
 
     async def agree(self) -> None:
         """Make the journal agree with how the streams end now.
@@ -94,7 +112,7 @@ class Delivery:
             # None: a consumer deleted the entry already; the ID says that it was ours.
             await self._note_published([ours])
             return
-        rows = await self._journal.pending_of(stream, ROWS_PER_WRITE)
+        rows = await self._journal.pending_of(stream, LARGEST_STEP)
         there = 0
         for found in await self._writer.holds(rows):
             if not found:

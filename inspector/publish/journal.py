@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,14 @@ from types import MappingProxyType
 import orjson
 
 from inspector.publish import journal_rows as sql
-from inspector.publish.journal_file import FolderLock, note_damage, open_journal_file
+from inspector.publish.journal_file import (
+    FolderLock,
+    note_damage,
+    open_journal_file,
+    salvage_counters,
+)
 from inspector.publish.journal_pruning import Pruning
+from inspector.publish.journal_room import LOOK_FOR_ROOM_S, UNLIMITED, Room
 from inspector.publish.journal_rows import JournalRow, Refill
 from inspector.publish.sqlite_thread import SqliteThread
 from inspector.publish.stream_ids import NOTHING, StreamId, Tip
@@ -39,6 +46,8 @@ class _Snapshot:
 
     pending: int
     oldest_pending_ms: int | None
+    oldest_ms: int | None
+    used_bytes: int
     delivered: Mapping[Stream, StreamId]
     delivered_seq: Mapping[Stream, int]
     counters: Counters
@@ -49,7 +58,9 @@ class Journal:
 
     Safe in a power cut: what `append` returned for is on the disk. An event stays pending until
     `mark_published`, and for `retention_s` after that, so that a Redis which lost it can get it
-    again. While Redis is away the file grows; nothing is dropped.
+    again. While Redis is away the file grows, up to `limit_bytes`: when it is nearly full, what
+    Redis has is deleted before its time; when what Redis has not taken fills it, `append` waits
+    until Redis takes some. Nothing undelivered is ever dropped.
 
     Event loop only, except `open` and the properties. Methods wait while the disk is full.
     """
@@ -60,6 +71,7 @@ class Journal:
         lock: FolderLock,
         *,
         counters_of: Callable[[EventGroup], Counters],
+        room: Room,
         set_aside: Path | None,
         thread: Callable[[Callable[[sqlite3.Connection], None]], SqliteThread],
         now_ms: Callable[[], int],
@@ -67,9 +79,12 @@ class Journal:
         self._lock = lock
         self._counters_of = counters_of
         self._now_ms = now_ms
+        self._room = room
         self.set_aside = set_aside
         """Where a damaged journal was put at start; None normally."""
         self._snapshot = _read_snapshot(connection)
+        self.is_new = not any(self._snapshot.delivered_seq.values()) and not self._snapshot.pending
+        """Whether it was empty at start: numbering goes on where Redis's streams end."""
         self._thread = thread(self._take_snapshot)
 
     @classmethod
@@ -78,6 +93,7 @@ class Journal:
         folder: Path,
         *,
         retention_s: float,
+        limit_bytes: int = UNLIMITED,
         counters_of: Callable[[EventGroup], Counters] = no_counters,
         on_fault: Callable[[str | None], None] = lambda _cause: None,
         now_ms: Callable[[], int] = _unix_ms,
@@ -85,8 +101,8 @@ class Journal:
         """Open or make the journal in `folder`, and keep other processes out. Blocks.
 
         `counters_of` names numbers to keep with a group, in its transaction; they never go back.
-        `on_fault` is called on the event loop with a cause when the file cannot be written (a
-        full disk; callers wait meanwhile) and with None when it can be again.
+        `on_fault` is called on the event loop with a cause when the file cannot be written (the
+        disk or the journal is full; callers wait meanwhile) and with None when it can be again.
 
         Raises:
             ConfigurationError: the folder or the file cannot be used.
@@ -96,9 +112,11 @@ class Journal:
         lock = FolderLock(folder)
         try:
             connection, set_aside = open_journal_file(folder)
+            if set_aside is not None:
+                sql.raise_counters(connection, salvage_counters(set_aside))
 
             def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
-                pruning = Pruning(retention_ms=int(retention_s * 1000))
+                pruning = Pruning(retention_ms=int(retention_s * 1000), limit_bytes=limit_bytes)
 
                 def after_commit(connection: sqlite3.Connection) -> None:
                     take_snapshot(connection)
@@ -115,6 +133,7 @@ class Journal:
                 connection,
                 lock,
                 counters_of=counters_of,
+                room=Room(limit_bytes=limit_bytes, on_fault=on_fault),
                 set_aside=set_aside,
                 thread=start,
                 now_ms=now_ms,
@@ -135,6 +154,22 @@ class Journal:
         return 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000
 
     @property
+    def used_bytes(self) -> int:
+        """What the events take in the file; space within it that is free again not counted."""
+        return self._snapshot.used_bytes
+
+    @property
+    def limit_bytes(self) -> int:
+        """What they may take."""
+        return self._room.limit_bytes
+
+    @property
+    def reach_s(self) -> float:
+        """The age of the oldest event in it: how far back a Redis can be refilled."""
+        oldest_ms = self._snapshot.oldest_ms
+        return 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000
+
+    @property
     def delivered(self) -> Mapping[Stream, StreamId]:
         """The last entry of each stream that Redis is known to have had; `0-0` for none."""
         return self._snapshot.delivered
@@ -150,6 +185,8 @@ class Journal:
 
     async def append(self, groups: Sequence[EventGroup]) -> None:
         """Return once the events are on the disk; each group is kept whole.
+
+        Waits while the journal is full of what Redis has not taken.
 
         Raises:
             ValueError: a body holds `seq` or `published_at`, which are not its to set.
@@ -167,7 +204,14 @@ class Journal:
                 sql.insert(connection, events, self._now_ms())
                 sql.raise_counters(connection, counters)
 
+        while not self._room.has(self.used_bytes, self.pending_count):
+            await self._thread.run(_nothing)  # what follows every commit also deletes what may go
+            await asyncio.sleep(LOOK_FOR_ROOM_S)
         await self._thread.run(write)
+
+    async def raise_counters(self, counters: Counters) -> None:
+        """Note numbers that never go back, apart from any group."""
+        await self._thread.run(lambda c: sql.raise_counters(c, counters))
 
     async def pending(self, limit: int) -> list[JournalRow]:
         """The oldest events not yet in Redis, in the order they were appended."""
@@ -216,6 +260,10 @@ class Journal:
         self._snapshot = _read_snapshot(connection)
 
 
+def _nothing(_connection: sqlite3.Connection) -> None:
+    """Ask the tables for nothing."""
+
+
 def _encode(event: Event) -> bytes:
     taken = event.body.keys() & {"seq", "published_at"}
     if taken:
@@ -230,6 +278,8 @@ def _read_snapshot(connection: sqlite3.Connection) -> _Snapshot:
     return _Snapshot(
         pending=sum(state.last_seq - state.delivered_seq for state in streams.values()),
         oldest_pending_ms=sql.oldest_pending_ms(connection, streams),
+        oldest_ms=sql.oldest_ms(connection),
+        used_bytes=sql.used_bytes(connection),
         delivered=MappingProxyType(dict.fromkeys(Stream, NOTHING) | delivered),
         delivered_seq=MappingProxyType(dict.fromkeys(Stream, 0) | delivered_seq),
         counters=MappingProxyType(dict(connection.execute("SELECT name, value FROM counters"))),

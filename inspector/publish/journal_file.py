@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import structlog
 
 from inspector.errors import ConfigurationError, FatalError
 from inspector.publish.sqlite_thread import is_corrupt, primary_code
+from inspector.publish.stream_ids import LARGEST
 
 FILE_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
@@ -120,6 +121,21 @@ def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
     aside = _set_aside(path)
     log.error("journal_set_aside", cause=damage, kept_as=str(aside))
     return _open(path), aside
+
+
+def salvage_counters(aside: Path) -> dict[str, int]:
+    """What a damaged journal still tells of its counters; never raises for what it finds."""
+    found: dict[str, int] = {}
+    # Not changed by looking: what it holds may be wanted by people.
+    uri = f"{aside.resolve().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+        found = {
+            name: value
+            for name, value in connection.execute("SELECT name, value FROM counters")
+            if isinstance(name, str) and isinstance(value, int) and 0 < value <= LARGEST
+        }
+    log.info("journal_counters_salvaged", counters=found)
+    return found
 
 
 def note_damage(folder: Path) -> None:

@@ -185,11 +185,14 @@ def mark_published(connection: sqlite3.Connection, rows: Sequence[JournalRow], n
 def reopen_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> Refill:
     """Make every retained event after `tip` undelivered again."""
     state = read_streams(connection).get(stream, _FRESH)
-    first: int | None = connection.execute(
-        "SELECT min(seq) FROM events WHERE stream = ?1 AND (id_ms, id_n) > (?2, ?3)",
+    # IDs and numbers grow together. The first by ID is one look into the index; the smallest
+    # number of all would be a look at every event, and verdicts would wait for that.
+    found = connection.execute(
+        "SELECT seq FROM events WHERE stream = ?1 AND (id_ms, id_n) > (?2, ?3)"
+        " ORDER BY id_ms, id_n LIMIT 1",
         (stream.value, min(tip.last_id.ms, LARGEST), min(tip.last_id.n, LARGEST)),
-    ).fetchone()[0]
-    delivered_seq = state.delivered_seq if first is None else min(state.delivered_seq, first - 1)
+    ).fetchone()
+    delivered_seq = state.delivered_seq if found is None else min(state.delivered_seq, found[0] - 1)
     _write_stream(
         connection, stream, replace(state, delivered_seq=delivered_seq, delivered_id=tip.last_id)
     )
@@ -238,6 +241,21 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
         ),
     )
     return entries if change.seq_shift or after is not None else 0
+
+
+def oldest_ms(connection: sqlite3.Connection) -> int | None:
+    """When the oldest event that is still here was journaled."""
+    found = connection.execute("SELECT journaled_ms FROM events ORDER BY row LIMIT 1").fetchone()
+    return None if found is None else found[0]
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """What the tables take of the file: its free pages are filled before it grows."""
+    pages, free, size_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size_bytes)
 
 
 def oldest_id(connection: sqlite3.Connection, stream: Stream) -> StreamId | None:

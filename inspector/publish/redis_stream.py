@@ -13,7 +13,7 @@ from inspector.errors import SinkUnavailableError
 from inspector.publish.journal_rows import JournalRow
 from inspector.publish.stream_ids import NO_STREAM, StreamId, Tip
 from inspector.records import Stream
-from inspector.redis_client import cancellable, redis_client
+from inspector.redis_client import cancellable, passwords_of, redis_client
 
 _CAUSE_CHARACTERS = 200
 
@@ -29,6 +29,13 @@ _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.RedisError, "Redis refused"),
     (OSError, "Redis cannot be reached"),
 )
+# The same where redis-py has no class for it, or wraps it up: by Redis's own word.
+_EXPLAINED_BY_CODE = {
+    "NOPERM": "Redis does not allow this user to write the streams",
+    "MISCONF": "Redis cannot save its data (disk full?)",
+    "NOREPLICAS": "Redis has too few replicas",
+    "WRONGTYPE": "a key of this station is no stream",
+}
 
 
 def stream_key(station_id: str, stream: Stream) -> str:
@@ -61,10 +68,13 @@ class RedisStreamWriter:
         """
         self._keys = {stream: stream_key(station_id, stream) for stream in Stream}
         self._redis = redis_client(
-            url, password=password, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s
+            url,
+            password=password,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            key=self._keys[Stream.UNITS],
         )
-        kwargs = self._redis.connection_pool.connection_kwargs
-        self._secrets = [s for s in (kwargs.get("password"), password) if s]
+        self._secrets = [s for s in (*passwords_of(self._redis), password) if s]
 
     async def tips(self) -> dict[Stream, Tip]:
         """How each stream ends now."""
@@ -129,6 +139,12 @@ class RedisStreamWriter:
             for row, reply in zip(rows, replies, strict=True)
         ]
 
+    async def newest(self, stream: Stream, count: int) -> list[bytes]:
+        """The JSON of a stream's last entries, the newest first."""
+        with self._talking():
+            entries: Any = await self._redis.xrevrange(self._keys[stream], count=count)
+        return [fields[b"data"] for _, fields in entries if b"data" in fields]
+
     async def trim(self, stream: Stream, below: StreamId) -> int:
         """Drop roughly the entries with smaller IDs; says how many.
 
@@ -175,6 +191,7 @@ class RedisStreamWriter:
         meaning = next(text for kind, text in _EXPLAINED if isinstance(error, kind))
         # A failed pipeline quotes its command, a whole event, before the reason.
         reason = str(error).rpartition("caused error: ")[2]
+        meaning = next((m for code, m in _EXPLAINED_BY_CODE.items() if code in reason), meaning)
         for secret in self._secrets:
             reason = reason.replace(secret, "***")
         return SinkUnavailableError(f"{meaning}: {reason[:_CAUSE_CHARACTERS]}")

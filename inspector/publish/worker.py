@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from inspector.errors import SinkUnavailableError
 from inspector.flow.channel import Channel
 from inspector.publish.delivery import Delivery
 from inspector.publish.journal import Journal
+from inspector.publish.pace import PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.records import EventGroup, Stream
 
@@ -21,17 +23,31 @@ LAST_RETRY_S = 2.0
 TRIM_EVERY_S = 300.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishTerms:
+    """What the settings say about publishing."""
+
+    retention_s: float
+    """Older entries are trimmed from the streams, unless the journal keeps them."""
+    drain_s: float
+    """At the end: how long Redis gets to take the rest."""
+    pace: PaceLimits = field(default_factory=PaceLimits)
+
+
 class PublishTelemetry:
     """What the worker tells about itself; the default tells nobody. Event loop only."""
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
-        """Redis accepts events, or does not and why. Called on every change."""
+        """Redis accepts events, or does not and why. Called on every change, also of the why."""
 
     def on_published(self, stream: Stream, events: int) -> None:
         """So many events of a stream are now known to be in Redis."""
 
     def on_pending(self, events: int, oldest_s: float) -> None:
         """What the journal holds for Redis."""
+
+    def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
+        """How large the journal is and may be, and how far back it reaches."""
 
 
 class PublishWorker:
@@ -46,17 +62,17 @@ class PublishWorker:
         writer: RedisStreamWriter,
         *,
         telemetry: PublishTelemetry | None = None,
-        retention_s: float,
-        drain_s: float,
+        terms: PublishTerms,
     ) -> None:
         self._groups = groups
         self._journal = journal
         self._telemetry = telemetry or PublishTelemetry()
-        self._delivery = Delivery(journal, writer, on_published=self._tell_published)
-        self._retention_s = retention_s
-        self._drain_s = drain_s
+        self._terms = terms
+        self._delivery = Delivery(
+            journal, writer, on_published=self._tell_published, pace=terms.pace
+        )
         self._appended = asyncio.Event()
-        self._up: bool | None = None
+        self._told: tuple[bool, str] | None = None
 
     async def run(self) -> None:
         """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
@@ -94,7 +110,7 @@ class PublishWorker:
                 await self._delivery.deliver_pending()
                 if time.monotonic() >= trim_at_s:
                     trim_at_s = time.monotonic() + TRIM_EVERY_S
-                    await self._delivery.trim(int((time.time() - self._retention_s) * 1000))
+                    await self._delivery.trim(int((time.time() - self._terms.retention_s) * 1000))
             except SinkUnavailableError as error:
                 self._tell_up(up=False, cause=str(error))
                 self._tell_pending()
@@ -110,15 +126,18 @@ class PublishWorker:
 
     async def _deliver_the_rest(self) -> None:
         try:
-            async with asyncio.timeout(self._drain_s):
-                await self._delivery.deliver_pending()
+            async with asyncio.timeout(self._terms.drain_s):
+                await self._delivery.deliver_pending(at_leisure=False)
         except (SinkUnavailableError, TimeoutError) as error:
             self._tell_up(up=False, cause=str(error) or "not done when the service had to stop")
         self._tell_pending()
 
     def _tell_up(self, *, up: bool, cause: str) -> None:
-        if up is not self._up:
-            self._up = up
+        # A server that closes the connection may have a reason that only the next attempt hears
+        # of. What follows the colon differs each time and would be a line each time.
+        state = (up, cause.partition(":")[0])
+        if state != self._told:
+            self._told = state
             self._telemetry.on_up(up, cause)
 
     def _tell_published(self, stream: Stream, events: int) -> None:
@@ -129,3 +148,6 @@ class PublishWorker:
 
     def _tell_pending(self) -> None:
         self._telemetry.on_pending(self._journal.pending_count, self._journal.oldest_pending_age_s)
+        self._telemetry.on_kept(
+            self._journal.used_bytes, self._journal.limit_bytes, self._journal.reach_s
+        )

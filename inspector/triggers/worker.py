@@ -73,7 +73,11 @@ class TriggerWorker:
             self._last_id = f"{max(0, ms_of(position) - DOUBLES_MS)}-0"
         # The socket must wait longer than Redis does when it blocks.
         self._redis = redis_client(
-            url, password=password, timeout_s=BLOCK_MS / 1000 + 3, connect_timeout_s=2
+            url,
+            password=password,
+            timeout_s=BLOCK_MS / 1000 + 3,
+            connect_timeout_s=2,
+            key=self._key,
         )
 
     @property

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -39,6 +40,9 @@ def binaries() -> list[object]:
     ]
 
 
+_PAUSE = threading.Event()
+
+
 class RedisServer:
     """One server on loopback; the port stays the same over restarts."""
 
@@ -63,7 +67,11 @@ class RedisServer:
         return redis.Redis(port=self.port, decode_responses=True)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +88,7 @@ class RedisServer:
                     client.ping()
             except redis.ConnectionError:
                 assert time.monotonic() < deadline, "redis-server does not answer"
-                # redis-py's own retries wait in between
+                _PAUSE.wait(0.01)
             else:
                 return
 

@@ -47,7 +47,10 @@ def camera(source: str = "sim:", *, size: str = '"320x240"', more: str = "") -> 
 
 NOT_A_SOURCE = "is not a camera source; accepted are rtsp://…, rtsps://…, v4l2:/dev/video0, file:"
 RTSP = "expected rtsp://[user[:password]@]host[:port]/path, the password percent-encoded"
-REDIS = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
+REDIS = (
+    "expected redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/SERVICE/DB,"
+    ' redis+cluster://HOST:PORT,… or "embedded"'
+)
 
 # --- seen in the settings alone ---
 READING = [

@@ -172,7 +172,10 @@ def test_secret_files_that_cannot_be_read_are_named(write, tmp_path, monkeypatch
 
 IDENTIFIER = "lower-case letters, digits, - and _, at most 32, a letter or digit first"
 REGION = "expected four whole numbers in pixels: [x, y, width, height]"
-REDIS = 'expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or "embedded"'
+REDIS = (
+    "expected redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/SERVICE/DB,"
+    ' redis+cluster://HOST:PORT,… or "embedded"'
+)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +333,8 @@ WITHOUT_DEFAULT = {
 SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
     "inference.tls_ca", "inference.token", "inspection.thresholds", "redis.username",
-    "redis.password", "redis.tls_ca", "http.token", "evidence.directory",
+    "redis.password", "redis.sentinel_username", "redis.sentinel_password", "redis.tls_ca",
+    "http.token", "evidence.directory",
 }  # fmt: skip
 """Keys whose default is nothing."""
 

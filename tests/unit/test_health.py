@@ -11,7 +11,7 @@ def test_only_changes_are_told() -> None:
     board.raise_fault("triton", "still away")
     board.clear("triton")
     board.clear("triton")
-    assert told == [("triton", "away", True), ("triton", "away", False)]
+    assert told == [("triton", "away", True), ("triton", "still away", False)]
 
 
 def test_cameras_are_told_apart_and_listed_oldest_first() -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from inspector.configuration import build_settings
 from inspector.errors import ConfigurationError
-from inspector.sections import JournalSettings
+from inspector.event_sections import JournalSettings
 from inspector.setting_types import Size
 from inspector.settings import Settings
 

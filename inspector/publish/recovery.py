@@ -1,0 +1,51 @@
+"""What a station whose journal is new or was damaged learns from its own streams in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+import structlog
+
+from inspector.errors import SinkUnavailableError
+from inspector.publish.journal import Journal
+from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.records import Stream
+
+NEWEST_UNITS = 2000
+"""So many of the last unit events are asked which number each camera had reached."""
+LARGEST_NUMBER = 2**53
+
+log = structlog.get_logger(__name__)
+
+
+async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> None:
+    """Let units be numbered on from where Redis's stream ends, where the journal is new.
+
+    Never raises for an absent Redis: a line does not stand still for a number.
+    """
+    if not journal.is_new:
+        return
+    try:
+        bodies = await writer.newest(Stream.UNITS, NEWEST_UNITS)
+    except SinkUnavailableError as error:
+        if journal.set_aside is not None:
+            log.warning("unit numbers may begin again", cause=str(error))
+        return
+    if numbers := last_numbers(bodies):
+        await journal.raise_counters({f"units:{c}": n for c, n in numbers.items()})
+        log.info("unit numbers go on after those in Redis", numbers=numbers)
+
+
+def last_numbers(bodies: Iterable[bytes]) -> dict[str, int]:
+    """The largest unit number of each camera in these unit events; what is none is passed over."""
+    numbers: dict[str, int] = {}
+    for body in bodies:
+        try:
+            event = orjson.loads(body)
+            camera, number = event["camera"], event["unit"]["number"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            continue
+        if isinstance(camera, str) and type(number) is int and 0 < number < LARGEST_NUMBER:
+            numbers[camera] = max(number, numbers.get(camera, 0))
+    return numbers
