@@ -26,6 +26,7 @@ from inspector.sections import (
     JournalSettings,
     LogSettings,
     RedisSettings,
+    ReloadSettings,
     ShutdownSettings,
     StationSettings,
 )
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()
+    reload: ReloadSettings = ReloadSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
 
     @classmethod
