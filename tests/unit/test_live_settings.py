@@ -16,11 +16,12 @@ def settings(cameras: dict[str, Any] | None = None, **sections: Any) -> Settings
         "region": [280, 0, 720, 720],
         "serial": {"pattern": "[A-Z]+"},
     }
-    return Settings(
-        station={"site": "plant1", "line": "smt2", "name": "aoi"},
-        cameras=cameras or {"top": top},
-        **{"journal": {"directory": "state"}, **sections},
-    )
+    content: dict[str, Any] = {
+        "station": {"site": "plant1", "line": "smt2", "name": "aoi"},
+        "cameras": cameras or {"top": top},
+        "journal": {"directory": "state"},
+    }
+    return Settings(**content | sections)
 
 
 def test_every_live_key_is_a_setting_and_takes_effect() -> None:
