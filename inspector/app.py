@@ -11,7 +11,14 @@ import structlog
 from inspector.batching.regions import View
 from inspector.batching.window import BatchWindow
 from inspector.batching.worker import BatchWorker
-from inspector.cameras import Camera, CaptureSurroundings, MakeSource, build_camera, open_source
+from inspector.cameras import (
+    Camera,
+    CaptureSurroundings,
+    MakeSource,
+    build_camera,
+    gate_limits,
+    open_source,
+)
 from inspector.capture.gate import CameraGate
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.flow.channel import Channel
@@ -36,6 +43,7 @@ from inspector.records import (
 )
 from inspector.results.event_builder import EventBuilder
 from inspector.results.fusing import FusingRules
+from inspector.results.recipes import Recipe
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
 from inspector.results.worker import ResultsWorker, UnitTerms
 from inspector.sections import CameraSettings
@@ -104,6 +112,12 @@ class Pipeline:
     def handed_on(self) -> int:
         """Frames that are owed a result: chosen for inspection, or missed."""
         return sum(camera.gate.handed_on for camera in self.cameras)
+
+    def change(self, settings: Settings, builder: EventBuilder) -> None:
+        """Work by other settings of those that may change live. Event loop."""
+        for camera in self.cameras:
+            camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
+        self.results.change(Recipe(rules=_rules(settings), builder=builder))
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -228,15 +242,20 @@ def _bench(settings: Settings, around: Surroundings) -> Bench:
     return Bench(
         builder=around.builder,
         codes=inspection.codes,
-        rules=FusingRules(
-            thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
-            min_frames_seen=inspection.min_frames_seen,
-            min_size_px=inspection.min_size_px,
-        ),
+        rules=_rules(settings),
         units_before=around.units_before,
         metrics=around.metrics,
         pictures=around.pictures,
         serials=around.serials,
+    )
+
+
+def _rules(settings: Settings) -> FusingRules:
+    inspection = settings.inspection
+    return FusingRules(
+        thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
+        min_frames_seen=inspection.min_frames_seen,
+        min_size_px=inspection.min_size_px,
     )
 
 

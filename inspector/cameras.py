@@ -9,10 +9,11 @@ from threading import Event
 
 import structlog
 
+from inspector.capture.dark import DarkWatch
 from inspector.capture.every_frame import EveryFrame
 from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch
-from inspector.capture.gate import FROZEN, CameraGate
+from inspector.capture.gate import CameraGate, GateLimits
 from inspector.capture.presence_watch import PresenceWatch
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
@@ -89,6 +90,7 @@ def build_camera(
         around.inbox,
         around.notices,
         frozen=_frozen(camera),
+        dark=DarkWatch(below=camera.dark_below),
         on_chosen=around.on_chosen,
     )
     outlets = Outlets(
@@ -135,10 +137,18 @@ def _interval_ns(camera: CameraSettings) -> int | None:
 
 def _frozen(camera: CameraSettings) -> FrozenWatch | None:
     """Only what claims to be live can be found not to be."""
-    kind = traits(camera.source.get_secret_value())
-    if not kind.live or camera.frozen_after_s == 0:
+    if not traits(camera.source.get_secret_value()).live:
         return None
     return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
+
+
+def gate_limits(camera: CameraSettings) -> GateLimits:
+    """What of a camera's settings may change while it runs."""
+    return GateLimits(
+        frozen_after_ns=round(camera.frozen_after_s * NS_PER_S),
+        dark_below=camera.dark_below,
+        trigger_wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
+    )
 
 
 def _worker(
@@ -180,5 +190,5 @@ def _worker(
         on_look=look,
         close_lane=around.inbox.close_lane,
         stopped_within_s=around.stopped_within_s,
-        obstacle=lambda: FROZEN if gate.is_frozen else "",
+        obstacle=lambda: gate.obstacle,
     )

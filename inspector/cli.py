@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import sys
 from collections.abc import Coroutine
@@ -84,13 +85,15 @@ def _top(
 
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """The service: cameras, Triton, events. SIGTERM drains."""
+    """The service: cameras, Triton, events. SIGTERM drains, SIGHUP reads the settings again."""
+    # systemd ends a service that gives no sign of life with SIGABRT: then where it hangs is said.
+    faulthandler.enable()
     settings = load_settings(config)
     configure_logging(settings.log, settings.secrets())
     from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
 
     async def serve() -> None:
-        service = Service(settings, report=errors.print)
+        service = Service(settings, report=errors.print, config=config)
         stop_on_signals(service)
         await service.run()
 

@@ -30,6 +30,7 @@ class MissReason(StrEnum):
     SHUTTING_DOWN = "shutting_down"
     CAMERA_LOST = "camera_lost"
     CAMERA_FROZEN = "camera_frozen"
+    CAMERA_DARK = "camera_dark"
     NO_FRAME = "no_frame"
     """A trigger came and no usable frame did."""
     DEADLINE_MISSED = "deadline_missed"

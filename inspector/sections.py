@@ -70,6 +70,8 @@ class CameraSettings(Section):
     serial: SerialSettings | None = None
     frozen_after_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """Pictures that stay exactly the same for so long are no live pictures; 0 never asks."""
+    dark_below: Annotated[int, Field(ge=0, le=255)] = 16
+    """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never asks."""
     when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
     buffers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Image buffers; 0 takes as many as the pipeline needs."""
@@ -256,6 +258,13 @@ class ShutdownSettings(Section):
     drain_timeout_s: Seconds = 8.0
     unit_timeout_s: Seconds = 20.0
     """TimeoutStopSec of the systemd unit, after which systemd kills us."""
+
+
+class ReloadSettings(Section):
+    """How new settings reach the running service, besides SIGHUP."""
+
+    watch: bool = True
+    """Look at the settings file every second."""
 
 
 class HealthSettings(Section):

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.ops.health import Fault, FaultBoard, Progress
+from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.systemd import Notifier
 from inspector.places import find
@@ -29,6 +31,7 @@ from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishTerms, PublishWorker
 from inspector.records import CameraId, EventGroup
+from inspector.reloading import Reloader
 from inspector.results.event_builder import EventBuilder
 from inspector.results.verdict_desk import NoPictures, NoSerials
 from inspector.setting_types import EMBEDDED
@@ -37,7 +40,7 @@ from inspector.source_uri import traits
 from inspector.supervisor import run_pipeline
 from inspector.telemetry import Telemetry
 from inspector.triggers.worker import TriggerWorker
-from inspector.unit_services import build_pictures, build_serials
+from inspector.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.web.app import HttpServer, Views, build_app
 from inspector.web.triggers import trigger_routes
 
@@ -59,8 +62,13 @@ class Service:
     """One station, from `run` until `request_stop`. Event loop only."""
 
     def __init__(
-        self, settings: Settings, *, report: Callable[[str], None] = lambda _text: None
+        self,
+        settings: Settings,
+        *,
+        report: Callable[[str], None] = lambda _text: None,
+        config: Path | None = None,
     ) -> None:
+        """`config` is where the settings are read again from; None: they stay as they are."""
         self._settings = settings
         self._report = report
         self._stop = asyncio.Event()
@@ -71,6 +79,7 @@ class Service:
         kinds = {
             CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
         }
+        self._camera_kinds = kinds
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
         self._triggers = ExternalTriggers()
@@ -78,6 +87,18 @@ class Service:
         self._pipeline: Pipeline | None = None
         self._health_events: set[asyncio.Task[bool]] = set()
         self._stalled = False
+        self._pictures: EvidencePictures | None = None
+        self._reloader = (
+            Reloader(
+                config,
+                settings,
+                apply=self._apply,
+                on_outcome=self._on_reload,
+                notifier=self._notifier,
+            )
+            if config is not None
+            else None
+        )
         self.http_url = ""
         self.redis_url = ""
         self.running = asyncio.Event()
@@ -86,6 +107,13 @@ class Service:
     def request_stop(self) -> None:
         """Drain and end."""
         self._stop.set()
+
+    def request_reload(self) -> None:
+        """Read the settings again and apply what can change while the service runs."""
+        if self._reloader is None or not self.running.is_set() or self._stop.is_set():
+            log.warning("settings are not read again now")
+        else:
+            self._reloader.request()
 
     async def run(self) -> None:
         """Serve until stopped; everything captured by then is published or in the journal.
@@ -131,7 +159,24 @@ class Service:
             )
             self.running.set()
             self._notifier.send("READY=1", f"STATUS=inspecting at {settings.station.id}")
+            if self._reloader is not None:
+                reloading = self._reloader.run_until_cancelled()
+                await stack.enter_async_context(background(reloading, name="reload"))
             await self._run_to_the_end(pipeline)
+
+    def _apply(self, settings: Settings) -> None:
+        """Live changes; what is under way keeps the settings it began with."""
+        assert self._pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        self._settings = settings
+        self._builder = EventBuilder(settings, self._camera_kinds)
+        self._pipeline.change(settings, self._builder)
+        if self._pictures is not None:
+            self._pictures.change(settings.evidence)
+        configure_logging(settings.log, settings.secrets())
+
+    def _on_reload(self, outcome: str, restart: bool) -> None:  # noqa: FBT001 - a state
+        self.metrics.reloads.labels(outcome).inc()
+        self.metrics.restart_needed.set(restart)
 
     def _end_triggers(self) -> None:
         """The cameras are done, also where nobody stopped them: footage ends."""
@@ -225,7 +270,7 @@ class Service:
         self, triton_url: str, journal: Journal, writer: RedisStreamWriter, stack: AsyncExitStack
     ) -> Pipeline:
         settings = self._settings
-        pictures = build_pictures(settings, stack, self.metrics, self.faults)
+        self._pictures = build_pictures(settings, stack, self.metrics, self.faults)
         serials = build_serials(settings, stack, self.metrics)
         around = Surroundings(
             metrics=self.metrics,
@@ -235,7 +280,7 @@ class Service:
             units_before={
                 CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
             },
-            pictures=pictures or NoPictures(),
+            pictures=self._pictures or NoPictures(),
             serials=serials or NoSerials(),
             on_chosen=serials.look if serials else ignore_frame,
             before_end=self._end_triggers,
@@ -348,6 +393,7 @@ class Service:
             "version": __version__,
             "health": self.health()[1],
             "ready": self.readiness()[0],
+            "needs_restart": list(self._reloader.needs_restart) if self._reloader else [],
             "faults": [
                 {"kind": f.kind, "subject": f.subject, "cause": f.cause}
                 for f in self.faults.standing
@@ -356,10 +402,8 @@ class Service:
 
 
 def stop_on_signals(service: Service) -> None:
-    """SIGTERM and SIGINT drain; SIGHUP must not kill us."""
+    """SIGTERM and SIGINT drain; SIGHUP reads the settings again."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: log.warning("SIGHUP: nothing can be changed live; restart instead")
-    )
+    loop.add_signal_handler(signal.SIGHUP, service.request_reload)

@@ -25,6 +25,7 @@ from inspector.sections import (
     InferenceSettings,
     InspectionSettings,
     LogSettings,
+    ReloadSettings,
     ShutdownSettings,
     StationSettings,
 )
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     health: HealthSettings = HealthSettings()
+    reload: ReloadSettings = ReloadSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
 
     @classmethod

@@ -19,6 +19,7 @@ from inspector.records import CameraId, Evidence, Frame, Serial, UnitPicture, Un
 from inspector.serials.codes import GreyPicture, grey_picture
 from inspector.serials.reader import SerialReader, UnitSerial
 from inspector.settings import Settings
+from inspector.unit_sections import EvidenceSettings
 
 log = structlog.get_logger("units")
 
@@ -29,6 +30,11 @@ class EvidencePictures(PictureKeeper):
     def __init__(self, store: EvidenceStore, *, passed_share: float) -> None:
         self._store = store
         self._passed_share = passed_share
+
+    def change(self, evidence: EvidenceSettings) -> None:
+        """Keep to another policy from the next picture on."""
+        self._store.change(evidence)
+        self._passed_share = evidence.passed_share
 
     async def keep(self, picture: UnitPicture) -> Evidence | None:
         """Cut the unit out, release the frame, write the picture."""
@@ -113,7 +119,7 @@ class SerialsUnderWay(SerialDesk):
 
 def build_pictures(
     settings: Settings, stack: AsyncExitStack, metrics: Metrics, faults: FaultBoard
-) -> PictureKeeper | None:
+) -> EvidencePictures | None:
     """The evidence store, closed with the stack; None where evidence is switched off."""
     evidence = settings.evidence
     if not evidence.enabled:

@@ -163,6 +163,11 @@ class ExternalWatch:
             answer = TriggerAnswer(outcome=TriggerOutcome.ACCEPTED, index=waiting.unit.index)
             return answer, frames
 
+    def change(self, wait_ns: int) -> None:
+        """Another patience, from the next trigger or frame on."""
+        with self._lock:
+            self._wait_ns = wait_ns
+
     def remember(self, unit_id: str, received_mono_ns: int) -> None:
         """Take note of a unit that was triggered, and answered, before we started."""
         with self._lock:

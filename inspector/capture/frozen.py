@@ -48,6 +48,17 @@ class FrozenWatch:
         """The camera shows nothing new."""
         return self._is_frozen
 
+    @property
+    def asks(self) -> bool:
+        """Whether pictures are compared at all."""
+        return self._after_ns > 0
+
+    def change(self, after_ns: int) -> None:
+        """Another patience from now on; what stood still so far counts."""
+        self._after_ns = after_ns
+        if after_ns <= 0:
+            self.reset()
+
     def see(self, picture: int, at_ns: int, stamp_ns: int | None = None) -> bool:
         """Take a frame's fingerprint, its monotonic time and, if it has one, its own time stamp.
 

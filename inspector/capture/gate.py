@@ -1,12 +1,14 @@
-"""What a camera's frames pass on their way to inspection: live or frozen, which unit, where to."""
+"""What a camera's frames pass on their way to inspection: live, not dark; which unit; where to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import structlog
 
+from inspector.capture.dark import DarkWatch
 from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch, fingerprint
 from inspector.flow.inbox import FrameInbox
@@ -18,6 +20,16 @@ from inspector.records import Frame, FrameRef, MissedFrame, MissReason
 log = structlog.get_logger("capture")
 
 FROZEN = "the camera sends the same picture again and again"
+DARK = "the picture is dark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """What may change while the camera runs."""
+
+    frozen_after_ns: int
+    dark_below: int
+    trigger_wait_ns: int
 
 
 class CameraGate:
@@ -33,9 +45,11 @@ class CameraGate:
         notices: Notices,
         *,
         frozen: FrozenWatch | None = None,
+        dark: DarkWatch | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
     ) -> None:
         """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
+        self._dark = dark or DarkWatch(below=0)
         self._watch = watch
         self._inbox = inbox
         self._notices = notices
@@ -46,9 +60,20 @@ class CameraGate:
         """Frames that are owed a result: chosen for inspection, or missed."""
 
     @property
-    def is_frozen(self) -> bool:
-        """The camera has been sending the same picture for too long."""
-        return self._frozen is not None and self._frozen.is_frozen
+    def obstacle(self) -> str:
+        """Why the frames that come are of no use, and have been for a while; or nothing."""
+        if self._frozen is not None and self._frozen.is_frozen:
+            return FROZEN
+        return DARK if self._dark.lasts else ""
+
+    def change(self, limits: GateLimits) -> None:
+        """Other limits, from the next frame or trigger on."""
+        with self._one_at_a_time:
+            self._dark.change(limits.dark_below)
+            if self._frozen is not None:
+                self._frozen.change(limits.frozen_after_ns)
+            if isinstance(self._watch, ExternalWatch):
+                self._watch.change(limits.trigger_wait_ns)
 
     def pass_on(self, frame: Frame) -> None:
         """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
@@ -69,6 +94,7 @@ class CameraGate:
         with self._one_at_a_time:
             left = self._watch.interrupted(reason, detail)
             self.handed_on += len(left)
+            self._dark.reset()
             if self._frozen is not None:
                 self._frozen.reset()
         self._offer(left)
@@ -101,8 +127,10 @@ class CameraGate:
         return self._watch
 
     def _look(self, frame: Frame) -> Sequence[Frame]:
+        if self._dark.asks:
+            self._dark.see(frame.lease.image, frame.ref.captured_mono_ns)
         frozen = self._frozen
-        if frozen is None:
+        if frozen is None or not frozen.asks:
             return self._watch.look(frame)
         was_frozen = frozen.is_frozen
         frozen.see(fingerprint(frame.lease.image), frame.ref.captured_mono_ns, frame.ref.stamp_ns)
@@ -117,6 +145,12 @@ class CameraGate:
 
     def _offer(self, chosen: Sequence[Frame]) -> None:
         for frame in chosen:
+            if self._dark.asks and self._dark.is_dark(frame.lease.image):
+                # Nobody can see a unit in it: the model would find no defect and call it good.
+                frame.lease.release()
+                dark = MissReason.CAMERA_DARK
+                self._notices.put(MissedFrame(ref=frame.ref, reason=dark, detail=DARK))
+                continue
             try:
                 self._on_chosen(frame)
             except Exception:

@@ -40,6 +40,10 @@ class EvidenceFolder:
         self._index = RetentionIndex()
         self._scan: Iterator[None] | None = self._scanned_in_steps()
 
+    def limit(self, *, quota_bytes: int, floor_bytes: int) -> None:
+        """Keep to other limits from the next picture on. Any thread."""
+        self._quota_bytes, self._floor_bytes = quota_bytes, floor_bytes
+
     @property
     def total_bytes(self) -> int:
         """What the known pictures take on the disk, in whole blocks."""

@@ -72,11 +72,7 @@ class EvidenceStore:
         self._metrics = metrics
         self._faults = faults
         self._loop = asyncio.get_running_loop()
-        self._folder = EvidenceFolder(
-            self._directory,
-            quota_bytes=round(settings.quota_gb * _BYTES_PER_GB),
-            floor_bytes=round(settings.free_floor_gb * _BYTES_PER_GB),
-        )
+        self._folder = EvidenceFolder(self._directory, **_limits(settings))
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         # Written by both threads: the disk says so in one, the deadline in the other. True until
@@ -84,6 +80,12 @@ class EvidenceStore:
         self._faulty = True
         self._thread = threading.Thread(target=self._work, name="evidence", daemon=True)
         self._thread.start()
+
+    def change(self, settings: EvidenceSettings) -> None:
+        """Keep to other limits from the next picture on; the directory stays."""
+        self._timeout_s = settings.timeout_ms / _MS_PER_S
+        self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+        self._folder.limit(**_limits(settings))
 
     def keep(self, picture: Image, subject: Subject) -> asyncio.Future[Evidence | None]:
         """Write a picture; the answer comes within `timeout_ms`, None when it was not kept.
@@ -219,6 +221,13 @@ class EvidenceStore:
         # A loop that ended meanwhile has nobody left to tell.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _limits(settings: EvidenceSettings) -> dict[str, int]:
+    return {
+        "quota_bytes": round(settings.quota_gb * _BYTES_PER_GB),
+        "floor_bytes": round(settings.free_floor_gb * _BYTES_PER_GB),
+    }
 
 
 def _answered(job: _Job, deadline: asyncio.TimerHandle) -> None:

@@ -117,6 +117,12 @@ class Metrics:
         self.serials = counter(
             "inspector_serials", "Units whose serial was looked for", ["outcome"]
         )
+        self.reloads = counter(
+            "inspector_settings_reloads", "Times the settings were read again", ["outcome"]
+        )
+        self.restart_needed = gauge(
+            "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
+        )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
@@ -138,6 +144,8 @@ class Metrics:
             self.units.labels(result)
         for code in codes:
             self.defects.labels(code)
+        for outcome in ("applied", "refused"):
+            self.reloads.labels(outcome)
         for stream in Stream:
             self.events_published.labels(stream)
 

@@ -16,6 +16,7 @@ HEALTH_SCHEMA = "inspector.health/1"
 Reason = Literal[
     "camera_lost",
     "camera_frozen",
+    "camera_dark",
     "no_frame",
     "frame_dropped",
     "frame_unreadable",

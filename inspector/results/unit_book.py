@@ -76,6 +76,11 @@ class UnitBook:
         """Frames settled after the verdict on their unit: dropped."""
 
     @property
+    def opened_units(self) -> int:
+        """How many units there were so far."""
+        return self._opened
+
+    @property
     def undecided(self) -> int:
         """Units that wait for frames, or for their end."""
         return len(self._open)

@@ -99,6 +99,7 @@ _REASONS = {
 MOST_TELLING = (
     MissReason.INTERNAL_ERROR,
     MissReason.CAMERA_FROZEN,
+    MissReason.CAMERA_DARK,
     MissReason.CAMERA_LOST,
     MissReason.MODEL_UNAVAILABLE,
     MissReason.MALFORMED_REPLY,

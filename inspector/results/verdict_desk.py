@@ -26,6 +26,7 @@ from inspector.records import (
 )
 from inspector.results.event_builder import EventBuilder, Particulars
 from inspector.results.fusing import FusingRules
+from inspector.results.recipes import Recipe, Recipes
 from inspector.results.units import DecidedUnit, Verdict, judge
 
 WAITING_PER_CAMERA = 4
@@ -71,6 +72,10 @@ class VerdictDesk:
     def __init__(self, groups: Channel[EventGroup], bench: Bench) -> None:
         self._groups = groups
         self._bench = bench
+        self.recipes = Recipes(
+            Recipe(rules=bench.rules, builder=bench.builder), cameras=bench.units_before
+        )
+        """What units are judged by; changes while the service runs."""
         self.verdicts = 0
         """Sent on since start."""
         self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
@@ -98,7 +103,8 @@ class VerdictDesk:
 
     async def _send(self, decided: DecidedUnit, picture: Frame | None) -> None:
         bench, unit = self._bench, decided.unit
-        decided, rules = comparable(decided, bench.rules)
+        recipe = self.recipes.of(unit)
+        decided, rules = comparable(decided, recipe.rules)
         verdict = judge(
             decided,
             unit_number=bench.units_before[unit.camera_id] + unit.index + 1,
@@ -111,35 +117,37 @@ class VerdictDesk:
             event_id=event_id,
             serial=serial,
             outline=_outline(verdict, picture),
-            evidence=await self._keep(verdict, serial, event_id, picture),
+            evidence=await self._keep(
+                verdict, recipe.builder.identity(verdict, serial).id, event_id, picture
+            ),
         )
         now_ns = time.monotonic_ns()
-        self._count(verdict, now_ns)
-        await self._groups.send(bench.builder.verdict(verdict, found, now_ns))
+        self._count(verdict, in_time=recipe.builder.is_in_time(verdict, now_ns), now_ns=now_ns)
+        await self._groups.send(recipe.builder.verdict(verdict, found, now_ns))
         self.verdicts += 1
 
     async def _keep(
-        self, verdict: Verdict, serial: Serial | None, event_id: str, picture: Frame | None
+        self, verdict: Verdict, unit_id: str, event_id: str, picture: Frame | None
     ) -> Evidence | None:
         if picture is None:
             return None
         return await self._bench.pictures.keep(
             UnitPicture(
                 frame=picture,
-                unit_id=self._bench.builder.identity(verdict, serial).id,
+                unit_id=unit_id,
                 unit_number=verdict.unit_number,
                 event_id=event_id,
                 result=verdict.result,
             )
         )
 
-    def _count(self, verdict: Verdict, now_ns: int) -> None:
+    def _count(self, verdict: Verdict, *, in_time: bool, now_ns: int) -> None:
         metrics = self._bench.metrics
         metrics.units.labels(verdict.result).inc()
         for defect in verdict.defects:
             metrics.defects.labels(defect.code).inc()
         metrics.verdict_seconds.observe((now_ns - verdict.unit.triggered_mono_ns) / NS_PER_S)
-        if verdict.deadline_missed or not self._bench.builder.is_in_time(verdict, now_ns):
+        if verdict.deadline_missed or not in_time:
             metrics.deadline_missed.inc()
 
 

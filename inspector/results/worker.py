@@ -30,6 +30,7 @@ from inspector.results.decode import decode
 from inspector.results.on_unit import on_unit
 from inspector.results.pictures import UnitPictures
 from inspector.results.pieces import FrameParts
+from inspector.results.recipes import Recipe
 from inspector.results.unit_book import UnitBook
 from inspector.results.units import DecidedUnit, FrameResult
 from inspector.results.verdict_desk import Bench, VerdictDesk
@@ -72,7 +73,7 @@ class ResultsWorker:
         self._notices = notices
         self._groups = groups
         self._inspection = inspection
-        self._floor = min(bench.rules.floor(t.frames_of_unit) for t in terms.values())
+        self._frames_of_unit = {camera: term.frames_of_unit for camera, term in terms.items()}
         self._metrics = metrics
         self._told_miss: MissReason | None = None
         self._books = {
@@ -94,6 +95,11 @@ class ResultsWorker:
     def verdicts(self) -> int:
         """Units that got theirs since start."""
         return self._desk.verdicts
+
+    def change(self, recipe: Recipe) -> None:
+        """Judge by this recipe from the next unit on; those open already keep theirs."""
+        opened = {camera: book.opened_units for camera, book in self._books.items()}
+        self._desk.recipes.change(recipe, opened)
 
     async def run(self) -> None:
         """Work until the outcomes end and every notice is read."""
@@ -164,6 +170,10 @@ class ResultsWorker:
                 for book in self._books.values():
                     await self._hand_on(book.expire(time.monotonic_ns()))
 
+    def _floor(self) -> float:
+        recipes = self._desk.recipes
+        return min(recipes.floor(camera, n) for camera, n in self._frames_of_unit.items())
+
     def _piece_results(self, outcome: Outcome) -> list[FrameResult]:
         regions, spec = outcome.batch.regions, outcome.spec
         if outcome.outputs is None or spec is None:
@@ -175,7 +185,7 @@ class ResultsWorker:
                 regions,
                 spec,
                 classes=len(self._inspection.codes),
-                floor=self._floor,
+                floor=self._floor(),
                 nms_iou=self._inspection.nms_iou,
             )
         except MalformedReplyError as malformed:
