@@ -23,6 +23,9 @@ Classes = NDArray[np.int64]
 PAPER = 255
 """Laminate, where a scan has none."""
 _WIDEST_MARGIN_PX, _NARROW_MARGIN_PX = 110, 36
+_DEEPEST_CUT_PX = 80
+"""A board is cut up to here before it gets a margin: slivers of copper are no defects there."""
+_FOCUS_ON_CUT = 0.5
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
 _LEAST_DRAWN_PX = 64
@@ -80,19 +83,46 @@ class Scenes:
         return distorted(reference, self._rng)
 
     def _with_margin(self, scene: Scene) -> Scene:
-        if scene.found.ndim != 2 or self._rng.random() >= self._recipe.margin:
+        """Cut the board somewhere near its edges, beside its defects, and surround it."""
+        rng = self._rng
+        if scene.found.ndim != 2 or rng.random() >= self._recipe.margin:
             return scene
-        widest = _WIDEST_MARGIN_PX if self._rng.random() < 0.5 else _NARROW_MARGIN_PX
-        left, top, right, bottom = (int(v) for v in self._rng.integers(0, widest, 4))
+        widest = _WIDEST_MARGIN_PX if rng.random() < 0.5 else _NARROW_MARGIN_PX
+        left, top, right, bottom = (int(v) for v in rng.integers(0, widest, 4))
+        inside = self._cut(scene)
+        rows, columns = inside[3] - inside[1], inside[2] - inside[0]
         border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
         found, reference = (
-            np.asarray(cv2.copyMakeBorder(one, *border, value=PAPER), np.uint8)
+            np.asarray(
+                cv2.copyMakeBorder(
+                    one[inside[1] : inside[3], inside[0] : inside[2]], *border, value=PAPER
+                ),
+                np.uint8,
+            )
             for one in (scene.found, scene.reference)
         )
-        shift = np.array([left, top], np.float32)
+        shift = np.array([left - inside[0], top - inside[1]], np.float32)
         boxes = scene.boxes.reshape(-1, 4) + np.tile(shift, 2)
         focus = scene.focus + shift
+        if rng.random() < _FOCUS_ON_CUT:
+            on_outline = rng.uniform((0, 0), (columns, rows))
+            axis = int(rng.integers(2))
+            on_outline[axis] = (columns, rows)[axis] * rng.integers(2)
+            focus = np.array([left, top]) + on_outline
         return replace(scene, found=found, reference=reference, boxes=boxes, focus=focus)
+
+    def _cut(self, scene: Scene) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of what is kept of the board: all of its defects."""
+        rows, columns = scene.found.shape[:2]
+        if scene.reference.shape != scene.found.shape or min(rows, columns) < 4 * _DEEPEST_CUT_PX:
+            return 0, 0, columns, rows
+        left, top, right, bottom = (int(v) for v in self._rng.integers(0, _DEEPEST_CUT_PX, 4))
+        boxes = scene.boxes.reshape(-1, 4)
+        if len(boxes):
+            first, last = np.floor(boxes[:, :2].min(0)), np.ceil(boxes[:, 2:].max(0))
+            left, top = min(left, int(first[0])), min(top, int(first[1]))
+            right, bottom = min(right, columns - int(last[0])), min(bottom, rows - int(last[1]))
+        return max(left, 0), max(top, 0), columns - max(right, 0), rows - max(bottom, 0)
 
     def redesigned(self, scene: Scene) -> Scene:
         """Copies of the board and its reference with another design around the focus."""

@@ -239,3 +239,24 @@ def test_pictures_are_kept_within_the_bytes_allowed(tmp_path: Path):
         )
         # The newest is always kept.
         assert sampler._scenes._kept_bytes <= max(allowed, one)
+
+
+def test_a_margin_cuts_no_defect_off(tmp_path: Path):
+    board = squares(tmp_path)
+    seen = 0
+    for sample in take(60, board, replace(AS_IT_IS, margin=1.0, size_px=320, off_board=1.0)):
+        whole = sample.classes >= 0
+        seen += int(whole.sum())
+        for left, top, right, bottom in np.round(sample.boxes[whole]).astype(int):
+            assert dark(sample)[top + 2 : bottom - 2, left + 2 : right - 2].mean() > 0.9
+    assert seen > 60
+
+
+def test_a_margin_moves_where_the_copper_ends(tmp_path: Path):
+    """Copper over the whole board: with margins its edge lies somewhere else each time."""
+    picture = np.zeros((640, 640), np.uint8)
+    path = write_picture(tmp_path / "b.png", picture)
+    board = Board("b", path, None, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    recipe = replace(AS_IT_IS, margin=1.0, size_px=320)
+    ends = {int(np.argmin(dark(sample)[160])) for sample in take(40, board, recipe)}
+    assert len(ends) > 5
