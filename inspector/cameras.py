@@ -90,7 +90,7 @@ def build_camera(
         around.inbox,
         around.notices,
         frozen=_frozen(camera),
-        dark=DarkWatch(below=camera.dark_below),
+        dark=DarkWatch(below=camera.dark_below, region=camera.region),
         on_chosen=around.on_chosen,
     )
     outlets = Outlets(

@@ -162,7 +162,7 @@ class Service:
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
-            await self._run_to_the_end(pipeline)
+            await self._run_to_the_end(pipeline, journal)
 
     def _apply(self, settings: Settings) -> None:
         """Live changes; what is under way keeps the settings it began with."""
@@ -184,7 +184,11 @@ class Service:
         if self._trigger_reader is not None:
             self._trigger_reader.request_stop()
 
-    async def _run_to_the_end(self, pipeline: Pipeline) -> None:
+    async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:
+        def give_up() -> None:
+            pipeline.give_up()
+            journal.take_the_rest()
+
         announce = asyncio.create_task(self._announce_stop(), name="announce")
         try:
             await run_pipeline(
@@ -192,7 +196,7 @@ class Service:
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
-                give_up=pipeline.give_up,
+                give_up=give_up,
             )
         except ExceptionGroup as group:
             raise first_of(group) from group

@@ -6,6 +6,8 @@ import numpy as np
 
 from inspector.records import Image
 
+Region = tuple[int, int, int, int]
+
 SAMPLED_EVERY_PX = 16
 """0.05 ms of a picture of 1280x720."""
 BRIGHT_SHARE = 0.005
@@ -31,8 +33,10 @@ class DarkWatch:
     FAULT_AFTER_NS = 2 * _NS_PER_S
     """A light that is only switched on for each unit may leave some pictures dark between them."""
 
-    def __init__(self, *, below: int) -> None:
+    def __init__(self, *, below: int, region: Region | None = None) -> None:
+        """`region`: x, y, width, height of the part that is looked at."""
         self._below = below
+        self._region = region
         self._since_ns: int | None = None
         self.lasts = False
         """It has been dark for so long that somebody should look."""
@@ -50,6 +54,9 @@ class DarkWatch:
 
     def is_dark(self, image: Image) -> bool:
         """Whether the picture shows nothing."""
+        if self._region is not None:
+            x, y, width, height = self._region
+            image = image[y : y + height, x : x + width]
         return is_dark(image, self._below)
 
     def see(self, image: Image, at_ns: int) -> None:

@@ -21,7 +21,7 @@ from inspector.publish.journal_file import (
     salvage_counters,
 )
 from inspector.publish.journal_pruning import Pruning
-from inspector.publish.journal_room import LOOK_FOR_ROOM_S, UNLIMITED, Room
+from inspector.publish.journal_room import LOOK_FOR_ROOM_S, UNLIMITED, Causes, Room
 from inspector.publish.journal_rows import JournalRow, Refill
 from inspector.publish.sqlite_thread import SqliteThread
 from inspector.publish.stream_ids import NOTHING, StreamId, Tip
@@ -80,6 +80,7 @@ class Journal:
         self._counters_of = counters_of
         self._now_ms = now_ms
         self._room = room
+        self._at_end = False
         self.set_aside = set_aside
         """Where a damaged journal was put at start; None normally."""
         self._snapshot = _read_snapshot(connection)
@@ -110,6 +111,7 @@ class Journal:
 
         """
         lock = FolderLock(folder)
+        causes = Causes(on_fault)
         try:
             connection, set_aside = open_journal_file(folder)
             if set_aside is not None:
@@ -125,7 +127,7 @@ class Journal:
                 return SqliteThread(
                     connection,
                     after_commit=after_commit,
-                    on_fault=on_fault,
+                    on_fault=causes.of("file"),
                     on_corrupt=partial(note_damage, folder),
                 )
 
@@ -133,7 +135,7 @@ class Journal:
                 connection,
                 lock,
                 counters_of=counters_of,
-                room=Room(limit_bytes=limit_bytes, on_fault=on_fault),
+                room=Room(limit_bytes=limit_bytes, on_fault=causes.of("room")),
                 set_aside=set_aside,
                 thread=start,
                 now_ms=now_ms,
@@ -204,9 +206,11 @@ class Journal:
                 sql.insert(connection, events, self._now_ms())
                 sql.raise_counters(connection, counters)
 
-        while not self._room.has(self.used_bytes, self.pending_count):
+        while not self._room.has(self.used_bytes, self.pending_count) and not self._at_end:
+            before = self.used_bytes
             await self._thread.run(_nothing)  # what follows every commit also deletes what may go
-            await asyncio.sleep(LOOK_FOR_ROOM_S)
+            if self.used_bytes >= before and not self._at_end:
+                await asyncio.sleep(LOOK_FOR_ROOM_S)
         await self._thread.run(write)
 
     async def raise_counters(self, counters: Counters) -> None:
@@ -250,6 +254,10 @@ class Journal:
         oldest = await self._thread.run(lambda c: sql.oldest_id(c, stream))
         floor = StreamId(cutoff_ms, 0)
         return floor if oldest is None else min(floor, oldest)
+
+    def take_the_rest(self) -> None:
+        """We stop: what is decided already is kept, also beyond the limit."""
+        self._at_end = True
 
     def close(self) -> None:
         """Write what was asked for, close the file, let the next process in. Blocks."""

@@ -9,6 +9,7 @@ from inspector.records import Stream
 
 PRUNED_ROWS_PER_STEP = 200
 PRUNE_EVERY_MS = 1000
+PRUNED_ROWS_WHEN_FULL = 2000
 NEARLY_FULL = 0.9
 """Of the journal's limit: from there on, what Redis has is deleted before its time."""
 
@@ -68,12 +69,17 @@ def _prune_oldest(connection: sqlite3.Connection) -> None:
             oldest.append((found[0], stream, state.delivered_seq))
     if oldest:
         _, stream, delivered_seq = min(oldest)
-        _delete(connection, stream, delivered_seq)
+        _delete(connection, stream, delivered_seq, PRUNED_ROWS_WHEN_FULL)
 
 
-def _delete(connection: sqlite3.Connection, stream: Stream, through_seq: int) -> int:
+def _delete(
+    connection: sqlite3.Connection,
+    stream: Stream,
+    through_seq: int,
+    rows: int = PRUNED_ROWS_PER_STEP,
+) -> int:
     return connection.execute(
         "DELETE FROM events WHERE row IN (SELECT row FROM events WHERE stream = ? AND seq <= ?"
         " ORDER BY seq LIMIT ?)",
-        (stream.value, through_seq, PRUNED_ROWS_PER_STEP),
+        (stream.value, through_seq, rows),
     ).rowcount

@@ -8,6 +8,25 @@ UNLIMITED = 1 << 62
 LOOK_FOR_ROOM_S = 0.1
 
 
+class Causes:
+    """What is wrong with the journal, of several who look at it. Event loop only."""
+
+    def __init__(self, on_fault: Callable[[str | None], None]) -> None:
+        self._on_fault = on_fault
+        self._standing: dict[str, str] = {}
+
+    def of(self, who: str) -> Callable[[str | None], None]:
+        """For one of them to call; what another still finds wrong is not called right."""
+
+        def tell(cause: str | None) -> None:
+            self._standing.pop(who, None)
+            if cause is not None:
+                self._standing[who] = cause
+            self._on_fault(next(reversed(self._standing.values()), None))
+
+        return tell
+
+
 class Room:
     """Knows whether more may be added, and tells when that changes. Event loop only.
 

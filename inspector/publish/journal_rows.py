@@ -214,7 +214,7 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
         first_id=None if found is None else StreamId(*found),
         entries=entries,
     )
-    last_id = max(state.last_id, tip.last_id)
+    last_id = max(state.last_id, tip.last_id.room_for(1))
     after = change.new_ids_after
     if after is not None:
         last_id = StreamId(after.ms, after.n + entries)

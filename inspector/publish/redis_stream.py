@@ -16,6 +16,8 @@ from inspector.records import Stream
 from inspector.redis_client import cancellable, passwords_of, redis_client
 
 _CAUSE_CHARACTERS = 200
+SEQ_DIGITS = 19
+"""Of the largest number that SQLite holds; what is longer was typed by somebody."""
 
 # What Redis's refusals mean for whoever reads the alert; the first that matches.
 _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
@@ -228,7 +230,7 @@ def _tip(reply: Any) -> Tip:
     return Tip(
         last_id=last_id,
         event_id=_text(event_id) if event_id and _text(entry_id) == str(last_id) else None,
-        seq=int(seq) if seq.isascii() and seq.isdecimal() else None,
+        seq=int(seq) if seq.isascii() and seq.isdecimal() and len(seq) <= SEQ_DIGITS else None,
     )
 
 

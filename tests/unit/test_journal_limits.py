@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,38 @@ def test_a_file_of_rubbish_has_no_numbers(tmp_path: Path):
     assert salvage_counters(tmp_path / "aside") == {}
     assert salvage_counters(tmp_path / "nothing") == {}
     assert [p.name for p in tmp_path.iterdir()] == ["aside"]
+
+
+def test_a_file_that_heals_does_not_say_that_a_full_journal_has_room(tmp_path: Path):
+    async def main() -> None:
+        faults = Faults()
+        journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, on_fault=faults)
+        _, waiting = await fill(journal, faults)
+        other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(20):
+            while "cannot be written" not in str(faults.said[-1]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            other.close()
+            while "cannot be written" in str(faults.said[-1]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert not waiting.done()
+        assert "is full" in str(faults.said[-1])
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        journal.close()
+
+    in_loop(main)
+
+
+def test_what_was_decided_before_a_stop_is_kept_beyond_the_limit(tmp_path: Path):
+    async def main() -> None:
+        faults = Faults()
+        journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, on_fault=faults)
+        number, waiting = await fill(journal, faults)
+        journal.take_the_rest()
+        await asyncio.wait_for(waiting, 10)
+        assert len(await journal.pending(100_000)) == number + 1
+        journal.close()
+
+    in_loop(main)
