@@ -25,6 +25,7 @@ from inspector.inference.model_check import (
     no_such_model,
 )
 from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
+from inspector.sections import AUTHORIZATION, InferenceSettings
 from inspector.settings import Settings
 
 log = structlog.get_logger("triton")
@@ -56,8 +57,7 @@ class TritonModel:
         self._client: Any = None
         self._spec: ModelSpec | None = None
         self._region: str | None = None
-        token = self._inference.token
-        self._headers = {"authorization": f"Bearer {token.get_secret_value()}"} if token else None
+        self._headers = _login(self._inference)
 
     async def connect(self) -> ModelSpec:
         """Check the server and the model, shape the tensors for it, share them if possible.
@@ -270,6 +270,14 @@ class TritonModel:
         self._region = None
         with suppress(Exception):
             await client.close()
+
+
+def _login(inference: InferenceSettings) -> dict[str, str] | None:
+    """What goes with every call; None where no token is set."""
+    if inference.token is None:
+        return None
+    token, header = inference.token.get_secret_value(), inference.token_header
+    return {header: f"Bearer {token}" if header == AUTHORIZATION else token}
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:

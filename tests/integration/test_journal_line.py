@@ -43,7 +43,7 @@ def test_a_full_journal_is_shown_everywhere_and_nothing_is_lost(
     )
     with line:
         blocked = wait_for(
-            lambda: text if "journal is full" in (text := line.get("/readyz")[1]) else None,
+            lambda: text if "journal is full" in (text := line.get("/readyz")[1]) else "",
             within_s=90,
             what="a full journal, told by /readyz",
         )
