@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,79 +13,21 @@ import pytest
 from inspector.configuration import build_settings
 from inspector.errors import ConfigurationError
 from inspector.flow.tensor_pool import TensorPool
-from inspector.inference.embedded_environment import prepare_environment
-from inspector.inference.embedded_process import STUB
 from inspector.inference.triton import TritonModel
 from inspector.settings import Settings
+from tests.integration.guarded_triton import HEADER, TOKEN, GuardedTriton, guarded_triton
 from tests.integration.line import Line, wait_for
 from tests.integration.line_events import assert_accounted, entries
-from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
-from tests.integration.rtsp_server import make_certificate
 from tests.pipeline.fake_triton import FakeTriton, serving
 
-REPOSITORY = Path(__file__).parents[2] / "benchmarks" / "model_repository"
-TOKEN = "canary-triton-token"
-# All of Triton's gRPC protocols; "inspection" becomes part of the header's name.
-RESTRICTED = (
-    "health,metadata,inference,shared-memory,model-config,model-repository,statistics,trace"
-    f":inspection={TOKEN}"
-)
 CAMERA = {"source": "sim:?fps=5&seed=3", "size": "640x640"}
-
-
-@dataclass(frozen=True)
-class GuardedTriton:
-    url: str
-    ca: Path
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedTriton]:
-    folder = tmp_path_factory.mktemp("triton")
-    make_certificate(folder)
-    environment = asyncio.run(prepare_environment())
-    models = folder / "models"
-    models.mkdir()
-    (models / "null_inspection").symlink_to(REPOSITORY / "null_inspection")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(str(environment.server), f"--model-repository={models}"),
-        f"--backend-directory={environment.backends}",
-        *("--grpc-address=127.0.0.1", f"--grpc-port={port}"),
-        *("--allow-http=false", "--allow-metrics=false", "--exit-timeout-secs=3"),
-        *("--grpc-use-ssl=true", f"--grpc-server-cert={folder / 'cert.pem'}"),
-        *(f"--grpc-server-key={folder / 'key.pem'}", f"--grpc-restricted-protocol={RESTRICTED}"),
-        f"--backend-config=python,shm-region-prefix-name=inspector-test-{os.getpid()}-",
-    ]
-    log = folder / "triton.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment.variables}, stdout=output, stderr=output
-        )
-    try:
-        wait_for(
-            lambda: b"Started GRPCInferenceService" in log.read_bytes() or process.poll(),
-            within_s=90,
-            what="Triton serves",
-        )
-        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
-        yield GuardedTriton(url=f"127.0.0.1:{port}", ca=folder / "cert.pem")
-    finally:
-        stubs = [pid for pid, name in descendants(process.pid).items() if name in STUB]
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pid in stubs:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        for left in Path("/dev/shm").glob(f"inspector-test-{os.getpid()}-*"):
-            left.unlink()
+    with guarded_triton(tmp_path_factory.mktemp("triton")) as server:
+        yield server
 
 
 def line_at(
@@ -100,7 +38,7 @@ def line_at(
         "tls": True,
         "tls_ca": str(guarded.ca),
         "token": TOKEN,
-        "token_header": "triton-grpc-protocol-inspection",
+        "token_header": HEADER,
     }
     return Line(
         folder,
