@@ -9,9 +9,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -24,6 +22,7 @@ from inspector.inference.model_check import (
     check_model,
     no_such_model,
 )
+from inspector.inference.reply_tensors import read_outputs
 from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
 from inspector.sections import AUTHORIZATION, InferenceSettings
 from inspector.settings import Settings
@@ -250,13 +249,7 @@ class TritonModel:
             call.cancel()
 
     def _reply(self, result: InferResult) -> Reply:
-        outputs: dict[str, NDArray[Any]] = {}
-        for name in self._spec.outputs if self._spec else ():
-            # A truncated tensor cannot be shaped; decoding reports what is missing.
-            with suppress(ValueError, TypeError):
-                array = result.as_numpy(name)
-                if isinstance(array, np.ndarray):
-                    outputs[name] = array
+        outputs = read_outputs(result, self._spec) if self._spec else {}
         return Reply(request_id=result.get_response().id, outputs=outputs, error=None)
 
     async def close(self) -> None:
