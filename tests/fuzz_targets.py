@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tritonclient.grpc import InferResult
 from tritonclient.grpc import service_pb2 as pb
 
@@ -135,14 +135,14 @@ def trigger(data: bytes) -> None:
 
 
 def _trigger(fields: dict[Any, Any]) -> None:
+    said, refused = None, None
     try:
         said = parse_trigger(fields)
     except MalformedTriggerError as malformed:
         refused = malformed
-    else:
-        refused = None
-    if refused is not None:
+    if said is None:
         assert "\n" not in str(refused)
+        assert refused is not None
         assert refused.field in ("unit_id", "at", "camera")
         return
     assert said.unit_id.isprintable()
