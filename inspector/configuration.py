@@ -165,6 +165,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (RecursionError, ValueError):  # both by content that is valid TOML
+        raise ConfigurationError(
+            f"{path}: not valid TOML: a number of thousands of digits, or nested too deeply"
+        ) from None
 
 
 def _read_credentials(directory: str | None) -> _Layer:

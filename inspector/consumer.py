@@ -159,7 +159,7 @@ class StreamReader:
         self, entries: list[Entry], *, again: bool
     ) -> AsyncGenerator[ReceivedEvent | Gap, None]:
         for entry_id, fields in entries:
-            event = _event(entry_id, fields)
+            event = read_entry(entry_id, fields)
             if event is not None:
                 for item in await self._order.place(event, again=again):
                     yield item
@@ -208,7 +208,7 @@ class StreamReader:
     async def _seqs_between(self, after_id: str, before_id: str) -> set[int]:
         """The numbers of the entries between two others: perhaps another member has them."""
         found = await _ask(self._redis.xrange(self._key, f"({after_id}", f"({before_id}"))
-        return {int(fields[b"seq"]) for _, fields in found if b"seq" in fields}
+        return {event.seq for entry in found if (event := read_entry(_text(entry[0]), entry[1]))}
 
 
 class _Order:
@@ -283,7 +283,7 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _event(entry_id: str, fields: Mapping[bytes, bytes]) -> ReceivedEvent | None:
+def read_entry(entry_id: str, fields: Mapping[bytes, bytes]) -> ReceivedEvent | None:
     """Read an entry; None for one that was deleted, or that is no event."""
     try:
         return ReceivedEvent(
@@ -294,7 +294,7 @@ def _event(entry_id: str, fields: Mapping[bytes, bytes]) -> ReceivedEvent | None
             time=fields[b"time"].decode(),
             unit_id=fields[b"unit_id"].decode(),
             result=fields[b"result"].decode(),
-            body=orjson.loads(fields[b"data"]),
+            body={**orjson.loads(fields[b"data"])},  # TypeError where it is no object
         )
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None

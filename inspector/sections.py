@@ -15,6 +15,7 @@ from pydantic import (
 from inspector.setting_types import (
     DIGITS,
     EMBEDDED,
+    HEADER,
     MIN_PICTURE_PX,
     PORTS,
     REGION_NUMBERS,
@@ -163,6 +164,9 @@ class BatchingSettings(Section):
     max_age_ms: Milliseconds = 500.0
 
 
+AUTHORIZATION = "authorization"
+
+
 class InferenceSettings(Section):
     """The model server."""
 
@@ -179,8 +183,19 @@ class InferenceSettings(Section):
     tls: bool = False
     tls_ca: Path | None = None
     token: Secret | None = None
+    token_header: Annotated[str, Field(pattern=HEADER)] = AUTHORIZATION
+    """`authorization` carries "Bearer" and the token; any other header the token alone."""
     repository: Path = Path("model_repository")
     """Served by the embedded server; unused otherwise."""
+
+    @field_validator("token")
+    @classmethod
+    def _token_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token else ""
+        if not text.isascii() or any(not "!" <= character <= "~" for character in text):
+            msg = "expected printable ASCII characters without spaces"
+            raise ValueError(msg)
+        return token
 
     @field_validator("url")
     @classmethod

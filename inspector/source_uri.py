@@ -14,7 +14,11 @@ Pace = Literal["recorded", "max"]
 ACCEPTED = "rtsp://…, rtsps://…, v4l2:/dev/video0, file:PATH or sim:"
 
 _STARS = "***"
-_USERINFO = re.compile(r"(?P<start>[a-z]+://)(?P<user>[^\s:/@]*):\S*@", re.IGNORECASE)
+# Begins at a word's start and looks no further than a login can be long: without that, text of
+# 100 kB took minutes, and every line of the log goes through here.
+_USERINFO = re.compile(
+    r"(?<![a-z])(?P<start>[a-z]+://)(?P<user>[^\s:/@]{0,256}):\S{0,2048}@", re.IGNORECASE
+)
 # Some cameras take the login in the path (`/user=a_password=b_channel=1.sdp`) or the query.
 _PARAMETER = re.compile(
     r"(?P<name>pass(?:word|wd)?|pwd|token|secret)=.*?(?=&|_[a-z]+=|[\s#'\"]|$)", re.IGNORECASE

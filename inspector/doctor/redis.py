@@ -16,7 +16,9 @@ from inspector.settings import Settings
 
 CLOCK_TOLERANCE_S = 2.0
 
-_ACL_ADVICE = "allow this user ~{key} and +xadd +xinfo +xrange +xtrim +watch +multi +exec +ping"
+_ACL_ADVICE = (
+    "allow this user ~{key} and +xadd +xinfo +xrange +xrevrange +xtrim +watch +multi +exec +ping"
+)
 
 
 async def look_at_redis(settings: Settings) -> list[Finding]:

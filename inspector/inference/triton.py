@@ -9,9 +9,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
@@ -24,7 +22,9 @@ from inspector.inference.model_check import (
     check_model,
     no_such_model,
 )
+from inspector.inference.reply_tensors import read_outputs
 from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
+from inspector.sections import AUTHORIZATION, InferenceSettings
 from inspector.settings import Settings
 
 log = structlog.get_logger("triton")
@@ -56,8 +56,7 @@ class TritonModel:
         self._client: Any = None
         self._spec: ModelSpec | None = None
         self._region: str | None = None
-        token = self._inference.token
-        self._headers = {"authorization": f"Bearer {token.get_secret_value()}"} if token else None
+        self._headers = _login(self._inference)
 
     async def connect(self) -> ModelSpec:
         """Check the server and the model, shape the tensors for it, share them if possible.
@@ -250,13 +249,7 @@ class TritonModel:
             call.cancel()
 
     def _reply(self, result: InferResult) -> Reply:
-        outputs: dict[str, NDArray[Any]] = {}
-        for name in self._spec.outputs if self._spec else ():
-            # A truncated tensor cannot be shaped; decoding reports what is missing.
-            with suppress(ValueError, TypeError):
-                array = result.as_numpy(name)
-                if isinstance(array, np.ndarray):
-                    outputs[name] = array
+        outputs = read_outputs(result, self._spec) if self._spec else {}
         return Reply(request_id=result.get_response().id, outputs=outputs, error=None)
 
     async def close(self) -> None:
@@ -270,6 +263,14 @@ class TritonModel:
         self._region = None
         with suppress(Exception):
             await client.close()
+
+
+def _login(inference: InferenceSettings) -> dict[str, str] | None:
+    """What goes with every call; None where no token is set."""
+    if inference.token is None:
+        return None
+    token, header = inference.token.get_secret_value(), inference.token_header
+    return {header: f"Bearer {token}" if header == AUTHORIZATION else token}
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:

@@ -16,8 +16,7 @@ from inspector.records import Stream
 from inspector.redis_client import cancellable, passwords_of, redis_client
 
 _CAUSE_CHARACTERS = 200
-SEQ_DIGITS = 19
-"""Of the largest number that SQLite holds; what is longer was typed by somebody."""
+_SEQ_DIGITS = 19
 
 # What Redis's refusals mean for whoever reads the alert; the first that matches.
 _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
@@ -85,7 +84,9 @@ class RedisStreamWriter:
                 for key in self._keys.values():
                     pipeline.xinfo_stream(key)
                 replies = await pipeline.execute(raise_on_error=False)
-            return {stream: _tip(reply) for stream, reply in zip(self._keys, replies, strict=True)}
+            return {
+                stream: read_tip(reply) for stream, reply in zip(self._keys, replies, strict=True)
+            }
 
     async def append(
         self,
@@ -177,9 +178,9 @@ class RedisStreamWriter:
     async def _tip_of(self, pipeline: Pipeline, stream: Stream) -> Tip:
         # After WATCH a pipeline runs each command at once, until MULTI.
         try:
-            return _tip(await pipeline.xinfo_stream(self._keys[stream]))
+            return read_tip(await pipeline.xinfo_stream(self._keys[stream]))
         except exceptions.ResponseError as error:
-            return _tip(error)
+            return read_tip(error)
 
     def _all_added(self, replies: Sequence[object]) -> bool:
         for reply in replies:
@@ -215,7 +216,7 @@ def _fields(row: JournalRow, published_at: str) -> dict[Any, Any]:
     }
 
 
-def _tip(reply: Any) -> Tip:
+def read_tip(reply: Any) -> Tip:
     """Read XINFO STREAM's reply, or its refusal: there is no stream."""
     if isinstance(reply, exceptions.RedisError):
         if "no such key" in str(reply):
@@ -230,7 +231,8 @@ def _tip(reply: Any) -> Tip:
     return Tip(
         last_id=last_id,
         event_id=_text(event_id) if event_id and _text(entry_id) == str(last_id) else None,
-        seq=int(seq) if seq.isascii() and seq.isdecimal() and len(seq) <= SEQ_DIGITS else None,
+        # Longer ones were typed by somebody, and int() raises from 4301 digits on.
+        seq=int(seq) if seq.isascii() and seq.isdecimal() and len(seq) <= _SEQ_DIGITS else None,
     )
 
 

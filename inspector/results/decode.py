@@ -97,6 +97,8 @@ def _head(head: NDArray[Any], spec: ModelSpec, regions: int, classes: int) -> Fl
         raise MalformedReplyError(
             f"output {spec.outputs[0]} is {head.shape}, expected {regions} x {spec.layout.value}"
         )
+    if head.dtype.kind != "f":
+        raise MalformedReplyError(f"output {spec.outputs[0]} is {head.dtype}, expected floats")
     _require_numbers(head, spec.outputs[0])
     scores = head[:, :, 4:] if with_objectness else head[:, 4:, :]
     _require_scores(scores)

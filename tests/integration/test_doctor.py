@@ -183,7 +183,7 @@ def test_a_redis_that_would_lose_events_is_told_so(ask, redis_server):
 
 def test_a_user_of_redis_that_may_do_just_what_is_needed_is_enough(ask, redis_server):
     """As the advice says: a finding that cannot be had is a warning and no failure."""
-    needed = "+xadd +xinfo +xrange +xtrim +watch +multi +exec +ping"
+    needed = "+xadd +xinfo +xrange +xrevrange +xtrim +watch +multi +exec +ping"
     user = f'url = "{redis_server.url}"\nusername = "line"\npassword = "{CANARY}"\n'
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "line", "on", f">{CANARY}", "~other", "+xinfo")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 from inspector.consumer import Gap, read_events
 from inspector.records import Stream
+from tests.integration.line import wait_for
+from tests.integration.redis_access import ShippedRedis
 from tests.integration.redis_sites import Cluster, Sentinels, cut_replicas_off
 from tests.integration.redis_station import (
     DEFECTS_KEY,
@@ -101,3 +104,30 @@ def test_sentinels_may_ask_for_a_login_of_their_own(tmp_path: Path) -> None:
 
         in_loop(main)
         assert_once_in_order_gapless(site.master, 3)
+
+
+def test_a_cluster_over_tls_with_the_shipped_users_works(tmp_path: Path) -> None:
+    bus = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        bus_port = probe.getsockname()[1]
+    server = ShippedRedis(tmp_path / "redis", station=STATION, options=(*bus, str(bus_port)))
+    with server, server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "inspector", "+cluster|slots")
+        admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+        wait_for(
+            lambda: admin.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
+            within_s=30,
+            what="the Cluster of one is whole",
+        )
+        url = server.url_of("inspector").replace("rediss://", "rediss+cluster://")
+
+        async def main() -> None:
+            async with running(tmp_path / "state", url) as station:
+                await station.send(5)
+                await station.delivered()
+
+        in_loop(main)
+        assert [int(fields["seq"]) for _, fields in admin.xrange(UNITS_KEY)] == [1, 2, 3, 4, 5]
+        # The look at a Cluster's nodes is the one thing that is needed besides.
+        refused = {entry["object"] for entry in admin.acl_log()}
+        assert refused <= {"client|setinfo"}

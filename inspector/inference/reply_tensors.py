@@ -1,0 +1,25 @@
+"""Takes the tensors out of Triton's reply, whatever it holds."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferResult
+
+from inspector.records import ModelSpec
+
+
+def read_outputs(result: InferResult, spec: ModelSpec) -> dict[str, NDArray[Any]]:
+    """The tensors of a reply that are some; decoding tells which ones are missing."""
+    outputs: dict[str, NDArray[Any]] = {}
+    for name in spec.outputs:
+        # struct.error: text whose lengths reach beyond its end.
+        with suppress(ValueError, TypeError, struct.error):
+            array = result.as_numpy(name)
+            if isinstance(array, np.ndarray):
+                outputs[name] = array
+    return outputs
