@@ -257,7 +257,13 @@ class TritonModel:
                 array = result.as_numpy(name)
                 if isinstance(array, np.ndarray):
                     outputs[name] = array
-        return Reply(request_id=result.get_response().id, outputs=outputs, error=None)
+        response = result.get_response()
+        return Reply(
+            request_id=response.id,
+            outputs=outputs,
+            error=None,
+            model_version=response.model_version,
+        )
 
     async def close(self) -> None:
         """Disconnect; never raises."""
