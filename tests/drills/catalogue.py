@@ -51,6 +51,7 @@ DRILLS = (
     Drill("Redis: SIGSTOP for 10 s", redis_drills.frozen_for_10_s, 3, 1, recover_within_s=5),
     Drill("Redis: returns empty", redis_drills.returns_empty, 5, recover_within_s=5),
     Drill("Redis: returns older", redis_drills.returns_older, recover_within_s=5),
+    Drill("Redis: fails over, last entries missed", redis_drills.fails_over, recover_within_s=5),
     Drill("Redis: refuses writes, OOM", redis_drills.out_of_memory, recover_within_s=5),
     Drill("Redis: refuses writes, NOREPLICAS", redis_drills.too_few_replicas, recover_within_s=5),
     Drill("Redis: refuses writes, MISCONF", redis_drills.cannot_save, recover_within_s=5),

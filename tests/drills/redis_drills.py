@@ -6,6 +6,7 @@ import time
 
 from tests.drills.stand import Stand, redis_down, since
 from tests.integration.line import Line, wait_for
+from tests.integration.redis_sites import Sentinels, cut_replicas_off
 
 AWAY_S = 30.0
 FROZEN_S = 10.0
@@ -88,6 +89,22 @@ def returns_older(stand: Stand) -> None:
     stand.detected("redis_up 0", redis_down(line), began_s)
     stand.redis.restore_copy(copy)
     stand.redis.start()
+    stand.recovered(witness)
+    stand.close(line, witness)
+
+
+def fails_over(stand: Stand) -> None:
+    """Its master dies, and the replica that takes over never got the last entries."""
+    sites = stand.stack.enter_context(Sentinels(stand.folder / "sites"))
+    stand.use_redis(sites.master)
+    line, witness = stand.running(redis_url=sites.url)
+    cut_replicas_off(sites.master)
+    stand.wait_inspecting(witness, units=5)
+    began_s, _unix_s = since()
+    sites.master.kill()
+    stand.detected("redis_up 0", redis_down(line), began_s)
+    sites.wait_promoted()
+    witness.use(sites.replica.port)
     stand.recovered(witness)
     stand.close(line, witness)
 

@@ -90,9 +90,8 @@ class Witness:
 
     def __init__(self, port: int, station_id: str = "test.one.aoi", **login: Any) -> None:
         self._keys = {f"inspector:{{{station_id}}}:{stream}": stream for stream in STREAMS}
-        self._redis = redis.Redis(
-            port=port, decode_responses=True, socket_timeout=2, socket_connect_timeout=1, **login
-        )
+        self._login = login
+        self._redis = self._connected(port)
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._read: dict[str, Entry] = {}
@@ -109,6 +108,20 @@ class Witness:
         self._ended.set()
         self._thread.join()
         self._redis.close()
+
+    def _connected(self, port: int) -> redis.Redis:
+        return redis.Redis(
+            port=port,
+            decode_responses=True,
+            socket_timeout=2,
+            socket_connect_timeout=1,
+            **self._login,
+        )
+
+    def use(self, port: int) -> None:
+        """Read from another server from now on: the one that took over."""
+        before, self._redis = self._redis, self._connected(port)
+        before.close()
 
     @property
     def read(self) -> list[Entry]:
