@@ -13,6 +13,7 @@ from tests.drills.stand import CannotDrillError, stand
 FAST = [drill for drill in DRILLS if drill.fast_repetitions]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("drill", FAST, ids=lambda drill: drill.name)
 def test_nothing_is_lost_and_nothing_lies(
     drill: Drill, tmp_path: Path, triton: EmbeddedTriton
