@@ -95,7 +95,7 @@ class Witness:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._read: dict[str, Entry] = {}
-        self._twice: list[str] = []
+        self._twice: set[str] = set()
         self._disorder: list[str] = []
         self._highest = dict.fromkeys(STREAMS, 0)
         self._thread = threading.Thread(target=self._follow, name="witness", daemon=True)
@@ -173,7 +173,10 @@ class Witness:
                 last[key] = newest[0][0] if newest else "0-0"
 
     def _take(self, stream: str, entry_id: str, fields: Mapping[str, str]) -> None:
-        entry = _entry(stream, entry_id, fields)
+        self._note(_entry(stream, entry_id, fields))
+
+    def _note(self, entry: Entry) -> None:
+        stream = entry.stream
         with self._lock:
             before = self._read.get(entry.id)
             if before is None:
@@ -183,7 +186,7 @@ class Witness:
                     self._disorder.append(told)
                 self._highest[stream] = max(self._highest[stream], entry.seq)
             elif (before.entry_id, before.seq) != (entry.entry_id, entry.seq):
-                self._twice.append(f"{stream} event {entry.id} as {before.seq} and {entry.seq}")
+                self._twice.add(f"{stream} event {entry.id} as {before.seq} and {entry.seq}")
 
     def audit(
         self,
@@ -201,7 +204,11 @@ class Witness:
         final = {s: self._whole(key) for key, s in self._keys.items()}
         units = final["units"]
         audit = Audit(units=len(units), events=sum(map(len, final.values())))
-        audit.duplicated += self._twice
+        for entry in (entry for entries in final.values() for entry in entries):
+            # Read again where it is known: one that moved was there twice for a reader.
+            if entry.id in self._read:
+                self._note(entry)
+        audit.duplicated += sorted(self._twice)
         audit.out_of_order += self._disorder
         there = {entry.id for entries in final.values() for entry in entries}
         audit.lost += [
