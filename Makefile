@@ -14,7 +14,7 @@ BENCHMARK := benchmarks/run.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check static format bench lock setup setup-app train evaluate test-training
+.PHONY: help demo test drills soak check static format bench lock setup setup-app train evaluate test-training
 
 # $(call step,name,command): runs it and says how long it took; the output of the tools stays as it is.
 define step
@@ -45,6 +45,12 @@ static: setup ## all of check but the tests
 	$(call step,types,$(VENV)/mypy)
 	$(call step,imports,$(VENV)/lint-imports --no-logo >.cache/imports.log || { cat .cache/imports.log; false; })
 	$(call step,hygiene,$(VENV)/python scripts/check_no_leaks.py)
+
+drills: setup ## breaks everything, one thing at a time, and writes docs/drills.md
+	@$(VENV)/python -m tests.drills $(ARGS)
+
+soak: setup ## ARGS="--minutes 60": load with random faults; is everything flat?
+	@$(VENV)/python -m tests.drills.soak $(ARGS)
 
 format: setup ## formats the code and fixes what the linter can
 	@$(VENV)/ruff format --quiet .

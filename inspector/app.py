@@ -90,6 +90,7 @@ class Pipeline:
     results: ResultsWorker
     groups: Channel[EventGroup]
     inbox: FrameInbox
+    notices: Notices
     pools: Mapping[CameraId, FramePool]
     tensors: TensorPool
 
@@ -191,6 +192,7 @@ def build_pipeline(
         results=results,
         groups=groups,
         inbox=inbox,
+        notices=notices,
         pools=pools,
         tensors=tensors,
     )

@@ -297,6 +297,8 @@ class Reply:
     outputs: Mapping[str, NDArray[Any]] | None
     """By output name; first axis is the region. Read-only views of the reply."""
     error: str | None
+    model_version: str = ""
+    """Which one answered; empty where the server does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,20 +47,30 @@ def redis_client(
     if password is not None:
         options["password"] = password
     try:
-        if url.startswith("unix://"):
-            return Redis.from_url(url, **options)
-        parsed = parse_redis_url(url)
-        match parsed.layout:
-            case Layout.SINGLE:
-                # What the URL says is stronger than what is said beside it, here as in redis-py.
-                return Redis.from_url(parsed.server_url, **options)
-            case Layout.SENTINEL:
-                return _through_sentinels(parsed, options)
-            case Layout.CLUSTER:
-                return _to_the_owner(parsed, options, key)
+        return _checked(_client(url, options, key))
     except (ValueError, TypeError) as error:
         # The reason may quote the URL, and the URL may hold a password.
         raise ConfigurationError(f"redis.url: cannot be read; expected {EXPECTED_URL}") from error
+
+
+def _client(url: str, options: dict[str, Any], key: str) -> Redis:
+    if url.startswith("unix://"):
+        return Redis.from_url(url, **options)
+    parsed = parse_redis_url(url)
+    match parsed.layout:
+        case Layout.SINGLE:
+            # What the URL says is stronger than what is said beside it, here as in redis-py.
+            return Redis.from_url(parsed.server_url, **options)
+        case Layout.SENTINEL:
+            return _through_sentinels(parsed, options)
+        case Layout.CLUSTER:
+            return _to_the_owner(parsed, options, key)
+
+
+def _checked(client: Redis) -> Redis:
+    """Refuse options that a connection does not know, before one is needed; opens nothing."""
+    client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    return client
 
 
 def passwords_of(client: Redis) -> list[str]:

@@ -17,6 +17,7 @@ from inspector.app import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.background import background, first_of, ready_or_failed
 from inspector.external_triggers import ExternalTriggers, expire_triggers
 from inspector.flow.channel import Channel
+from inspector.flow.notices import MANY
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.ops.health import Fault, FaultBoard, Progress
@@ -352,8 +353,9 @@ class Service:
             if stalled != self._stalled:
                 self._stalled = stalled
                 (log.error if stalled else log.info)("no progress" if stalled else "progress again")
-            # A restart makes no room in a full journal, and would lose the units under way.
-            if not stalled or self._journal_fault:
+            # A restart makes no room in a full journal, and would lose the units under way; but
+            # what waits for it in memory has an end too.
+            if not stalled or (self._journal_fault and len(pipeline.notices) < MANY):
                 self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     Field,
@@ -185,6 +185,8 @@ class Settings(BaseSettings):
             yield _plain(camera.password)
         in_url = urlsplit(self.redis.url.get_secret_value()).password
         yield from (in_url, unquote(in_url or ""))
+        options = parse_qsl(urlsplit(self.redis.url.get_secret_value()).query)
+        yield from (value for name, value in options if name.endswith("password"))
         yield from map(_plain, (self.redis.password, self.redis.sentinel_password))
         yield from map(_plain, (self.inference.token, self.http.token))
 

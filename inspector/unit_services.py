@@ -30,6 +30,7 @@ class EvidencePictures(PictureKeeper):
     def __init__(self, store: EvidenceStore, *, passed_share: float) -> None:
         self._store = store
         self._passed_share = passed_share
+        self._is_failing = False
 
     def change(self, evidence: EvidenceSettings) -> None:
         """Keep to another policy from the next picture on."""
@@ -62,11 +63,15 @@ class EvidencePictures(PictureKeeper):
                 upright = await asyncio.to_thread(cut_upright, frame.lease.image, ref.outline)
                 waiting = self._store.keep(upright, subject)
         except Exception:
-            # A picture less is a picture less; the verdict goes on.
-            log.exception("a picture could not be taken", camera=ref.camera_id)
+            # A picture less is a picture less; the verdict goes on. Told once, or a lack of memory
+            # would fill the log as well.
+            if not self._is_failing:
+                log.exception("a picture could not be taken", camera=ref.camera_id)
+            self._is_failing = True
             return None
         finally:
             frame.lease.release()
+        self._is_failing = False
         return await waiting
 
 

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from inspector.capture.damage import Damage
 from inspector.capture.pixels import PixelWriter
 from inspector.capture.rtsp_errors import explain
 from inspector.capture.stream_clock import SenderClock, StreamClock
@@ -204,6 +205,7 @@ class _Connection:
         self._read_timeout_s = read_timeout_s
         self._clock = StreamClock()
         self._sender = SenderClock()
+        self._damage = Damage()
         self.decoded: deque[_Picture] = deque()
         """Decoded and not taken yet; a packet gives one picture, seldom none or two."""
         if not container.streams.video:
@@ -246,10 +248,11 @@ class _Connection:
             frames = [None]
         for frame in frames:
             stamped = packet if frame is None else frame
+            is_whole = self._damage.is_whole(frame)
             pts_ns = _in_ns(stamped.pts, stamped.time_base)
             picture = _Picture(
                 grabbed=self._times(pts_ns, arrival_ns),
-                frame=None if frame is None or frame.is_corrupt else frame,
+                frame=frame if is_whole else None,
                 pts_ns=pts_ns,
                 waited_ns=waited_ns,
             )

@@ -7,13 +7,17 @@ from collections import deque
 
 from inspector.records import Notice
 
+MANY = 100_000
+"""About 30 MB; half an hour of a camera at 30 frames/s whose verdicts wait for the journal."""
+
 
 class Notices:
     """Accepts at once, whoever reports: capture threads must not wait for the event loop.
 
     Units that begin and end, and frames that were missed, in the order they were put. Not bounded
-    by a number: it holds small records while the results stage stands still, and the watchdog
-    ends a process that stands still.
+    by a number of its own: it holds small records while the results stage stands still, and the
+    watchdog ends a process that stands still, or that waits for a full journal and has more than
+    `MANY` here.
     """
 
     def __init__(self) -> None:
@@ -22,6 +26,10 @@ class Notices:
         self._changed = asyncio.Event()
         self._wake_sent = False
         self._closed = False
+
+    def __len__(self) -> int:
+        """How many wait. Any thread."""
+        return len(self._items)
 
     def put(self, notice: Notice) -> None:
         """Report a unit, or a frame whose buffer is already released. Any thread."""

@@ -193,3 +193,22 @@ def no_such_model(wanted: str, available: Sequence[str]) -> str:
     hint = f'; did you mean "{close[0]}"?' if close else ""
     listed = ", ".join(available) or "no model at all"
     return f'inference.model is "{wanted}", but the server has: {listed}{hint}'
+
+
+class VersionWatch:
+    """Notices that another version of the model answers than the one that was compared."""
+
+    def __init__(self) -> None:
+        self._objected_to = ""
+
+    def objection(self, spec: ModelSpec, answering: str) -> str:
+        """Why this reply must not be used, or nothing; an empty version is not known.
+
+        The new version may have other classes, so it is compared like the first one. That happens
+        once: a server whose description goes on to name another version than its replies is
+        believed all the same.
+        """
+        if answering in {"", spec.version, self._objected_to}:
+            return ""
+        self._objected_to = answering
+        return f"version {answering} of the model answers, {spec.version} was checked"

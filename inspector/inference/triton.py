@@ -250,7 +250,13 @@ class TritonModel:
 
     def _reply(self, result: InferResult) -> Reply:
         outputs = read_outputs(result, self._spec) if self._spec else {}
-        return Reply(request_id=result.get_response().id, outputs=outputs, error=None)
+        response = result.get_response()
+        return Reply(
+            request_id=response.id,
+            outputs=outputs,
+            error=None,
+            model_version=response.model_version,
+        )
 
     async def close(self) -> None:
         """Disconnect; never raises."""

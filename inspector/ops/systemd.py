@@ -29,9 +29,13 @@ class Notifier:
         )
 
     def send(self, *assignments: str) -> None:
-        """Send lines such as READY=1; a systemd that does not listen is not our problem."""
+        """Send lines such as READY=1; a systemd that does not listen is not our problem.
+
+        Each argument stays one line, whatever text is in it.
+        """
         if not self._address:
             return
+        lines = "\n".join(" ".join(line.splitlines()) for line in assignments)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.settimeout(SEND_TIMEOUT_S)
-            channel.sendto("\n".join(assignments).encode(), self._address)
+            channel.sendto(lines.encode(), self._address)

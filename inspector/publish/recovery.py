@@ -29,8 +29,7 @@ async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> N
     try:
         bodies = await writer.newest(Stream.UNITS, NEWEST_UNITS)
     except SinkUnavailableError as error:
-        if journal.set_aside is not None:
-            log.warning("unit numbers may begin again", cause=str(error))
+        log.warning("unit numbers may begin again", cause=str(error))
         return
     if numbers := last_numbers(bodies):
         await journal.raise_counters({f"units:{c}": n for c, n in numbers.items()})

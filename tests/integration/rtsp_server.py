@@ -31,6 +31,11 @@ class Serving:
     video: Path | None = None
     """An H.264 file, sent as it is, over and over; None shows a moving pattern."""
     pattern_size: tuple[int, int] = (640, 360)
+    pattern: str = "ball"
+    """Of GStreamer's videotestsrc; smpte, black and others stand still."""
+    fps: int = 30
+    codec: str = "h264"
+    """h264 or mjpeg, of the pattern."""
     resize_after_s: float | None = None
     """Halves the pattern's size in the middle of the stream."""
     user: str | None = None
@@ -133,6 +138,8 @@ class RtspServer:
         serving = self.serving
         width, height = serving.pattern_size
         arguments = ["--width", str(width), "--height", str(height)]
+        arguments += ["--pattern", serving.pattern, "--fps", str(serving.fps)]
+        arguments += ["--codec", serving.codec]
         if serving.video is not None:
             arguments += ["--video", str(serving.video)]
         if serving.resize_after_s is not None:
@@ -190,10 +197,13 @@ def _serve(arguments: argparse.Namespace) -> None:
         units = _access_units(arguments.video)
         factory.connect("media-configure", lambda _, media: _send_footage(media, units))
     else:
+        encoder = {
+            "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 threads=1",
+            "mjpeg": "jpegenc",
+        }[arguments.codec]
         source = (
-            "videotestsrc is-live=true pattern=ball ! capsfilter name=size "
-            f"caps={_pattern_caps(arguments.width, arguments.height)} ! "
-            "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 threads=1"
+            f"videotestsrc is-live=true pattern={arguments.pattern} ! capsfilter name=size "
+            f"caps={_pattern_caps(arguments.width, arguments.height, arguments.fps)} ! {encoder}"
         )
         if arguments.resize_after_s:
             factory.connect("media-configure", lambda _, media: _resize_later(media, arguments))
@@ -201,7 +211,10 @@ def _serve(arguments: argparse.Namespace) -> None:
     # than one slice per picture would be torn by that: GStreamer 1.22 puts them before every
     # slice of a key frame, and FFmpeg takes each for a new picture. There the SDP carries them.
     interval = 0 if arguments.video else -1
-    factory.set_launch(f"( {source} ! rtph264pay name=pay0 pt=96 config-interval={interval} )")
+    payloader = f"rtph264pay name=pay0 pt=96 config-interval={interval}"
+    if arguments.codec == "mjpeg":
+        payloader = "rtpjpegpay name=pay0 pt=26"
+    factory.set_launch(f"( {source} ! {payloader} )")
     _require_login(server, factory, arguments)
     server.get_mount_points().add_factory("/camera", factory)
     if not server.attach(None):
@@ -211,8 +224,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     GLib.MainLoop().run()
 
 
-def _pattern_caps(width: int, height: int) -> str:
-    return f"video/x-raw,format=I420,width={width},height={height},framerate=30/1"
+def _pattern_caps(width: int, height: int, fps: int) -> str:
+    return f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
 
 
 def _access_units(video: str) -> list[Any]:
@@ -265,7 +278,8 @@ def _resize_later(media: Any, arguments: argparse.Namespace) -> None:
     from gi.repository import GLib, Gst  # noqa: PLC0415
 
     size = media.get_element().get_by_name("size")
-    caps = Gst.Caps.from_string(_pattern_caps(arguments.width // 2, arguments.height // 2))
+    half = (arguments.width // 2, arguments.height // 2)
+    caps = Gst.Caps.from_string(_pattern_caps(*half, arguments.fps))
 
     def resize() -> bool:
         size.set_property("caps", caps)
@@ -305,6 +319,9 @@ def _main() -> None:
     parser.add_argument("--video")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=360)
+    parser.add_argument("--pattern", default="ball")
+    parser.add_argument("--fps", type=int, default=30)
+    parser.add_argument("--codec", choices=("h264", "mjpeg"), default="h264")
     parser.add_argument("--resize-after-s", type=float)
     parser.add_argument("--auth", choices=("basic", "digest"))
     parser.add_argument("--user")

@@ -12,6 +12,7 @@ from inspector.errors import ConfigurationError
 from inspector.inference.model_check import (
     ModelDescription,
     TensorDescription,
+    VersionWatch,
     check_model,
     no_such_model,
 )
@@ -211,3 +212,17 @@ def test_a_model_that_is_not_there_is_named_beside_those_that_are():
         'did you mean "pcb_inspection"?'
     )
     assert no_such_model("m", []) == 'inference.model is "m", but the server has: no model at all'
+
+
+def test_another_version_that_answers_is_compared_first_and_once() -> None:
+    one = check_model(ENSEMBLE, settings())
+    two = replace(one, version="2")
+    watch = VersionWatch()
+    assert not watch.objection(one, "1")
+    assert not watch.objection(one, "")
+    assert watch.objection(one, "2") == "version 2 of the model answers, 1 was checked"
+    assert not watch.objection(two, "2"), "compared"
+    assert watch.objection(two, "1"), "the old one is back"
+    assert not watch.objection(one, "1")
+    assert watch.objection(one, "2"), "and the new one again"
+    assert not watch.objection(one, "2"), "its description still names the old one: believed"

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.errors import ConfigurationError
+from inspector.redis_client import redis_client
 from inspector.redis_url import Layout, parse_redis_url, with_sentinel_login
 
 hosts = st.sampled_from(["h", "redis.line-1", "192.0.2.7", "[2001:db8::1]"])
@@ -102,3 +104,15 @@ def test_the_sentinels_login_travels_in_the_query():
     found = parse_redis_url(full)
     assert found.sentinel_login == ("watch", "s&=+ecret")
     assert parse_qs(urlsplit(found.server_url).query) == {"ssl_ca_certs": ["/ca"]}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://h/0?fo=1", "rediss://h?fo=1", "redis+cluster://h?fo=1", "unix:///s?fo=1"),
+        "redis+sentinel://h/line/0?fo=1",
+    ],
+)
+def test_an_option_that_no_connection_knows_is_refused_before_one_is_needed(url):
+    with pytest.raises(ConfigurationError, match=r"redis\.url: cannot be read"):
+        redis_client(url, password=None, timeout_s=1, connect_timeout_s=1, key="k")

@@ -89,6 +89,11 @@ def test_user_and_certificates_of_redis_become_part_of_its_address_and_the_passw
     assert redis.secret() == "canary-0"
 
 
+def test_passwords_among_the_options_of_the_url_are_secrets_too():
+    url = "redis+sentinel://h/svc/0?sentinel_password=canary%2Done&password=canary-two&db=3"
+    assert settings(redis={"url": url}).secrets() == {"canary-one", "canary-two"}
+
+
 def test_a_user_in_the_url_is_the_one_that_counts():
     redis = settings(redis={"url": "redis://url@h/0?db=3", "username": "key"}).redis
     assert redis.address() == "redis://url@h/0?db=3"

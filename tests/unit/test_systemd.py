@@ -95,3 +95,8 @@ def test_without_a_watchdog_there_is_no_beat(monkeypatch, microseconds):
     if microseconds is not None:
         monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     assert Notifier().watchdog_interval_s is None
+
+
+def test_a_text_with_line_breaks_stays_one_assignment(systemd):
+    Notifier().send("READY=1", "STATUS=a\nWATCHDOG=trigger\r\nb")
+    assert systemd.recv(200) == b"READY=1\nSTATUS=a WATCHDOG=trigger b"
