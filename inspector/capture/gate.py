@@ -14,8 +14,8 @@ from inspector.capture.frozen import FrozenWatch, fingerprint
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.flow.trigger import Trigger, TriggerAnswer
-from inspector.ports import UnitWatch
-from inspector.records import Frame, FrameRef, MissedFrame, MissReason
+from inspector.ports import LiveEye, UnitWatch
+from inspector.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 
 log = structlog.get_logger("capture")
 
@@ -47,14 +47,21 @@ class CameraGate:
         frozen: FrozenWatch | None = None,
         dark: DarkWatch | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
+        eye: LiveEye | None = None,
+        in_view: Callable[[], Sequence[UnitInView]] = tuple,
     ) -> None:
-        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
+        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen.
+
+        `eye` shows people what comes, and `in_view` says where units are in the latest frame.
+        """
         self._dark = dark or DarkWatch(below=0)
         self._watch = watch
         self._inbox = inbox
         self._notices = notices
         self._frozen = frozen
         self._on_chosen = on_chosen
+        self._eye = eye
+        self._in_view = in_view
         self._one_at_a_time = Lock()
         self.handed_on = 0
         """Frames that are owed a result: chosen for inspection, or missed."""
@@ -78,8 +85,12 @@ class CameraGate:
     def pass_on(self, frame: Frame) -> None:
         """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
         with self._one_at_a_time:
+            # Before the watch has it: afterwards its buffer may be somebody else's.
+            is_taken = self._eye is not None and self._take(self._eye, frame)
             chosen = self._look(frame)
             self.handed_on += len(chosen)
+            if is_taken and self._eye is not None:
+                self._show(self._eye, frame.ref, chosen)
         self._offer(chosen)
 
     def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
@@ -142,6 +153,22 @@ class CameraGate:
         self._notices.put(self._watch.missed(missed))
         self.handed_on += 1
         return left
+
+    def _take(self, eye: LiveEye, frame: Frame) -> bool:
+        try:
+            return eye.take(frame)
+        except Exception:
+            # A picture for people less; the inspection goes on.
+            log.exception("a picture could not be shown", camera=frame.ref.camera_id)
+            return False
+
+    def _show(self, eye: LiveEye, ref: FrameRef, chosen: Sequence[Frame]) -> None:
+        units = {unit.index: unit for unit in self._in_view()}
+        for frame in chosen:
+            if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
+                index = frame.ref.unit.index
+                units[index] = UnitInView(index=index, outline=frame.ref.outline)
+        eye.show(ref, list(units.values()))
 
     def _offer(self, chosen: Sequence[Frame]) -> None:
         for frame in chosen:
