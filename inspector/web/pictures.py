@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,12 +19,21 @@ THUMBS_REMEMBERED = 256
 MAX_BYTES = 50_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """A small JPEG, and how large the picture itself is, to a pixel."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
 class UnitPictureFiles:
     """Reads pictures that unit events name. Event loop only; files are read in threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._thumbs: OrderedDict[str, bytes] = OrderedDict()
+        self._thumbs: OrderedDict[str, Thumb] = OrderedDict()
         self._one_at_a_time = asyncio.Semaphore(1)
 
     async def picture(self, uri: str) -> bytes | None:
@@ -31,7 +41,7 @@ class UnitPictureFiles:
         path = self._inside(uri)
         return None if path is None else await asyncio.to_thread(_read, path)
 
-    async def thumb(self, uri: str) -> bytes | None:
+    async def thumb(self, uri: str) -> Thumb | None:
         """The same, small; the last ones are remembered."""
         known = self._thumbs.get(uri)
         if known is not None:
@@ -72,7 +82,7 @@ def _read(path: Path) -> bytes | None:
             return None
 
 
-def _small(path: Path) -> bytes | None:
+def _small(path: Path) -> Thumb | None:
     content = _read(path)
     if content is None:
         return None
@@ -85,4 +95,4 @@ def _small(path: Path) -> bytes | None:
         size = (THUMB_WIDTH_PX, max(1, round(height * THUMB_WIDTH_PX / width)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, THUMB_JPEG_QUALITY])
-    return jpeg.tobytes()
+    return Thumb(jpeg.tobytes(), 2 * width, 2 * height)

@@ -99,12 +99,18 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         if event is None or not event["evidence"]:
             return _gone("picture")
         uri = event["evidence"][0]["uri"]
-        small = "thumb" in request.query_params
-        content = await (pictures.thumb(uri) if small else pictures.picture(uri))
-        if content is None:
-            return _gone("picture")
         # What a unit's event names never changes; it may only go.
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        if "thumb" in request.query_params:
+            small = await pictures.thumb(uri)
+            content = None if small is None else small.jpeg
+            if small is not None:
+                headers["Picture-Width"] = str(small.width_px)
+                headers["Picture-Height"] = str(small.height_px)
+        else:
+            content = await pictures.picture(uri)
+        if content is None:
+            return _gone("picture")
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def figures(request: Request) -> Response:
