@@ -91,7 +91,10 @@ class OperatorPage(UnitSource):
         self._metrics = metrics
         self._archive = Archive(settings.journal.directory)
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
-        self.feeds = {CameraId(c): LiveFeed(CameraId(c), self._encoder) for c in settings.cameras}
+        self.feeds = {
+            CameraId(c): LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc)
+            for c in settings.cameras
+        }
         self._state = StationState(list(settings.cameras), keeps_evidence=settings.evidence.enabled)
         folder = settings.evidence.directory or settings.journal.directory / "evidence"
         self._pictures = UnitPictureFiles(Path(folder))

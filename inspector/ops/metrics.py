@@ -124,6 +124,9 @@ class Metrics:
             "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
         )
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
+        self.live_pictures = counter(
+            "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
+        )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
@@ -137,6 +140,7 @@ class Metrics:
                 self.camera_reconnects,
                 self.camera_last_frame,
                 self.frame_buffers_free,
+                self.live_pictures,
             ):
                 metric.labels(camera)
             for reason in MissReason:

@@ -18,7 +18,7 @@ import orjson
 
 from inspector.geometry import frame_matrix, moved
 from inspector.ports import LiveEye
-from inspector.records import CameraId, Frame, FrameRef, Image, Outline, UnitInView
+from inspector.records import Frame, FrameRef, Image, Outline, UnitInView
 from inspector.web.briefs import brief
 
 PICTURES_PER_S = 10
@@ -101,8 +101,9 @@ class LiveFeed(LiveEye):
     waits for a picture these two read one flag and nothing else.
     """
 
-    def __init__(self, camera_id: CameraId, encoder: ThreadPoolExecutor) -> None:
-        self._camera_id = camera_id
+    def __init__(self, encoder: ThreadPoolExecutor, on_picture: Callable[[], None]) -> None:
+        """`on_picture` is called for each picture encoded; any thread."""
+        self._on_picture = on_picture
         self._encoder = encoder
         self._loop = asyncio.get_running_loop()
         self._viewers: set[Viewer] = set()
@@ -189,6 +190,7 @@ class LiveFeed(LiveEye):
             size = (image.shape[1], image.shape[0])
         finally:
             self._busy.release()
+        self._on_picture()
         with suppress(RuntimeError):  # the loop ended meanwhile
             self._loop.call_soon_threadsafe(self._show, ref, in_view, jpeg, size)
 

@@ -69,12 +69,15 @@ class FiguresView {
     if (!this.figures || !this.uPlot) return;
     for (const plot of this.plots) plot.destroy();
     const { series, step_minutes: step } = this.figures;
-    const perMinute = (values) => values.map((n) => n / step);
+    // The last step is still going on: counted by the minutes that it has had.
+    const last = series.at.length - 1;
+    const minutes = Math.min(step, Math.max(0.5, (new Date(this.figures.now) / 1000 - series.at[last]) / 60));
+    const perMinute = (values) => values.map((n, at) => n / (at === last ? minutes : step));
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const line = (label, stroke, extra = {}) => ({ label, stroke: colour(stroke), width: 2.5, points: { show: false }, spanGaps: false, ...extra });
     const axes = (values) => [
-      { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "13px system-ui, sans-serif", values: (_, splits) => splits.map((at) => hourMinute(at * 1000)) },
+      { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "13px system-ui, sans-serif", size: 34, values: (_, splits) => splits.map((at) => hourMinute(at * 1000)) },
       { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "13px system-ui, sans-serif", size: 64, values },
     ];
     const plot = ({ box }, data, lines, values) =>

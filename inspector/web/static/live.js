@@ -81,6 +81,8 @@ export class Live {
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.visible);
     this.unlisten();
-    this.socket?.close();
+    // One that is still being opened is closed once it is, or the browser complains.
+    if (this.socket?.readyState === WebSocket.CONNECTING) this.socket.onopen = () => this.socket.close();
+    else this.socket?.close();
   }
 }

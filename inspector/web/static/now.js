@@ -6,7 +6,8 @@ import { Live } from "./live.js";
 import { ask, listen, station } from "./station.js";
 import { RESULTS, ago, codes, sentence, took, what } from "./words.js";
 
-const LATEST = 12;
+const LATEST = 28;
+const STRIP = { width: 136, height: 80, gap: 10, phone: 6 };
 const NO_PICTURE_AFTER_MS = 2500;
 const OLD_AFTER_MS = 60000;
 const SAY_EVERY_MS = 4000;
@@ -38,6 +39,12 @@ export function mount(root) {
   };
 }
 
+// In few words: of several defects only how many.
+function brief(unit) {
+  if (unit.defects_total > 1) return `${unit.defects_total} defects`;
+  return unit.defects[0]?.code ?? RESULTS[unit.result].small;
+}
+
 class CameraBox {
   constructor(camera, isOneOfMany) {
     this.camera = camera;
@@ -67,6 +74,8 @@ class CameraBox {
       h("div", { class: "judged" }, this.verdict, this.link),
     );
     this.showUnit(null);
+    this.sizes = new ResizeObserver(() => this.showStrip());
+    this.sizes.observe(this.strip);
     this.live = new Live(camera, {
       onFrame: (header, bitmap) => this.onFrame(header, bitmap),
       onMarks: (header) => this.onMarks(header),
@@ -105,6 +114,7 @@ class CameraBox {
     if (bitmap === null) return;
     this.frame?.bitmap.close();
     this.frame = { header, bitmap, units: header.units };
+    this.canvas.parentElement.style.aspectRatio = `${header.width} / ${header.height}`;
     this.frameAt = performance.now();
     this.canvas.dataset.sequence = header.sequence;
     this.draw();
@@ -177,8 +187,15 @@ class CameraBox {
   }
 
   showStrip() {
+    // As many as there is room for: what is cut off could still be reached by keyboard.
+    const { clientWidth: width, clientHeight: height } = this.strip;
+    const across = Math.max(1, Math.floor((width + STRIP.gap) / (STRIP.width + STRIP.gap)));
+    const down = Math.max(1, Math.floor((height + STRIP.gap) / (STRIP.height + STRIP.gap)));
+    const isPhone = matchMedia("(max-width: 820px)").matches;
+    const most = isPhone ? STRIP.phone : across * down;
+    this.strip.style.gridTemplateRows = isPhone ? "" : `repeat(${down}, minmax(0, 1fr))`;
     this.strip.replaceChildren(
-      ...this.latest.map((unit) =>
+      ...this.latest.slice(0, most).map((unit) =>
         h(
           "li",
           {},
@@ -186,8 +203,8 @@ class CameraBox {
             "a",
             { href: `#/units/${unit.id}`, "data-tone": RESULTS[unit.result].tone, title: sentence(unit) },
             shape(unit.result),
-            h("span", { class: "id" }, unit.unit_id),
-            h("span", { class: "hidden" }, ` ${RESULTS[unit.result].small}`),
+            h("span", { class: "what" }, brief(unit)),
+            h("span", { class: "id" }, h("bdi", { dir: "ltr" }, unit.unit_id)),
           ),
         ),
       ),
@@ -224,6 +241,7 @@ class CameraBox {
 
   close() {
     this.live.close();
+    this.sizes.disconnect();
     this.frame?.bitmap.close();
     this.frame = null;
   }

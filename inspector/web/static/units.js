@@ -203,21 +203,24 @@ export function looked(reviews) {
 }
 
 function thumb(unit) {
-  if (!unit.has_picture) return h("span", { class: "thumb none" }, shape(unit.result));
+  if (!unit.has_picture) return h("span", { class: "thumb none" }, nothing(unit));
   const canvas = h("canvas", { "aria-hidden": "true", width: 320, height: 240 });
   const box = h("span", { class: "thumb" }, canvas);
   whenSeen(box, async () => {
     try {
       const { bitmap, size } = await small(unit);
       drawUnit(canvas, bitmap, size, unit.defects, { labels: false });
+      box.classList.add("drawn");
       bitmap.close();
     } catch {
       box.classList.add("none");
-      box.replaceChildren(shape(unit.result));
+      box.replaceChildren(...nothing(unit));
     }
   });
   return box;
 }
+
+const nothing = (unit) => [shape(unit.result), h("span", {}, "no picture kept")];
 
 const watcher = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
