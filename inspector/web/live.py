@@ -53,8 +53,9 @@ def packed(header: Mapping[str, Any], jpeg: bytes = b"") -> bytes:
 class Viewer:
     """Somebody who looks; gets a message for each credit, always the newest there is."""
 
-    def __init__(self, on_credit: Callable[[], None]) -> None:
-        self._on_credit = on_credit
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when `has_credit` changed."""
+        self._on_change = on_change
         self._wake = asyncio.Event()
         self.has_credit = False
         self._has: dict[str, int] = {}
@@ -64,7 +65,7 @@ class Viewer:
         """It has dealt with what it got: one more message may be sent."""
         self.has_credit = True
         self._wake.set()
-        self._on_credit()
+        self._on_change()
 
     def wake(self) -> None:
         """There may be something new."""
@@ -80,6 +81,7 @@ class Viewer:
                     self._last, news = fresh[0], channels[fresh[0]]
                     self._has[fresh[0]] = news.number
                     self.has_credit = False
+                    self._on_change()
                     return news.message
             self._wake.clear()
             await self._wake.wait()
