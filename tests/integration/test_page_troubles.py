@@ -32,7 +32,7 @@ HOSTILE = (
     "javascript:alert(3)",
     "{{constructor.constructor('alert(4)')()}}",
     "../../etc/passwd",
-    "\u202eevitcaer",
+    "شحنة-0815 évaluée",
     "W" * 128,
 )
 
