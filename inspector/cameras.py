@@ -13,7 +13,7 @@ from inspector.capture.dark import DarkWatch
 from inspector.capture.every_frame import EveryFrame
 from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch
-from inspector.capture.gate import CameraGate, GateLimits
+from inspector.capture.gate import CameraGate, GateLimits, Shown
 from inspector.capture.presence_watch import PresenceWatch
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
@@ -93,8 +93,7 @@ def build_camera(
         frozen=_frozen(camera),
         dark=DarkWatch(below=camera.dark_below, region=camera.region),
         on_chosen=around.on_chosen,
-        eye=around.eyes.get(camera_id),
-        in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple,
+        shown=_shown(watch, around.eyes.get(camera_id)),
     )
     outlets = Outlets(
         pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
@@ -105,6 +104,12 @@ def build_camera(
         gate=gate,
         is_external=camera.trigger == "external",
     )
+
+
+def _shown(watch: UnitWatch, eye: LiveEye | None) -> Shown | None:
+    if eye is None:
+        return None
+    return Shown(eye=eye, in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple)
 
 
 def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundings) -> UnitWatch:

@@ -32,6 +32,15 @@ class GateLimits:
     trigger_wait_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What people see of a camera while they look."""
+
+    eye: LiveEye
+    in_view: Callable[[], Sequence[UnitInView]]
+    """Where units are in the latest frame."""
+
+
 class CameraGate:
     """One per camera, for the life of the process: readers come and go, its units go on.
 
@@ -47,21 +56,16 @@ class CameraGate:
         frozen: FrozenWatch | None = None,
         dark: DarkWatch | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
-        eye: LiveEye | None = None,
-        in_view: Callable[[], Sequence[UnitInView]] = tuple,
+        shown: Shown | None = None,
     ) -> None:
-        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen.
-
-        `eye` shows people what comes, and `in_view` says where units are in the latest frame.
-        """
+        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
         self._dark = dark or DarkWatch(below=0)
         self._watch = watch
         self._inbox = inbox
         self._notices = notices
         self._frozen = frozen
         self._on_chosen = on_chosen
-        self._eye = eye
-        self._in_view = in_view
+        self._shown = shown
         self._one_at_a_time = Lock()
         self.handed_on = 0
         """Frames that are owed a result: chosen for inspection, or missed."""
@@ -86,11 +90,11 @@ class CameraGate:
         """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
         with self._one_at_a_time:
             # Before the watch has it: afterwards its buffer may be somebody else's.
-            is_taken = self._eye is not None and self._take(self._eye, frame)
+            taken_by = self._taken_by(frame)
             chosen = self._look(frame)
             self.handed_on += len(chosen)
-            if is_taken and self._eye is not None:
-                self._show(self._eye, frame.ref, chosen)
+            if taken_by is not None:
+                _show(taken_by, frame.ref, chosen)
         self._offer(chosen)
 
     def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
@@ -154,21 +158,15 @@ class CameraGate:
         self.handed_on += 1
         return left
 
-    def _take(self, eye: LiveEye, frame: Frame) -> bool:
+    def _taken_by(self, frame: Frame) -> Shown | None:
+        """Who wants to show this frame and has its pixels now."""
         try:
-            return eye.take(frame)
+            wants = self._shown is not None and self._shown.eye.take(frame)
         except Exception:
             # A picture for people less; the inspection goes on.
             log.exception("a picture could not be shown", camera=frame.ref.camera_id)
-            return False
-
-    def _show(self, eye: LiveEye, ref: FrameRef, chosen: Sequence[Frame]) -> None:
-        units = {unit.index: unit for unit in self._in_view()}
-        for frame in chosen:
-            if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
-                index = frame.ref.unit.index
-                units[index] = UnitInView(index=index, outline=frame.ref.outline)
-        eye.show(ref, list(units.values()))
+            return None
+        return self._shown if wants else None
 
     def _offer(self, chosen: Sequence[Frame]) -> None:
         for frame in chosen:
@@ -184,3 +182,12 @@ class CameraGate:
                 # A serial less; the frame must not get lost over it, nor its unit's verdict.
                 log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
             self._inbox.offer(frame)
+
+
+def _show(shown: Shown, ref: FrameRef, chosen: Sequence[Frame]) -> None:
+    units = {unit.index: unit for unit in shown.in_view()}
+    for frame in chosen:
+        if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
+            index = frame.ref.unit.index
+            units[index] = UnitInView(index=index, outline=frame.ref.outline)
+    shown.eye.show(ref, list(units.values()))

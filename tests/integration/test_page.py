@@ -8,13 +8,13 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Request, expect
 
 from inspector.inference.embedded import EmbeddedTriton
 from tests.integration.line import Line, measured, wait_for
@@ -133,7 +133,9 @@ def test_outlines_lie_on_the_boards_and_boxes_where_the_verdict_saw_defects(visi
                 return picture, frame, unit
         return None
 
-    picture, frame, unit = visit.until(seen, what="a decided board in view", within_s=60)
+    found = visit.until(seen, what="a decided board in view", within_s=60)
+    assert found is not None
+    picture, frame, unit = found
     shrink = picture.shape[1] / frame.header["width"]
     corners = [[x * shrink, y * shrink] for x, y in unit["outline"]]
     assert share_of_line(picture, corners, OVERLAY["FAILED"]) > 0.9
@@ -470,16 +472,17 @@ def test_the_theme_can_be_chosen_and_stays(visit: Visit) -> None:
 
 def test_the_page_is_small_and_soon_there(browser: Browser, station: Station) -> None:
     with Visit(browser, station.url) as visit:
-        taken: list[tuple[str, Callable[[], dict[str, int]]]] = []
-        visit.page.on("requestfinished", lambda r: taken.append((r.url, r.sizes)))
+        taken: list[Request] = []
+        visit.page.on("requestfinished", taken.append)
         for view in VIEWS:
             visit.open(view)
             visit.page.wait_for_load_state("networkidle") if view != "#/now" else None
         visit.page.locator(".part").first.wait_for()
-        files = [(url, sizes()) for url, sizes in taken if "/static/" in url or url.endswith("/")]
-        total = sum(s["responseBodySize"] + s["responseHeadersSize"] for _, s in files)
+        files = [r for r in taken if "/static/" in r.url or r.url.endswith("/")]
+        sizes = [r.sizes() for r in files]
+        total = sum(s["responseBodySize"] + s["responseHeadersSize"] for s in sizes)
         measured("bytes of the page", total)
-        assert any("uPlot.iife" in url for url, _ in files)
+        assert any("uPlot.iife" in r.url for r in files)
         assert 20_000 < total < MAX_BYTES
         visit.page.goto("about:blank")
         started_s = time.monotonic()

@@ -41,13 +41,13 @@ def unit(
 
 
 def review(of: EventGroup, judgement: Judgement, defect_id: str | None = None) -> EventGroup:
-    said = datetime.now(UTC).isoformat()
+    said, event_id = datetime.now(UTC).isoformat(), str(ULID())
     body = {
-        "id": str(ULID()), "time": said, "unit_event_id": of[0].id, "result": judgement.value,
+        "id": event_id, "time": said, "unit_event_id": of[0].id, "result": judgement.value,
         "defect_id": defect_id,
     }  # fmt: skip
     return (Event(
-        stream=Stream.REVIEWS, id=body["id"], schema="inspector.review/1", time=said,
+        stream=Stream.REVIEWS, id=event_id, schema="inspector.review/1", time=said,
         unit_id=of[0].unit_id, result=judgement.value, body=body,
     ),)  # fmt: skip
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from inspector.ops.figures import KEPT_MINUTES, Figures, UnitFact
@@ -6,8 +8,8 @@ NOON_S = 1_800_000_000.0 - 1_800_000_000 % 900
 """A moment at which steps of 1, 5 and 15 minutes begin."""
 
 
-def fact(at_s: float, result: str = "PASSED", **more) -> UnitFact:
-    given = {"codes": (), "took_ms": 100.0, "in_time": True} | more
+def fact(at_s: float, result: str = "PASSED", **more: Any) -> UnitFact:
+    given: dict[str, Any] = {"codes": (), "took_ms": 100.0, "in_time": True} | more
     return UnitFact(seen_s=NOON_S + at_s, result=result, **given)
 
 

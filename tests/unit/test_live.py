@@ -13,7 +13,6 @@ import numpy as np
 from inspector.flow.frame_pool import FramePool
 from inspector.records import CameraId, Frame, FrameRef, Outline, UnitInView
 from inspector.setting_types import Size
-from inspector.web import live
 from inspector.web.live import LiveFeed, News, Viewer
 
 SIZE = Size(320, 240)
@@ -140,7 +139,7 @@ def test_all_viewers_share_one_encoding():
 
 def test_pictures_come_at_most_as_often_as_agreed(monkeypatch):
     now_ns = [0]
-    monkeypatch.setattr(live.time, "monotonic_ns", lambda: now_ns[0])
+    monkeypatch.setattr("inspector.web.live.time.monotonic_ns", lambda: now_ns[0])
 
     async def main() -> None:
         with feeding() as (feed, _):

@@ -10,6 +10,7 @@ export const RESULTS = {
 export const REASONS = {
   internal_error: "a fault of the inspection itself",
   camera_frozen: "the camera sent the same picture again and again",
+  camera_dark: "the picture was dark",
   camera_lost: "the camera was lost",
   model_unavailable: "the model was not there",
   malformed_reply: "the model's answer could not be read",
