@@ -40,6 +40,8 @@ _CUT_OFF = """() => {
         const style = getComputedStyle(element);
         if (!box.width || !box.height || style.visibility === "hidden") continue;
         if (element.closest(".hidden, .skip, canvas, svg, pre, .plot")) continue;
+        // Cut with an ellipsis, on purpose; the whole is a click away.
+        if (getComputedStyle(element.parentElement).textOverflow === "ellipsis") continue;
         const text = element.textContent.slice(0, 30);
         const name = `${element.tagName}.${element.className} ${text}`;
         if (box.right > wide + 1 || box.left < -1) found.push(`sticks out: ${name}`);

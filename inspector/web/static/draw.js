@@ -41,6 +41,21 @@ function line(context, corners, colour, width, dash = []) {
   context.setLineDash([]);
 }
 
+const meet = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+
+// Above its box, or below, or beside it: where it hides none of the others.
+function place(context, box, width, height, others) {
+  const [left, top, right, bottom] = box;
+  const { width: wide, height: high } = context.canvas;
+  const x = Math.min(left, wide - width);
+  const spots = [[x, top - height], [x, bottom], [right, top], [left - width, top]];
+  const free = ([x, y]) => {
+    const spot = [x, y, x + width, y + height];
+    return x >= 0 && y >= 0 && spot[2] <= wide && spot[3] <= high && !others.some((other) => meet(spot, other));
+  };
+  return spots.find(free) ?? [Math.max(0, x), Math.max(0, top - height)];
+}
+
 function label(context, text, x, y, colour, size) {
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "alphabetic";
@@ -79,12 +94,24 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
   context.drawImage(picture.source ?? picture, 0, 0);
   const shrink = picture.width / size.width;
   const pixel = scale(canvas);
-  defects.forEach((defect, index) => {
+  const margin = 3 * pixel;
+  const boxes = defects.map((defect) => {
     const [x, y, width, height] = defect.bbox_px.map((value) => value * shrink);
-    const margin = 3 * pixel;
-    const [left, top, right, bottom] = [x - margin, y - margin, x + width + margin, y + height + margin];
+    return [x - margin, y - margin, x + width + margin, y + height + margin];
+  });
+  const taken = [...boxes];
+  defects.forEach((defect, index) => {
+    const box = boxes[index];
+    const [left, top, right, bottom] = box;
     const isChosen = defect.id === chosen;
     line(context, [[left, top], [right, top], [right, bottom], [left, bottom]], isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel);
-    if (labels) label(context, `${index + 1} ${defect.code}`, left, top - pixel, isChosen ? "#ffffff" : "#ffb3b3", 14 * pixel);
+    if (!labels) return;
+    const text = `${index + 1} ${defect.code}`;
+    const size = 14 * pixel;
+    context.font = `600 ${size}px system-ui, sans-serif`;
+    const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];
+    const [x, y] = place(context, box, wide, high, taken.filter((other) => other !== box));
+    taken.push([x, y, x + wide, y + high]);
+    label(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
   });
 }
