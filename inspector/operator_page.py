@@ -116,11 +116,15 @@ class OperatorPage(UnitSource):
     # What happens.
 
     def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
-        """A unit was decided."""
-        for event in group:
-            if event.stream is Stream.UNITS:
-                self._state.deadlines.add(in_time=event.body["deadline_met"])
-                self.feeds[unit.camera_id].decided(unit.index, event.body)
+        """A unit was decided; never raises."""
+        try:
+            for event in group:
+                if event.stream is Stream.UNITS:
+                    self._state.deadlines.add(in_time=event.body["deadline_met"])
+                    self.feeds[unit.camera_id].decided(unit.index, event.body)
+        except Exception:
+            # People see a verdict less; it is published all the same.
+            log.exception("a verdict could not be shown", camera=unit.camera_id)
 
     def on_fault(self, fault: Fault, *, raised: bool) -> None:
         """Something broke, or works again; `tell` follows once the faults say so too."""

@@ -116,6 +116,7 @@ class LiveFeed(LiveEye):
         self._marks: OrderedDict[int, _Mark] = OrderedDict()
         self._shown: tuple[FrameRef, list[UnitInView]] | None = None
         self._numbers = 0
+        self._is_unit_untold = False
         self._last_unit: Mapping[str, Any] | None = None
         self._snapshots_waiting = 0
         self._snapshots: OrderedDict[str, tuple[bytes, tuple[int, int]]] = OrderedDict()
@@ -142,6 +143,8 @@ class LiveFeed(LiveEye):
         """Begin to look; `leave` follows."""
         viewer = Viewer(self._look_who_waits)
         self._viewers.add(viewer)
+        if self._is_unit_untold:
+            self._show_unit()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
@@ -221,8 +224,9 @@ class LiveFeed(LiveEye):
             self._marks.popitem(last=False)
         self._last_unit = body
         self._show_unit()
-        if self._shown is not None and any(u.index == index for u in self._shown[1]):
-            ref, in_view = self._shown
+        shown = self._shown if self._viewers else None
+        if shown is not None and any(u.index == index for u in shown[1]):
+            ref, in_view = shown
             units = [self._drawn(unit) for unit in in_view]
             self._publish("marks", {"sequence": ref.sequence, "units": units})
 
@@ -253,15 +257,17 @@ class LiveFeed(LiveEye):
             self._show_unit()
 
     def _show_unit(self) -> None:
-        if self._last_unit is None:
+        self._is_unit_untold = not self._viewers
+        if self._last_unit is None or self._is_unit_untold:
             return
         jpeg, size = self._snapshots.get(self._last_unit["id"], (b"", (0, 0)))
         header = {"unit": brief(self._last_unit), "width": size[0], "height": size[1]}
         self._publish("unit", header, jpeg)
 
     def tell(self, status: Mapping[str, Any]) -> None:
-        """The station's state changed."""
-        self._publish("status", {"status": status})
+        """The station's state changed; who joins later is told the state of then."""
+        if self._viewers:
+            self._publish("status", {"status": status})
 
     def _drawn(self, unit: UnitInView) -> dict[str, Any]:
         """A unit in a frame, as lines to draw in the frame's pixels."""

@@ -179,6 +179,25 @@ def verdict(result: str = "FAILED") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_who_joins_later_is_told_the_last_verdict_and_not_those_before():
+    async def main() -> None:
+        with feeding() as (feed, _):
+            feed.decided(1, verdict())
+            assert feed.channels["unit"].message == b""  # nobody looks: no message is made
+            feed.decided(2, verdict() | {"id": "02"})
+            viewer = feed.join()
+            viewer.credit()
+            header, _ = await next_of(viewer, feed)
+            assert (header["type"], header["unit"]["id"]) == ("unit", "02")
+            feed.leave(viewer)
+            feed.decided(3, verdict() | {"id": "03"})
+            again = feed.join()
+            again.credit()
+            assert (await next_of(again, feed))[0]["unit"]["id"] == "03"
+
+    in_loop(main())
+
+
 def test_defects_follow_their_unit_through_the_picture():
     outline = Outline(centre_x_px=160, centre_y_px=120, width_px=100, height_px=80, turn_deg=0.0)
 
