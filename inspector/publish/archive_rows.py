@@ -107,8 +107,9 @@ def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
     """The unit event with this ULID; there is no index by ID, but the ULID tells its time."""
     stream, at_ms = Stream.UNITS.value, _ulid_ms(event_id)
     found = connection.execute(
-        "SELECT seq, body FROM (SELECT seq, event_id, body FROM events WHERE stream = ?"
-        " AND id_ms >= ? ORDER BY id_ms, id_n LIMIT ?) WHERE event_id = ?",
+        "SELECT seq, body FROM events WHERE row = (SELECT row FROM"
+        " (SELECT row, event_id FROM events WHERE stream = ? AND id_ms >= ?"
+        "  ORDER BY id_ms, id_n LIMIT ?) WHERE event_id = ? LIMIT 1)",
         (stream, at_ms - _NEAR_MS, _NEAR_ROWS, event_id),
     ).fetchone()
     if found is None:  # the clock was set in between, or it waited long for the disk

@@ -10,7 +10,8 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from inspector.records import CameraId
-from inspector.web.live import LiveFeed, Viewer, packed
+from inspector.web.live import LiveFeed
+from inspector.web.viewer import Viewer, packed
 
 NO_SUCH_CAMERA, TOO_MANY = 4404, 1013
 

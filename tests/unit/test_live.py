@@ -13,7 +13,8 @@ import numpy as np
 from inspector.flow.frame_pool import FramePool
 from inspector.records import CameraId, Frame, FrameRef, Outline, UnitInView
 from inspector.setting_types import Size
-from inspector.web.live import LiveFeed, News, Viewer
+from inspector.web.live import LiveFeed
+from inspector.web.viewer import News, Viewer
 
 SIZE = Size(320, 240)
 
