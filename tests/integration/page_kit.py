@@ -122,7 +122,7 @@ class Visit:
     def __exit__(self, kind: object, *_: object) -> None:
         self._context.close()
         if kind is None:
-            assert self.complaints == []
+            assert not self.complaints, "\n".join(self.complaints)
 
     def open(self, route: str = "#/now") -> Page:
         """Go to a view; returns once its frame is there."""
