@@ -4,6 +4,7 @@
 export const COLOURS = { PASSED: "#2ee57a", FAILED: "#ff4d4d", NOT_INSPECTED: "#ffc233", ERROR: "#c79bff" };
 const UNDECIDED = "#ffffff";
 const HALO = "rgba(0, 0, 0, 0.75)";
+const MOST_NAMED = 5; // with more defects only their numbers fit
 const MARKS = { PASSED: "✓", FAILED: "✕", NOT_INSPECTED: "!", ERROR: "!" };
 
 export function fit(canvas, width, height) {
@@ -106,7 +107,7 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
     const isChosen = defect.id === chosen;
     line(context, [[left, top], [right, top], [right, bottom], [left, bottom]], isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel);
     if (!labels) return;
-    const text = `${index + 1} ${defect.code}`;
+    const text = defects.length > MOST_NAMED ? String(index + 1) : `${index + 1} ${defect.code}`;
     const size = 14 * pixel;
     context.font = `600 ${size}px system-ui, sans-serif`;
     const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];

@@ -24,6 +24,10 @@ export class Live {
     this.connect();
   }
 
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
   retry() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.connect(), this.retryMs);

@@ -8,7 +8,7 @@ import { RESULTS, ago, codes, sentence, took, what } from "./words.js";
 
 const LATEST = 28;
 const STRIP = { width: 136, height: 80, gap: 10, phone: 6 };
-const NO_PICTURE_AFTER_MS = 2500;
+const LATE_AFTER_MS = 2500;
 const OLD_AFTER_MS = 60000;
 const SAY_EVERY_MS = 4000;
 
@@ -225,14 +225,17 @@ class CameraBox {
     const part = station.status?.parts.find((one) => one.part === "camera" && one.subject === this.camera);
     if (part && !part.good && part.since) return `Camera ${this.camera} is down. ${part.words}`;
     if (!this.frameAt) return station.status?.health ? "Waiting for a picture …" : "";
-    const silentMs = performance.now() - this.frameAt;
-    if (silentMs > NO_PICTURE_AFTER_MS && !document.hidden) return `No picture for ${ago(silentMs)}`;
-    return "";
+    return this.live?.isOpen ? "" : "Connecting again …";
   }
 
   tick() {
     this.showState();
-    if (this.frame) this.clock.textContent = new Date(this.frame.header.captured_ms).toLocaleTimeString(undefined, { hour12: false });
+    if (this.frame) {
+      // A camera that waits for its trigger may be silent for long: the service knows what is too long.
+      const at = new Date(this.frame.header.captured_ms).toLocaleTimeString(undefined, { hour12: false });
+      const silentMs = performance.now() - this.frameAt;
+      this.clock.textContent = silentMs > LATE_AFTER_MS ? `${at}, ${ago(silentMs)} ago` : at;
+    }
     if (!this.unit) return;
     const ageMs = performance.now() - this.seenAt;
     this.age.textContent = `${ago(ageMs)} ago`;
