@@ -63,6 +63,8 @@ class LiveFeed(LiveEye):
         self._shown: tuple[FrameRef, list[UnitInView]] | None = None
         self._numbers = 0
         self._is_unit_untold = False
+        self._unit_next_s = 0.0
+        self._unit_timer: asyncio.TimerHandle | None = None
         self._last_unit: Mapping[str, Any] | None = None
         self._snapshots_waiting = 0
         self._snapshots: OrderedDict[str, tuple[bytes, tuple[int, int]]] = OrderedDict()
@@ -203,9 +205,21 @@ class LiveFeed(LiveEye):
             self._show_unit()
 
     def _show_unit(self) -> None:
+        """Now, or as soon as people can follow: on a fast line they see some of the units."""
+        if self._unit_timer is not None:
+            return
+        wait_s = self._unit_next_s - self._loop.time()
+        if wait_s > 0:
+            self._unit_timer = self._loop.call_later(wait_s, self._show_newest_unit)
+        else:
+            self._show_newest_unit()
+
+    def _show_newest_unit(self) -> None:
+        self._unit_timer = None
         self._is_unit_untold = not self._viewers
         if self._last_unit is None or self._is_unit_untold:
             return
+        self._unit_next_s = self._loop.time() + 1 / PICTURES_PER_S
         jpeg, size = self._snapshots.get(self._last_unit["id"], (b"", (0, 0)))
         header = {"unit": brief(self._last_unit), "width": size[0], "height": size[1]}
         self._publish("unit", header, jpeg)

@@ -180,6 +180,24 @@ def verdict(result: str = "FAILED") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_on_a_fast_line_people_are_shown_the_newest_verdict_ten_times_a_second():
+    async def main() -> None:
+        with feeding() as (feed, _):
+            feed.join()
+            feed.decided(0, verdict() | {"id": "first"})
+            first = feed.channels["unit"]
+            assert unpacked(first.message)[0]["unit"]["id"] == "first"
+            for number in range(1, 50):
+                feed.decided(number, verdict() | {"id": f"unit-{number}"})
+            assert feed.channels["unit"] is first
+            async with asyncio.timeout(5):
+                while feed.channels["unit"] is first:  # noqa: ASYNC110 - of the feed's own timer
+                    await asyncio.sleep(0.01)
+            assert unpacked(feed.channels["unit"].message)[0]["unit"]["id"] == "unit-49"
+
+    in_loop(main())
+
+
 def test_who_joins_later_is_told_the_last_verdict_and_not_those_before():
     async def main() -> None:
         with feeding() as (feed, _):

@@ -120,7 +120,8 @@ def test_too_few_places_are_no_unit() -> None:
 
 
 @pytest.mark.parametrize(("travel", "centre"), [
-    ("left", (60.0, 50.0)), ("right", (140.0, 50.0)), ("up", (100.0, 10.0)), ("down", (100.0, 90.0)),
+    ("left", (60.0, 50.0)), ("right", (140.0, 50.0)), ("up", (100.0, 10.0)),
+    ("down", (100.0, 90.0)),
 ])  # fmt: skip
 def test_an_outline_goes_on_with_its_unit_where_units_go(travel, centre):
     grid = lay_grid(0, 0, 640, 480, travel)
