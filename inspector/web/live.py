@@ -92,7 +92,7 @@ class LiveFeed(LiveEye):
         viewer = Viewer(self._look_who_waits)
         self._viewers.add(viewer)
         if self._is_unit_untold:
-            self._show_unit()
+            self._show_newest_unit()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
@@ -206,6 +206,9 @@ class LiveFeed(LiveEye):
 
     def _show_unit(self) -> None:
         """Now, or as soon as people can follow: on a fast line they see some of the units."""
+        if not self._viewers:
+            self._is_unit_untold = True
+            return
         if self._unit_timer is not None:
             return
         wait_s = self._unit_next_s - self._loop.time()
@@ -217,7 +220,7 @@ class LiveFeed(LiveEye):
     def _show_newest_unit(self) -> None:
         self._unit_timer = None
         self._is_unit_untold = not self._viewers
-        if self._last_unit is None or self._is_unit_untold:
+        if self._last_unit is None or not self._viewers:
             return
         self._unit_next_s = self._loop.time() + 1 / PICTURES_PER_S
         jpeg, size = self._snapshots.get(self._last_unit["id"], (b"", (0, 0)))
