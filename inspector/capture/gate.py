@@ -185,7 +185,11 @@ class CameraGate:
 
 
 def _show(shown: Shown, ref: FrameRef, chosen: Sequence[Frame]) -> None:
-    units = {unit.index: unit for unit in shown.in_view()}
+    units: dict[int, UnitInView] = {}
+    try:
+        units = {unit.index: unit for unit in shown.in_view()}
+    except Exception:
+        log.exception("where units are could not be told", camera=ref.camera_id)
     for frame in chosen:
         if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
             index = frame.ref.unit.index
