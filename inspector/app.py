@@ -30,7 +30,7 @@ from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import Model, PictureKeeper, SerialDesk, Stage
+from inspector.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage
 from inspector.records import (
     Batch,
     CameraId,
@@ -40,11 +40,12 @@ from inspector.records import (
     MissReason,
     Outcome,
     Rect,
+    UnitRef,
 )
 from inspector.results.event_builder import EventBuilder
 from inspector.results.fusing import FusingRules
 from inspector.results.recipes import Recipe
-from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
+from inspector.results.verdict_desk import Bench, NoPictures, NoSerials, ignore_verdict
 from inspector.results.worker import ResultsWorker, UnitTerms
 from inspector.sections import CameraSettings
 from inspector.settings import Settings
@@ -76,6 +77,10 @@ class Surroundings:
     serials: SerialDesk = field(default_factory=NoSerials)
     on_chosen: Callable[[Frame], None] = ignore_frame
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
+    """Show people what a camera sees."""
+    on_verdict: Callable[[UnitRef, EventGroup], None] = ignore_verdict
+    """Sees every verdict as it is handed on to be published. Event loop."""
     before_end: Callable[[], None] = lambda: None
     """Called when no frame comes any more: the last moment to open a unit."""
 
@@ -153,6 +158,7 @@ def build_pipeline(
         faults=around.faults,
         make_source=around.make_source,
         on_chosen=around.on_chosen,
+        eyes=around.eyes,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
         # Half of the drain: what a stuck library holds up must still be inspected.
         stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
@@ -249,6 +255,7 @@ def _bench(settings: Settings, around: Surroundings) -> Bench:
         metrics=around.metrics,
         pictures=around.pictures,
         serials=around.serials,
+        on_verdict=around.on_verdict,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event
 
@@ -13,7 +13,7 @@ from inspector.capture.dark import DarkWatch
 from inspector.capture.every_frame import EveryFrame
 from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch
-from inspector.capture.gate import CameraGate, GateLimits
+from inspector.capture.gate import CameraGate, GateLimits, Shown
 from inspector.capture.presence_watch import PresenceWatch
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
@@ -24,7 +24,7 @@ from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource, UnitWatch
+from inspector.ports import FrameSource, LiveEye, UnitWatch
 from inspector.records import CameraId, Frame
 from inspector.sections import CameraSettings
 from inspector.source_uri import traits
@@ -65,6 +65,7 @@ class CaptureSurroundings:
     make_source: MakeSource
     on_chosen: Callable[[Frame], None]
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    eyes: Mapping[CameraId, LiveEye]
     deadline_ns: int
     stopped_within_s: float
 
@@ -92,6 +93,7 @@ def build_camera(
         frozen=_frozen(camera),
         dark=DarkWatch(below=camera.dark_below, region=camera.region),
         on_chosen=around.on_chosen,
+        shown=_shown(watch, around.eyes.get(camera_id)),
     )
     outlets = Outlets(
         pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
@@ -102,6 +104,12 @@ def build_camera(
         gate=gate,
         is_external=camera.trigger == "external",
     )
+
+
+def _shown(watch: UnitWatch, eye: LiveEye | None) -> Shown | None:
+    if eye is None:
+        return None
+    return Shown(eye=eye, in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple)
 
 
 def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundings) -> UnitWatch:

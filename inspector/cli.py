@@ -155,7 +155,7 @@ def check(
 @app.command()
 def events(  # noqa: PLR0917 - options, given by name
     config: ConfigOption = DEFAULT_CONFIG,
-    stream: Annotated[Literal["units", "defects", "health"], typer.Option()] = "units",
+    stream: Annotated[Literal["units", "defects", "health", "reviews"], typer.Option()] = "units",
     group: Annotated[
         str | None, typer.Option(help="Read as a member of this consumer group.")
     ] = None,
@@ -204,7 +204,8 @@ def triton(
 @app.command()
 def schema(
     of: Annotated[
-        Literal["units", "defects", "health", "settings"], typer.Argument(help="Of what.")
+        Literal["units", "defects", "health", "reviews", "settings"],
+        typer.Argument(help="Of what."),
     ],
 ) -> None:
     """JSON Schema on standard output."""

@@ -86,7 +86,7 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
         summary = Summary(settings)
         async with _serving(service) as serving:
             console.print(
-                f"up after {time.monotonic() - started_s:.1f} s; status, metrics and health: "
+                f"up after {time.monotonic() - started_s:.1f} s; look at it: "
                 f"[bold]{service.http_url}[/bold] (Ctrl-C ends)"
             )
             await _show_events(service, settings, summary, serving, seconds)

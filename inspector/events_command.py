@@ -75,6 +75,8 @@ def _line(event: ReceivedEvent) -> str:
     body = event.body
     if "fault" in body:
         what = f"{body['fault']} {body['subject']}: {body['cause']}"
+    elif "unit_event_id" in body and "defect_id" in body:
+        what = body["code"] or "the unit"
     elif "defect" in body:
         what = f"{body['defect']['code']} {body['defect']['confidence']:.2f}"
     else:

@@ -10,6 +10,7 @@ from inspector.records import (
     EncodedBatch,
     Evidence,
     Frame,
+    FrameRef,
     Grabbed,
     Image,
     MissedFrame,
@@ -17,6 +18,7 @@ from inspector.records import (
     ModelSpec,
     Reply,
     Serial,
+    UnitInView,
     UnitPicture,
     UnitRef,
 )
@@ -127,6 +129,19 @@ class PictureKeeper(Protocol):
 
         None when it was not kept, for whatever reason. Never raises, takes bounded time.
         """
+
+
+class LiveEye(Protocol):
+    """Shows people what a camera sees, while somebody looks. Capture threads, one per camera.
+
+    Nothing here may hold a frame's buffer: what is to be shown is copied in `take`.
+    """
+
+    def take(self, frame: Frame) -> bool:
+        """Copy the pixels if a picture is wanted now; true when `show` is to follow."""
+
+    def show(self, ref: FrameRef, in_view: Sequence[UnitInView]) -> None:
+        """The picture just taken may be shown, with where the units are in it."""
 
 
 class SerialDesk(Protocol):

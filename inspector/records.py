@@ -61,6 +61,14 @@ class Stream(StrEnum):
     UNITS = "units"
     DEFECTS = "defects"
     HEALTH = "health"
+    REVIEWS = "reviews"
+
+
+class Judgement(StrEnum):
+    """What a person who looked again says of a unit that FAILED, or of one of its defects."""
+
+    CONFIRMED = "CONFIRMED"
+    FALSE_CALL = "FALSE_CALL"
 
 
 class PixelLease(Protocol):
@@ -184,6 +192,16 @@ class Frame:
 
     ref: FrameRef
     lease: PixelLease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitInView:
+    """A unit as a frame shows it, inspected or not."""
+
+    index: int
+    """As in `UnitRef.index`."""
+    outline: Outline | None
+    """In this frame's pixels; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,8 +388,22 @@ class UnitPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondLook:
+    """What a person found who looked at a unit again."""
+
+    unit_event_id: str
+    unit_id: str
+    camera: str
+    judgement: Judgement
+    defect_id: str | None
+    """None: it is about the unit as a whole."""
+    code: str | None
+    """Of that defect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something to publish: a verdict, a defect or a change of health."""
+    """Something to publish: a verdict, a defect, a change of health or a review."""
 
     stream: Stream
     id: str
@@ -382,7 +414,7 @@ class Event:
     unit_id: str
     """Empty for health events."""
     result: str
-    """For filtering: the verdict, or `raised`/`cleared`."""
+    """For filtering: the verdict, `raised`/`cleared`, or the judgement."""
     body: dict[str, Any]
     """The JSON event, without `seq` (the journal's) and `published_at` (the publisher's)."""
 

@@ -20,6 +20,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.notices import MANY
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
+from inspector.operator_page import OperatorPage, ShownPictures
 from inspector.ops.health import Fault, FaultBoard, Progress
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
@@ -84,6 +85,7 @@ class Service:
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
         self._triggers = ExternalTriggers()
+        self._page: OperatorPage | None = None
         self._trigger_reader: TriggerWorker | None = None
         self._pipeline: Pipeline | None = None
         self._health_events: set[asyncio.Task[bool]] = set()
@@ -136,7 +138,9 @@ class Service:
                 on_fault=self._on_journal_fault,
             )
             stack.callback(journal.close)
-            http = await self._start_http(stack)
+            page = self._page = OperatorPage(settings, journal, self._builder, self.metrics)
+            stack.callback(page.close)
+            http = await self._start_http(stack, page)
             try:
                 triton_url = await self._start_triton(stack)
                 writer = await self._start_redis(stack)
@@ -144,7 +148,7 @@ class Service:
                 log.info("told to stop before it ran")
                 return
             await recover_unit_numbers(journal, writer)
-            pipeline = self._build(triton_url, journal, writer, stack)
+            pipeline = self._build(triton_url, journal, writer, stack, page)
             stack.callback(pipeline.tensors.close)
             await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
             await stack.enter_async_context(
@@ -215,7 +219,7 @@ class Service:
         log.info("stopping", drain_timeout_s=self._settings.shutdown.drain_timeout_s)
         self._notifier.send("STOPPING=1", "STATUS=draining")
 
-    async def _start_http(self, stack: AsyncExitStack) -> HttpServer:
+    async def _start_http(self, stack: AsyncExitStack, page: OperatorPage) -> HttpServer:
         token = self._settings.http.token
         views = Views(
             metrics=self.metrics.exposition,
@@ -226,7 +230,7 @@ class Service:
         app = build_app(
             views,
             token.get_secret_value() if token else None,
-            more=trigger_routes(self._triggers),
+            more=[*trigger_routes(self._triggers), *page.routes(self.status)],
         )
         server = HttpServer(app, self._settings.http)
         self.http_url = server.url
@@ -272,7 +276,12 @@ class Service:
             await asyncio.wait([stop, starting])
 
     def _build(
-        self, triton_url: str, journal: Journal, writer: RedisStreamWriter, stack: AsyncExitStack
+        self,
+        triton_url: str,
+        journal: Journal,
+        writer: RedisStreamWriter,
+        stack: AsyncExitStack,
+        page: OperatorPage,
     ) -> Pipeline:
         settings = self._settings
         self._pictures = build_pictures(settings, stack, self.metrics, self.faults)
@@ -285,9 +294,11 @@ class Service:
             units_before={
                 CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
             },
-            pictures=self._pictures or NoPictures(),
+            pictures=ShownPictures(self._pictures or NoPictures(), page.feeds),
             serials=serials or NoSerials(),
             on_chosen=serials.look if serials else ignore_frame,
+            eyes=page.eyes,
+            on_verdict=page.on_verdict,
             before_end=self._end_triggers,
         )
 
@@ -322,6 +333,9 @@ class Service:
         if fault.subject == "evidence":  # the others are logged where they are noticed
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
+        if self._page is not None:
+            self._page.on_fault(fault, raised=raised)
+            self._page.tell(self.status())
         groups = self._pipeline.groups if self._pipeline else None
         if groups is None or groups.closed:
             return
@@ -394,7 +408,7 @@ class Service:
     def status(self) -> dict[str, Any]:
         """Everything at a glance."""
         station = self._settings.station
-        return {
+        status = {
             "station": station.id,
             "version": __version__,
             "health": self.health()[1],
@@ -405,6 +419,8 @@ class Service:
                 for f in self.faults.standing
             ],
         }
+        page = self._page
+        return status if page is None else page.completed(status, running=self.running.is_set())
 
 
 def stop_on_signals(service: Service) -> None:

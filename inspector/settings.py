@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from inspector.event_sections import JournalSettings, RedisSettings
+from inspector.page_sections import PageSettings
 from inspector.sections import (
     BatchingSettings,
     CameraSettings,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     evidence: EvidenceSettings = EvidenceSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    page: PageSettings = PageSettings()
     health: HealthSettings = HealthSettings()
     reload: ReloadSettings = ReloadSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -37,7 +37,7 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 def _left_threads(before: set[int | None]) -> list[str]:
-    ours = ("capture/", "evidence", "journal", "serials", "sqlite")
+    ours = ("archive", "capture/", "evidence", "journal", "live", "serials", "sqlite")
     return [
         t.name
         for t in threading.enumerate()

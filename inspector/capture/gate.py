@@ -14,8 +14,8 @@ from inspector.capture.frozen import FrozenWatch, fingerprint
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.flow.trigger import Trigger, TriggerAnswer
-from inspector.ports import UnitWatch
-from inspector.records import Frame, FrameRef, MissedFrame, MissReason
+from inspector.ports import LiveEye, UnitWatch
+from inspector.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 
 log = structlog.get_logger("capture")
 
@@ -30,6 +30,15 @@ class GateLimits:
     frozen_after_ns: int
     dark_below: int
     trigger_wait_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What people see of a camera while they look."""
+
+    eye: LiveEye
+    in_view: Callable[[], Sequence[UnitInView]]
+    """Where units are in the latest frame."""
 
 
 class CameraGate:
@@ -47,6 +56,7 @@ class CameraGate:
         frozen: FrozenWatch | None = None,
         dark: DarkWatch | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
+        shown: Shown | None = None,
     ) -> None:
         """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
         self._dark = dark or DarkWatch(below=0)
@@ -55,6 +65,7 @@ class CameraGate:
         self._notices = notices
         self._frozen = frozen
         self._on_chosen = on_chosen
+        self._shown = shown
         self._one_at_a_time = Lock()
         self.handed_on = 0
         """Frames that are owed a result: chosen for inspection, or missed."""
@@ -78,8 +89,12 @@ class CameraGate:
     def pass_on(self, frame: Frame) -> None:
         """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
         with self._one_at_a_time:
+            # Before the watch has it: afterwards its buffer may be somebody else's.
+            taken_by = self._taken_by(frame)
             chosen = self._look(frame)
             self.handed_on += len(chosen)
+            if taken_by is not None:
+                _show(taken_by, frame.ref, chosen)
         self._offer(chosen)
 
     def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
@@ -143,6 +158,16 @@ class CameraGate:
         self.handed_on += 1
         return left
 
+    def _taken_by(self, frame: Frame) -> Shown | None:
+        """Who wants to show this frame and has its pixels now."""
+        try:
+            wants = self._shown is not None and self._shown.eye.take(frame)
+        except Exception:
+            # A picture for people less; the inspection goes on.
+            log.exception("a picture could not be shown", camera=frame.ref.camera_id)
+            return None
+        return self._shown if wants else None
+
     def _offer(self, chosen: Sequence[Frame]) -> None:
         for frame in chosen:
             if self._dark.asks and self._dark.is_dark(frame.lease.image):
@@ -157,3 +182,16 @@ class CameraGate:
                 # A serial less; the frame must not get lost over it, nor its unit's verdict.
                 log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
             self._inbox.offer(frame)
+
+
+def _show(shown: Shown, ref: FrameRef, chosen: Sequence[Frame]) -> None:
+    units: dict[int, UnitInView] = {}
+    try:
+        units = {unit.index: unit for unit in shown.in_view()}
+    except Exception:
+        log.exception("where units are could not be told", camera=ref.camera_id)
+    for frame in chosen:
+        if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
+            index = frame.ref.unit.index
+            units[index] = UnitInView(index=index, outline=frame.ref.outline)
+    shown.eye.show(ref, list(units.values()))

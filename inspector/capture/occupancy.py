@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ from inspector.capture.cells import Cells, Mask, shaded
 from inspector.capture.on_belt import Span
 from inspector.capture.outline import Place
 from inspector.capture.spans import Gaps, Run
-from inspector.records import Image
+from inspector.records import Image, Outline
 from inspector.unit_sections import Travel
 
 Places = NDArray[np.floating[Any]]
@@ -58,6 +58,13 @@ class Grid:
     def length_px(self) -> int:
         """Along the travel."""
         return self.columns * self.column_px
+
+    def moved(self, outline: Outline, by_px: float) -> Outline:
+        """An outline in the frame after its unit went so far along the travel."""
+        by_px = -by_px if self.is_backward else by_px
+        if self.is_across:
+            return replace(outline, centre_x_px=outline.centre_x_px + by_px)
+        return replace(outline, centre_y_px=outline.centre_y_px + by_px)
 
     def to_frame(self, along_px: Places, across_px: Places) -> Places:
         """(n, 2): x and y of places that are so far along and across the view."""

@@ -73,6 +73,15 @@ class Presence:
         """Something is in view whose frames may be wanted: sharpness matters."""
         return any(_unfinished(track) for track in self._tracks.all)
 
+    @property
+    def tails_px(self) -> dict[int, float]:
+        """Where along the travel each numbered unit in view ends, where that is known."""
+        return {
+            track.passage.number: track.tail_px
+            for track in self._tracks.all
+            if track.passage is not None and track.tail_px is not None
+        }
+
     def see(self, sight: Sight) -> list[Action]:
         """Return what to do about this frame and those kept, in order."""
         self._learn_interval(sight.at_ns)

@@ -23,12 +23,16 @@ from inspector.records import (
     Outline,
     TriggerKind,
     UnitClosed,
+    UnitInView,
     UnitOpened,
     UnitRef,
 )
 from inspector.sections import CameraSettings
 
 log = structlog.get_logger("capture")
+
+OUTLINES_REMEMBERED = 8
+"""Of so many units, the last, it is known where they are in view."""
 
 Tell = Callable[[UnitOpened | UnitClosed], None]
 
@@ -39,6 +43,15 @@ class _Kept:
 
     frame: Frame
     place: Place | None
+    tail_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlined:
+    """Where a unit was when its outline was found."""
+
+    outline: Outline
+    tail_px: float
 
 
 class PresenceWatch:
@@ -82,6 +95,7 @@ class PresenceWatch:
         self._units: dict[int, UnitRef] = {}
         self._kept: dict[int, _Kept] = {}
         self._taken: Counter[int] = Counter()
+        self._outlined_at: dict[int, _Outlined] = {}
 
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now."""
@@ -92,6 +106,18 @@ class PresenceWatch:
         if not any(isinstance(action, Keep) for action in actions):
             self._release(frame)
         return chosen
+
+    def in_view(self) -> Sequence[UnitInView]:
+        """The units in the latest frame, outlined before and moved on with the belt since.
+
+        For people to look at: as exact as the barrier's cells, some 4 pixels.
+        """
+        tails_px = self._presence.tails_px
+        return [
+            UnitInView(index=number, outline=self._moved(at, tails_px[number]))
+            for number, at in self._outlined_at.items()
+            if number in tails_px
+        ]
 
     def missed(self, missed: MissedFrame) -> MissedFrame:
         """Return it as it is: no unit depends on a frame that was not chosen.
@@ -149,13 +175,18 @@ class PresenceWatch:
         if before is not None:
             self._release(before.frame)
         place = self._occupancy.place(action.span, action.neighbours_px)
-        self._kept[action.number] = _Kept(frame, place)
+        self._kept[action.number] = _Kept(frame, place, action.span.start_px)
 
     def _outlined(self, number: int) -> Frame:
         kept = self._kept.pop(number)
         outline = None
         if kept.place is not None:
             outline = self._outline(kept.frame, kept.place)
+        if outline is not None:
+            self._outlined_at.pop(number, None)
+            self._outlined_at[number] = _Outlined(outline, kept.tail_px)
+            if len(self._outlined_at) > OUTLINES_REMEMBERED:
+                del self._outlined_at[next(iter(self._outlined_at))]
         ref = replace(kept.frame.ref, unit=self._units[number], outline=outline)
         return replace(kept.frame, ref=ref)
 
@@ -166,6 +197,9 @@ class PresenceWatch:
             # The unit is still inspected, in the frame as it is.
             log.exception("a unit's outline could not be looked for", camera=self._camera_id)
             return None
+
+    def _moved(self, at: _Outlined, tail_px: float) -> Outline:
+        return self._occupancy.grid.moved(at.outline, tail_px - at.tail_px)
 
     def _close(self, action: Close) -> None:
         unit = self._units.pop(action.number)

@@ -8,7 +8,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
-from inspector.records import CameraId, MissReason, Result, Stream
+from inspector.records import CameraId, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
 _STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -123,6 +123,10 @@ class Metrics:
         self.restart_needed = gauge(
             "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
         )
+        self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
+        self.live_pictures = counter(
+            "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
+        )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
@@ -136,6 +140,7 @@ class Metrics:
                 self.camera_reconnects,
                 self.camera_last_frame,
                 self.frame_buffers_free,
+                self.live_pictures,
             ):
                 metric.labels(camera)
             for reason in MissReason:
@@ -146,6 +151,8 @@ class Metrics:
             self.defects.labels(code)
         for outcome in ("applied", "refused"):
             self.reloads.labels(outcome)
+        for judgement in Judgement:
+            self.reviews.labels(judgement)
         for stream in Stream:
             self.events_published.labels(stream)
 

@@ -15,8 +15,23 @@ from ulid import ULID
 from inspector import __version__
 from inspector.geometry import frame_matrix, moved
 from inspector.ops.health import Fault
-from inspector.records import CameraId, Event, EventGroup, Evidence, Outline, Serial, Stream
-from inspector.results.events import DEFECT_SCHEMA, HEALTH_SCHEMA, UNIT_SCHEMA, rfc3339
+from inspector.records import (
+    CameraId,
+    Event,
+    EventGroup,
+    Evidence,
+    Outline,
+    SecondLook,
+    Serial,
+    Stream,
+)
+from inspector.results.events import (
+    DEFECT_SCHEMA,
+    HEALTH_SCHEMA,
+    REVIEW_SCHEMA,
+    UNIT_SCHEMA,
+    rfc3339,
+)
 from inspector.results.units import Defect, Verdict
 from inspector.settings import Settings
 from inspector.source_uri import SourceTraits
@@ -173,6 +188,21 @@ class EventBuilder:
         event = _event(Stream.HEALTH, HEALTH_SCHEMA, body, "")
         del event.body["result"]  # a field for filtering, not part of a health event
         return (event,)
+
+    def review(self, look: SecondLook) -> EventGroup:
+        """A person judged a unit just now."""
+        body = {
+            "id": str(ULID()),
+            "time": rfc3339(time.time_ns()),
+            "station": self._station,
+            "unit_id": look.unit_id,
+            "unit_event_id": look.unit_event_id,
+            "camera": look.camera,
+            "result": look.judgement.value,
+            "defect_id": look.defect_id,
+            "code": look.code,
+        }
+        return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id),)
 
 
 def unit_counters(group: EventGroup) -> dict[str, int]:

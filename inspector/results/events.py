@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector.records import Result
+from inspector.records import Judgement, Result
 
 UNIT_SCHEMA = "inspector.unit/1"
 DEFECT_SCHEMA = "inspector.defect/1"
 HEALTH_SCHEMA = "inspector.health/1"
+REVIEW_SCHEMA = "inspector.review/1"
 
 Reason = Literal[
     "camera_lost",
@@ -185,10 +186,25 @@ class HealthEvent(_Envelope):
     cause: str
 
 
+class ReviewEvent(_Envelope):
+    """A person looked at a FAILED unit again: is the call right? The latest on a matter counts."""
+
+    unit_id: str
+    unit_event_id: Ulid
+    """The `id` of the unit event."""
+    camera: str
+    result: Judgement
+    defect_id: Ulid | None
+    """The defect it is about; null: the unit as a whole."""
+    code: str | None
+    """That defect's code."""
+
+
 EVENT_MODELS: dict[str, type[_Envelope]] = {
     "units": UnitEvent,
     "defects": DefectEvent,
     "health": HealthEvent,
+    "reviews": ReviewEvent,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ulid import ULID
@@ -50,6 +50,11 @@ class NoSerials(SerialDesk):
         return None
 
 
+def ignore_verdict(unit: UnitRef, group: EventGroup) -> None:
+    """Nobody wants to see verdicts before they are published."""
+    del unit, group
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What a verdict needs besides the unit."""
@@ -61,6 +66,8 @@ class Bench:
     metrics: Metrics
     pictures: PictureKeeper
     serials: SerialDesk
+    on_verdict: Callable[[UnitRef, EventGroup], None] = ignore_verdict
+    """Sees each verdict before it is sent on."""
 
 
 class VerdictDesk:
@@ -123,7 +130,9 @@ class VerdictDesk:
         )
         now_ns = time.monotonic_ns()
         self._count(verdict, in_time=recipe.builder.is_in_time(verdict, now_ns), now_ns=now_ns)
-        await self._groups.send(recipe.builder.verdict(verdict, found, now_ns))
+        group = recipe.builder.verdict(verdict, found, now_ns)
+        self._bench.on_verdict(unit, group)
+        await self._groups.send(group)
         self.verdicts += 1
 
     async def _keep(

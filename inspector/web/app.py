@@ -1,11 +1,9 @@
-"""The HTTP side: metrics, health, status. Read-only; never touches the pipeline."""
+"""The HTTP side: the operator's page, metrics, health, status."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import html
-import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +16,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inspector.errors import ConfigurationError
 from inspector.sections import HttpSettings
+from inspector.web.access import Guard, login_routes
+from inspector.web.static_files import StaticFiles
+
+MAX_WEBSOCKET_BYTES = 1024
+"""Of a message from a viewer, which has nothing to say but "next"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,10 @@ class Views:
 
 
 def build_app(views: Views, token: str | None, more: Sequence[BaseRoute] = ()) -> Starlette:
-    """The routes, and `more`; with a token, only /healthz and /readyz answer without it."""
+    """The page, the routes, and `more`.
+
+    With a token, only /healthz and /readyz answer without it, and the form to log in.
+    """
 
     async def metrics(_request: Request) -> Response:
         return Response(views.metrics(), media_type=CONTENT_TYPE_LATEST)
@@ -51,19 +56,18 @@ def build_app(views: Views, token: str | None, more: Sequence[BaseRoute] = ()) -
     async def status(_request: Request) -> Response:
         return _json(views.status())
 
-    async def index(_request: Request) -> Response:
-        return Response(_index_page(views.status()), media_type="text/html")
-
-    routes = [
-        Route("/", index),
+    files = StaticFiles()
+    routes: list[BaseRoute] = [
+        *files.routes(),
         Route("/metrics", metrics),
         Route("/healthz", health),
         Route("/readyz", readiness),
         Route("/api/status", status),
         *more,
     ]
-    middleware = [Middleware(_RequireToken, token=token)] if token else []
-    return Starlette(routes=routes, middleware=middleware)
+    if token is not None:
+        routes += login_routes(token, lambda request: files.answer(request, "login.html"))
+    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
 
 
 def _json(content: object, status_code: int = 200) -> Response:
@@ -72,44 +76,6 @@ def _json(content: object, status_code: int = 200) -> Response:
 
 def _verdict(good: bool, detail: dict[str, Any]) -> Response:  # noqa: FBT001 - from a pair
     return _json(detail, 200 if good else 503)
-
-
-def _index_page(status: dict[str, Any]) -> str:
-    """Where to look; the state itself is for programs."""
-    station = html.escape(status["station"])
-    links = "".join(
-        f'<li><a href="{path}">{path}</a>: {what}</li>'
-        for path, what in (
-            ("/api/status", "state, as JSON"),
-            ("/metrics", "for Prometheus"),
-            ("/healthz", "200 while verdicts make progress"),
-            ("/readyz", "200 while units can be inspected"),
-        )
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{station}</title>'
-        f"<h1>inspector, station {station}</h1><ul>{links}</ul></html>"
-    )
-
-
-class _RequireToken:
-    """Lets a request in that carries `Authorization: Bearer <token>`."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 instead of the application where the token is wrong."""
-        if scope["type"] == "http" and scope["path"] not in ("/healthz", "/readyz"):
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not secrets.compare_digest(given, self._expected):
-                refusal = PlainTextResponse(
-                    "a token is needed\n", 401, headers={"WWW-Authenticate": "Bearer"}
-                )
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:
@@ -135,7 +101,15 @@ class HttpServer(uvicorn.Server):
 
         """
         super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=MAX_WEBSOCKET_BYTES,
+                ws_per_message_deflate=False,  # JPEGs cannot be squeezed further
+            )
         )
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -165,5 +139,7 @@ class HttpServer(uvicorn.Server):
                 server.close()
             for connection in list(self.server_state.connections):
                 connection.shutdown()
+            for task in list(self.server_state.tasks):  # those who look at the live picture
+                task.cancel()
             self._socket.close()
             await asyncio.sleep(0)  # the loop closes what was shut down

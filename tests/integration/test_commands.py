@@ -27,8 +27,10 @@ from inspector.records import (
     Detection,
     Event,
     FrameRef,
+    Judgement,
     MissReason,
     Result,
+    SecondLook,
     TriggerKind,
     UnitRef,
 )
@@ -111,10 +113,10 @@ def test_a_reader_that_goes_away_is_no_mistake():
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Any]:
-    names = ("units", "defects", "health", "settings")
+    names = ("units", "defects", "health", "reviews", "settings")
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda name: inspector("schema", name), names))
-    assert [(e.returncode, e.stderr) for e in ended] == [(0, "")] * 4
+    assert [(e.returncode, e.stderr) for e in ended] == [(0, "")] * len(names)
     return {name: json.loads(e.stdout) for name, e in zip(names, ended, strict=True)}
 
 
@@ -208,6 +210,21 @@ def test_every_verdict_is_as_its_schema_says(builder, schemas, made):
 def test_every_change_of_health_is_as_its_schema_says(builder, schemas, kind, raised):
     (event,) = builder.health(Fault(kind=kind, subject="top", cause="why"), raised=raised)
     assert violations(as_published(event), schemas["health"]) == []
+
+
+@pytest.mark.parametrize("defect", [None, ("01M82M13MBP1N0THFZYK8Z3R6E", "copper")])
+def test_every_second_look_is_as_its_schema_says(builder, schemas, defect):
+    look = SecondLook(
+        unit_event_id=str(ULID()),
+        unit_id="PCB-1",
+        camera="top",
+        judgement=Judgement.FALSE_CALL,
+        defect_id=defect[0] if defect else None,
+        code=defect[1] if defect else None,
+    )
+    (event,) = builder.review(look)
+    assert (event.result, event.unit_id) == ("FALSE_CALL", "PCB-1")
+    assert violations(as_published(event), schemas["reviews"]) == []
 
 
 def test_the_schemas_refuse_what_is_no_event(builder, schemas):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import json
 import socket
@@ -49,6 +50,8 @@ CONTRACT = {
     "inspector_journal_pending_events": set(),
     "inspector_journal_oldest_pending_seconds": set(),
     "inspector_events_published_total": {"stream"},
+    "inspector_reviews_total": {"judgement"},
+    "inspector_live_pictures_total": {"camera"},
     "inspector_build_info": {"version", "model"},
 }
 
@@ -90,9 +93,16 @@ class Client:
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
 
-    def ask(self, path: str, *, method: str = "GET", token: str | None = None) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        self._connection.request(method, path, headers=headers)
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        credentials = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        self._connection.request(method, path, headers={**(headers or {}), **credentials})
         reply = self._connection.getresponse()
         names = {name.lower(): text for name, text in reply.getheaders()}
         return Answer(reply.status, names, reply.read())
@@ -197,15 +207,26 @@ def test_status_is_json(client):
     assert answer.json["station"] == "plant1.smt2.aoi"
 
 
-def test_the_first_page_shows_where_to_look_and_runs_nothing_it_was_given(client, station):
+def test_the_first_page_is_the_operators_and_knows_nothing_of_the_station_itself(client, station):
     station.name = "<script>alert(1)</script>"
     page = client.ask("/")
     station.name = "plant1.smt2.aoi"
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
-    assert b"<script" not in page.body
-    assert b"&lt;script&gt;" in page.body
-    assert b'href="/metrics"' in page.body
+    assert b"alert(1)" not in page.body
+    assert b"<script>" not in page.body
+
+
+def test_the_pages_files_are_served_by_exact_name_and_asked_for_once(client):
+    style = client.ask("/static/style.css")
+    assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    again = client.ask("/static/style.css", headers={"If-None-Match": style.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+    squeezed = client.ask("/static/style.css", headers={"Accept-Encoding": "gzip"})
+    assert gzip.decompress(squeezed.body) == style.body
+    for path in ("", "nowhere.js", "../app.py", "..%2fapp.py", "vendor", "vendor/", "./style.css"):
+        assert client.ask(f"/static/{path}").status == 404
+    assert b"Permission is hereby granted" in client.ask("/static/vendor/uPlot-LICENSE.txt").body
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [

@@ -47,7 +47,8 @@ from inspector.setting_types import Size
 from inspector.triggers.desk import TriggerDesk
 from inspector.triggers.ledger import Ledger
 from inspector.triggers.worker import TriggerWorker, triggers_key
-from inspector.web.app import HttpServer, _RequireToken
+from inspector.web.access import Guard
+from inspector.web.app import HttpServer
 from inspector.web.triggers import trigger_routes
 from tests.integration.redis_server import RedisServer, any_binary, binaries
 
@@ -455,8 +456,8 @@ def ask(url: str, body: Any, **headers: str) -> tuple[int, str]:
 @asynccontextmanager
 async def serving(station: Station, token: str | None = None) -> AsyncIterator[Callable[..., Any]]:
     settings = HttpSettings(port=0, token=SecretStr(token) if token else None)
-    middleware = [Middleware(_RequireToken, token=token)] if token else []
-    app = Starlette(routes=trigger_routes(station.desk), middleware=middleware)
+    guard = Middleware(Guard, token=token)
+    app = Starlette(routes=trigger_routes(station.desk), middleware=[guard])
     server = HttpServer(app, settings)
     task = asyncio.create_task(server.run_until_cancelled())
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inspector.capture.occupancy import lay_grid
 from inspector.capture.outline import Place, find_outline
 from inspector.geometry import between_centres, frame_matrix
 from inspector.records import Image, Outline
@@ -116,3 +117,15 @@ def test_too_few_places_are_no_unit() -> None:
     true = outline(-2000, 320, 0.0)
     belt = np.full((HEIGHT_PX, WIDTH_PX, 3), BELT, np.uint8)
     assert find_outline(belt, place(true)) is None
+
+
+@pytest.mark.parametrize(("travel", "centre"), [
+    ("left", (60.0, 50.0)), ("right", (140.0, 50.0)), ("up", (100.0, 10.0)),
+    ("down", (100.0, 90.0)),
+])  # fmt: skip
+def test_an_outline_goes_on_with_its_unit_where_units_go(travel, centre):
+    grid = lay_grid(0, 0, 640, 480, travel)
+    before = Outline(centre_x_px=100, centre_y_px=50, width_px=30, height_px=20, turn_deg=2.0)
+    after = grid.moved(before, 40.0)
+    assert (after.centre_x_px, after.centre_y_px) == centre
+    assert (after.width_px, after.height_px, after.turn_deg) == (30, 20, 2.0)

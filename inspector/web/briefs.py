@@ -1,0 +1,30 @@
+"""What the page needs of a unit event, and no more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def brief(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The unit as a line of a list, or as the last verdict."""
+    return {
+        "id": body["id"],
+        "time": body["time"],
+        "camera": body["camera"],
+        "unit_id": body["unit"]["id"],
+        "number": body["unit"]["number"],
+        "result": body["result"],
+        "reason": body["reason"],
+        "detail": body["detail"],
+        "defects": [
+            {key: defect[key] for key in ("id", "code", "confidence", "bbox_px")}
+            for defect in body["defects"]
+        ],
+        "defects_total": body["counts"]["defects"],
+        "took_ms": body["timing_ms"]["trigger_to_verdict"],
+        "deadline_met": body["deadline_met"],
+        "has_picture": bool(body["evidence"]),
+        "simulated": body["simulated"],
+        "replayed": body["replayed"],
+    }

@@ -1,0 +1,151 @@
+"""The station's parts in words: what is wrong, since when, and what a person should do."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from inspector.ops.health import Fault
+
+DEADLINES_LOOKED_AT_S = 600
+_GOOD = {
+    "camera": "Pictures arrive.",
+    "triton": "The model answers.",
+    "redis": "Events are delivered.",
+    "journal": "Every verdict is written down.",
+    "evidence": "Pictures of units are kept.",
+    "deadline": "Verdicts come in time.",
+}
+_ADVICE = {
+    "camera": "Look whether the camera has power and its cable is in. It is tried again all the "
+    "time; units are not inspected meanwhile. Set them aside.",
+    "triton": "Units are not inspected. Tell whoever looks after the Triton server; it is tried "
+    "again all the time.",
+    "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
+    "whoever looks after Redis and the network.",
+    "journal": "Verdicts wait until the disk can be written. Free space on it, or look whether it "
+    "is broken.",
+    "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
+    "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
+    "station; late verdicts may be too late for the ejector.",
+}
+
+
+class Deadlines:
+    """Which of the last verdicts were late. Bounded; one thread."""
+
+    def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._late: deque[tuple[float, float]] = deque(maxlen=1000)
+        self._all: deque[float] = deque(maxlen=20_000)
+
+    def add(self, *, in_time: bool) -> None:
+        """A verdict."""
+        now_s = self._now_s()
+        self._all.append(now_s)
+        if not in_time:
+            self._late.append((now_s, time.time()))
+
+    def recent(self) -> tuple[int, int, float | None]:
+        """Late ones and all of the last minutes, and the wall clock of the first late one."""
+        since_s = self._now_s() - DEADLINES_LOOKED_AT_S
+        while self._all and self._all[0] < since_s:
+            self._all.popleft()
+        while self._late and self._late[0][0] < since_s:
+            self._late.popleft()
+        first_s = self._late[0][1] if self._late else None
+        return len(self._late), len(self._all), first_s
+
+
+class StationState:
+    """The faults that stand, with the time since when. Event loop only."""
+
+    def __init__(self, cameras: Sequence[str], *, keeps_evidence: bool) -> None:
+        self._cameras = tuple(cameras)
+        self._keeps_evidence = keeps_evidence
+        self._standing: dict[tuple[str, str], tuple[str, str]] = {}
+        self.deadlines = Deadlines()
+
+    def on_fault(self, fault: Fault, *, raised: bool) -> None:
+        """A fault was raised or cleared just now."""
+        key = (fault.kind, fault.subject)
+        if raised:
+            self._standing[key] = (fault.cause, _rfc3339(time.time()))
+        else:
+            self._standing.pop(key, None)
+
+    def since(self, kind: str, subject: str) -> str | None:
+        """Since when a fault stands; RFC 3339."""
+        found = self._standing.get((kind, subject))
+        return None if found is None else found[1]
+
+    def parts(self, *, running: bool, pending: int, oldest_s: float) -> list[dict[str, Any]]:
+        """Every part, in the order of the line; `pending` events wait in the journal."""
+        parts = [self._part("camera", c, running=running) for c in self._cameras]
+        parts.append(self._part("triton", "", running=running))
+        redis = self._part("redis", "", running=running)
+        if pending and not redis["good"]:
+            redis["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
+        parts.append(redis)
+        parts.append(self._part("disk", "journal", running=running))
+        if self._keeps_evidence:
+            parts.append(self._part("disk", "evidence", running=running))
+        parts.append(self._deadline())
+        return parts
+
+    def _part(self, kind: str, subject: str, *, running: bool) -> dict[str, Any]:
+        name = subject if kind == "disk" else kind
+        found = self._standing.get((kind, subject))
+        part = {
+            "part": name,
+            "subject": subject if kind == "camera" else "",
+            "good": found is None and running,
+            "words": _GOOD[name],
+            "since": None,
+            "advice": "",
+        }
+        if found is not None:
+            cause, since = found
+            part |= {"words": _sentence(cause), "since": since, "advice": _ADVICE[name]}
+        elif not running:
+            part |= {"words": "The service is starting.", "advice": "Wait a moment."}
+        return part
+
+    def _deadline(self) -> dict[str, Any]:
+        late, verdicts, first_s = self.deadlines.recent()
+        part = {
+            "part": "deadline",
+            "subject": "",
+            "good": late == 0,
+            "words": _GOOD["deadline"],
+            "since": None,
+            "advice": "",
+        }
+        if first_s is not None:
+            minutes = DEADLINES_LOOKED_AT_S // 60
+            words = f"{late} of {verdicts} verdicts were late in the last {minutes} minutes."
+            part |= {"words": words, "since": _rfc3339(first_s), "advice": _ADVICE["deadline"]}
+        return part
+
+
+def with_times(faults: Sequence[Mapping[str, Any]], state: StationState) -> list[Mapping[str, Any]]:
+    """The faults of `/api/status`, each with the time since when it stands."""
+    return [{**f, "since": state.since(f["kind"], f["subject"])} for f in faults]
+
+
+def _sentence(cause: str) -> str:
+    text = cause.strip() or "it does not work"
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def _rfc3339(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, tz=UTC).isoformat(timespec="milliseconds")

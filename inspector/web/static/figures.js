@@ -1,0 +1,158 @@
+// Figures: this shift and today, and the last hours as lines. From the journal, so they survive a
+// restart of the service.
+
+import { h, shape } from "./dom.js";
+import { ask } from "./station.js";
+import { count, hourMinute, percent, took } from "./words.js";
+
+const EVERY_MS = 10000;
+const HOURS = [1, 8, 24];
+
+let charts = null; // uPlot, once somebody looks here
+
+function loadCharts() {
+  charts ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = "/static/vendor/uPlot.iife.min.js";
+    script.onload = () => resolve(window.uPlot);
+    script.onerror = () => reject(new Error("the charts could not be loaded"));
+    const style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = "/static/vendor/uPlot.min.css";
+    document.head.append(style, script);
+  });
+  return charts;
+}
+
+export function mount(root, { query }) {
+  const view = new FiguresView(root, Number(query.get("hours")));
+  return () => view.close();
+}
+
+class FiguresView {
+  constructor(root, hours) {
+    this.hours = HOURS.includes(hours) ? hours : 8;
+    this.plots = [];
+    this.note = h("p", { class: "nothing", role: "status" }, "Counting …");
+    this.periods = h("div", { class: "periods" });
+    const range = h("div", { class: "range", role: "group", "aria-label": "Of the last hours" }, HOURS.map((n) => h("a", { href: `#/figures?hours=${n}`, "aria-current": n === this.hours ? "true" : null }, `${n} h`)));
+    this.pace = chartCard("Units per minute", [["passed", "good"], ["failed", "bad"], ["other", "not inspected"]]);
+    this.latency = chartCard("From trigger to verdict", [["median", "half of them within"], ["p95", "95 % of them within"]]);
+    this.charts = h("section", { class: "charts", "aria-label": "Over time" }, h("header", {}, h("h2", {}, "Over time"), range), h("div", { class: "pair" }, this.pace.element, this.latency.element));
+    this.charts.hidden = true;
+    root.append(h("h1", {}, "Figures"), this.note, this.periods, this.charts);
+    this.resized = () => this.resize();
+    window.addEventListener("resize", this.resized);
+    this.recoloured = () => this.draw();
+    document.addEventListener("themechange", this.recoloured);
+    this.load();
+    this.timer = setInterval(() => document.hidden || this.load(), EVERY_MS);
+  }
+
+  async load() {
+    try {
+      const [figures, uPlot] = await Promise.all([ask(`/api/figures?hours=${this.hours}`), loadCharts()]);
+      if (this.closed) return;
+      this.uPlot = uPlot;
+      this.figures = figures;
+      this.note.hidden = true;
+      this.periods.replaceChildren(period("This shift", figures.shift), period("Today", figures.day));
+      this.charts.hidden = false;
+      this.draw();
+    } catch (error) {
+      this.note.hidden = false;
+      this.note.textContent = `The figures stand still: ${error.message}.`;
+    }
+  }
+
+  draw() {
+    if (!this.figures || !this.uPlot) return;
+    for (const plot of this.plots) plot.destroy();
+    const { series, step_minutes: step } = this.figures;
+    // The last step is still going on: counted by the minutes that it has had.
+    const last = series.at.length - 1;
+    const minutes = Math.min(step, Math.max(0.5, (new Date(this.figures.now) / 1000 - series.at[last]) / 60));
+    const perMinute = (values) => values.map((n, at) => n / (at === last ? minutes : step));
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const line = (label, stroke, extra = {}) => ({ label, stroke: colour(stroke), width: 2.5, points: { show: false }, spanGaps: false, ...extra });
+    const axes = (values) => [
+      { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "13px system-ui, sans-serif", size: 34, values: (_, splits) => splits.map((at) => hourMinute(at * 1000)) },
+      { stroke: colour("--ink-2"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "13px system-ui, sans-serif", size: 64, values },
+    ];
+    const plot = ({ box }, data, lines, values) =>
+      new this.uPlot(
+        { width: box.clientWidth, height: box.clientHeight, legend: { show: false }, cursor: { show: false }, series: [{}, ...lines], axes: axes(values), scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } }, padding: [12, 12, 0, 0] },
+        data,
+        box,
+      );
+    const found = series.median_ms.some((ms) => ms !== null);
+    this.plots = [
+      plot(this.pace, [series.at, perMinute(series.passed), perMinute(series.failed), perMinute(series.other)], [line("good", "--good"), line("bad", "--bad", { dash: [8, 4] }), line("not inspected", "--none", { dash: [2, 3] })], (_, splits) => splits.map((n) => String(Math.round(n * 10) / 10))),
+      plot(this.latency, [series.at, series.median_ms, series.p95_ms], [line("median", "--accent"), line("95 %", "--ink-2", { dash: [8, 4] })], (_, splits) => splits.map((ms) => (ms === 0 ? "0" : took(ms)))),
+    ];
+    const total = (values) => count(values.reduce((sum, n) => sum + n, 0));
+    this.pace.say(`Units per minute over ${this.hours} h: ${total(series.passed)} good, ${total(series.failed)} bad, ${total(series.other)} not inspected in all.`);
+    const worst = Math.max(0, ...series.p95_ms.filter((ms) => ms !== null));
+    this.latency.say(found ? `From trigger to verdict over ${this.hours} h: 95 % of units within ${took(worst)} at the slowest.` : "No verdict in this time.");
+  }
+
+  resize() {
+    for (const plot of this.plots) plot.setSize({ width: plot.root.parentElement.clientWidth, height: plot.root.parentElement.clientHeight });
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+    window.removeEventListener("resize", this.resized);
+    document.removeEventListener("themechange", this.recoloured);
+    for (const plot of this.plots) plot.destroy();
+  }
+}
+
+function chartCard(title, legend) {
+  const box = h("div", { class: "plot", role: "img", "aria-label": title });
+  const element = h("figure", { class: "card chart" }, h("figcaption", {}, h("h3", {}, title), h("ul", { class: "legend" }, legend.map(([name, text]) => h("li", { "data-line": name }, text)))), box);
+  return { element, box, say: (text) => box.setAttribute("aria-label", text) };
+}
+
+function period(title, figures) {
+  const { results } = figures;
+  const failed = results.FAILED ?? 0;
+  const other = figures.units - (results.PASSED ?? 0) - failed;
+  const tile = (result, number, text) => h("li", {}, shape(result), h("b", {}, count(number)), h("span", {}, text));
+  const { CONFIRMED: confirmed, FALSE_CALL: falseCalls } = figures.reviews;
+  return h(
+    "section",
+    { class: "card period" },
+    h("header", {}, h("h2", {}, title), h("p", { class: "small" }, `since ${hourMinute(figures.from)}`)),
+    h("p", { class: "yield" }, h("b", {}, percent(figures.pass_share)), h("span", {}, figures.units ? `good, of ${count(figures.units - other)} inspected` : "no unit yet")),
+    h("ul", { class: "tiles" }, tile("PASSED", results.PASSED ?? 0, "good"), tile("FAILED", failed, "bad"), tile("NOT_INSPECTED", other, "not inspected")),
+    h("h3", {}, "Defects"),
+    defects(figures.codes),
+    h(
+      "dl",
+      { class: "facts-list" },
+      row("Decided within", figures.median_ms === null ? "–" : `${took(figures.median_ms)} (half), ${took(figures.p95_ms)} (95 %)`),
+      row("Too late", count(figures.late)),
+      row("Second look", confirmed + falseCalls ? `${count(confirmed)} confirmed, ${count(falseCalls)} false calls` : "none yet"),
+    ),
+  );
+}
+
+const row = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
+
+function defects(codes) {
+  const found = Object.entries(codes);
+  if (!found.length) return h("p", { class: "small" }, "None.");
+  const most = Math.max(...found.map(([, n]) => n));
+  return h(
+    "ul",
+    { class: "bars" },
+    found.map(([code, n]) => {
+      const bar = h("span", { class: "bar", "aria-hidden": "true" });
+      bar.style.width = `${(100 * n) / most}%`;
+      return h("li", {}, h("a", { href: `#/units?result=FAILED&code=${encodeURIComponent(code)}` }, code), h("span", { class: "track" }, bar), h("b", {}, count(n)));
+    }),
+  );
+}

@@ -1,0 +1,4 @@
+if (location.search === "?wrong") {
+  document.getElementById("wrong").hidden = false;
+  document.getElementById("token").setAttribute("aria-describedby", "wrong");
+}

@@ -1,0 +1,251 @@
+// Now: the live picture, and the last verdict as large as it gets.
+
+import { drawLive, drawUnit } from "./draw.js";
+import { h, say, shape } from "./dom.js";
+import { Live } from "./live.js";
+import { ask, listen, station } from "./station.js";
+import { RESULTS, ago, codes, sentence, took, what } from "./words.js";
+
+const LATEST = 28;
+const STRIP = { width: 136, height: 80, gap: 10, phone: 6 };
+const LATE_AFTER_MS = 2500;
+const OLD_AFTER_MS = 60000;
+const SAY_EVERY_MS = 4000;
+
+export function mount(root) {
+  const boxes = new Map();
+  const cameras = h("div", { class: "cameras" });
+  root.append(h("h1", { class: "hidden" }, "Now"), cameras);
+  const unlisten = listen(() => {
+    const wanted = station.status?.cameras ?? [];
+    if (wanted.length !== boxes.size || wanted.some((camera) => !boxes.has(camera))) {
+      for (const box of boxes.values()) box.close();
+      boxes.clear();
+      cameras.replaceChildren();
+      cameras.dataset.count = wanted.length;
+      for (const camera of wanted) {
+        const box = new CameraBox(camera, wanted.length > 1);
+        boxes.set(camera, box);
+        cameras.append(box.element);
+      }
+    }
+    for (const box of boxes.values()) box.showState();
+  });
+  const timer = setInterval(() => boxes.forEach((box) => box.tick()), 500);
+  return () => {
+    clearInterval(timer);
+    unlisten();
+    boxes.forEach((box) => box.close());
+  };
+}
+
+// In few words: of several defects only how many.
+function brief(unit) {
+  if (unit.defects_total > 1) return `${unit.defects_total} defects`;
+  return unit.defects[0]?.code ?? RESULTS[unit.result].small;
+}
+
+class CameraBox {
+  constructor(camera, isOneOfMany) {
+    this.camera = camera;
+    this.unit = null;
+    this.frame = null;
+    this.frameAt = 0;
+    this.seenAt = performance.now();
+    this.saidAt = -SAY_EVERY_MS;
+    this.latest = [];
+    this.canvas = h("canvas", { class: "live", role: "img", "aria-label": `Live picture of camera ${camera}`, width: 16, height: 9 });
+    this.cover = h("p", { class: "cover" }, "Waiting for a picture …");
+    this.clock = h("span", { class: "stamp" });
+    this.verdict = h("section", { class: "verdict", "data-tone": "wait", "aria-label": `Last verdict, camera ${camera}` });
+    this.picture = h("canvas", { class: "unit", role: "img", width: 1, height: 1 });
+    this.noPicture = h("p", { class: "nothing" });
+    this.link = h("a", { class: "last", "aria-label": "The last unit in detail" }, this.picture, this.noPicture);
+    this.strip = h("ol", { class: "strip", "aria-label": `Latest units, camera ${camera}` });
+    this.element = h(
+      "article",
+      { class: "camera", "data-camera": camera, "aria-label": `Camera ${camera}` },
+      h(
+        "div",
+        { class: "seen" },
+        h("div", { class: "frame" }, this.canvas, this.cover, h("p", { class: "name" }, isOneOfMany ? camera : `Camera ${camera}`, this.clock)),
+        this.strip,
+      ),
+      h("div", { class: "judged" }, this.verdict, this.link),
+    );
+    this.showUnit(null);
+    this.sizes = new ResizeObserver(() => this.showStrip());
+    this.sizes.observe(this.strip);
+    this.live = new Live(camera, {
+      onFrame: (header, bitmap) => this.onFrame(header, bitmap),
+      onMarks: (header) => this.onMarks(header),
+      onUnit: (header, bitmap) => this.onUnit(header, bitmap),
+      onLost: () => this.showState(),
+    });
+    this.fill();
+  }
+
+  // The last units, before the next one comes.
+  async fill() {
+    try {
+      const { units } = await ask(`/api/units?limit=${LATEST}&camera=${encodeURIComponent(this.camera)}`);
+      const known = new Set(this.latest.map((unit) => unit.id));
+      this.latest = [...this.latest, ...units.filter((unit) => !known.has(unit.id))].slice(0, LATEST);
+      this.showStrip();
+      if (this.unit === null && units.length) this.showStored(units[0]);
+    } catch {
+      // What comes will fill it.
+    }
+  }
+
+  async showStored(unit) {
+    this.showUnit(unit);
+    if (!unit.has_picture) return;
+    const image = new Image();
+    image.src = `/api/units/${unit.id}/image`;
+    await image.decode().catch(() => null);
+    if (this.unit?.id === unit.id && image.naturalWidth) {
+      const size = { width: image.naturalWidth, height: image.naturalHeight };
+      this.showPicture(await createImageBitmap(image), size, unit);
+    }
+  }
+
+  onFrame(header, bitmap) {
+    if (bitmap === null) return;
+    this.frame?.bitmap.close();
+    this.frame = { header, bitmap, units: header.units };
+    this.canvas.parentElement.style.aspectRatio = `${header.width} / ${header.height}`;
+    this.frameAt = performance.now();
+    this.canvas.dataset.sequence = header.sequence;
+    this.draw();
+    if (!this.cover.hidden) this.showState();
+  }
+
+  onMarks(header) {
+    if (this.frame?.header.sequence !== header.sequence) return;
+    this.frame.units = header.units;
+    this.draw();
+  }
+
+  draw() {
+    const { bitmap, header, units } = this.frame;
+    drawLive(this.canvas, bitmap, header, units);
+  }
+
+  onUnit(header, bitmap) {
+    const { unit } = header;
+    if (this.unit?.id !== unit.id) {
+      this.showUnit(unit);
+      this.latest = [unit, ...this.latest.filter((one) => one.id !== unit.id)].slice(0, LATEST);
+      this.showStrip();
+      if (performance.now() - this.saidAt > SAY_EVERY_MS) {
+        this.saidAt = performance.now();
+        say(sentence(unit));
+      }
+    }
+    if (bitmap !== null) this.showPicture(bitmap, header, unit);
+  }
+
+  showUnit(unit) {
+    this.unit = unit;
+    this.seenAt = unit ? performance.now() - Math.max(0, Date.now() - new Date(unit.time)) : 0;
+    this.picture.hidden = true;
+    this.noPicture.hidden = false;
+    this.verdict.dataset.result = unit?.result ?? "";
+    if (unit === null) {
+      this.verdict.dataset.tone = "wait";
+      this.verdict.replaceChildren(
+        h("p", { class: "word" }, h("span", { class: "line" }, shape("NONE"), "NO UNIT")),
+        h("p", { class: "serial" }, "The first verdict will appear here."),
+      );
+      this.noPicture.textContent = "";
+      this.link.removeAttribute("href");
+      return;
+    }
+    const { word, tone } = RESULTS[unit.result];
+    const [first, ...rest] = word;
+    this.age = h("span", { class: "age" });
+    this.verdict.dataset.tone = tone;
+    this.verdict.replaceChildren(
+      h("p", { class: "word", "data-long": rest.length > 0 }, h("span", { class: "line" }, shape(unit.result), first), rest.map((one) => h("span", { class: "line" }, ` ${one}`))),
+      h("p", { class: "serial", title: unit.unit_id }, unit.unit_id),
+      h("p", { class: "facts" }, h("span", {}, `decided in ${took(unit.took_ms)}`), unit.deadline_met ? null : h("strong", {}, "too late"), this.age),
+      h("p", { class: "what" }, what(unit) || "no defect found"),
+    );
+    this.noPicture.textContent = "No picture of this unit.";
+    this.link.href = `#/units/${unit.id}`;
+    this.tick();
+  }
+
+  showPicture(bitmap, size, unit) {
+    this.picture.hidden = false;
+    this.noPicture.hidden = true;
+    const found = unit.defects.length ? `, defects: ${codes(unit.defects).join(", ")}` : "";
+    this.picture.setAttribute("aria-label", `Picture of ${unit.unit_id}${found}`);
+    drawUnit(this.picture, bitmap, size, unit.defects);
+    bitmap.close();
+  }
+
+  showStrip() {
+    // As many as there is room for: what is cut off could still be reached by keyboard.
+    const { clientWidth: width, clientHeight: height } = this.strip;
+    const across = Math.max(1, Math.floor((width + STRIP.gap) / (STRIP.width + STRIP.gap)));
+    const down = Math.max(1, Math.floor((height + STRIP.gap) / (STRIP.height + STRIP.gap)));
+    const isPhone = matchMedia("(max-width: 820px)").matches;
+    const most = isPhone ? STRIP.phone : across * down;
+    this.strip.style.gridTemplateRows = isPhone ? "" : `repeat(${down}, minmax(0, 1fr))`;
+    this.strip.replaceChildren(
+      ...this.latest.slice(0, most).map((unit) =>
+        h(
+          "li",
+          {},
+          h(
+            "a",
+            { href: `#/units/${unit.id}`, "data-tone": RESULTS[unit.result].tone, title: sentence(unit) },
+            shape(unit.result),
+            h("span", { class: "what" }, brief(unit)),
+            h("span", { class: "id" }, h("bdi", { dir: "ltr" }, unit.unit_id)),
+          ),
+        ),
+      ),
+    );
+  }
+
+  // What stands over the live picture: why it does not move.
+  showState() {
+    const text = this.obstacle();
+    const changed = this.cover.textContent !== text;
+    this.cover.hidden = text === "";
+    if (changed) this.cover.textContent = text;
+    this.element.classList.toggle("stale", text !== "");
+  }
+
+  obstacle() {
+    if (station.up === false) return "No connection to the service";
+    const part = station.status?.parts.find((one) => one.part === "camera" && one.subject === this.camera);
+    if (part && !part.good && part.since) return `Camera ${this.camera} is down. ${part.words}`;
+    if (!this.frameAt) return station.status?.health ? "Waiting for a picture …" : "";
+    return this.live?.isOpen ? "" : "Connecting again …";
+  }
+
+  tick() {
+    this.showState();
+    if (this.frame) {
+      // A camera that waits for its trigger may be silent for long: the service knows what is too long.
+      const at = new Date(this.frame.header.captured_ms).toLocaleTimeString(undefined, { hour12: false });
+      const silentMs = performance.now() - this.frameAt;
+      this.clock.textContent = silentMs > LATE_AFTER_MS ? `${at}, ${ago(silentMs)} ago` : at;
+    }
+    if (!this.unit) return;
+    const ageMs = performance.now() - this.seenAt;
+    this.age.textContent = `${ago(ageMs)} ago`;
+    this.verdict.classList.toggle("old", ageMs > OLD_AFTER_MS || station.up === false);
+  }
+
+  close() {
+    this.live.close();
+    this.sizes.disconnect();
+    this.frame?.bitmap.close();
+    this.frame = null;
+  }
+}

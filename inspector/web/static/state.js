@@ -1,0 +1,63 @@
+// State: every part in words; what is wrong, since when, and what to do.
+
+import { h, shape } from "./dom.js";
+import { listen, station } from "./station.js";
+import { PARTS, ago, time } from "./words.js";
+
+export function mount(root) {
+  const head = h("div", { class: "overall", role: "status" });
+  const list = h("ul", { class: "parts" });
+  root.append(h("h1", {}, "State"), head, list);
+  const draw = () => show(head, list);
+  const unlisten = listen(draw);
+  const timer = setInterval(draw, 1000);
+  return () => {
+    unlisten();
+    clearInterval(timer);
+  };
+}
+
+let before = "";
+
+function show(head, list) {
+  if (!station.status) {
+    head.replaceChildren(h("p", {}, station.up === false ? "The service does not answer." : "Looking …"));
+    return;
+  }
+  const parts = [...station.status.parts].sort((a, b) => Number(a.good) - Number(b.good));
+  const bad = parts.filter((part) => !part.good).length;
+  const gone = station.up === false;
+  const tone = gone ? "none" : bad ? "bad" : "good";
+  const text = gone ? "The service does not answer: this is how it was last." : bad ? `${bad} ${bad === 1 ? "thing needs" : "things need"} attention.` : "Everything works.";
+  if (head.dataset.text !== text) {
+    head.dataset.text = text;
+    head.dataset.tone = tone;
+    head.replaceChildren(shape(gone ? "NOT_INSPECTED" : bad ? "FAILED" : "PASSED"), h("p", {}, text));
+  }
+  const now = JSON.stringify([parts, gone]);
+  if (now !== before || !list.children.length) {
+    before = now;
+    list.classList.toggle("stale", gone);
+    list.replaceChildren(...parts.map(item));
+  }
+  for (const element of list.querySelectorAll("time")) {
+    element.textContent = `since ${time(element.dateTime)}, for ${ago(Date.now() - new Date(element.dateTime))}`;
+  }
+}
+
+function item(part) {
+  const result = part.good ? "PASSED" : part.since ? "FAILED" : "NOT_INSPECTED";
+  return h(
+    "li",
+    { class: "card part", "data-part": part.part, "data-good": String(part.good) },
+    shape(result),
+    h(
+      "div",
+      {},
+      h("h2", {}, PARTS[part.part] ?? part.part, part.subject ? ` ${part.subject}` : null, h("span", { class: "hidden" }, part.good ? ": works" : ": needs attention")),
+      h("p", {}, part.words),
+      part.since ? h("p", { class: "small" }, h("time", { datetime: part.since })) : null,
+      part.advice ? h("p", { class: "advice" }, h("strong", {}, "What to do: "), part.advice) : null,
+    ),
+  );
+}

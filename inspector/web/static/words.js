@@ -1,0 +1,90 @@
+// What things are called on this page, for people at the line.
+
+export const RESULTS = {
+  PASSED: { word: ["GOOD"], small: "good", tone: "good" },
+  FAILED: { word: ["BAD"], small: "bad", tone: "bad" },
+  NOT_INSPECTED: { word: ["NOT", "INSPECTED"], small: "not inspected", tone: "none" },
+  ERROR: { word: ["ERROR"], small: "error", tone: "error" },
+};
+
+export const REASONS = {
+  internal_error: "a fault of the inspection itself",
+  camera_frozen: "the camera sent the same picture again and again",
+  camera_dark: "the picture was dark",
+  camera_lost: "the camera was lost",
+  model_unavailable: "the model was not there",
+  malformed_reply: "the model's answer could not be read",
+  inference_failed: "the model failed, or took too long",
+  frame_unreadable: "a picture could not be read",
+  frame_dropped: "the model is slower than the camera",
+  stale: "the picture grew too old",
+  no_frame: "no usable picture of it",
+  deadline_missed: "the answer was not there in time",
+  shutting_down: "the service was stopped",
+};
+
+export const JUDGEMENTS = { CONFIRMED: "confirmed", FALSE_CALL: "false call" };
+
+export const PARTS = {
+  camera: "Camera",
+  triton: "Triton (the model)",
+  redis: "Redis (events to the MES)",
+  journal: "Journal (disk)",
+  evidence: "Pictures (disk)",
+  deadline: "Deadline",
+};
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const number = new Intl.NumberFormat("en");
+
+export const count = (n) => number.format(n);
+
+export function time(iso) {
+  const at = new Date(iso);
+  const today = new Date().toDateString() === at.toDateString();
+  return today ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+}
+
+export function hourMinute(iso) {
+  return clock.format(new Date(iso)).slice(0, 5);
+}
+
+export function took(ms) {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 2 : 0)} s`;
+}
+
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
+
+export function percent(share) {
+  if (share === null) return "–";
+  const text = (share * 100).toFixed(1);
+  // 99.96 % is not all of them.
+  return text === "100.0" && share < 1 ? "99.9 %" : `${text} %`;
+}
+
+export function codes(defects) {
+  const counts = new Map();
+  for (const { code } of defects) counts.set(code, (counts.get(code) ?? 0) + 1);
+  return [...counts].map(([code, n]) => (n > 1 ? `${n} × ${code}` : code));
+}
+
+// What was found, or why nobody looked, in one line.
+export function what(unit) {
+  if (unit.result === "FAILED") {
+    const more = unit.defects_total - unit.defects.length;
+    return codes(unit.defects).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  }
+  return unit.reason ? (REASONS[unit.reason] ?? unit.reason) : "";
+}
+
+export function sentence(unit) {
+  const found = what(unit);
+  return `${unit.unit_id}: ${RESULTS[unit.result].small}${found ? `, ${found}` : ""}`;
+}
