@@ -157,18 +157,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file; expected a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(
             f"{path}: byte {error.start} is not UTF-8; expected a TOML file saved as UTF-8"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (RecursionError, ValueError):  # both by content that is valid TOML
-        raise ConfigurationError(
-            f"{path}: not valid TOML: a number of thousands of digits, or nested too deeply"
-        ) from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError; a huge number; deep nesting
+        raise ConfigurationError(f"{path}: not valid TOML: {str(error)[:300]}") from None
 
 
 def _read_credentials(directory: str | None) -> _Layer:
