@@ -39,6 +39,7 @@ from inspector.results.verdict_desk import NoPictures, NoSerials
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import traits
+from inspector.station_watch import StationWatch
 from inspector.supervisor import run_pipeline
 from inspector.telemetry import Telemetry
 from inspector.triggers.worker import TriggerWorker
@@ -78,6 +79,8 @@ class Service:
         cameras = [CameraId(c) for c in settings.cameras]
         self.metrics = Metrics(cameras, settings.inspection.codes)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
+        self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
+        self.metrics.ready.set_function(lambda: float(self.readiness()[0]))
         kinds = {
             CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
         }
@@ -138,6 +141,7 @@ class Service:
                 on_fault=self._on_journal_fault,
             )
             stack.callback(journal.close)
+            stack.callback(StationWatch(settings, self.metrics).close)
             page = self._page = OperatorPage(settings, journal, self._builder, self.metrics)
             stack.callback(page.close)
             http = await self._start_http(stack, page)
@@ -330,6 +334,7 @@ class Service:
         return self._pipeline
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
+        self.metrics.fault.labels(fault.kind, fault.subject).set(raised)
         if fault.subject == "evidence":  # the others are logged where they are noticed
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)

@@ -37,7 +37,10 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 def _left_threads(before: set[int | None]) -> list[str]:
-    ours = ("archive", "capture/", "evidence", "journal", "live", "serials", "sqlite")
+    ours = (
+        *("archive", "capture/", "evidence", "journal", "live"),
+        *("serials", "sqlite", "station-watch"),
+    )
     return [
         t.name
         for t in threading.enumerate()

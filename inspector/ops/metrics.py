@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 from inspector.records import CameraId, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
+STATION_FAULTS = (("triton", ""), ("redis", ""), ("disk", "journal"), ("disk", "evidence"))
+"""Kind and subject of faults that any station can have; each camera has one of its own."""
 _STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _VERDICT_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
@@ -84,6 +87,8 @@ class Metrics:
             per_camera,
         )
         self._operations(counter, gauge)
+        self._watched(counter, gauge)
+        ProcessCollector(registry=self.registry)
         self._preset(list(camera_ids), codes)
 
     def _operations(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
@@ -129,6 +134,28 @@ class Metrics:
         )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
+    def _watched(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
+        """For alert rules and shift reports."""
+        self.units_again = counter(
+            "inspector_units_again", "Verdicts on units that had one before", ["result"]
+        )
+        self.last_unit = gauge(
+            "inspector_last_unit_timestamp_seconds", "Wall clock of the newest unit", ["camera"]
+        )
+        self.fault = gauge("inspector_fault", "1 while the fault stands", ["fault", "subject"])
+        self.ready = gauge("inspector_ready", "1 while a unit that comes can be inspected")
+        self.deadline_seconds = gauge("inspector_deadline_seconds", "inspection.deadline_ms")
+        self.disk_free = gauge(
+            "inspector_disk_free_bytes", "Room on the disk of a folder", ["folder"]
+        )
+        self.certificate_expiry = gauge(
+            "inspector_certificate_expiry_timestamp_seconds",
+            "Until when a certificate holds",
+            ["subject", "certificate"],
+        )
+        # Beside the time at which Prometheus asks, it shows a clock that is wrong.
+        gauge("inspector_time_seconds", "Wall clock").set_function(time)
+
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
         for camera in camera_ids:
             for metric in (
@@ -145,8 +172,12 @@ class Metrics:
                 metric.labels(camera)
             for reason in MissReason:
                 self.frames_missed.labels(camera, reason)
+            self.fault.labels("camera", camera)
+        for fault, subject in STATION_FAULTS:
+            self.fault.labels(fault, subject)
         for result in Result:
             self.units.labels(result)
+            self.units_again.labels(result)
         for code in codes:
             self.defects.labels(code)
         for outcome in ("applied", "refused"):

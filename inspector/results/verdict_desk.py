@@ -24,8 +24,9 @@ from inspector.records import (
     UnitPicture,
     UnitRef,
 )
-from inspector.results.event_builder import EventBuilder, Particulars
+from inspector.results.event_builder import EventBuilder, Identity, Particulars
 from inspector.results.fusing import FusingRules
+from inspector.results.known_units import KnownUnits
 from inspector.results.recipes import Recipe, Recipes
 from inspector.results.units import DecidedUnit, Verdict, judge
 
@@ -83,6 +84,7 @@ class VerdictDesk:
             Recipe(rules=bench.rules, builder=bench.builder), cameras=bench.units_before
         )
         """What units are judged by; changes while the service runs."""
+        self._known_units = KnownUnits()
         self.verdicts = 0
         """Sent on since start."""
         self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
@@ -120,16 +122,16 @@ class VerdictDesk:
         )
         serial = await bench.serials.serial_of(unit)
         event_id = str(ULID())
+        identity = recipe.builder.identity(verdict, serial)
         found = Particulars(
             event_id=event_id,
             serial=serial,
             outline=_outline(verdict, picture),
-            evidence=await self._keep(
-                verdict, recipe.builder.identity(verdict, serial).id, event_id, picture
-            ),
+            evidence=await self._keep(verdict, identity.id, event_id, picture),
         )
         now_ns = time.monotonic_ns()
-        self._count(verdict, in_time=recipe.builder.is_in_time(verdict, now_ns), now_ns=now_ns)
+        in_time = recipe.builder.is_in_time(verdict, now_ns)
+        self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
         group = recipe.builder.verdict(verdict, found, now_ns)
         self._bench.on_verdict(unit, group)
         await self._groups.send(group)
@@ -150,12 +152,17 @@ class VerdictDesk:
             )
         )
 
-    def _count(self, verdict: Verdict, *, in_time: bool, now_ns: int) -> None:
-        metrics = self._bench.metrics
+    def _count(
+        self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int
+    ) -> None:
+        metrics, unit = self._bench.metrics, verdict.unit
         metrics.units.labels(verdict.result).inc()
+        if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):
+            metrics.units_again.labels(verdict.result).inc()
+        metrics.last_unit.labels(unit.camera_id).set(unit.triggered_unix_ns / NS_PER_S)
         for defect in verdict.defects:
             metrics.defects.labels(defect.code).inc()
-        metrics.verdict_seconds.observe((now_ns - verdict.unit.triggered_mono_ns) / NS_PER_S)
+        metrics.verdict_seconds.observe((now_ns - unit.triggered_mono_ns) / NS_PER_S)
         if verdict.deadline_missed or not in_time:
             metrics.deadline_missed.inc()
 

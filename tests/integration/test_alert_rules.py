@@ -1,0 +1,387 @@
+"""Every alert rule fires when it should and stays quiet when it should not: promtool evaluates."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus"
+RUNBOOKS = ROOT / "docs" / "operations.md"
+STATION = 'job="inspector", instance="pc:8090", station="p.l.s"'
+SEVERITIES = {"page", "warning", "info", "none"}
+DAY = 24 * 60
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was measured, once a minute from minute 0 on, and whether the alert stands in the end."""
+
+    alert: str
+    what: str
+    minute: float
+    fires: bool
+    series: dict[str, str]
+
+
+def units(passed: str, failed: str = "0x3000", *, not_inspected: str = "0x3000", error: str = "0x3000"):
+    """Verdicts counted."""
+    return {
+        'inspector_units_total{result="PASSED"}': passed,
+        'inspector_units_total{result="FAILED"}': failed,
+        'inspector_units_total{result="NOT_INSPECTED"}': not_inspected,
+        'inspector_units_total{result="ERROR"}': error,
+    }
+
+
+def fault(kind: str, subject: str, values: str) -> dict[str, str]:
+    return {f'inspector_fault{{fault="{kind}", subject="{subject}"}}': values}
+
+
+def camera(up: str, last_frame: str) -> dict[str, str]:
+    """The clock starts at 1000 s and goes on by a minute a minute."""
+    return {
+        'inspector_camera_up{camera="top"}': up,
+        'inspector_camera_last_frame_timestamp_seconds{camera="top"}': last_frame,
+        "inspector_time_seconds": "1000+60x3000",
+    }
+
+
+LINE_RUNS = units("0+30x3000")
+SERIAL = "inspector_serials_total{{outcome={}}}"
+MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
+INSPECTED = 'inspector_frames_inspected_total{camera="top"}'
+CERTIFICATE = 'inspector_certificate_expiry_timestamp_seconds{subject="redis", certificate="shown"}'
+TRIGGERS = 'inspector_triggers_total{{camera="top", outcome="{}"}}'
+DISK = 'inspector_disk_free_bytes{folder="journal"}'
+BUCKET = 'inspector_verdict_seconds_bucket{{le="{}"}}'
+
+
+def verdicts_within(seconds: str) -> dict[str, str]:
+    """Sixty verdicts a minute, all between the bucket before and this one; the deadline is 2 s."""
+    bounds = ["0.5", "1", "1.5", "2", "3", "+Inf"]
+    slow = bounds.index(seconds)
+    return {"inspector_deadline_seconds": "2x30"} | {
+        BUCKET.format(le): "0+60x30" if i >= slow else "0x30" for i, le in enumerate(bounds)
+    }
+
+
+CASES = [
+    Case("InspectorDown", "no answer", 2, True, {"up": "0x10"}),
+    Case("InspectorDown", "answers", 2, False, {"up": "1x10"}),
+    Case("InspectorDown", "just gone", 2, False, {"up": "1 1 0"}),
+    Case("InspectorNotReady", "for six minutes", 6, True, {"inspector_ready": "0x10"}),
+    Case("InspectorNotReady", "starting", 4, False, {"inspector_ready": "0x10"}),
+    Case("InspectorNotReady", "ready", 6, False, {"inspector_ready": "1x10"}),
+    Case(
+        *("InspectorRestarting", "twice", 30, True),
+        {"process_start_time_seconds": "5x10 700x10 1300x10"},
+    ),
+    Case("InspectorRestarting", "once", 30, False, {"process_start_time_seconds": "5x10 700x20"}),
+    # promtool's clock starts at 0.
+    Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
+    Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),
+    Case("ClockWrong", "half a second", 5, False, {"inspector_time_seconds": "0.5+60x10"}),
+    Case(
+        *("CertificateExpiring", "in ten days", 5, True),
+        {CERTIFICATE: "864000x10", "inspector_time_seconds": "0+60x10"},
+    ),
+    Case(
+        *("CertificateExpiring", "in a month", 5, False),
+        {CERTIFICATE: "2600000x10", "inspector_time_seconds": "0+60x10"},
+    ),
+    Case("CameraDown", "silent", 5, True, camera("1 1 0x10", "1000 1060x10")),
+    Case("CameraDown", "never came", 5, True, camera("0x10", "0x10")),
+    Case("CameraDown", "works", 5, False, camera("1x10", "1000+60x10")),
+    Case("CameraDown", "frozen", 5, False, camera("0x10", "1000+60x10")),
+    Case("CameraFrozen", "frozen", 5, True, camera("0x10", "1000+60x10")),
+    Case("CameraFrozen", "works", 5, False, camera("1x10", "1000+60x10")),
+    Case("CameraFrozen", "silent", 5, False, camera("0x10", "1000x10")),
+    Case(
+        *("CameraUnstable", "lost all the time", 30, True),
+        {'inspector_camera_reconnects_total{camera="top"}': "0+1x30"},
+    ),
+    Case(
+        *("CameraUnstable", "lost twice", 30, False),
+        {'inspector_camera_reconnects_total{camera="top"}': "0x10 1x10 2x10"},
+    ),
+    Case("TritonDown", "away", 2, True, {"inspector_triton_up": "0x10"}),
+    Case("TritonDown", "there", 2, False, {"inspector_triton_up": "1x10"}),
+    Case("RedisDown", "away", 3, True, {"inspector_redis_up": "0x10"}),
+    Case("RedisDown", "there", 3, False, {"inspector_redis_up": "1x10"}),
+    Case("JournalGrowing", "grows", 20, True, {"inspector_journal_pending_events": "0+100x30"}),
+    Case("JournalGrowing", "drains", 20, False, {"inspector_journal_pending_events": "9000-90x30"}),
+    Case("JournalGrowing", "little", 20, False, {"inspector_journal_pending_events": "0+1x30"}),
+    Case("JournalOld", "eleven minutes", 11, True, {"inspector_journal_oldest_pending_seconds": "0+61x20"}),
+    Case("JournalOld", "a minute", 11, False, {"inspector_journal_oldest_pending_seconds": "60x20"}),
+    Case("TriggersRefused", "malformed", 5, True, {TRIGGERS.format("malformed"): "0 0 1x10"}),
+    Case(
+        *("TriggersRefused", "doubled and accepted", 5, False),
+        {TRIGGERS.format("doubled"): "0+1x10", TRIGGERS.format("accepted"): "0+1x10"},
+    ),
+    Case("JournalUnwritable", "stands", 1, True, fault("disk", "journal", "1x5")),
+    Case("JournalUnwritable", "gone", 3, False, fault("disk", "journal", "1 1 0 0")),
+    Case("EvidenceNotKept", "stands", 3, True, fault("disk", "evidence", "1x5")),
+    Case(
+        *("EvidenceNotKept", "now and then", 5, True),
+        {"inspector_evidence_failures_total": "0 0 1 1 2 2 3"} | fault("disk", "evidence", "0x9"),
+    ),
+    Case(
+        *("EvidenceNotKept", "kept", 5, False),
+        {"inspector_evidence_failures_total": "7x10"} | fault("disk", "evidence", "0x9"),
+    ),
+    Case("DiskAlmostFull", "half a gigabyte", 3, True, {DISK: "5e8x5"}),
+    Case("DiskAlmostFull", "three gigabytes", 3, False, {DISK: "3e9x5"}),
+    Case(
+        *("DeadlinesMissed", "one in ten", 10, True),
+        {"inspector_deadline_missed_total": "0+3x30"} | LINE_RUNS,
+    ),
+    Case(
+        *("DeadlinesMissed", "none", 10, False),
+        {"inspector_deadline_missed_total": "3x30"} | LINE_RUNS,
+    ),
+    Case(
+        *("DeadlinesMissed", "no unit at all", 10, False),
+        {"inspector_deadline_missed_total": "3x30"} | units("9x30"),
+    ),
+    Case("VerdictsSlow", "up to 2 s of 2", 15, True, verdicts_within("2")),
+    Case("VerdictsSlow", "up to 1 s of 2", 15, False, verdicts_within("1")),
+    Case(
+        *("FramesMissed", "one in ten", 15, True),
+        {MISSED.format("lane_full"): "0+10x30", INSPECTED: "0+90x30"},
+    ),
+    Case(
+        *("FramesMissed", "one in a thousand", 15, False),
+        {MISSED.format("lane_full"): "0+1x30", INSPECTED: "0+999x30"},
+    ),
+    Case(
+        *("FramesMissed", "Triton is away", 15, False),
+        {MISSED.format("model_unavailable"): "0+90x30", INSPECTED: "0x30"},
+    ),
+    Case(
+        *("UnitsNotInspected", "one in ten", 12, True),
+        units("0+27x30", not_inspected="0+3x30"),
+    ),
+    Case("UnitsNotInspected", "one", 12, False, units("0+1x30", not_inspected="0x10 1x20")),
+    Case("UnitsNotInspected", "all inspected", 12, False, units("0+20x30", "0+7x30")),
+    Case("InspectorErrors", "one", 12, True, units("0+30x30", error="0x10 1x20")),
+    Case("InspectorErrors", "none", 12, False, units("0+30x30", not_inspected="0+1x30")),
+    Case(
+        *("NoUnits", "they stopped ten minutes ago", 190, True),
+        LINE_RUNS
+        | units("0+30x180 5400x60")
+        | {
+            'inspector_last_unit_timestamp_seconds{camera="top"}': "0+60x180 10800x60",
+            "inspector_time_seconds": "0+60x300",
+        },
+    ),
+    Case(
+        *("NoUnits", "they come", 190, False),
+        LINE_RUNS
+        | {
+            'inspector_last_unit_timestamp_seconds{camera="top"}': "0+60x300",
+            "inspector_time_seconds": "0+60x300",
+        },
+    ),
+    Case(
+        *("NoUnits", "the line rests, says the plant", 190, False),
+        units("0+30x180 5400x60")
+        | {
+            'inspector_last_unit_timestamp_seconds{camera="top"}': "0+60x180 10800x60",
+            "inspector_time_seconds": "0+60x300",
+            "line_running": "1x181 0x60",
+        },
+    ),
+    Case(
+        *("NoUnits", "a slow line between two units", 185, False),
+        units(" ".join(str(m // 6) for m in range(240)))
+        | {
+            'inspector_last_unit_timestamp_seconds{camera="top"}': " ".join(
+                str(m // 6 * 360) for m in range(240)
+            ),
+            "inspector_time_seconds": "0+60x300",
+        },
+    ),
+    Case(
+        *("DefectRateUnusual", "five in a hundred, then thirty", DAY + 45, True),
+        units(f"0+95x{DAY} {95 * DAY}+70x60", f"0+5x{DAY} {5 * DAY}+30x60"),
+    ),
+    Case(
+        *("DefectRateUnusual", "five in a hundred, then none", DAY + 45, True),
+        units(f"0+95x{DAY} {95 * DAY}+100x60", f"0+5x{DAY} {5 * DAY}+0x60"),
+    ),
+    Case(
+        *("DefectRateUnusual", "as ever", DAY + 45, False),
+        units(f"0+95x{DAY + 60}", f"0+5x{DAY + 60}"),
+    ),
+    Case(
+        *("DefectRateUnusual", "few units", DAY + 45, False),
+        units(f"0+95x{DAY} {95 * DAY}+0.7x60", f"0+5x{DAY} {5 * DAY}+0.3x60"),
+    ),
+    Case(
+        *("SerialsUnread", "one in five", 40, True),
+        {SERIAL.format('"good"'): "0+8x60", SERIAL.format('"unreadable"'): "0+2x60"},
+    ),
+    Case(
+        *("SerialsUnread", "read", 40, False),
+        {SERIAL.format('"good"'): "0+8x60", SERIAL.format('"not_looked"'): "0+8x60"},
+    ),
+    Case("WatchingWorks", "always", 1, True, {}),
+]
+NEVER_QUIET = {"WatchingWorks"}
+
+
+def alert_rules() -> dict[str, dict[str, Any]]:
+    groups = yaml.safe_load((RULES / "alerts.yml").read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def labelled(series: str) -> str:
+    """With the labels that Prometheus puts on what it scrapes."""
+    name, _, labels = series.rstrip("}").partition("{")
+    return f"{name}{{{', '.join(filter(None, [labels, STATION]))}}}"
+
+
+def promtool(folder: Path, tests: list[dict[str, Any]], *, every: str = "1m") -> None:
+    file = folder / "case.yml"
+    document = {
+        "rule_files": [str(RULES / "recording.yml"), str(RULES / "alerts.yml")],
+        "evaluation_interval": every,
+        "tests": tests,
+    }
+    file.write_text(json.dumps(document))
+    run = subprocess.run(
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.alert}: {c.what}")
+def test_an_alert_fires_when_it_should_and_only_then(tmp_path: Path, case: Case) -> None:
+    count = f'count(ALERTS{{alertname="{case.alert}", alertstate="firing"}})'
+    promtool(
+        tmp_path,
+        [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": labelled(series), "values": values}
+                    for series, values in case.series.items()
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": count,
+                        "eval_time": f"{round(case.minute * 60)}s",
+                        "exp_samples": [{"labels": "{}", "value": 1}] if case.fires else [],
+                    }
+                ],
+            }
+        ],
+        every="5m" if case.minute > 100 else "1m",  # a day of every minute takes seconds
+    )
+
+
+def test_every_alert_is_seen_firing_and_quiet() -> None:
+    rules = set(alert_rules())
+    assert {case.alert for case in CASES if case.fires} == rules
+    assert {case.alert for case in CASES if not case.fires} == rules - NEVER_QUIET
+
+
+def test_every_alert_says_how_bad_it_is_and_has_a_runbook() -> None:
+    headings = set(re.findall(r"^### (\w+)$", RUNBOOKS.read_text(), flags=re.MULTILINE))
+    for name, rule in alert_rules().items():
+        assert rule["labels"]["severity"] in SEVERITIES
+        assert rule["annotations"]["summary"].endswith((".", "?")), name
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{name.lower()}"
+        assert name in headings, f"docs/operations.md has no page for {name}"
+    assert headings == set(alert_rules()), "a runbook without an alert"
+
+
+@needs_promtool
+def test_figures_over_an_hour(tmp_path: Path) -> None:
+    """Nine of ten good; of ten units one came again, and was good then."""
+    minutes = 70
+    again = 'inspector_units_again_total{{result="{}"}}'
+    measured = units(f"0+9x{minutes}", f"0+1x{minutes}", not_inspected=f"0+10x{minutes}") | {
+        again.format("PASSED"): f"0+1x{minutes}",
+        again.format("FAILED"): f"0x{minutes}",
+        'inspector_defects_total{code="short"}': f"0+2x{minutes}",
+        "inspector_ready": f"0x30 1x{minutes}",
+        "up": f"1x{minutes}",
+    }
+    expected = {
+        "instance:inspector_yield:ratio1h": 0.9,
+        "instance:inspector_first_pass_yield:ratio1h": 8 / 9,
+        "instance:inspector_inspected:ratio1h": 0.5,
+        'instance:inspector_defects_per_unit:ratio1h{code="short"}': 0.2,
+        "instance:inspector_available:now": 1,
+        'instance:inspector_units:rate5m{result="PASSED"}': 9 / 60,
+    }
+    promtool(
+        tmp_path,
+        [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": labelled(s), "values": v} for s, v in measured.items()
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": f"round({series}, 0.001)",
+                        "eval_time": "65m",
+                        "exp_samples": [
+                            {
+                                "labels": labelled(series.replace(series.partition("{")[0], "")),
+                                "value": round(value, 3),
+                            }
+                        ],
+                    }
+                    for series, value in expected.items()
+                ],
+            }
+        ],
+    )
+
+
+@needs_promtool
+def test_a_station_that_does_not_answer_is_not_available(tmp_path: Path) -> None:
+    promtool(
+        tmp_path,
+        [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": labelled("up"), "values": "1x29 0x40"},
+                    {"series": labelled("inspector_ready"), "values": "1x29 stale"},
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": "round(instance:inspector_available:ratio1h, 0.1)",
+                        "eval_time": "59m",
+                        "exp_samples": [{"labels": labelled(""), "value": 0.5}],
+                    }
+                ],
+            }
+        ],
+    )
+
+
+@needs_promtool
+def test_prometheus_reads_its_configuration() -> None:
+    run = subprocess.run(
+        ["promtool", "check", "config", str(RULES / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
