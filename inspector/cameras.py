@@ -180,6 +180,7 @@ def _worker(
 
     def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
         metrics.camera_up.labels(camera_id).set(up)
+        metrics.camera_frozen.labels(camera_id).set(not up and cause == FROZEN)
         if up:
             log.info("camera up", camera=camera_id)
             faults.clear("camera", camera_id)

@@ -136,6 +136,9 @@ class Metrics:
 
     def _watched(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
         """For alert rules and shift reports."""
+        self.camera_frozen = gauge(
+            "inspector_camera_frozen", "1 while a camera repeats the same picture", ["camera"]
+        )
         self.units_again = counter(
             "inspector_units_again", "Verdicts on units that had one before", ["result"]
         )
@@ -164,6 +167,7 @@ class Metrics:
                 self.frames_idle,
                 self.results_late,
                 self.camera_up,
+                self.camera_frozen,
                 self.camera_reconnects,
                 self.camera_last_frame,
                 self.frame_buffers_free,

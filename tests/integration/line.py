@@ -184,6 +184,11 @@ class Line:
             )
 
     @property
+    def address(self) -> str:
+        """HOST:PORT of the HTTP side."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         if not self._prefix:

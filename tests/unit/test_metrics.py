@@ -31,12 +31,24 @@ CONTRACT = {
     "inspector_journal_oldest_pending_seconds",
     "inspector_events_published_total",
     "inspector_build_info",
+    "inspector_camera_frozen",
+    "inspector_certificate_expiry_timestamp_seconds",
+    "inspector_deadline_seconds",
+    "inspector_disk_free_bytes",
+    "inspector_fault",
+    "inspector_last_unit_timestamp_seconds",
+    "inspector_ready",
+    "inspector_time_seconds",
+    "inspector_units_again_total",
 }
 
 
 def exposed() -> tuple[Metrics, str]:
     metrics = Metrics([CameraId("left"), CameraId("right")], ["open", "short"])
     metrics.build_info.labels("1", "m").set(1)
+    metrics.certificate_expiry.labels("redis", "shown").set(1)
+    metrics.disk_free.labels("journal").set(1)
+    metrics.last_unit.labels("left").set(1)
     metrics.stage("inference", 2_000_000)
     return metrics, metrics.exposition().decode()
 
@@ -54,6 +66,12 @@ def test_labelled_series_exist_before_anything_happened() -> None:
         assert series in text
     assert 'inspector_units_total{result="NOT_INSPECTED"} 0.0' in text
     assert 'inspector_defects_total{code="short"} 0.0' in text
+    assert 'inspector_fault{fault="disk",subject="evidence"} 0.0' in text
+
+
+def test_a_restart_is_seen() -> None:
+    _, text = exposed()
+    assert re.search(r"^process_start_time_seconds \S+$", text, flags=re.MULTILINE)
 
 
 def test_time_in_a_stage_is_counted_in_seconds() -> None:
