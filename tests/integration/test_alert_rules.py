@@ -24,7 +24,7 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="no
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured, once a minute from minute 0 on, and whether the alert stands in the end."""
+    """What was measured, once a minute from minute 0 on, and whether the alert then stands."""
 
     alert: str
     what: str
