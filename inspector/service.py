@@ -179,6 +179,7 @@ class Service:
         self._settings = settings
         self._builder = EventBuilder(settings, self._camera_kinds)
         self._pipeline.change(settings, self._builder)
+        self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         if self._pictures is not None:
             self._pictures.change(settings.evidence)
         configure_logging(settings.log, settings.secrets())

@@ -152,9 +152,7 @@ class VerdictDesk:
             )
         )
 
-    def _count(
-        self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int
-    ) -> None:
+    def _count(self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int) -> None:
         metrics, unit = self._bench.metrics, verdict.unit
         metrics.units.labels(verdict.result).inc()
         if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):

@@ -87,6 +87,10 @@ CASES = [
         {"process_start_time_seconds": "5x10 700x10 1300x10"},
     ),
     Case("InspectorRestarting", "once", 30, False, {"process_start_time_seconds": "5x10 700x20"}),
+    Case("RestartNeeded", "all night", 70, True, {"inspector_settings_restart_needed": "1x90"}),
+    Case(
+        "RestartNeeded", "soon done", 70, False, {"inspector_settings_restart_needed": "1x50 0x40"}
+    ),
     # promtool's clock starts at 0.
     Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
     Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),
