@@ -13,7 +13,7 @@ from inspector.capture.dark import DarkWatch
 from inspector.capture.every_frame import EveryFrame
 from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch
-from inspector.capture.gate import CameraGate, GateLimits, Shown
+from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, Shown
 from inspector.capture.presence_watch import PresenceWatch
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
@@ -181,6 +181,7 @@ def _worker(
     def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
         metrics.camera_up.labels(camera_id).set(up)
         metrics.camera_frozen.labels(camera_id).set(not up and cause == FROZEN)
+        metrics.camera_dark.labels(camera_id).set(not up and cause == DARK)
         if up:
             log.info("camera up", camera=camera_id)
             faults.clear("camera", camera_id)

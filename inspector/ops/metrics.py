@@ -139,6 +139,11 @@ class Metrics:
         self.camera_frozen = gauge(
             "inspector_camera_frozen", "1 while a camera repeats the same picture", ["camera"]
         )
+        self.camera_dark = gauge(
+            "inspector_camera_dark",
+            "1 while nothing is to be seen in a camera's pictures",
+            ["camera"],
+        )
         self.units_again = counter(
             "inspector_units_again", "Verdicts on units that had one before", ["result"]
         )
@@ -168,6 +173,7 @@ class Metrics:
                 self.results_late,
                 self.camera_up,
                 self.camera_frozen,
+                self.camera_dark,
                 self.camera_reconnects,
                 self.camera_last_frame,
                 self.frame_buffers_free,

@@ -49,8 +49,9 @@ def fault(kind: str, subject: str, values: str) -> dict[str, str]:
     return {f'inspector_fault{{fault="{kind}", subject="{subject}"}}': values}
 
 
-def camera(up: str, frozen: str) -> dict[str, str]:
+def camera(up: str, frozen: str, dark: str = "0x10") -> dict[str, str]:
     return {
+        'inspector_camera_dark{camera="top"}': dark,
         'inspector_camera_up{camera="top"}': up,
         'inspector_camera_frozen{camera="top"}': frozen,
     }
@@ -106,6 +107,9 @@ CASES = [
     Case("CameraDown", "silent", 5, True, camera("1 1 0x10", "0x10")),
     Case("CameraDown", "works", 5, False, camera("1x10", "0x10")),
     Case("CameraDown", "frozen", 5, False, camera("0x10", "1x10")),
+    Case("CameraDown", "dark", 5, False, camera("0x10", "0x10", "1x10")),
+    Case("CameraDark", "dark", 5, True, camera("0x10", "0x10", "1x10")),
+    Case("CameraDark", "silent", 5, False, camera("0x10", "0x10")),
     Case("CameraFrozen", "frozen", 5, True, camera("0x10", "1x10")),
     Case("CameraFrozen", "works", 5, False, camera("1x10", "0x10")),
     Case("CameraFrozen", "silent", 5, False, camera("0x10", "0x10")),

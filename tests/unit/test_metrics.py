@@ -31,6 +31,7 @@ CONTRACT = {
     "inspector_journal_oldest_pending_seconds",
     "inspector_events_published_total",
     "inspector_build_info",
+    "inspector_camera_dark",
     "inspector_camera_frozen",
     "inspector_certificate_expiry_timestamp_seconds",
     "inspector_deadline_seconds",
