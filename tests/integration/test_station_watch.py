@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,8 @@ def test_room_is_measured_where_a_folder_will_be_made(tmp_path: Path) -> None:
     try:
         for folder in ("journal", "evidence"):
             labels = {"folder": folder}
-            free = wait_for(
-                lambda labels=labels: metrics.registry.get_sample_value(
-                    "inspector_disk_free_bytes", labels
-                ),
-                within_s=10,
-                what="room",
-            )
+            look = partial(metrics.registry.get_sample_value, "inspector_disk_free_bytes", labels)
+            free = wait_for(look, within_s=10, what="room")
             assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
     finally:
         watch.close()
@@ -62,7 +58,7 @@ def test_the_end_of_a_certificate_is_read_from_its_file_and_from_its_server(tmp_
         pytest.skip("no redis-server with TLS on this machine")
     both = make_certificate(tmp_path)
     tls_port = free_port()
-    options = ("--tls-port", str(tls_port), "--tls-cert-file", str(both))
+    options: tuple[str, ...] = ("--tls-port", str(tls_port), "--tls-cert-file", str(both))
     options += ("--tls-key-file", str(both), "--tls-ca-cert-file", str(both))
     options += ("--tls-auth-clients", "no")
     with RedisServer(redis_binary, tmp_path / "redis", *options):

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Runs docker-compose.yml on a real Docker engine where no image can be fetched: in a network and mount
+# namespace of its own, with images made here from Debian's packages in place of those it names. Triton
+# is the embedded server (CPU); Grafana has no stand-in and is left out. docs/compose.md says what this
+# shows. Needs root, docker.io, mmdebstrap, the compose plugin, and `make setup` before.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+readonly CACHE="$PWD/.cache/compose" SELF="$PWD/deploy/compose/try-with-stand-ins.sh"
+readonly PACKAGES=python3,python3-venv,redis-server,prometheus,prometheus-alertmanager,socat,curl,wget,ca-certificates
+mkdir -p "$CACHE"
+
+prepare() {
+  [ -s "$CACHE/base.tar" ] || mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
+    --dpkgopt='path-exclude=/usr/share/{doc,man,locale}/*' bookworm "$CACHE/base.part.tar"
+  [ -s "$CACHE/base.tar" ] || mv "$CACHE/base.part.tar" "$CACHE/base.tar"
+  .venv/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+    --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
+    --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --no-deps \
+    -r requirements.lock -d "$CACHE/wheels"
+  deploy/compose/make-secrets.sh
+}
+
+say() { echo "== $SECONDS s: $*"; }
+must() { # what, then a command that has to succeed
+  local what="$1"
+  shift
+  "$@" || { echo "NOT SO: $what" >&2; exit 1; }
+  say "$what"
+}
+
+# image, then the lines of its Dockerfile after FROM
+stand_in() {
+  local image="$1"
+  { echo "FROM standin-base"; cat; } >"$CACHE/Dockerfile"
+  mkdir -p "$CACHE/context"
+  docker build --quiet -t "$image" -f "$CACHE/Dockerfile" "$CACHE/context" >/dev/null
+}
+
+build_images() {
+  docker import "$CACHE/base.tar" standin-base >/dev/null
+  rm -rf "$CACHE/context" && mkdir -p "$CACHE/context"
+  cp -r "$CACHE/wheels" "$CACHE/context/wheels"
+  stand_in standin-python <<'F'
+COPY wheels /wheels
+RUN printf '[global]\nno-index = true\nfind-links = /wheels\n' >/etc/pip.conf && ln -s python3 /usr/bin/python
+F
+  rm -rf "$CACHE/context/wheels"
+  stand_in redis:8.0-bookworm <<'F'
+RUN groupmod -g 999 redis && usermod -u 999 redis && install -d -o 999 -g 999 /data
+VOLUME /data
+F
+  stand_in prom/prometheus:v2.53.3 <<'F'
+RUN install -d -o 65534 -g 65534 /prometheus
+USER 65534:65534
+VOLUME /prometheus
+ENTRYPOINT ["/usr/bin/prometheus"]
+F
+  stand_in prom/alertmanager:v0.28.1 <<'F'
+RUN install -d -o 65534 -g 65534 /alertmanager
+USER 65534:65534
+VOLUME /alertmanager
+ENTRYPOINT ["/usr/bin/prometheus-alertmanager"]
+F
+  # The embedded server listens on loopback; socat stands at the doors of the container.
+  cat >"$CACHE/context/tritonserver" <<F
+#!/bin/sh
+for port in 8000 8001 8002; do socat TCP-LISTEN:\$port,fork,reuseaddr,bind=\$(hostname -i) TCP:127.0.0.1:\$port & done
+exec $PWD/.venv/bin/inspector triton --repository /models
+F
+  stand_in nvcr.io/nvidia/tritonserver:24.10-py3 <<'F'
+COPY --chmod=0755 tritonserver /usr/local/bin/tritonserver
+F
+  docker build --quiet -t inspector:local --build-arg PYTHON_IMAGE=standin-python . >/dev/null
+}
+
+compose() { docker compose -f docker-compose.yml -f "$CACHE/stand-ins.yml" --profile cpu "$@"; }
+in_redis() { compose exec -T redis sh -c "REDISCLI_AUTH=\$(cat /run/secrets/redis_$1) redis-cli --user $1 $2" ; }
+query() {
+  compose exec -T prometheus wget -qO- "http://127.0.0.1:9090/api/v1/query?query=$1" | grep -q "$2"
+}
+until_so() { # seconds, then a command
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do [ "$SECONDS" -lt "$end" ] || return 1; sleep 1; done
+}
+
+inside() {
+  mount --make-rprivate /
+  ip link set lo up
+  export DOCKER_HOST="unix://$CACHE/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_ANSI=never
+  dockerd --data-root "$CACHE/engine" --exec-root "$CACHE/exec" -p "$CACHE/docker.pid" -H "$DOCKER_HOST" \
+    --storage-driver overlay2 --default-ulimit nofile=1024:1024 --exec-opt native.cgroupdriver=cgroupfs \
+    >"$CACHE/dockerd.log" 2>&1 &
+  local engine=$!
+  # shellcheck disable=SC2064 # now, not then
+  trap "compose down --volumes --timeout 20 >/dev/null 2>&1; kill $engine; wait $engine" EXIT
+  until_so 30 docker info >/dev/null 2>&1
+  say "engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"
+  build_images
+  say "images built, of them inspector:local by the Dockerfile as it is"
+
+  local python_home
+  python_home="$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')"
+  cat >"$CACHE/stand-ins.yml" <<F
+services:
+  triton-cpu:
+    environment: {HOME: "$HOME"}
+    volumes: ["$PWD:$PWD:ro", "$python_home:$python_home:ro", "$HOME/.cache/inspector:$HOME/.cache/inspector"]
+F
+  compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager
+  say "up and healthy"
+  compose ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
+
+  must "the inspector is not root" test "$(compose exec -T inspector id -u)" = 10001
+  must "its file system is read-only" bash -c "! $(declare -f compose); ! compose exec -T inspector touch /opt/x 2>/dev/null"
+  must "units arrive in Redis" until_so 60 bash -c "$(declare -f compose in_redis); [ \"\$(in_redis admin 'XLEN inspector:{plant1.smt2.aoi}:units')\" -gt 2 ]"
+  must "the MES may read them" bash -c "$(declare -f compose in_redis); in_redis mes 'XRANGE inspector:{plant1.smt2.aoi}:units - + COUNT 1' | grep -q PASSED\\\\\|FAILED"
+  must "the MES may not delete" bash -c "$(declare -f compose in_redis); in_redis mes 'DEL x' 2>&1 | grep -q NOPERM"
+  must "nobody gets in without a name" bash -c "$(declare -f compose); compose exec -T redis redis-cli ping | grep -q NOAUTH"
+  must "Prometheus sees the station" until_so 40 query 'inspector_ready' '"1"\]'
+  must "Prometheus sees Triton" until_so 40 query 'nv_inference_count%3E0' '"triton:8002"'
+  must "every rule is loaded" bash -c "$(declare -f compose); compose exec -T prometheus wget -qO- http://127.0.0.1:9090/api/v1/rules | grep -q WatchingWorks"
+  must "pictures go through shared memory" bash -c "$(declare -f compose); compose logs inspector | grep -q 'shared'"
+  compose restart redis >/dev/null 2>&1
+  must "and go on arriving after a restart of Redis" until_so 60 query 'inspector_redis_up' '"1"\]'
+  compose stop --timeout 20 inspector >/dev/null 2>&1
+  must "the inspector drains and ends with 0" bash -c "$(declare -f compose); compose ps -a inspector | grep -q 'Exited (0)'"
+}
+
+export CACHE
+if [ "${1:-}" = --inside ]; then
+  inside
+else
+  prepare
+  exec unshare --mount --net --fork bash "$SELF" --inside
+fi
