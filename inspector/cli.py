@@ -161,6 +161,9 @@ def events(  # noqa: PLR0917 - options, given by name
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event per line.")] = False,  # noqa: FBT002
+    as_cfx: Annotated[  # noqa: FBT002
+        bool, typer.Option("--cfx", help="One IPC-CFX UnitsInspected per line; units only.")
+    ] = False,
     redis_url: Annotated[
         str | None, typer.Option(help="Instead of the settings' redis.url.")
     ] = None,
@@ -168,13 +171,12 @@ def events(  # noqa: PLR0917 - options, given by name
     """Reads a stream as an MES should: group, reclaim, dedupe, gap detection."""
     settings = load_settings(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
-    from inspector.events_command import show_events  # noqa: PLC0415
+    from inspector.events_command import Form, show_events  # noqa: PLC0415
 
-    _run(
-        show_events(
-            settings, stream, group=group, follow=follow, as_json=as_json, redis_url=redis_url
-        )
-    )
+    if as_cfx and stream != "units":
+        raise typer.BadParameter(f"--cfx is for units; --stream is {stream}")
+    form: Form = "cfx" if as_cfx else "json" if as_json else "text"
+    _run(show_events(settings, stream, group=group, follow=follow, form=form, redis_url=redis_url))
 
 
 @app.command()

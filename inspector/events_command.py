@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import orjson
 from rich.console import Console
 
+from inspector.cfx import units_inspected
 from inspector.consumer import Gap, Group, ReceivedEvent, read_events
 from inspector.errors import ConfigurationError
 from inspector.redis_client import EXPECTED_URL
 from inspector.settings import Settings
+
+Form = Literal["text", "json", "cfx"]
 
 
 async def show_events(
@@ -20,7 +24,7 @@ async def show_events(
     *,
     group: str | None,
     follow: bool,
-    as_json: bool,
+    form: Form,
     redis_url: str | None,
 ) -> None:
     """Print a stream's events as they are read; notices about gaps go to standard error.
@@ -45,7 +49,7 @@ async def show_events(
                 group=Group(name=group) if group else None,
                 follow=follow,
             ),
-            as_json=as_json,
+            form=form,
         )
     except ConfigurationError:
         if redis_url is None:
@@ -54,7 +58,7 @@ async def show_events(
         raise ConfigurationError(f"--redis-url: cannot be read; expected {EXPECTED_URL}") from None
 
 
-async def _show(reading: AsyncIterator[ReceivedEvent | Gap], *, as_json: bool) -> None:
+async def _show(reading: AsyncIterator[ReceivedEvent | Gap], *, form: Form) -> None:
     notices = Console(stderr=True, highlight=False)
     async for item in reading:
         if isinstance(item, Gap):
@@ -63,8 +67,9 @@ async def _show(reading: AsyncIterator[ReceivedEvent | Gap], *, as_json: bool) -
                 f"({item.missing} missing)",
                 style="red",
             )
-        elif as_json:
-            sys.stdout.buffer.write(orjson.dumps(item.body) + b"\n")
+        elif form != "text":
+            content = item.body if form == "json" else units_inspected(item.body)
+            sys.stdout.buffer.write(orjson.dumps(content) + b"\n")
             sys.stdout.buffer.flush()
         else:
             sys.stdout.write(_line(item) + "\n")

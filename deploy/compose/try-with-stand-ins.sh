@@ -14,7 +14,7 @@ prepare() {
   [ -s "$CACHE/base.tar" ] || mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
     --dpkgopt='path-exclude=/usr/share/{doc,man,locale}/*' bookworm "$CACHE/base.part.tar"
   [ -s "$CACHE/base.tar" ] || mv "$CACHE/base.part.tar" "$CACHE/base.tar"
-  .venv/bin/pip download --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+  .venv/bin/pip download --quiet --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
     --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
     --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --no-deps \
     -r requirements.lock -d "$CACHE/wheels"
@@ -68,8 +68,9 @@ F
 for port in 8000 8001 8002; do socat TCP-LISTEN:\$port,fork,reuseaddr,bind=\$(hostname -i) TCP:127.0.0.1:\$port & done
 exec $PWD/.venv/bin/inspector triton --repository /models
 F
+  chmod 0755 "$CACHE/context/tritonserver"
   stand_in nvcr.io/nvidia/tritonserver:24.10-py3 <<'F'
-COPY --chmod=0755 tritonserver /usr/local/bin/tritonserver
+COPY tritonserver /usr/local/bin/tritonserver
 F
   docker build --quiet -t inspector:local --build-arg PYTHON_IMAGE=standin-python . >/dev/null
 }

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -32,3 +34,11 @@ def test_every_stream_has_a_schema_that_refuses_what_is_unknown(stream: str) -> 
     schema = published_schema(stream)
     assert schema["additionalProperties"] is False
     assert {"id", "seq", "time", "published_at", "station"} <= set(schema["required"])
+
+
+@pytest.mark.parametrize("stream", EVENT_MODELS)
+def test_the_schemas_in_the_documentation_are_those_of_the_code(stream: str) -> None:
+    file = Path(__file__).parents[2] / "docs" / "schemas" / f"{stream}.json"
+    document = json.loads(file.read_text())
+    assert document.pop("$schema").endswith("2020-12/schema")
+    assert document == published_schema(stream), f"inspector schema {stream} > docs/schemas/..."
