@@ -41,7 +41,7 @@ stand_in() {
 }
 
 build_images() {
-  docker import "$CACHE/base.tar" standin-base >/dev/null
+  docker image inspect standin-base >/dev/null 2>&1 || docker import "$CACHE/base.tar" standin-base >/dev/null
   rm -rf "$CACHE/context" && mkdir -p "$CACHE/context"
   cp -r "$CACHE/wheels" "$CACHE/context/wheels"
   stand_in standin-python <<'F'
@@ -50,7 +50,7 @@ RUN printf '[global]\nno-index = true\nfind-links = /wheels\n' >/etc/pip.conf &&
 F
   rm -rf "$CACHE/context/wheels"
   stand_in redis:8.0-bookworm <<'F'
-RUN groupmod -g 999 redis && usermod -u 999 redis && install -d -o 999 -g 999 /data
+RUN groupmod -g 999 redis && usermod -u 999 redis && chmod 0755 /etc/redis && install -d -o 999 -g 999 /data
 VOLUME /data
 F
   stand_in prom/prometheus:v2.53.3 <<'F'
@@ -113,7 +113,12 @@ services:
     environment: {HOME: "$HOME"}
     volumes: ["$PWD:$PWD:ro", "$python_home:$python_home:ro", "$HOME/.cache/inspector:$HOME/.cache/inspector"]
 F
-  compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager
+  compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager || {
+    compose ps -a
+    compose logs --no-color --tail 25
+    docker inspect --format '{{json .State.Health}}' "$(compose ps -aq redis)" | tail -c 1500
+    exit 1
+  }
   say "up and healthy"
   compose ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
 
