@@ -131,7 +131,7 @@ F
   must "Prometheus sees the station" until_so 40 query 'inspector_ready' '"1"\]'
   must "Prometheus sees Triton" until_so 40 query 'nv_inference_count%3E0' '"triton:8002"'
   must "every rule is loaded" bash -c "$(declare -f compose); compose exec -T prometheus wget -qO- http://127.0.0.1:9090/api/v1/rules | grep -q WatchingWorks"
-  must "pictures go through shared memory" bash -c "$(declare -f compose); compose logs inspector | grep -q 'shared'"
+  must "pictures go through shared memory" bash -c "$(declare -f compose); compose logs inspector | grep -q 'go through shared memory'"
   compose restart redis >/dev/null 2>&1
   must "and go on arriving after a restart of Redis" until_so 60 query 'inspector_redis_up' '"1"\]'
   compose stop --timeout 20 inspector >/dev/null 2>&1
