@@ -1,4 +1,4 @@
-"""The manifests: what Kubernetes' schemas allow; each station with names and settings of its own."""
+"""The manifests: what its schemas allow; each station with names and settings of its own."""
 
 from __future__ import annotations
 
