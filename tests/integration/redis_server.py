@@ -48,6 +48,7 @@ class RedisServer:
 
     def __init__(self, binary: str, folder: Path, *options: str) -> None:
         self.folder = folder
+        self.binary = binary
         folder.mkdir(exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

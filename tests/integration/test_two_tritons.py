@@ -1,0 +1,86 @@
+"""Two stations at two Tritons: each goes on at the other one when its own is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from urllib.request import urlopen
+
+from inspector.inference.embedded import EmbeddedTriton
+from tests.integration.line import BOARD_REGION, PICTURE, Line, Scrape, measured, wait_for
+from tests.integration.line_events import assert_accounted, entries
+from tests.integration.redis_server import RedisServer
+from tests.integration.triton_server import embedded_triton_in_background
+
+CAMERA = {"source": "sim:?fps=4&seed=3", "size": PICTURE, "region": BOARD_REGION}
+PATIENT = {"max_age_ms": 15_000.0, "lane_capacity": 16}
+"""A busy machine makes frames old, which is not what this is about."""
+
+
+def inferences(triton: EmbeddedTriton) -> float:
+    with urlopen(triton.metrics_url, timeout=10) as response:
+        text = response.read().decode()
+    return Scrape(text).total("nv_inference_request_success", model="pcb_inspection")
+
+
+def test_stations_are_spread_over_two_tritons_and_outlive_one(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    with contextlib.ExitStack() as stack:
+        mortal_life = stack.enter_context(contextlib.ExitStack())
+        mortal = mortal_life.enter_context(embedded_triton_in_background())
+        other_redis = stack.enter_context(
+            RedisServer(redis_server.binary, tmp_path / "other-redis")
+        )
+        both = {
+            "first": (mortal.grpc_url, triton.grpc_url, redis_server),
+            "second": (triton.grpc_url, mortal.grpc_url, other_redis),
+        }
+        lines: dict[str, Line] = {}
+        for name, (preferred, spare, redis) in both.items():
+            folder = tmp_path / name
+            folder.mkdir()
+            # gRPC's own list of addresses: the first that answers.
+            url = f"ipv4:{preferred},{spare}"
+            line = Line(
+                folder,
+                cameras={"top": CAMERA},
+                triton=url,
+                redis_url=redis.url,
+                batching=PATIENT,
+                inspection={"deadline_ms": 20_000.0},
+            )
+            lines[name] = stack.enter_context(line)
+        for line in lines.values():
+            line.wait_ready()
+        before = {server: inferences(server) for server in (mortal, triton)}
+        for server, count in before.items():
+            wait_for(
+                lambda server=server, count=count: inferences(server) >= count + 5,  # type: ignore[misc]
+                within_s=30,
+                what="both Tritons at work",
+            )
+
+        assert mortal.process_id is not None
+        os.kill(mortal.process_id, signal.SIGKILL)
+        mortal_life.close()  # nobody starts it again
+        inspected = {name: line.scrape().frames().inspected for name, line in lines.items()}
+        for name, line in lines.items():
+            wait_for(
+                lambda line=line, name=name: (  # type: ignore[misc]
+                    line.scrape().frames().inspected >= inspected[name] + 12
+                ),
+                within_s=60,
+                what=f"station {name} goes on",
+            )
+            line.stop()
+        for name, (_, _, redis) in both.items():
+            with contextlib.closing(redis.client()) as client:
+                units = entries(client, "units")
+            assert_accounted(units, lines[name].said("stopped")["captured"])
+            reasons = {unit.event["reason"] for unit in units}
+            assert reasons <= {None, "model_unavailable", "inference_failed", "shutting_down"}
+            lost = sum(not unit.is_inspected for unit in units)
+            measured(f"station {name}: units, of them not inspected", (len(units), lost))
