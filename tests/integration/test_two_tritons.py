@@ -5,21 +5,74 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+from http import HTTPStatus
 from pathlib import Path
 from urllib.request import urlopen
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, Scrape, measured, wait_for
+from tests.integration.line import (
+    BOARD_REGION,
+    PICTURE,
+    Line,
+    Scrape,
+    await_end,
+    measured,
+    wait_for,
+)
 from tests.integration.line_events import assert_accounted, entries
+from tests.integration.processes import descendants
 from tests.integration.redis_server import RedisServer
-from tests.integration.triton_server import embedded_triton_in_background
+from tests.integration.triton_server import MODEL_REPOSITORY
+from tests.integration.watching import free_port
 
 CAMERA = {"source": "sim:?fps=4&seed=3", "size": PICTURE, "region": BOARD_REGION}
 PATIENT = {"max_age_ms": 15_000.0, "lane_capacity": 16}
 """A busy machine makes frames old, which is not what this is about."""
 
 
-def inferences(triton: EmbeddedTriton) -> float:
+class MortalTriton:
+    """`inspector triton`, in a session of its own, so that a signal ends all of it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        grpc, http, metrics = free_port(), free_port(), free_port()
+        self.grpc_url = f"127.0.0.1:{grpc}"
+        self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
+        self._ready_url = f"http://127.0.0.1:{http}/v2/health/ready"
+        ports = ("--grpc-port", str(grpc), "--http-port", str(http), "--metrics-port", str(metrics))
+        repository = ("--repository", str(MODEL_REPOSITORY))
+        self._log = (folder / "mortal.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inspector", "triton", *repository, *ports],
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def wait_ready(self) -> None:
+        wait_for(self._is_ready, within_s=60, what="the other Triton")
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, Path(self._log.name).read_text()
+        try:
+            with urlopen(self._ready_url, timeout=5) as response:
+                return int(response.status) == HTTPStatus.OK
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            below = list(descendants(self._process.pid))
+            for pid in (self._process.pid, *below):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+            await_end(below)
+        self._log.close()
+
+
+def inferences(triton: EmbeddedTriton | MortalTriton) -> float:
     with urlopen(triton.metrics_url, timeout=10) as response:
         text = response.read().decode()
     return Scrape(text).total("nv_inference_request_success", model="pcb_inspection")
@@ -29,8 +82,9 @@ def test_stations_are_spread_over_two_tritons_and_outlive_one(
     tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
 ) -> None:
     with contextlib.ExitStack() as stack:
-        mortal_life = stack.enter_context(contextlib.ExitStack())
-        mortal = mortal_life.enter_context(embedded_triton_in_background())
+        mortal = MortalTriton(tmp_path)
+        stack.callback(mortal.kill)
+        mortal.wait_ready()
         other_redis = stack.enter_context(
             RedisServer(redis_server.binary, tmp_path / "other-redis")
         )
@@ -63,9 +117,7 @@ def test_stations_are_spread_over_two_tritons_and_outlive_one(
                 what="both Tritons at work",
             )
 
-        assert mortal.process_id is not None
-        os.kill(mortal.process_id, signal.SIGKILL)
-        mortal_life.close()  # nobody starts it again
+        mortal.kill()
         inspected = {name: line.scrape().frames().inspected for name, line in lines.items()}
         for name, line in lines.items():
             wait_for(
