@@ -57,6 +57,14 @@ def camera(up: str, frozen: str, dark: str = "0x10") -> dict[str, str]:
     }
 
 
+def journal_size(size: str, pending: str) -> dict[str, str]:
+    return {
+        "inspector_journal_bytes": size,
+        "inspector_journal_limit_bytes": "1e10x30",
+        "inspector_journal_pending_events": pending,
+    }
+
+
 LINE_RUNS = units("0+30x3000")
 SERIAL = "inspector_serials_total{{outcome={}}}"
 MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
@@ -138,6 +146,9 @@ CASES = [
     Case(
         "JournalOld", "a minute", 11, False, {"inspector_journal_oldest_pending_seconds": "60x20"}
     ),
+    Case("JournalFilling", "nine of ten", 20, True, journal_size("9e9x30", "0+1x30")),
+    Case("JournalFilling", "half", 20, False, journal_size("5e9x30", "0+1x30")),
+    Case("JournalFilling", "all delivered", 20, False, journal_size("9e9x30", "0x30")),
     Case("TriggersRefused", "malformed", 5, True, {TRIGGERS.format("malformed"): "0 0 1x10"}),
     Case(
         *("TriggersRefused", "doubled and accepted", 5, False),
