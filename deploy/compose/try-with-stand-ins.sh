@@ -74,6 +74,7 @@ F
   chmod 0755 "$CACHE/context/tritonserver"
   stand_in nvcr.io/nvidia/tritonserver:24.10-py3 <<'F'
 COPY tritonserver /usr/local/bin/tritonserver
+RUN chmod 0755 /root
 F
   docker build --quiet -t inspector:local --build-arg PYTHON_IMAGE=standin-python . >/dev/null
 }
@@ -105,13 +106,17 @@ inside() {
   build_images
   say "images built, of them inspector:local by the Dockerfile as it is"
 
+  # The embedded server's environment, for the user it runs as.
+  rm -rf "$CACHE/triton-home"
+  cp -a "$HOME/.cache/inspector" "$CACHE/triton-home"
+  chown -R 10001:10001 "$CACHE/triton-home"
   local python_home
   python_home="$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')"
   cat >"$CACHE/stand-ins.yml" <<F
 services:
   triton-cpu:
     environment: {HOME: "$HOME"}
-    volumes: ["$PWD:$PWD:ro", "$python_home:$python_home:ro", "$HOME/.cache/inspector:$HOME/.cache/inspector"]
+    volumes: ["$PWD:$PWD:ro", "$python_home:$python_home:ro", "$CACHE/triton-home:$HOME/.cache/inspector"]
 F
   compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager || {
     compose ps -a

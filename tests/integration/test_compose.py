@@ -96,6 +96,20 @@ def test_every_service_is_watched_limited_and_cannot_gain_rights() -> None:
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
 
 
+def test_triton_may_open_the_shared_memory_of_the_inspector() -> None:
+    """Its user alone may; the segment is made with no rights for others."""
+    [user] = [
+        line.removeprefix("USER ")
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("USER ")
+    ]
+    for name in ("triton-gpu", "triton-cpu"):
+        service = services()[name]
+        assert service["user"] == user
+        assert "shm:/dev/shm" in service["volumes"]
+    assert "shm:/dev/shm" in services()["inspector"]["volumes"]
+
+
 def test_what_it_mounts_is_there_and_secrets_are_files_outside_the_repository() -> None:
     for name, service in services().items():
         for volume in service.get("volumes", ()):
