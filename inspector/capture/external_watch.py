@@ -97,6 +97,7 @@ class ExternalWatch:
         self._waiting: list[_Waiting] = []
         self._past: deque[_Past] = deque()
         self._triggered_ns: deque[int] = deque(maxlen=REMEMBERED_TRIGGERS)
+        self._captured_ns: deque[int] = deque(maxlen=REMEMBERED_TRIGGERS)
         self._ids: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._down: tuple[MissReason, str] | None = None
         self._closed = False
@@ -111,6 +112,7 @@ class ExternalWatch:
         """Take a frame; returns it if it serves a unit, else holds it for a while."""
         with self._lock:
             self._down = None
+            self._captured_ns.append(frame.ref.captured_mono_ns)
             waiting = self._served_by(frame.ref.captured_mono_ns)
             if waiting is None:
                 self._hold(_Past(frame.ref.captured_mono_ns, frame))
@@ -121,6 +123,7 @@ class ExternalWatch:
         """A frame without pixels; costs the unit that it would have served a frame."""
         ref = missed.ref
         with self._lock:
+            self._captured_ns.append(ref.captured_mono_ns)
             if missed.reason is not MissReason.CAMERA_FROZEN:
                 self._down = None
             if missed.reason is MissReason.NO_BUFFER:
@@ -215,9 +218,16 @@ class ExternalWatch:
         return waiting, refusal
 
     def _moment(self, at_ns: int) -> int:
-        """When that was; exactly the same for triggers that came at once."""
-        same = (ns for ns in reversed(self._triggered_ns) if abs(ns - at_ns) < SAME_MOMENT_NS)
-        return next(same, at_ns)
+        """When that was; exactly the same for triggers that came at once.
+
+        A frame between two triggers shows that they did not, however close they are.
+        """
+        for ns in reversed(self._triggered_ns):
+            first_ns, last_ns = min(ns, at_ns), max(ns, at_ns)
+            is_close = last_ns - first_ns < SAME_MOMENT_NS
+            if is_close and not any(first_ns <= c < last_ns for c in self._captured_ns):
+                return ns
+        return at_ns
 
     def _seen_before(self, trigger: Trigger) -> int | None:
         """The index of the unit that this trigger doubles; -1 for one before our start."""
