@@ -42,6 +42,8 @@ def answer_to(server: Client, sent: bytes) -> bytes:
             answer = b""
             while chunk := connection.recv(65_536):
                 answer += chunk
+        except TimeoutError:
+            raise
         except OSError:  # it stopped listening in the middle of a flood: fair enough
             return b""
     return answer
