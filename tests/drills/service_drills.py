@@ -74,7 +74,7 @@ def stage_hangs(stand: Stand) -> None:
         with write_locked(line.state / "journal.sqlite"):
             began_s, _unix_s = since()
             stand.detected("/healthz 503", lambda: line.get("/healthz")[0] == 503, began_s)
-            line.send(signal.SIGABRT)  # what systemd's watchdog sends
+            line.send(signal.SIGABRT)  # as the watchdog does, or whoever is called
             line.wait_end(10)
         line.start()
         stand.recovered(witness)

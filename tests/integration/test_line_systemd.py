@@ -58,11 +58,12 @@ def test_systemd_hears_of_readiness_progress_and_the_end(
 
         with write_locked(line.state / "journal.sqlite"):
             wait_for(
-                lambda: systemd.silent_s("WATCHDOG=1") > 1.5 * WATCHDOG_S,
-                within_s=STALLED_AFTER_S + 5 * WATCHDOG_S,
-                what="a line that makes no progress gives no sign of life",
+                lambda: line.get("/healthz")[0] == 503,
+                within_s=60,
+                what="it says that it makes no progress",
             )
-            assert line.get("/healthz")[0] == 503
+            # The journal's disk is at fault: a restart would mend nothing and lose units.
+            assert systemd.silent_s("WATCHDOG=1") < 5 * WATCHDOG_S
             assert line.get("/readyz")[0] == 503
         wait_for(lambda: line.get("/healthz")[0] == 200, within_s=10, what="healthy again")
         wait_for(lambda: systemd.silent_s("WATCHDOG=1") < WATCHDOG_S, within_s=5, what="WATCHDOG=1")
