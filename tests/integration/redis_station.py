@@ -79,10 +79,16 @@ class Station:
     """A journal, a writer and a worker on one Redis, as the application wires them."""
 
     def __init__(
-        self, folder: Path, url: str, *, pace: PaceLimits | None = None, **journal_options
+        self,
+        folder: Path,
+        url: str,
+        *,
+        station_id: str = STATION,
+        pace: PaceLimits | None = None,
+        **journal_options,
     ) -> None:
         self.journal = Journal.open(folder, **{"retention_s": DAY_S} | journal_options)
-        self.writer = RedisStreamWriter(url, station_id=STATION)
+        self.writer = RedisStreamWriter(url, station_id=station_id)
         self.groups: Channel[EventGroup] = Channel(1)
         self.seen = Seen()
         self.worker = PublishWorker(

@@ -6,11 +6,13 @@ import asyncio
 import socket
 from pathlib import Path
 
+from redis.crc import key_slot
+
 from inspector.consumer import Gap, read_events
 from inspector.records import Stream
 from tests.integration.line import wait_for
 from tests.integration.redis_access import ShippedRedis
-from tests.integration.redis_sites import Cluster, Sentinels, cut_replicas_off
+from tests.integration.redis_sites import SLOTS, Cluster, Sentinels, cut_replicas_off
 from tests.integration.redis_station import (
     DEFECTS_KEY,
     STATION,
@@ -61,6 +63,34 @@ def test_a_cluster_that_loses_the_owner_and_is_resharded_has_every_event_once(
 
         in_loop(main)
         assert_once_in_order_gapless(other, 80)
+
+
+def test_a_cluster_takes_the_events_of_all_stations_each_on_its_owner(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", UNITS_KEY) as cluster:
+        # One station for each node, by the slots of their keys.
+        named: dict[int, str] = {}
+        for number in range(1, 200):
+            slot = key_slot(f"inspector:{{plant.line-{number}.aoi}}:units".encode())
+            named.setdefault(slot * 3 // SLOTS, f"plant.line-{number}.aoi")
+        assert sorted(named) == [0, 1, 2]
+
+        async def one(station_id: str) -> None:
+            folder = tmp_path / station_id
+            async with running(folder, cluster.url, station_id=station_id) as station:
+                await station.send(40)
+                await station.delivered()
+
+        async def main() -> None:
+            async with asyncio.TaskGroup() as stations:
+                for station_id in named.values():
+                    stations.create_task(one(station_id))
+
+        in_loop(main)
+        for node, station_id in named.items():
+            with cluster.masters[node].client() as client:
+                for stream in ("units", "defects"):
+                    entries = client.xrange(f"inspector:{{{station_id}}}:{stream}")
+                    assert [int(f["seq"]) for _, f in entries] == list(range(1, 41))
 
 
 def test_a_failover_to_a_replica_that_missed_the_last_entries_loses_none(tmp_path: Path) -> None:
