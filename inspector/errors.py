@@ -46,12 +46,13 @@ class FatalError(InspectorError):
 class ConfigurationError(FatalError):
     """The settings contradict each other or the deployed model: exit code 78.
 
-    `problems` are complete sentences, one line each: the key, what was found, what was expected.
+    `problems` are complete sentences, one line each, whatever text they quote: the key, what was
+    found, what was expected.
     """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+        self.problems = tuple(" ".join(problem.splitlines()) for problem in problems)
+        super().__init__("; ".join(self.problems))
 
 
 class DrainTimeoutError(FatalError):

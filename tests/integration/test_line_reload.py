@@ -14,7 +14,12 @@ from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
 from tests.integration.line_events import Entry, assert_accounted, entries
 from tests.integration.redis_server import RedisServer
 
-STEADY = {"source": "sim:?fps=4&seed=3", "size": PICTURE, "region": BOARD_REGION}
+# Boards go by fast, and half of them are bad: units of both kinds come within seconds.
+STEADY = {
+    "source": "sim:?fps=4&seed=3&speed=48&defect_rate=0.5",
+    "size": PICTURE,
+    "region": BOARD_REGION,
+}
 IMPOSSIBLE = 1.0
 """A threshold that no defect of this model reaches."""
 
