@@ -64,7 +64,7 @@ site = "test"
 line = "one"
 name = "aoi"
 [cameras.top]
-source = "sim:?fps=4&seed=3"
+source = "sim:?fps=4&seed=3&speed=48&defect_rate=0.5"
 size = "{PICTURE}"
 region = {BOARD_REGION}
 [batching]
