@@ -204,6 +204,20 @@ def triton(
 
 
 @app.command()
+def bench(
+    config: ConfigOption = DEFAULT_CONFIG,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each of about 20 measurements.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
+) -> None:
+    """What this machine carries: frames/s, added latency, overload, how many cameras."""
+    settings = load_settings(config)
+    configure_logging(LogSettings(level="error"), settings.secrets())
+    from inspector.bench.command import run_bench  # noqa: PLC0415
+
+    _run(run_bench(settings, seconds=seconds, as_json=as_json))
+
+
+@app.command()
 def schema(
     of: Annotated[
         Literal["units", "defects", "health", "reviews", "settings"],

@@ -59,14 +59,15 @@ class DarkWatch:
             image = image[y : y + height, x : x + width]
         return is_dark(image, self._below)
 
-    def see(self, image: Image, at_ns: int) -> None:
-        """Take the camera's next picture and its monotonic time."""
+    def see(self, image: Image, at_ns: int) -> bool:
+        """Take the camera's next picture and its monotonic time; whether it shows nothing."""
         if not self.is_dark(image):
             self.reset()
-            return
+            return False
         if self._since_ns is None:
             self._since_ns = at_ns
         self.lasts = at_ns - self._since_ns >= self.FAULT_AFTER_NS
+        return True
 
     def reset(self) -> None:
         """The camera was lost: what it shows next is judged anew."""

@@ -67,6 +67,8 @@ class CameraGate:
         self._on_chosen = on_chosen
         self._shown = shown
         self._one_at_a_time = Lock()
+        self._judged = (-1, False)
+        """Number of the newest frame, and whether it is dark."""
         self.handed_on = 0
         """Frames that are owed a result: chosen for inspection, or missed."""
 
@@ -143,7 +145,8 @@ class CameraGate:
 
     def _look(self, frame: Frame) -> Sequence[Frame]:
         if self._dark.asks:
-            self._dark.see(frame.lease.image, frame.ref.captured_mono_ns)
+            dark = self._dark.see(frame.lease.image, frame.ref.captured_mono_ns)
+            self._judged = (frame.ref.sequence, dark)
         frozen = self._frozen
         if frozen is None or not frozen.asks:
             return self._watch.look(frame)
@@ -168,9 +171,15 @@ class CameraGate:
             return None
         return self._shown if wants else None
 
+    def _is_dark(self, frame: Frame) -> bool:
+        if not self._dark.asks:
+            return False
+        judged, dark = self._judged
+        return dark if judged == frame.ref.sequence else self._dark.is_dark(frame.lease.image)
+
     def _offer(self, chosen: Sequence[Frame]) -> None:
         for frame in chosen:
-            if self._dark.asks and self._dark.is_dark(frame.lease.image):
+            if self._is_dark(frame):
                 # Nobody can see a unit in it: the model would find no defect and call it good.
                 frame.lease.release()
                 dark = MissReason.CAMERA_DARK

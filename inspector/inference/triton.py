@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 import structlog
 from tritonclient.grpc import InferInput, InferResult
-from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, InferenceUnavailableError
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.connection import connect_to, login_of
 from inspector.inference.model_check import (
     ModelDescription,
     TensorDescription,
@@ -24,7 +24,6 @@ from inspector.inference.model_check import (
 )
 from inspector.inference.reply_tensors import read_outputs
 from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
-from inspector.sections import AUTHORIZATION, InferenceSettings
 from inspector.settings import Settings
 
 log = structlog.get_logger("triton")
@@ -56,7 +55,7 @@ class TritonModel:
         self._client: Any = None
         self._spec: ModelSpec | None = None
         self._region: str | None = None
-        self._headers = _login(self._inference)
+        self._headers = login_of(self._inference)
 
     async def connect(self) -> ModelSpec:
         """Check the server and the model, shape the tensors for it, share them if possible.
@@ -67,10 +66,7 @@ class TritonModel:
 
         """
         await self.close()
-        ca = str(self._inference.tls_ca) if self._inference.tls_ca else None
-        self._client = InferenceServerClient(
-            self._url, ssl=self._inference.tls, root_certificates=ca
-        )
+        self._client = connect_to(self._url, self._inference)
         try:
             await self._require_ready()
             self._spec = check_model(await self._describe(), self._settings)
@@ -269,14 +265,6 @@ class TritonModel:
         self._region = None
         with suppress(Exception):
             await client.close()
-
-
-def _login(inference: InferenceSettings) -> dict[str, str] | None:
-    """What goes with every call; None where no token is set."""
-    if inference.token is None:
-        return None
-    token, header = inference.token.get_secret_value(), inference.token_header
-    return {header: f"Bearer {token}" if header == AUTHORIZATION else token}
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:

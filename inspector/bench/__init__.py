@@ -1,0 +1,1 @@
+"""What this machine carries, measured: `inspector bench`, and our side of `make bench`."""

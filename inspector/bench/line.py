@@ -1,0 +1,235 @@
+"""Runs a load through the service's own stages and watches what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Event
+
+from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.background import first_of
+from inspector.bench.load import Load, Server, camera_ids, resident_mib, settings_for
+from inspector.bench.memory import MemoryCamera, board_picture
+from inspector.cameras import MakeSource
+from inspector.errors import FatalError
+from inspector.flow.channel import Channel
+from inspector.ops.health import FaultBoard
+from inspector.ops.metrics import Metrics
+from inspector.ports import Stage
+from inspector.records import CameraId, EventGroup, MissReason, Result, Stream, UnitRef
+from inspector.results.event_builder import EventBuilder
+from inspector.sections import CameraSettings
+from inspector.settings import Settings
+from inspector.source_uri import traits
+from inspector.supervisor import run_pipeline
+
+WARM_SHARE = 0.1
+"""Of the units, those before the clock is started: connecting, first touches of memory."""
+
+
+CONNECTED_AFTER_S = 1.0
+"""Open loops begin so late: no frame comes before the model server is connected."""
+LOOKED_AT = {Result.PASSED.value, Result.FAILED.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Time and user + system time of this process, at one moment."""
+
+    at_s: float
+    cpu_s: float
+
+    @classmethod
+    def now(cls) -> Mark:
+        """Take it."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return cls(time.perf_counter(), used.ru_utime + used.ru_stime)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came out, unit by unit."""
+
+    mark_after: int
+    """The clock starts with this unit."""
+    results: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    ages_ms: list[float] = field(default_factory=list)
+    """From the trigger of a unit to its verdict, where it was inspected after the clock started."""
+    began: Mark | None = None
+    ended: Mark | None = None
+    counted: int = 0
+    """Units between the two marks."""
+
+    def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
+        """A unit's verdict, as it is handed on to be published."""
+        del unit
+        for event in group:
+            if event.stream is not Stream.UNITS:
+                continue
+            body, now = event.body, Mark.now()
+            self.results[body["result"]] += 1
+            if body["reason"]:
+                self.reasons[body["reason"]] += 1
+            if self.began is None:
+                self.began = now if self.results.total() >= self.mark_after else None
+                continue
+            self.counted, self.ended = self.counted + 1, now
+            if body["result"] in LOOKED_AT:
+                self.ages_ms.append(body["timing_ms"]["trigger_to_verdict"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRun:
+    """A load, run."""
+
+    units: int
+    inspected: int
+    reasons: dict[str, int]
+    """Why units were not inspected."""
+    frames_per_s: float
+    """Inspected ones."""
+    cpu_ms_per_frame: float
+    """User + system of this process, per frame captured."""
+    cores: float
+    """CPU time of this process per second."""
+    ages_ms: tuple[float, ...]
+    frames_captured: int
+    frames_settled: int
+    """Inspected, missed with a reason, or not needed; must equal those captured."""
+    rss_mib: float
+
+    def age_ms(self, percentile: int) -> float:
+        """How old a frame was at its verdict, 1 to 99; NaN where none was inspected."""
+        return percentile_of(self.ages_ms, percentile)
+
+
+class _Forgetting:
+    """The last stage, where nobody wants the events."""
+
+    name = "forgetting"
+
+    def __init__(self, groups: Channel[EventGroup]) -> None:
+        self._groups = groups
+
+    async def run(self) -> None:
+        """Work until the groups end."""
+        async for _group in self._groups:
+            pass
+
+
+async def run_load(server: Server, load: Load) -> LineRun:
+    """Put `load` on the pipeline, to its last frame.
+
+    Raises:
+        ConfigurationError: the model does not fit.
+        FatalError: a stage failed, or too little came out.
+
+    """
+    settings = settings_for(server, load)
+    around = replace(surroundings(settings, server), make_source=memory_sources(load))
+    return await run_line(settings, around, Seen(mark_after=units_before_the_clock(load)))
+
+
+def units_before_the_clock(load: Load) -> int:
+    """How many units of a load are not counted."""
+    return max(1, round(load.frames * load.cameras * WARM_SHARE))
+
+
+def memory_sources(load: Load) -> MakeSource:
+    """Makes the cameras of a load; those with a rate take turns."""
+    picture = board_picture(load.size)
+    places = {camera: n / load.cameras for n, camera in enumerate(camera_ids(load.cameras))}
+
+    def source(camera: CameraId, _settings: CameraSettings, stop: Event) -> MemoryCamera:
+        phase_s = CONNECTED_AFTER_S + places[camera] / (load.rate_hz or 1)
+        return MemoryCamera(
+            picture, frames=load.frames, rate_hz=load.rate_hz, stop=stop, phase_s=phase_s
+        )
+
+    return source
+
+
+def surroundings(settings: Settings, server: Server) -> Surroundings:
+    """A pipeline of its own, that nobody listens to."""
+    cameras = [CameraId(camera) for camera in settings.cameras]
+    kinds = {c: traits(settings.cameras[c].source.get_secret_value()) for c in cameras}
+    return Surroundings(
+        metrics=Metrics(cameras, settings.inspection.codes),
+        faults=FaultBoard(lambda _fault, _raised: None),
+        builder=EventBuilder(settings, kinds),
+        triton_url=server.url,
+        units_before=dict.fromkeys(cameras, 0),
+    )
+
+
+async def run_line(
+    settings: Settings,
+    around: Surroundings,
+    seen: Seen,
+    *,
+    make_sink: Callable[[Channel[EventGroup]], Stage] = _Forgetting,
+    stop_after_s: float | None = None,
+) -> LineRun:
+    """Run until the sources end, or for so long; see `run_load` for errors."""
+    pipeline = build_pipeline(settings, replace(around, on_verdict=seen.on_verdict), make_sink)
+    stop = asyncio.Event()
+    if stop_after_s is not None:
+        asyncio.get_running_loop().call_later(stop_after_s, stop.set)
+    try:
+        await run_pipeline(
+            pipeline.captures,
+            pipeline.stages,
+            stop=stop,
+            drain_timeout_s=settings.shutdown.drain_timeout_s,
+            give_up=pipeline.give_up,
+        )
+    except ExceptionGroup as group:
+        raise first_of(group) from group
+    finally:
+        pipeline.tensors.close()
+    return _summary(pipeline, around.metrics, seen)
+
+
+def _summary(pipeline: Pipeline, metrics: Metrics, seen: Seen) -> LineRun:
+    began, ended = seen.began, seen.ended
+    if began is None or ended is None or not seen.counted:
+        raise FatalError(f"too few units to measure: {dict(seen.results)} {dict(seen.reasons)}")
+    wall_s, cpu_s = ended.at_s - began.at_s, ended.cpu_s - began.cpu_s
+    return LineRun(
+        units=seen.results.total(),
+        inspected=sum(seen.results[result] for result in LOOKED_AT),
+        reasons=dict(seen.reasons),
+        frames_per_s=len(seen.ages_ms) / wall_s,
+        cpu_ms_per_frame=1000 * cpu_s / seen.counted,
+        cores=cpu_s / wall_s,
+        ages_ms=tuple(seen.ages_ms),
+        frames_captured=pipeline.captured,
+        frames_settled=_settled(metrics, [c.camera_id for c in pipeline.cameras]),
+        rss_mib=resident_mib(),
+    )
+
+
+def _settled(metrics: Metrics, cameras: Sequence[CameraId]) -> int:
+    def value(name: str, **labels: str) -> int:
+        return int(metrics.registry.get_sample_value(name, labels) or 0)
+
+    total = 0
+    for camera in cameras:
+        total += value("inspector_frames_inspected_total", camera=camera)
+        total += value("inspector_frames_idle_total", camera=camera)
+        for reason in MissReason:
+            total += value("inspector_frames_missed_total", camera=camera, reason=reason.value)
+    return total
+
+
+def percentile_of(values: Sequence[float], percentile: int) -> float:
+    """Of at least two values; NaN of fewer."""
+    if len(values) < 2:  # noqa: PLR2004 - quantiles need two
+        return float("nan")
+    return statistics.quantiles(values, n=100, method="inclusive")[percentile - 1]
