@@ -147,7 +147,7 @@ def build_pipeline(
     inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
     tensors = _tensors(settings)
-    batches: Channel[Batch] = Channel(1)
+    batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
     outcomes: Channel[Outcome] = Channel(1)
     groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
 

@@ -292,6 +292,8 @@ class ModelSpec:
     """Names, in the layout's order."""
     max_regions: int
     """The largest batch the server takes."""
+    instances: int = 1
+    """How many requests it works on at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

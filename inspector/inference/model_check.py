@@ -37,6 +37,8 @@ class ModelDescription:
     """0 when the model does not batch, as in its configuration."""
     decoupled: bool
     parameters: Mapping[str, str]
+    instances: int = 1
+    """Requests it works on at once; of an ensemble, those of its narrowest step."""
 
 
 def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
@@ -66,6 +68,7 @@ def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
         layout=layout,
         outputs=outputs,
         max_regions=limit,
+        instances=max(1, description.instances),
     )
 
 

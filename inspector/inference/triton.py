@@ -122,7 +122,16 @@ class TritonModel:
             max_batch_size=config.max_batch_size,
             decoupled=config.model_transaction_policy.decoupled,
             parameters={k: v.string_value for k, v in config.parameters.items()},
+            instances=await self._instances_of(config),
         )
+
+    async def _instances_of(self, config: Any) -> int:
+        """How many requests are worked on at once; an ensemble is as narrow as its steps."""
+        steps = {step.model_name for step in config.ensemble_scheduling.step}
+        if not steps:
+            return sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)
+        asked = [await self._client.get_model_config(name, **self._call()) for name in steps]
+        return min([await self._instances_of(answer.config) for answer in asked])
 
     async def _share_tensors(self) -> None:
         """Let the server read our tensors where they lie, if it is on this machine."""

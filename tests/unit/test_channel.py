@@ -95,6 +95,40 @@ def test_taking_what_waits_makes_room_for_the_sender() -> None:
     asyncio.run(main(), debug=True)
 
 
+def test_nothing_waits_inside_a_channel_without_capacity() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(0)
+        room = asyncio.create_task(channel.wait_for_room())
+        sending = asyncio.create_task(channel.send(1))
+        await asyncio.sleep(0.01)
+        assert not room.done()
+        assert not len(channel)
+        assert await asyncio.wait_for(channel.receive(), 1) == 1
+        await asyncio.wait_for(sending, 1)
+        receiving = asyncio.create_task(channel.receive())
+        await asyncio.wait_for(room, 1)
+        await asyncio.wait_for(channel.send(2), 1)
+        assert await asyncio.wait_for(receiving, 1) == 2
+        await channel.close()
+        assert await channel.receive() is None
+
+    asyncio.run(main(), debug=True)
+
+
+def test_what_a_cancelled_receiver_was_promised_waits_for_the_next() -> None:
+    async def main() -> None:
+        channel: Channel[int] = Channel(0)
+        receiving = asyncio.create_task(channel.receive())
+        await asyncio.sleep(0)
+        await channel.send(1)
+        receiving.cancel()
+        await asyncio.wait([receiving])
+        assert receiving.cancelled()
+        assert await asyncio.wait_for(channel.receive(), 1) == 1
+
+    asyncio.run(main(), debug=True)
+
+
 async def receive_or_be_cancelled(channel: Channel[int], turns: int) -> tuple[bool, int | None]:
     """(whether it received, what) after so many turns of the loop."""
     receiving = asyncio.create_task(channel.receive())
