@@ -3,9 +3,9 @@
 #
 #   benchmarks/contenders/setup.sh NAME      ultralytics, roboflow or tutorial_http
 #
-# Every package comes from NAME/requirements.lock with its hash; only torch has none (see
-# scripts/bootstrap-training.sh) and has a step of its own. Ends with 1 and one line on stderr where
-# the environment cannot be made.
+# Every package comes from NAME/requirements.lock with its hash; only torch and torchvision have none
+# (see scripts/bootstrap-training.sh) and have a step of their own. Ends with 1 and one line on stderr
+# where the environment cannot be made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -25,13 +25,14 @@ esac
 readonly LOCK=$FOLDER/$name/requirements.lock
 readonly VENV=.cache/contenders/$name
 readonly LOG=.cache/contenders/$name.log
-torch=""
+# Ultralytics asks for the version of torchvision when it is imported; here nothing loads it.
+torch=()
 if [ "$name" = ultralytics ]; then
-  torch="$(sed -n 's/^readonly TORCH=//p' scripts/bootstrap-training.sh)"
+  torch=("$(sed -n 's/^readonly TORCH=//p' scripts/bootstrap-training.sh)" torchvision==0.28.0)
 fi
 
 # The folder, because a venv cannot be moved.
-stamp() { printf '%s %s %s' "$PWD" "$torch" "$(cksum <"$LOCK")"; }
+stamp() { printf '%s %s %s' "$PWD" "${torch[*]}" "$(cksum <"$LOCK")"; }
 
 fail() {
   echo "error: the environment of $name cannot be made: $1 failed; see $LOG" >&2
@@ -54,12 +55,12 @@ fi
 
 python="$(find_python)"
 rm -rf "$VENV"
-echo "setting up $VENV/: $(grep -cE '^[a-z0-9]' "$LOCK") packages${torch:+ and $torch} …" >&2
+echo "setting up $VENV/: $(grep -cE '^[a-z0-9]' "$LOCK") packages${torch:+ and ${torch[*]}} …" >&2
 "$python" -m venv "$VENV" >"$LOG" 2>&1 || fail "$python -m venv"
 # --no-deps: the lock is complete but for what NAME/excludes.txt leaves out.
 install --no-deps --require-hashes -r "$LOCK" || fail "installing $LOCK"
-if [ -n "$torch" ]; then
-  install "$torch" || fail "installing $torch"
+if [ "${#torch[@]}" -gt 0 ]; then
+  install "${torch[@]}" || fail "installing ${torch[*]}"
 fi
 YOLO_OFFLINE=true YOLO_CONFIG_DIR=.cache/contenders/ultralytics-settings \
   "$VENV/bin/python" -c "$proof" >>"$LOG" 2>&1 || fail "python -c '$proof'"
