@@ -3,13 +3,19 @@ from __future__ import annotations
 import multiprocessing
 import time
 from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.contenders.pictures import GREY, blob, count_boxes, letterbox, suppress
 from benchmarks.contenders.protocol import cpu_s, measured, rss_mib
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "model_repository/postprocessing/1/model.onnx"
+IN_ROWS = ROOT / "benchmarks/contenders/model_repository/yolo_postprocessing/1/model.onnx"
 
 
 def candidate(x: float, y: float, *, objectness: float = 0.9, of_class: int = 0) -> list[float]:
@@ -81,6 +87,19 @@ def test_what_is_kept_does_not_overlap_and_what_is_not_does(places: list[tuple[i
     assert all(
         any(overlap(one, better) > 0.45 for better in kept if better < one) for one in dropped
     )
+
+
+def test_ultralytics_gets_what_the_shipped_post_processing_finds() -> None:
+    places = [candidate(50.0 * n, 40.0 * n, of_class=n % 6) for n in range(1, 12)]
+    candidates = np.zeros((2, 25200, 11), np.float32)
+    candidates[1, 100 : 100 + len(places)] = places
+
+    shipped = onnxruntime.InferenceSession(SHIPPED).run(None, {"output": candidates})
+    (rows,) = onnxruntime.InferenceSession(IN_ROWS).run(None, {"output": candidates})
+
+    boxes, scores, classes, count = shipped
+    assert count.ravel().tolist() == [0, len(places)]
+    assert (rows == np.dstack((boxes, scores, classes))).all()
 
 
 def burn(stop: Event) -> None:
