@@ -121,10 +121,10 @@ async def aio_stream(client: Any, job: Job, frames: int) -> int:
     return detections
 
 
-def capture(orders: Queue[int | None], frames: Queue[Picture], picture: Picture) -> None:
-    """The other process: so many frames for each order, till there are no more orders."""
-    for count in iter(orders.get, None):
-        for _ in range(count):
+def capture(orders: Queue[int], frames: Queue[Picture], picture: Picture) -> None:
+    """The other process: so many frames for each order, till it is terminated."""
+    while True:
+        for _ in range(orders.get()):
             frames.put(picture)
 
 
@@ -132,7 +132,7 @@ def capture(orders: Queue[int | None], frames: Queue[Picture], picture: Picture)
 def queued(job: Job) -> Iterator[Run]:
     """The capture process gives its frames away through a queue of the standard library."""
     context = multiprocessing.get_context("spawn")
-    orders: Queue[int | None] = context.Queue()
+    orders: Queue[int] = context.Queue()
     pictures: Queue[Picture] = context.Queue(QUEUE_FRAMES)
     camera = context.Process(target=capture, args=(orders, pictures, job.picture))
 
@@ -149,7 +149,7 @@ def queued(job: Job) -> Iterator[Run]:
         with grpc.InferenceServerClient(job.url) as client:
             yield run
     finally:
-        orders.put(None)
+        camera.terminate()  # after a failed call it may wait for room in the queue
         camera.join()
 
 
