@@ -79,7 +79,7 @@ test-training: ## the tests of training/, in .venv-training/
 	@scripts/bootstrap-training.sh train
 	@$(TRAINING_VENV)/python -m pytest tests/training $(ARGS)
 
-lock: ## writes the three locks (ARGS=--upgrade: newest of everything)
+lock: ## writes the locks (ARGS=--upgrade: newest of everything)
 	@scripts/lock.sh $(ARGS)
 
 setup:

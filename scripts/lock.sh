@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes requirements.lock (to run) and requirements-dev.lock (to develop and test) from pyproject.toml,
-# and training/requirements.lock from training/requirements.in.
+# and training/requirements.lock and benchmarks/contenders/*/requirements.lock each from the
+# requirements.in beside it.
 #
 #   scripts/lock.sh              keeps every locked version that still fits
 #   scripts/lock.sh --upgrade    takes the newest of everything
@@ -34,6 +35,17 @@ compile "${project[@]}" --output-file requirements-dev.lock --group dev --constr
 compile training/requirements.in --output-file training/requirements.lock \
   --constraints requirements-dev.lock "$@"
 
-for lock in requirements.lock requirements-dev.lock training/requirements.lock; do
+# plain.py runs with the application's versions everywhere; foreign software has versions of its own, and
+# what it asks for and does not need is in excludes.txt.
+others=benchmarks/contenders
+compile $others/tutorial_http/requirements.in --output-file $others/tutorial_http/requirements.lock \
+  --constraints requirements.lock "$@"
+for name in roboflow ultralytics; do
+  compile $others/$name/requirements.in --output-file $others/$name/requirements.lock \
+    --excludes $others/$name/excludes.txt "$@"
+done
+
+for lock in requirements.lock requirements-dev.lock training/requirements.lock \
+  benchmarks/contenders/*/requirements.lock; do
   echo "$lock: $(grep -cE '^[a-z0-9]' "$lock") packages"
 done
