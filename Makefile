@@ -10,7 +10,6 @@ export PYTHON
 
 VENV := .venv/bin
 TRAINING_VENV := .venv-training/bin
-BENCHMARK := benchmarks/run.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -56,13 +55,8 @@ format: setup ## formats the code and fixes what the linter can
 	@$(VENV)/ruff format --quiet .
 	@$(VENV)/ruff check --fix .
 
-bench: ## measures this machine
-ifeq ($(wildcard $(BENCHMARK)),)
-	@echo "make bench: $(BENCHMARK) is not written yet" >&2; exit 2
-else
-	@scripts/bootstrap.sh app
-	@$(VENV)/python $(BENCHMARK) $(ARGS)
-endif
+bench: setup-app ## every way to ask Triton, side by side: benchmarks/results.md
+	@$(VENV)/python -m benchmarks.suite $(ARGS)
 
 train: ## DATA=PATH: from a data set to model_repository/pcb_detector/1/model.onnx and its numbers
 	$(call need_data,train)

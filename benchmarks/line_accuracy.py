@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a command, started with -m
 """Judges `inspector replay` by the truth: units, serials, verdicts and defects per board.
 
     python -m benchmarks.line_accuracy                  the line videos beside the checkout

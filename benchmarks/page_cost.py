@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a command, started with -m
 """Measures what people who look at the operator's page cost the line.
 
     python -m benchmarks.page_cost [--seconds 20] [--rounds 2]

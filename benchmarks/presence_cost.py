@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a command, started with -m
 """What the presence trigger costs: CPU per frame, of an empty belt and with boards on it.
 
     python -m benchmarks.presence_cost                     the line videos, and three painted lines

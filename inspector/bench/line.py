@@ -6,7 +6,7 @@ import asyncio
 import resource
 import statistics
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -34,6 +34,8 @@ WARM_SHARE = 0.1
 
 CONNECTED_AFTER_S = 1.0
 """Open loops begin so late: no frame comes before the model server is connected."""
+KEPT_AGES = 100_000
+"""The newest; a measurement of memory must not fill it itself."""
 LOOKED_AT = {Result.PASSED.value, Result.FAILED.value}
 
 
@@ -59,12 +61,16 @@ class Seen:
     """The clock starts with this unit."""
     results: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    ages_ms: list[float] = field(default_factory=list)
+    ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_AGES))
     """From the trigger of a unit to its verdict, where it was inspected after the clock started."""
+    looked_at: int = 0
+    """Of the counted units."""
     began: Mark | None = None
     ended: Mark | None = None
     counted: int = 0
     """Units between the two marks."""
+    defects: int = 0
+    """Claimed on these."""
 
     def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
         """A unit's verdict, as it is handed on to be published."""
@@ -80,7 +86,9 @@ class Seen:
                 self.began = now if self.results.total() >= self.mark_after else None
                 continue
             self.counted, self.ended = self.counted + 1, now
+            self.defects += body["counts"]["defects"]
             if body["result"] in LOOKED_AT:
+                self.looked_at += 1
                 self.ages_ms.append(body["timing_ms"]["trigger_to_verdict"])
 
 
@@ -89,7 +97,11 @@ class LineRun:
     """A load, run."""
 
     units: int
+    counted: int
+    """Those between which the time was taken; what follows is of them unless it says otherwise."""
+    defects: int
     inspected: int
+    """Of all units."""
     reasons: dict[str, int]
     """Why units were not inspected."""
     frames_per_s: float
@@ -203,9 +215,11 @@ def _summary(pipeline: Pipeline, metrics: Metrics, seen: Seen) -> LineRun:
     wall_s, cpu_s = ended.at_s - began.at_s, ended.cpu_s - began.cpu_s
     return LineRun(
         units=seen.results.total(),
+        counted=seen.counted,
+        defects=seen.defects,
         inspected=sum(seen.results[result] for result in LOOKED_AT),
         reasons=dict(seen.reasons),
-        frames_per_s=len(seen.ages_ms) / wall_s,
+        frames_per_s=seen.looked_at / wall_s,
         cpu_ms_per_frame=1000 * cpu_s / seen.counted,
         cores=cpu_s / wall_s,
         ages_ms=tuple(seen.ages_ms),

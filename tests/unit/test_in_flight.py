@@ -86,7 +86,9 @@ def test_a_slow_model_gets_no_batch_to_wait_behind_another() -> None:
     ids=["fast", "a recording", "two at once"],
 )
 def test_other_models_get_as_many_as_the_limit_says(
-    each_ms: int, keeps_fresh: bool, instances: int
+    each_ms: int,
+    keeps_fresh: bool,  # noqa: FBT001 - a case
+    instances: int,
 ) -> None:
     window = InFlightWindow(limit=2, keeps_fresh=keeps_fresh)
     window.instances = instances
