@@ -102,7 +102,7 @@ def _latency(found: dict[str, Any]) -> str:
     return (
         table(["ms", "p50", "p95", "p99"], rows)
         + f"\n{found['frames']} frames at {found['rate_hz']:g}/s. Triton's own mean request time,"
-        f" which is in the first line and not in the second: {found['triton_ms']:.2f} ms. The client"
+        f" in the first line and not in the second: {found['triton_ms']:.2f} ms. The client"
         f" took {100 * found['client_cores']:.1f} % of a core. Journal (SQLite, full sync) and a"
         " Redis with `appendfsync always` are on the same disk.\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from inspector.records import Stream
 
 FRUITLESS_WRITES = 20
 """So many writes in a row that found a stream changed under them mean somebody else writes."""
+
+AGREED_FOR_S = 1.0
+"""Shorter than an idle worker waits between two looks, so that each of these compares."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,17 +42,28 @@ class Delivery:
         self._writer = writer
         self._pace = Pace(pace or PaceLimits())
         self._on_published = on_published
+        self._agreed_at_s = -math.inf
 
     async def deliver_pending(self, *, at_leisure: bool = True) -> None:
         """Compare the streams with the journal, then write until nothing is pending.
 
-        `at_leisure`: a backlog goes in steps that leave the process to its verdicts.
+        Not compared when that was done a moment ago and nothing went wrong since: each write
+        looks how its own streams end. `at_leisure`: a backlog goes in steps that leave the
+        process to its verdicts.
 
         Raises:
             SinkUnavailableError: Redis is away or refuses; what it has is not written again.
 
         """
-        await self.agree()
+        try:
+            if time.monotonic() - self._agreed_at_s >= AGREED_FOR_S:
+                await self.agree()
+            await self._write_pending(at_leisure=at_leisure)
+        except SinkUnavailableError:
+            self._agreed_at_s = -math.inf
+            raise
+
+    async def _write_pending(self, *, at_leisure: bool) -> None:
         fruitless = 0
         while True:
             busy_ns, began_ns = time.thread_time_ns(), time.monotonic_ns()
@@ -88,6 +103,7 @@ class Delivery:
                     await self._refill(stream, tip)
                 case Standing.AHEAD:
                     await self._catch_up(stream, tip)
+        self._agreed_at_s = time.monotonic()
 
     async def trim(self, older_than_ms: int) -> None:
         """Drop what is older than that and no longer kept in the journal.
