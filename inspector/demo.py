@@ -136,7 +136,7 @@ async def _show_events(
 async def _wait_until_settled(service: Service, summary: Summary, timeout_s: float = 6.0) -> None:
     give_up_s = time.monotonic() + timeout_s
     while time.monotonic() < give_up_s:
-        health = service.health()[1]
+        health = service.views.health()[1]
         if health["settled"] >= health["handed_on"] and summary.total >= health["verdicts"]:
             return
         await asyncio.sleep(0.05)
@@ -199,7 +199,7 @@ class Summary:
         table = Table(title="summary", title_justify="left")
         table.add_column("what")
         table.add_column("number", justify="right")
-        health = service.health()[1]
+        health = service.views.health()[1]
         table.add_row("frames captured", str(health["captured"]))
         table.add_row("units with a verdict", str(self.total))
         for result, style in _STYLES.items():

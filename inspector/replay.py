@@ -26,7 +26,7 @@ from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
 from inspector.sections import CameraSettings
-from inspector.service import EMBEDDED_READY_TIMEOUT_S
+from inspector.servers import EMBEDDED_READY_TIMEOUT_S
 from inspector.setting_types import EMBEDDED, Size
 from inspector.settings import Settings
 from inspector.source_uri import parse_source, traits

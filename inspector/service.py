@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from inspector import __version__
 from inspector.app import Pipeline, Surroundings, build_pipeline, ignore_frame
-from inspector.background import background, first_of, ready_or_failed
+from inspector.background import background, first_of
 from inspector.external_triggers import ExternalTriggers, expire_triggers
 from inspector.flow.channel import Channel
 from inspector.flow.notices import MANY
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
-from inspector.inference.embedded import EmbeddedTriton
 from inspector.operator_page import OperatorPage, ShownPictures
 from inspector.ops.health import Fault, FaultBoard, Progress
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.systemd import Notifier
-from inspector.places import find
-from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
 from inspector.publish.recovery import recover_unit_numbers
@@ -36,9 +32,10 @@ from inspector.records import CameraId, EventGroup
 from inspector.reloading import Reloader
 from inspector.results.event_builder import EventBuilder
 from inspector.results.verdict_desk import NoPictures, NoSerials
-from inspector.setting_types import EMBEDDED
+from inspector.servers import ToldToStopError, start_redis, start_triton
 from inspector.settings import Settings
 from inspector.source_uri import traits
+from inspector.station_views import StationViews
 from inspector.station_watch import StationWatch
 from inspector.supervisor import run_pipeline
 from inspector.telemetry import Telemetry
@@ -50,15 +47,9 @@ from inspector.web.triggers import trigger_routes
 log = structlog.get_logger("service")
 
 SECONDS_PER_DAY = 86_400
-EMBEDDED_READY_TIMEOUT_S = 900.0
-"""The first start installs the server."""
 LOOK_EVERY_S = 0.5
 PUBLISH_DRAIN_SHARE = 0.3
 """Of the drain deadline, what Redis gets to take the last events."""
-
-
-class _ToldToStopError(Exception):
-    """Nothing runs yet that would have to drain."""
 
 
 class Service:
@@ -74,27 +65,26 @@ class Service:
         """`config` is where the settings are read again from; None: they stay as they are."""
         self._settings = settings
         self._report = report
-        self._stop = asyncio.Event()
         self._notifier = Notifier()
         cameras = [CameraId(c) for c in settings.cameras]
         self.metrics = Metrics(cameras, settings.inspection.codes)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
-        self.metrics.ready.set_function(lambda: float(self.readiness()[0]))
         kinds = {
             CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
         }
         self._camera_kinds = kinds
         self._builder = EventBuilder(settings, kinds)
         self.faults = FaultBoard(self._on_fault)
+        self.views = StationViews(settings.station.id, self.faults)
+        self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
+        self._stop = self.views.stopping
+        self.running = self.views.running
+        """Set once the pipeline runs."""
         self._triggers = ExternalTriggers()
-        self._page: OperatorPage | None = None
-        self._trigger_reader: TriggerWorker | None = None
-        self._pipeline: Pipeline | None = None
         self._health_events: set[asyncio.Task[bool]] = set()
-        self._stalled = False
         self._pictures: EvidencePictures | None = None
-        self._reloader = (
+        self._reloader = self.views.reloader = (
             Reloader(
                 config,
                 settings,
@@ -107,8 +97,6 @@ class Service:
         )
         self.http_url = ""
         self.redis_url = ""
-        self.running = asyncio.Event()
-        """Set once the pipeline runs."""
 
     def request_stop(self) -> None:
         """Drain and end."""
@@ -142,15 +130,21 @@ class Service:
             )
             stack.callback(journal.close)
             stack.callback(StationWatch(settings, self.metrics).close)
-            page = self._page = OperatorPage(settings, journal, self._builder, self.metrics)
+            page = self.views.page = OperatorPage(settings, journal, self._builder, self.metrics)
             stack.callback(page.close)
             http = await self._start_http(stack, page)
             try:
-                triton_url = await self._start_triton(stack)
-                writer = await self._start_redis(stack)
-            except _ToldToStopError:
+                triton_url = await start_triton(
+                    settings, stack, stop=self._stop, report=self._report
+                )
+                self.redis_url = await start_redis(settings, stack, stop=self._stop)
+            except ToldToStopError:
                 log.info("told to stop before it ran")
                 return
+            writer = RedisStreamWriter(
+                self.redis_url, station_id=settings.station.id, password=settings.redis.secret()
+            )
+            stack.push_async_callback(writer.close)
             await recover_unit_numbers(journal, writer)
             pipeline = self._build(triton_url, journal, writer, stack, page)
             stack.callback(pipeline.tensors.close)
@@ -175,10 +169,11 @@ class Service:
 
     def _apply(self, settings: Settings) -> None:
         """Live changes; what is under way keeps the settings it began with."""
-        assert self._pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        pipeline = self.views.pipeline
+        assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         self._settings = settings
         self._builder = EventBuilder(settings, self._camera_kinds)
-        self._pipeline.change(settings, self._builder)
+        pipeline.change(settings, self._builder)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         if self._pictures is not None:
             self._pictures.change(settings.evidence)
@@ -191,18 +186,19 @@ class Service:
     def _end_triggers(self) -> None:
         """The cameras are done, also where nobody stopped them: footage ends."""
         self._triggers.close()
-        if self._trigger_reader is not None:
-            self._trigger_reader.request_stop()
+        if self.views.trigger_reader is not None:
+            self.views.trigger_reader.request_stop()
 
     async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:
         def give_up() -> None:
             pipeline.give_up()
             journal.take_the_rest()
 
+        reader = self.views.trigger_reader
         announce = asyncio.create_task(self._announce_stop(), name="announce")
         try:
             await run_pipeline(
-                [*pipeline.captures, *([self._trigger_reader] if self._trigger_reader else [])],
+                [*pipeline.captures, *([reader] if reader else [])],
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
@@ -228,57 +224,19 @@ class Service:
         token = self._settings.http.token
         views = Views(
             metrics=self.metrics.exposition,
-            health=self.health,
-            readiness=self.readiness,
-            status=self.status,
+            health=self.views.health,
+            readiness=self.views.readiness,
+            status=self.views.status,
         )
         app = build_app(
             views,
             token.get_secret_value() if token else None,
-            more=[*trigger_routes(self._triggers), *page.routes(self.status)],
+            more=[*trigger_routes(self._triggers), *page.routes(self.views.status)],
         )
         server = HttpServer(app, self._settings.http)
         self.http_url = server.url
         await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
         return server
-
-    async def _start_triton(self, stack: AsyncExitStack) -> str:
-        inference = self._settings.inference
-        if inference.url != EMBEDDED:
-            return inference.url
-        server = EmbeddedTriton(find(inference.repository), report=self._report)
-        running = await stack.enter_async_context(background(server.run(), name="triton"))
-        await self._ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
-        return server.grpc_url
-
-    async def _start_redis(self, stack: AsyncExitStack) -> RedisStreamWriter:
-        redis = self._settings.redis
-        url = redis.url.get_secret_value() if redis.is_embedded else redis.address()
-        if redis.is_embedded:
-            server = EmbeddedRedis(self._settings.journal.directory / "redis")
-            running = await stack.enter_async_context(background(server.run(), name="redis"))
-            await self._ready(server.wait_ready(), running)
-            url = server.url
-        self.redis_url = url
-        writer = RedisStreamWriter(
-            url, station_id=self._settings.station.id, password=redis.secret()
-        )
-        stack.push_async_callback(writer.close)
-        return writer
-
-    async def _ready(self, ready: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
-        """Wait for a server of ours, which may be installing itself for minutes."""
-        starting = asyncio.create_task(ready_or_failed(ready, running))
-        stop = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                raise _ToldToStopError
-            starting.result()
-        finally:
-            stop.cancel()
-            starting.cancel()
-            await asyncio.wait([stop, starting])
 
     def _build(
         self,
@@ -323,26 +281,27 @@ class Service:
                 ),
             )
 
-        self._pipeline = build_pipeline(settings, around, publishing)
-        desk = self._triggers.connect(self._pipeline, settings, journal, self.metrics)
+        pipeline = self.views.pipeline = build_pipeline(settings, around, publishing)
+        desk = self._triggers.connect(pipeline, settings, journal, self.metrics)
         if desk is not None:
-            self._trigger_reader = TriggerWorker(
+            self.views.trigger_reader = TriggerWorker(
                 self.redis_url,
                 station_id=settings.station.id,
                 desk=desk,
                 password=settings.redis.secret(),
             )
-        return self._pipeline
+        return pipeline
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
         self.metrics.fault.labels(fault.kind, fault.subject).set(raised)
         if fault.subject == "evidence":  # the others are logged where they are noticed
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
-        if self._page is not None:
-            self._page.on_fault(fault, raised=raised)
-            self._page.tell(self.status())
-        groups = self._pipeline.groups if self._pipeline else None
+        page, pipeline = self.views.page, self.views.pipeline
+        if page is not None:
+            page.on_fault(fault, raised=raised)
+            page.tell(self.views.status())
+        groups = pipeline.groups if pipeline else None
         if groups is None or groups.closed:
             return
         sending = asyncio.create_task(
@@ -370,63 +329,14 @@ class Service:
                 settled=pipeline.results.settled,
                 now_ns=time.monotonic_ns(),
             )
-            if stalled != self._stalled:
-                self._stalled = stalled
+            if stalled != self.views.stalled:
+                self.views.stalled = stalled
                 (log.error if stalled else log.info)("no progress" if stalled else "progress again")
             # A restart makes no room in a full journal, and would lose the units under way; but
             # what waits for it in memory has an end too.
-            if not stalled or (self._journal_fault and len(pipeline.notices) < MANY):
+            if not stalled or (self.views.journal_fault and len(pipeline.notices) < MANY):
                 self._notifier.send("WATCHDOG=1")
             await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
-
-    @property
-    def _journal_fault(self) -> str:
-        """Why verdicts wait for the journal; empty normally."""
-        of_journal = (f.cause for f in self.faults.standing if f.subject == "journal")
-        return next(of_journal, "")
-
-    def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether verdicts keep up with frames."""
-        pipeline = self._pipeline
-        return not self._stalled, {
-            "healthy": not self._stalled,
-            "journal": self._journal_fault or "ok",
-            "captured": pipeline.captured if pipeline else 0,
-            "handed_on": pipeline.handed_on if pipeline else 0,
-            "settled": pipeline.results.settled if pipeline else 0,
-            "verdicts": pipeline.results.verdicts if pipeline else 0,
-        }
-
-    def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether a unit that comes now can be inspected."""
-        blocking = [
-            f
-            for f in self.faults.standing
-            # Without evidence verdicts go on.
-            if f.kind in ("camera", "triton", "disk") and f.subject != "evidence"
-        ]
-        causes = [f"{f.kind} {f.subject}: {f.cause}".replace(" :", ":") for f in blocking]
-        if self._trigger_reader is not None and not self._trigger_reader.has_begun:
-            causes.append("triggers: their stream has not been found yet")
-        ready = self.running.is_set() and not self._stop.is_set() and not causes
-        return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
-
-    def status(self) -> dict[str, Any]:
-        """Everything at a glance."""
-        station = self._settings.station
-        status = {
-            "station": station.id,
-            "version": __version__,
-            "health": self.health()[1],
-            "ready": self.readiness()[0],
-            "needs_restart": list(self._reloader.needs_restart) if self._reloader else [],
-            "faults": [
-                {"kind": f.kind, "subject": f.subject, "cause": f.cause}
-                for f in self.faults.standing
-            ],
-        }
-        page = self._page
-        return status if page is None else page.completed(status, running=self.running.is_set())
 
 
 def stop_on_signals(service: Service) -> None:

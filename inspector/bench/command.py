@@ -19,7 +19,7 @@ from inspector.bench.line import LineRun
 from inspector.bench.load import TAKT_S, Server, server_of
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.places import find
-from inspector.service import EMBEDDED_READY_TIMEOUT_S
+from inspector.servers import EMBEDDED_READY_TIMEOUT_S
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 

@@ -28,7 +28,7 @@ from inspector.inference.triton import TritonModel
 from inspector.places import find
 from inspector.records import CameraId
 from inspector.sections import CameraSettings
-from inspector.service import EMBEDDED_READY_TIMEOUT_S
+from inspector.servers import EMBEDDED_READY_TIMEOUT_S
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source

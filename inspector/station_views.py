@@ -1,0 +1,78 @@
+"""What the service tells about itself: healthy, ready, and everything at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from inspector import __version__
+from inspector.app import Pipeline
+from inspector.operator_page import OperatorPage
+from inspector.ops.health import FaultBoard
+from inspector.reloading import Reloader
+from inspector.triggers.worker import TriggerWorker
+
+
+class StationViews:
+    """Read by the HTTP side and by metrics; parts are set as they come to be. Event loop only."""
+
+    def __init__(self, station_id: str, faults: FaultBoard) -> None:
+        self._station_id = station_id
+        self._faults = faults
+        self.running = asyncio.Event()
+        """Set once the pipeline runs."""
+        self.stopping = asyncio.Event()
+        self.stalled = False
+        """Verdicts do not keep up with frames."""
+        self.pipeline: Pipeline | None = None
+        self.page: OperatorPage | None = None
+        self.reloader: Reloader | None = None
+        self.trigger_reader: TriggerWorker | None = None
+
+    @property
+    def journal_fault(self) -> str:
+        """Why verdicts wait for the journal; empty normally."""
+        of_journal = (f.cause for f in self._faults.standing if f.subject == "journal")
+        return next(of_journal, "")
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether verdicts keep up with frames."""
+        pipeline = self.pipeline
+        return not self.stalled, {
+            "healthy": not self.stalled,
+            "journal": self.journal_fault or "ok",
+            "captured": pipeline.captured if pipeline else 0,
+            "handed_on": pipeline.handed_on if pipeline else 0,
+            "settled": pipeline.results.settled if pipeline else 0,
+            "verdicts": pipeline.results.verdicts if pipeline else 0,
+        }
+
+    def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether a unit that comes now can be inspected."""
+        blocking = [
+            f
+            for f in self._faults.standing
+            # Without evidence verdicts go on.
+            if f.kind in ("camera", "triton", "disk") and f.subject != "evidence"
+        ]
+        causes = [f"{f.kind} {f.subject}: {f.cause}".replace(" :", ":") for f in blocking]
+        if self.trigger_reader is not None and not self.trigger_reader.has_begun:
+            causes.append("triggers: their stream has not been found yet")
+        ready = self.running.is_set() and not self.stopping.is_set() and not causes
+        return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
+
+    def status(self) -> dict[str, Any]:
+        """Everything at a glance."""
+        status = {
+            "station": self._station_id,
+            "version": __version__,
+            "health": self.health()[1],
+            "ready": self.readiness()[0],
+            "needs_restart": list(self.reloader.needs_restart) if self.reloader else [],
+            "faults": [
+                {"kind": f.kind, "subject": f.subject, "cause": f.cause}
+                for f in self._faults.standing
+            ],
+        }
+        page = self.page
+        return status if page is None else page.completed(status, running=self.running.is_set())
