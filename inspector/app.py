@@ -24,6 +24,7 @@ from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.flow.channel import Channel
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.model_pace import ModelPace
 from inspector.flow.notices import Notices
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
@@ -147,6 +148,7 @@ def build_pipeline(
     inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
     tensors = _tensors(settings)
+    pace = ModelPace(keeps_fresh=not only_recordings)
     batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
     outcomes: Channel[Outcome] = Channel(1)
     groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
@@ -166,7 +168,7 @@ def build_pipeline(
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
     batching = BatchWorker(
         inbox,
-        _window(settings),
+        _window(settings, pace),
         tensors,
         batches,
         views={c: _view(s) for c, s in cameras.items()},
@@ -180,6 +182,7 @@ def build_pipeline(
         limits=_limits(settings, wait_for_server=only_recordings),
         metrics=around.metrics,
         on_up=_triton_reporter(around),
+        pace=pace,
     )
     results = ResultsWorker(
         outcomes,
@@ -220,10 +223,11 @@ def _tensors(settings: Settings) -> TensorPool:
     )
 
 
-def _window(settings: Settings) -> BatchWindow:
+def _window(settings: Settings, pace: ModelPace) -> BatchWindow:
     return BatchWindow(
         max_regions=settings.batching.max_regions,
         max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
+        pace=pace,
     )
 
 

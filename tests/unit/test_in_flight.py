@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.errors import InferenceUnavailableError
+from inspector.flow.model_pace import ModelPace
 from inspector.inference.in_flight import InFlightWindow
 from inspector.records import Batch
 
@@ -63,55 +64,26 @@ def test_every_batch_is_settled_or_abandoned_exactly_once(steps: list[bool], lim
     assert window.has_room
 
 
-MS = 1_000_000
+def test_the_pace_learns_what_a_request_took_and_whether_it_waited_behind_another() -> None:
+    learned: list[tuple[int, int, bool]] = []
+
+    class Pace(ModelPace):
+        def answered(self, regions: int, serving_ns: int, *, alone: bool) -> None:
+            learned.append((regions, serving_ns, alone))
+
+    window = InFlightWindow(limit=2, pace=Pace(keeps_fresh=True))
+    window.sent(batch(0), 100)
+    window.sent(batch(1), 110)
+    window.answered("0", 150)
+    window.answered("1", 190)
+    window.sent(batch(2), 300)
+    window.answered("2", 350)
+    assert learned == [(0, 50, True), (0, 40, False), (0, 50, True)]
 
 
-def served(window: InFlightWindow, each_ms: int, batches: int = 20) -> None:
-    """Batches one after another, each answered after so long."""
-    for number in range(batches):
-        window.sent(batch(number), number * each_ms * MS)
-        window.answered(str(number), (number + 1) * each_ms * MS)
-
-
-def test_a_slow_model_gets_no_batch_to_wait_behind_another() -> None:
-    window = InFlightWindow(limit=2, keeps_fresh=True)
-    served(window, each_ms=250)
-    window.sent(batch(90), 0)
+def test_a_model_that_is_slow_gets_no_request_behind_another() -> None:
+    pace = ModelPace(keeps_fresh=True)
+    window = InFlightWindow(limit=2, pace=pace)
+    pace.answered(1, 250_000_000, alone=False)
+    window.sent(batch(0), 0)
     assert not window.has_room
-
-
-@pytest.mark.parametrize(
-    ("each_ms", "keeps_fresh", "instances"),
-    [(20, True, 1), (250, False, 1), (250, True, 2)],
-    ids=["fast", "a recording", "two at once"],
-)
-def test_other_models_get_as_many_as_the_limit_says(
-    each_ms: int,
-    keeps_fresh: bool,  # noqa: FBT001 - a case
-    instances: int,
-) -> None:
-    window = InFlightWindow(limit=2, keeps_fresh=keeps_fresh)
-    window.instances = instances
-    served(window, each_ms=each_ms)
-    window.sent(batch(90), 0)
-    assert window.has_room
-
-
-def test_waiting_behind_another_batch_does_not_make_a_model_slow() -> None:
-    window = InFlightWindow(limit=4, keeps_fresh=True)
-    for number in range(20):  # four at a time, 40 ms each: the last waits for 160 ms
-        at_ms = number // 4 * 160
-        window.sent(batch(number), at_ms * MS)
-        if number % 4 == 3:
-            for place in range(4):
-                window.answered(str(number - 3 + place), (at_ms + 40 * (place + 1)) * MS)
-    window.sent(batch(90), 0)
-    assert window.has_room
-
-
-def test_a_slow_model_that_became_fast_gets_more_again() -> None:
-    window = InFlightWindow(limit=2, keeps_fresh=True)
-    served(window, each_ms=250)
-    served(window, each_ms=10)
-    window.sent(batch(90), 0)
-    assert window.has_room

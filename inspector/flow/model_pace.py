@@ -1,0 +1,50 @@
+"""How much to ask of the model at once, so that verdicts stay fresh: pure, no clock."""
+
+from __future__ import annotations
+
+FRESH_NS = 100_000_000
+"""What one request may take. A model that needs longer for a full one gets smaller ones, and one
+that needs longer for a single region gets none to wait behind another: what waits is replaced by
+something fresher. A slow model gains nothing from company: on a CPU a request of four takes four
+times as long as one of one."""
+PROBE_EVERY = 16
+"""Requests to such a model, of which one is sent behind another all the same: a distant server that
+answers late but often looks slow otherwise."""
+_SMOOTHING = 0.3
+
+
+class ModelPace:
+    """Learns from answers; batching and inference ask it. Event loop only."""
+
+    def __init__(self, *, keeps_fresh: bool) -> None:
+        """`keeps_fresh` False: whatever was set, for recordings, which can wait."""
+        self._keeps_fresh = keeps_fresh
+        self.instances = 1
+        """How many requests the model works on at once."""
+        self._region_ns = 0.0
+        self._answers = 0
+
+    def answered(self, regions: int, serving_ns: int, *, alone: bool) -> None:
+        """A request of so many regions took so long, since it was sent or the one before answered.
+
+        `alone`: nothing was before it when it was sent, so the way there and back is in its time.
+        """
+        self._answers += 1
+        taken_ns = serving_ns * self.instances / max(1, regions)
+        if alone and (not self._region_ns or taken_ns > self._region_ns):
+            return
+        before_ns = self._region_ns or taken_ns
+        self._region_ns = before_ns + _SMOOTHING * (taken_ns - before_ns)
+
+    def regions_at_once(self, limit: int) -> int:
+        """How many regions to put into a request, 1 to `limit`."""
+        if not self._keeps_fresh or not self._region_ns:
+            return limit
+        return min(limit, max(1, int(FRESH_NS / self._region_ns)))
+
+    def requests_at_once(self, limit: int) -> int:
+        """How many requests to have in flight, 1 to `limit`."""
+        slow = self._keeps_fresh and self._region_ns > FRESH_NS
+        if not slow or self._answers % PROBE_EVERY == 0:
+            return limit
+        return min(limit, self.instances)
