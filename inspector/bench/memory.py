@@ -34,8 +34,9 @@ def board_picture(size: Size) -> Image:
 class MemoryCamera:
     """A `FrameSource` with one picture, so many times.
 
-    Without a rate it is as fast as it is read. With one it is an open loop: a frame counts as
-    captured when it was due, however late it is read, so that waiting is never left out.
+    Without a rate it is as fast as it is read. With one it is an open loop: a frame that is read
+    late counts as captured when it was due, so that waiting is never left out. One that is waited
+    for is captured when the wait ends, as a camera's is: the timer's slack is not ours.
     """
 
     def __init__(
@@ -59,10 +60,14 @@ class MemoryCamera:
         """Wait until the next frame is due; EndOfFootageError after the last."""
         if self._given == self._frames:
             raise EndOfFootageError
-        now_ns = captured_ns = time.monotonic_ns()
+        captured_ns = time.monotonic_ns()
         if self._interval_ns is not None:
-            captured_ns = self._began_ns + self._given * self._interval_ns
-            self._stop.wait(max(0, captured_ns - now_ns) / NS_PER_S)
+            due_ns = self._began_ns + self._given * self._interval_ns
+            if captured_ns < due_ns:
+                self._stop.wait((due_ns - captured_ns) / NS_PER_S)
+                captured_ns = time.monotonic_ns()
+            else:
+                captured_ns = due_ns
         self._given += 1
         late_ns = time.monotonic_ns() - captured_ns
         return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=time.time_ns() - late_ns)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from threading import Event
 from typing import Any
 
@@ -43,10 +44,17 @@ def test_a_camera_in_memory_ends_after_its_frames() -> None:
 def test_a_frame_that_is_read_late_was_captured_when_it_was_due() -> None:
     source = camera(rate_hz=1000.0)
     source.open()
-    first = source.grab()
     Event().wait(0.05)  # the reader is busy
-    late = source.grab()
-    assert late.captured_mono_ns - first.captured_mono_ns == 1_000_000
+    first, second = source.grab(), source.grab()
+    assert second.captured_mono_ns - first.captured_mono_ns == 1_000_000
+
+
+def test_a_frame_is_captured_when_the_wait_for_it_ends() -> None:
+    source = camera(rate_hz=20.0, phase_s=0.02)
+    before_ns = time.monotonic_ns()
+    source.open()
+    first = source.grab()
+    assert before_ns + 20_000_000 <= first.captured_mono_ns <= time.monotonic_ns()
 
 
 def test_each_buffer_gets_the_picture_once() -> None:
