@@ -2,25 +2,26 @@
 # Runs docker-compose.yml on a real Docker engine where no image can be fetched: in a network and mount
 # namespace of its own, with images made here from Debian's packages in place of those it names. Triton
 # is the embedded server (CPU); Grafana has no stand-in and is left out. docs/compose.md says what this
-# shows. Needs root, docker.io, mmdebstrap, the compose plugin, and `make setup` before.
+# shows, and tests/system/test_install.py runs it. Needs root, docker.io, mmdebstrap, and `make setup` before,
+# and the embedded Triton's environment (any `make demo` makes it).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly CACHE="$PWD/.cache/compose" SELF="$PWD/deploy/compose/try-with-stand-ins.sh"
-readonly PACKAGES=python3,python3-venv,redis-server,prometheus,prometheus-alertmanager,socat,curl,wget,ca-certificates
+readonly DEBIAN="$PWD/.cache/debian"
+readonly PACKAGES=(python3 python3-venv libpython3.11 redis-server prometheus prometheus-alertmanager socat curl wget)
 mkdir -p "$CACHE"
+export DOCKER_CONFIG="$CACHE/docker"
 
 prepare() {
-  [ -s "$CACHE/base.tar" ] || mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
-    --dpkgopt='path-exclude=/usr/share/{doc,man,locale}/*' bookworm "$CACHE/base.part.tar"
-  [ -s "$CACHE/base.tar" ] || mv "$CACHE/base.part.tar" "$CACHE/base.tar"
-  .venv/bin/pip download --quiet --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-    --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
-    --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --no-deps \
-    -r requirements.lock -d "$CACHE/wheels"
-  # Debian's Python is 3.11.2, and asks for one more than this one.
-  .venv/bin/pip download --quiet --quiet --disable-pip-version-check --no-deps -d "$CACHE/wheels" \
-    "$(grep -o '^async-timeout==[0-9.]*' requirements.lock)"
+  scripts/debian_parts.sh
+  # Debian 12 has no Compose 2; the next one's runs on it.
+  if ! docker compose version >/dev/null 2>&1; then
+    rm -rf "$CACHE/next" && mkdir -p "$CACHE/docker"
+    mmdebstrap --quiet --variant=extract --include=docker-compose trixie "$CACHE/next" || exit 75
+    ln -sfn "$CACHE/next/usr/libexec/docker/cli-plugins" "$CACHE/docker/cli-plugins"
+  fi
+  say "Compose $(docker compose version --short)"
   deploy/compose/make-secrets.sh
 }
 
@@ -32,34 +33,37 @@ must() { # what, then a command that has to succeed
   say "$what"
 }
 
-# image, then the lines of its Dockerfile after FROM
+# image, what it is built from; the lines of its Dockerfile after FROM are read
 stand_in() {
   local image="$1"
-  { echo "FROM standin-base"; cat; } >"$CACHE/Dockerfile"
+  { echo "FROM $2"; cat; } >"$CACHE/Dockerfile"
   mkdir -p "$CACHE/context"
   docker build --quiet -t "$image" -f "$CACHE/Dockerfile" "$CACHE/context" >/dev/null
 }
 
 build_images() {
-  docker image inspect standin-base >/dev/null 2>&1 || docker import "$CACHE/base.tar" standin-base >/dev/null
+  docker import "$DEBIAN/bare.tar" standin-bare >/dev/null
   rm -rf "$CACHE/context" && mkdir -p "$CACHE/context"
-  cp -r "$CACHE/wheels" "$CACHE/context/wheels"
-  stand_in standin-python <<'F'
+  stand_in standin-base standin-bare <<F
+RUN apt-get -qq install -y --no-install-recommends ${PACKAGES[*]} >/dev/null && apt-get clean
+F
+  cp -r "$DEBIAN/wheels" "$CACHE/context/wheels"
+  stand_in standin-python standin-base <<'F'
 COPY wheels /wheels
 RUN printf '[global]\nno-index = true\nfind-links = /wheels\n' >/etc/pip.conf && ln -s python3 /usr/bin/python
 F
   rm -rf "$CACHE/context/wheels"
-  stand_in redis:8.0-bookworm <<'F'
+  stand_in redis:8.0-bookworm standin-base <<'F'
 RUN groupmod -g 999 redis && usermod -u 999 redis && chmod 0755 /etc/redis && install -d -o 999 -g 999 /data
 VOLUME /data
 F
-  stand_in prom/prometheus:v2.53.3 <<'F'
+  stand_in prom/prometheus:v2.53.3 standin-base <<'F'
 RUN install -d -o 65534 -g 65534 /prometheus
 USER 65534:65534
 VOLUME /prometheus
 ENTRYPOINT ["/usr/bin/prometheus"]
 F
-  stand_in prom/alertmanager:v0.28.1 <<'F'
+  stand_in prom/alertmanager:v0.28.1 standin-base <<'F'
 RUN install -d -o 65534 -g 65534 /alertmanager
 USER 65534:65534
 VOLUME /alertmanager
@@ -72,7 +76,7 @@ for port in 8000 8001 8002; do socat TCP-LISTEN:\$port,fork,reuseaddr,bind=\$(ho
 exec $PWD/.venv/bin/inspector triton --repository /models
 F
   chmod 0755 "$CACHE/context/tritonserver"
-  stand_in nvcr.io/nvidia/tritonserver:24.10-py3 <<'F'
+  stand_in nvcr.io/nvidia/tritonserver:24.10-py3 standin-base <<'F'
 COPY tritonserver /usr/local/bin/tritonserver
 RUN chmod 0755 /root
 F
@@ -94,7 +98,7 @@ inside() {
   mount --make-rprivate /
   ip link set lo up
   export DOCKER_HOST="unix://$CACHE/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_ANSI=never
-  rm -f "$CACHE/docker.sock"
+  rm -rf "$CACHE/docker.sock" "$CACHE/engine"
   dockerd --data-root "$CACHE/engine" --exec-root "$CACHE/exec" -p "$CACHE/docker.pid" -H "$DOCKER_HOST" \
     --storage-driver overlay2 --default-ulimit nofile=1024:1024 --exec-opt native.cgroupdriver=cgroupfs \
     >"$CACHE/dockerd.log" 2>&1 &
@@ -110,13 +114,15 @@ inside() {
   rm -rf "$CACHE/triton-home"
   cp -a "$HOME/.cache/inspector" "$CACHE/triton-home"
   chown -R 10001:10001 "$CACHE/triton-home"
-  local python_home
+  local python_home also=""
   python_home="$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')"
+  # Debian's own Python is in the image already.
+  [ "$python_home" = /usr ] || also=", \"$python_home:$python_home:ro\""
   cat >"$CACHE/stand-ins.yml" <<F
 services:
   triton-cpu:
     environment: {HOME: "$HOME"}
-    volumes: ["$PWD:$PWD:ro", "$python_home:$python_home:ro", "$CACHE/triton-home:$HOME/.cache/inspector"]
+    volumes: ["$PWD:$PWD:ro"$also, "$CACHE/triton-home:$HOME/.cache/inspector"]
 F
   compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager || {
     compose ps -a
