@@ -38,7 +38,7 @@ stand_in() {
   local image="$1"
   { echo "FROM $2"; cat; } >"$CACHE/Dockerfile"
   mkdir -p "$CACHE/context"
-  docker build --quiet -t "$image" -f "$CACHE/Dockerfile" "$CACHE/context" >/dev/null
+  docker build --quiet -t "$image" -f "$CACHE/Dockerfile" "$CACHE/context" >"$CACHE/build.log" 2>&1 || { cat "$CACHE/build.log"; return 1; }
 }
 
 build_images() {
@@ -47,14 +47,15 @@ build_images() {
   stand_in standin-base standin-bare <<F
 RUN apt-get -qq install -y --no-install-recommends ${PACKAGES[*]} >/dev/null && apt-get clean
 F
-  cp -r "$DEBIAN/wheels" "$CACHE/context/wheels"
+  mkdir "$CACHE/context/wheels"
+  find "$DEBIAN/wheels" -name '*.whl' -not -name 'nvidia*' -not -name 'onnxruntime*' -exec cp -t "$CACHE/context/wheels" {} +
   stand_in standin-python standin-base <<'F'
 COPY wheels /wheels
 RUN printf '[global]\nno-index = true\nfind-links = /wheels\n' >/etc/pip.conf && ln -s python3 /usr/bin/python
 F
   rm -rf "$CACHE/context/wheels"
   stand_in redis:8.0-bookworm standin-base <<'F'
-RUN groupmod -g 999 redis && usermod -u 999 redis && chmod 0755 /etc/redis && install -d -o 999 -g 999 /data
+RUN groupmod -o -g 999 redis && usermod -o -u 999 -g 999 redis && chmod 0755 /etc/redis && install -d -o 999 -g 999 /data
 VOLUME /data
 F
   stand_in prom/prometheus:v2.53.3 standin-base <<'F'
@@ -80,7 +81,7 @@ F
 COPY tritonserver /usr/local/bin/tritonserver
 RUN chmod 0755 /root
 F
-  docker build --quiet -t inspector:local --build-arg PYTHON_IMAGE=standin-python . >/dev/null
+  docker build --quiet -t inspector:local --build-arg PYTHON_IMAGE=standin-python . >"$CACHE/build.log" 2>&1 || { cat "$CACHE/build.log"; return 1; }
 }
 
 compose() { docker compose -f docker-compose.yml -f "$CACHE/stand-ins.yml" --profile cpu "$@"; }
@@ -104,7 +105,8 @@ inside() {
     >"$CACHE/dockerd.log" 2>&1 &
   local engine=$!
   # shellcheck disable=SC2064 # now, not then
-  trap "compose down --volumes --timeout 20 >/dev/null 2>&1 || true; kill $engine; wait $engine || true" EXIT
+  trap "compose down --volumes --timeout 20 >/dev/null 2>&1 || true; kill $engine; wait $engine || true
+    rm -rf '$CACHE/engine' '$CACHE/triton-home'" EXIT
   until_so 30 docker info >/dev/null 2>&1
   say "engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"
   build_images
