@@ -26,11 +26,33 @@ prepare() {
 }
 
 say() { echo "== $SECONDS s: $*"; }
+fail() { # what was not so; then what a person would look at
+  echo "NOT SO: $*"
+  compose ps -a 2>&1 || true
+  compose logs --no-color --tail 25 2>&1 || true
+  tail -n 5 "$CACHE/dockerd.log"
+  exit 1
+}
 must() { # what, then a command that has to succeed
   local what="$1"
   shift
-  "$@" || { echo "NOT SO: $what" >&2; exit 1; }
+  "$@" || fail "$what"
   say "$what"
+}
+within() { # seconds, what, then a command that has to succeed by then
+  local end=$((SECONDS + $1)) what="$2"
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || fail "$what"
+    sleep 1
+  done
+  say "$what"
+}
+tells() { # an expression, then a command whose output has to match it, however it ends
+  local expression="$1" told
+  shift
+  told="$("$@" 2>&1)" || true
+  grep -qE "$expression" <<<"$told"
 }
 
 # image, what it is built from; the lines of its Dockerfile after FROM are read
@@ -85,15 +107,11 @@ F
 }
 
 compose() { docker compose -f docker-compose.yml -f "$CACHE/stand-ins.yml" --profile cpu "$@"; }
-in_redis() { compose exec -T redis sh -c "REDISCLI_AUTH=\$(cat /run/secrets/redis_$1) redis-cli --user $1 $2" ; }
-query() {
-  compose exec -T prometheus wget -qO- "http://127.0.0.1:9090/api/v1/query?query=$1" | grep -q "$2"
-}
-until_so() { # seconds, then a command
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do [ "$SECONDS" -lt "$end" ] || return 1; sleep 1; done
-}
+readonly UNITS='inspector:{plant1.smt2.aoi}:units'
+in_redis() { compose exec -T redis sh -c "REDISCLI_AUTH=\$(cat /run/secrets/redis_$1) redis-cli --user $1 $2"; }
+units() { in_redis admin "XLEN $UNITS" | tr -cd 0-9; }
+more_units_than() { [ "$(units)" -gt "$1" ]; }
+in_prometheus() { compose exec -T prometheus wget -qO- "http://127.0.0.1:9090/api/v1/$1"; }
 
 inside() {
   mount --make-rprivate /
@@ -107,7 +125,7 @@ inside() {
   # shellcheck disable=SC2064 # now, not then
   trap "compose down --volumes --timeout 20 >/dev/null 2>&1 || true; kill $engine; wait $engine || true
     rm -rf '$CACHE/engine' '$CACHE/triton-home'" EXIT
-  until_so 30 docker info >/dev/null 2>&1
+  within 120 "the engine answers" docker info
   say "engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"
   build_images
   say "images built, of them inspector:local by the Dockerfile as it is"
@@ -126,29 +144,31 @@ services:
     environment: {HOME: "$HOME"}
     volumes: ["$PWD:$PWD:ro"$also, "$CACHE/triton-home:$HOME/.cache/inspector"]
 F
-  compose up -d --wait --wait-timeout 180 triton-cpu redis inspector prometheus alertmanager || {
-    compose ps -a
-    compose logs --no-color --tail 25
+  compose up -d --wait --wait-timeout 300 triton-cpu redis inspector prometheus alertmanager || {
     docker inspect --format '{{json .State.Health}}' "$(compose ps -aq redis)" | tail -c 1500
-    exit 1
+    fail "up and healthy"
   }
   say "up and healthy"
   compose ps --format 'table {{.Service}}\t{{.Status}}\t{{.Ports}}'
 
+  local before
   must "the inspector is not root" test "$(compose exec -T inspector id -u)" = 10001
-  must "its file system is read-only" bash -c "! $(declare -f compose); ! compose exec -T inspector touch /opt/x 2>/dev/null"
-  must "units arrive in Redis" until_so 60 bash -c "$(declare -f compose in_redis); [ \"\$(in_redis admin 'XLEN inspector:{plant1.smt2.aoi}:units')\" -gt 2 ]"
-  must "the MES may read them" bash -c "$(declare -f compose in_redis); in_redis mes 'XRANGE inspector:{plant1.smt2.aoi}:units - + COUNT 1' | grep -q PASSED\\\\\|FAILED"
-  must "the MES may not delete" bash -c "$(declare -f compose in_redis); in_redis mes 'DEL x' 2>&1 | grep -q NOPERM"
-  must "nobody gets in without a name" bash -c "$(declare -f compose); compose exec -T redis redis-cli ping | grep -q NOAUTH"
-  must "Prometheus sees the station" until_so 40 query 'inspector_ready' '"1"\]'
-  must "Prometheus sees Triton" until_so 40 query 'nv_inference_count%3E0' '"triton:8002"'
-  must "every rule is loaded" bash -c "$(declare -f compose); compose exec -T prometheus wget -qO- http://127.0.0.1:9090/api/v1/rules | grep -q WatchingWorks"
-  must "pictures go through shared memory" bash -c "$(declare -f compose); compose logs inspector | grep -q 'go through shared memory'"
+  must "its file system is read-only" tells 'Read-only file system' compose exec -T inspector touch /opt/x
+  within 120 "units arrive in Redis" more_units_than 2
+  within 120 "the MES reads that they were looked at" tells 'PASSED|FAILED' in_redis mes "XREVRANGE $UNITS + - COUNT 5"
+  must "the MES may not delete" tells NOPERM in_redis mes 'DEL x'
+  must "nobody gets in without a name" tells NOAUTH compose exec -T redis redis-cli ping
+  within 120 "Prometheus sees the station" tells '"1"\]' in_prometheus 'query?query=inspector_ready'
+  within 120 "Prometheus sees Triton" tells '"triton:8002"' in_prometheus 'query?query=nv_inference_count%3E0'
+  within 120 "every rule is loaded" tells WatchingWorks in_prometheus rules
+  within 120 "Alertmanager has its first alert" tells WatchingWorks \
+    compose exec -T alertmanager wget -qO- http://127.0.0.1:9093/api/v2/alerts
+  must "pictures go through shared memory" tells 'go through shared memory' compose logs inspector
+  before="$(units)"
   compose restart redis >/dev/null 2>&1
-  must "and go on arriving after a restart of Redis" until_so 60 query 'inspector_redis_up' '"1"\]'
+  within 120 "units go on arriving after a restart of Redis" more_units_than "$((before + 2))"
   compose stop --timeout 20 inspector >/dev/null 2>&1
-  must "the inspector drains and ends with 0" bash -c "$(declare -f compose); compose ps -a inspector | grep -q 'Exited (0)'"
+  must "the inspector drains and ends with 0" tells 'Exited \(0\)' compose ps -a inspector
 }
 
 export CACHE

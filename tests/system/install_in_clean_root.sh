@@ -224,9 +224,14 @@ watched() {
   within 120 "the watchman hears that watching works" called /alive WatchingWorks
   cut_camera
   within 180 "the camera is cut, and the pager goes" called /page CameraDown
-  must "the station says so" has 8090/api/status '"camera'
+  must "amtool shows it" amtool_shows CameraDown
+  must "the station says so" has 8090/metrics '^inspector_fault\{fault="camera".* 1'
   start_camera
   within 120 "the camera is back, and the alert is gone" alert_gone
+}
+amtool_shows() {
+  local shown
+  shown="$(in_root amtool alert --alertmanager.url=http://127.0.0.1:9093)" && grep -q "$1" <<<"$shown"
 }
 alert_gone() { ! has '9090/api/v1/alerts' '"alertname":"CameraDown"' && prometheus_has inspector_camera_up 1; }
 
