@@ -211,15 +211,26 @@ inspected() {
   within 180 "units are looked at" has 8090/metrics '^inspector_units_total\{result="(PASSED|FAILED)"\} [1-9]'
 }
 
-# docs/operations.md, "What watches".
+# The commands under a bold heading of docs/operations.md, as they stand there.
+documented() {
+  awk -v heading="**$1**" 'index($0, heading) == 1 { found = 1 } found && /^```sh/ { on = 1; next }
+    on && /^```/ { exit } on' docs/operations.md
+}
+follow() {
+  local commands
+  commands="$(documented "$1")"
+  [ -n "$commands" ] || return 1
+  in_root env DEBIAN_FRONTEND=noninteractive sh -ec "cd /checkout; sudo() { \"\$@\"; }; $commands" >"$WORK/follow.log" 2>&1 || {
+    cat "$WORK/follow.log"
+    return 1
+  }
+}
+
 watched() {
-  must "Prometheus and Alertmanager are installed" \
-    in_root sh -c 'apt-get -qq install -y --no-install-recommends prometheus prometheus-alertmanager >/dev/null'
-  in_root sh -c 'cp /checkout/deploy/prometheus/*.yml /checkout/deploy/alertmanager/*.yml /etc/prometheus/'
-  in_root sh -c "echo 'ARGS=\"--web.listen-address=127.0.0.1:9090\"' >/etc/default/prometheus"
-  in_root sh -c "echo 'ARGS=\"--web.listen-address=127.0.0.1:9093 --cluster.listen-address=\"' >/etc/default/prometheus-alertmanager"
+  # What somebody types when apt asks.
+  in_root sh -c "echo 'APT::Get::Assume-Yes \"true\";' >/etc/apt/apt.conf.d/99yes"
   in_root systemd-run --quiet --unit=person python3 -c "$PERSON" "$CALLS"
-  must "they start with the shipped files" in_root systemctl restart prometheus prometheus-alertmanager
+  must "Prometheus and Alertmanager, by the commands of docs/operations.md" follow "4. Watch"
   within 120 "Prometheus sees the camera" prometheus_has inspector_camera_up 1
   within 120 "the watchman hears that watching works" called /alive WatchingWorks
   cut_camera
