@@ -117,23 +117,24 @@ inside() {
   mount --make-rprivate /
   ip link set lo up
   export DOCKER_HOST="unix://$CACHE/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_ANSI=never
-  rm -rf "$CACHE/docker.sock" "$CACHE/engine"
+  rm -f "$CACHE/docker.sock"
+  # In memory: some 3 GB, of which nothing is left when this namespace ends.
+  mkdir -p "$CACHE/engine"
+  mount -t tmpfs -o size=8g tmpfs "$CACHE/engine"
   dockerd --data-root "$CACHE/engine" --exec-root "$CACHE/exec" -p "$CACHE/docker.pid" -H "$DOCKER_HOST" \
     --storage-driver overlay2 --default-ulimit nofile=1024:1024 --exec-opt native.cgroupdriver=cgroupfs \
     >"$CACHE/dockerd.log" 2>&1 &
   local engine=$!
   # shellcheck disable=SC2064 # now, not then
-  trap "compose down --volumes --timeout 20 >/dev/null 2>&1 || true; kill $engine; wait $engine || true
-    rm -rf '$CACHE/engine' '$CACHE/triton-home'" EXIT
+  trap "compose down --volumes --timeout 20 >/dev/null 2>&1 || true; kill $engine; wait $engine || true" EXIT
   within 120 "the engine answers" docker info
   say "engine $(docker version --format '{{.Server.Version}}'), compose $(docker compose version --short)"
   build_images
   say "images built, of them inspector:local by the Dockerfile as it is"
 
   # The embedded server's environment, for the user it runs as.
-  rm -rf "$CACHE/triton-home"
-  cp -a "$HOME/.cache/inspector" "$CACHE/triton-home"
-  chown -R 10001:10001 "$CACHE/triton-home"
+  cp -a "$HOME/.cache/inspector" "$CACHE/engine/triton-home"
+  chown -R 10001:10001 "$CACHE/engine/triton-home"
   local python_home also=""
   python_home="$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')"
   # Debian's own Python is in the image already.
@@ -142,7 +143,7 @@ inside() {
 services:
   triton-cpu:
     environment: {HOME: "$HOME"}
-    volumes: ["$PWD:$PWD:ro"$also, "$CACHE/triton-home:$HOME/.cache/inspector"]
+    volumes: ["$PWD:$PWD:ro"$also, "$CACHE/engine/triton-home:$HOME/.cache/inspector"]
 F
   compose up -d --wait --wait-timeout 300 triton-cpu redis inspector prometheus alertmanager || {
     docker inspect --format '{{json .State.Health}}' "$(compose ps -aq redis)" | tail -c 1500

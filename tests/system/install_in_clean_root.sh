@@ -87,7 +87,7 @@ outside() {
   ) >"$WORK/boot.log" 2>&1 &
   outer=$!
   # shellcheck disable=SC2064 # now, not then
-  trap "kill -KILL \$camera $outer 2>/dev/null || true; wait $outer 2>/dev/null || true; sleep 1
+  trap "kill -KILL \$camera $outer 2>/dev/null || true; wait \$camera $outer 2>/dev/null || true; sleep 1
     find '$cgroup2' -depth -type d -exec rmdir {} \; 2>/dev/null || true" EXIT
   until [ -n "$init" ] && grep -q '^systemd$' "/proc/$init/comm" 2>/dev/null; do
     kill -0 "$outer" || { cat "$WORK/boot.log"; exit 1; }
