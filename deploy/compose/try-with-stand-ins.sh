@@ -156,7 +156,7 @@ F
   must "the inspector is not root" test "$(compose exec -T inspector id -u)" = 10001
   must "its file system is read-only" tells 'Read-only file system' compose exec -T inspector touch /opt/x
   within 120 "units arrive in Redis" more_units_than 2
-  within 120 "the MES reads that they were looked at" tells 'PASSED|FAILED' in_redis mes "XREVRANGE $UNITS + - COUNT 5"
+  within 120 "the MES reads that they were looked at" tells 'PASSED|FAILED' in_redis mes "XRANGE $UNITS - + COUNT 100"
   must "the MES may not delete" tells NOPERM in_redis mes 'DEL x'
   must "nobody gets in without a name" tells NOAUTH compose exec -T redis redis-cli ping
   within 120 "Prometheus sees the station" tells '"1"\]' in_prometheus 'query?query=inspector_ready'
