@@ -87,8 +87,12 @@ outside() {
   ) >"$WORK/boot.log" 2>&1 &
   outer=$!
   # shellcheck disable=SC2064 # now, not then
-  trap "kill -KILL \$camera $outer 2>/dev/null || true; wait \$camera $outer 2>/dev/null || true; sleep 1
-    find '$cgroup2' -depth -type d -exec rmdir {} \; 2>/dev/null || true" EXIT
+  trap "kill -KILL \$camera $outer 2>/dev/null || true; wait \$camera $outer 2>/dev/null || true
+    for _ in \$(seq 20); do
+      find '$cgroup2' -depth -type d -exec rmdir {} \; 2>/dev/null || true
+      [ -e '$cgroup2' ] || break
+      sleep 1
+    done" EXIT
   until [ -n "$init" ] && grep -q '^systemd$' "/proc/$init/comm" 2>/dev/null; do
     kill -0 "$outer" || { cat "$WORK/boot.log"; exit 1; }
     init="$(cat "/proc/$outer/task/$outer/children" 2>/dev/null | tr -d ' ')"
