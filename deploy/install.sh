@@ -2,6 +2,7 @@
 # Installs the inspection service from this checkout, on Debian or Ubuntu with systemd. As root:
 #
 #   deploy/install.sh                  installs; the same again upgrades. Configuration and journal stay.
+#   deploy/install.sh check            the doctor, as the service would see it: its user, its folders, its secrets.
 #   deploy/install.sh remove           removes the program and the unit. Configuration and journal stay.
 #   deploy/install.sh remove --purge   removes those and the user too: events that Redis lacks are lost.
 #
@@ -12,7 +13,7 @@
 set -euo pipefail
 
 readonly HOME_LINK=/opt/inspector RELEASES=/opt/inspector.releases
-readonly CONFIG=/etc/inspector/inspector.toml STATE=/var/lib/inspector CREDENTIALS=/etc/credstore
+readonly CONFIG=/etc/inspector/inspector.toml STATE=/var/lib/inspector CACHE=/var/cache/inspector CREDENTIALS=/etc/credstore
 readonly UNIT=/etc/systemd/system/inspector.service SYSUSERS=/usr/lib/sysusers.d/inspector.conf
 readonly COMMAND=/usr/local/bin/inspector
 readonly PARTS=(inspector config model_repository docs deploy scripts
@@ -32,7 +33,10 @@ need_python() {
   if find_python >/dev/null 2>&1; then return; fi
   command -v apt-get >/dev/null || { find_python >/dev/null; exit 1; }
   say "installs python3-venv"
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3 python3-venv >/dev/null
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+  local install=("${apt[@]}" install -y --no-install-recommends python3 python3-venv)
+  # A list of packages that is older than the mirror names files that are gone.
+  "${install[@]}" >/dev/null 2>&1 || { "${apt[@]}" update && "${install[@]}" >/dev/null; }
   find_python >/dev/null || exit 1
 }
 
@@ -95,9 +99,19 @@ install_service() {
     say "upgraded and restarted: $(inspector --version)"
   else
     say "installed: $(inspector --version). Next:"
-    say "  inspector check --config $CONFIG"
+    say "  $HOME_LINK/deploy/install.sh check"
     say "  systemctl start inspector"
   fi
+}
+
+check_service() {
+  [ -x "$COMMAND" ] && [ -e "$UNIT" ] || fail "found no installed service; expected $COMMAND and $UNIT"
+  local options=(-p User=inspector -p Group=inspector -p SupplementaryGroups=video -p StateDirectory=inspector
+    -p StateDirectoryMode=0750 -p CacheDirectory=inspector -p "Environment=INSPECTOR_CACHE=$CACHE") credential
+  while IFS= read -r credential; do # of drop-ins too
+    options+=(-p "LoadCredential=$credential")
+  done < <(systemctl cat inspector | sed -n 's/^LoadCredential=\(.\)/\1/p')
+  exec systemd-run --quiet --pipe --wait "${options[@]}" "$COMMAND" check --config "$CONFIG"
 }
 
 remove_service() {
@@ -108,7 +122,7 @@ remove_service() {
   fi
   [ ! -L "$COMMAND" ] || rm -f "$COMMAND"
   [ ! -L "$HOME_LINK" ] || rm -f "$HOME_LINK"
-  rm -rf "$RELEASES" /var/cache/inspector
+  rm -rf "$RELEASES" "$CACHE"
   if [ "${1:-}" = --purge ]; then
     rm -rf /etc/inspector "$STATE" "$CREDENTIALS"/inspector.*
     rm -f "$SYSUSERS"
@@ -122,6 +136,7 @@ remove_service() {
 
 case "${1:-install}" in
   install) install_service ;;
+  check) check_service ;;
   remove) remove_service "${2:-}" ;;
-  *) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

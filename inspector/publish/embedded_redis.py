@@ -91,6 +91,7 @@ class EmbeddedRedis:
         self._folder.mkdir(parents=True, exist_ok=True)
         while True:
             process = await self._start()
+            log.info("embedded_redis_ready", url=self.url)
             self._ready.set()
             try:
                 code = await process.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 import redis
+import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -332,8 +333,12 @@ def test_trimming_keeps_what_the_journal_keeps(redis_server, tmp_path):
 def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
     async def main() -> None:
         embedded = EmbeddedRedis(tmp_path / "redis", binary=Path(binary))
-        supervising = asyncio.create_task(embedded.run())
-        await asyncio.wait_for(embedded.wait_ready(), 15)
+        with structlog.testing.capture_logs() as logs:
+            supervising = asyncio.create_task(embedded.run())
+            await asyncio.wait_for(embedded.wait_ready(), 15)
+        # What `inspector events --redis-url` is to be given.
+        told = {"event": "embedded_redis_ready", "log_level": "info", "url": embedded.url}
+        assert logs == [told]
         async with running(tmp_path / "state", embedded.url) as station:
             await station.send(10)
             await station.delivered()

@@ -1,44 +1,43 @@
 #!/usr/bin/env bash
-# deploy/install.sh in a clean Debian of its own, under that Debian's own systemd: install, check, start,
-# upgrade, remove, purge. Not part of the test suite: making the root takes minutes the first time. Needs
-# root, mmdebstrap, a cgroup2 hierarchy; `make setup` before. The root has no network but loopback, and
-# packages from a folder: the environment is installed from exactly what requirements.lock names.
+# The way of docs/operations.md from a bare Debian 12 to a watched station, and back: in a clean root of its
+# own, under that Debian's own systemd. deploy/install.sh brings Python, the service and its unit; the doctor;
+# a real Triton (the embedded one), verdicts; Debian's Prometheus and Alertmanager with the shipped files; an
+# RTSP camera beside it, which is cut until the person on call hears of it; upgrade, a wrong configuration,
+# remove, purge. test_install.py runs it. Needs root, mmdebstrap, a cgroup2 hierarchy, GStreamer's RTSP server,
+# and `make setup` before. The root has no network but loopback: packages come from a folder, the environment
+# from exactly what requirements.lock names.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly WORK="$PWD/.cache/clean-root"
-readonly ROOT="$WORK/root" WHEELS="$WORK/wheels"
+readonly ROOT="$WORK/root" DEBIAN="$PWD/.cache/debian/bare.tar" WHEELS="$PWD/.cache/debian/wheels"
+readonly CAMERA_PORT=8554 CALLS=/tmp/calls
 mkdir -p "$WORK"
 
 say() { echo "== $SECONDS s: $*"; }
+fail() { echo "NOT SO: $*"; tell_why; exit 1; }
 must() { # what, then a command that has to succeed
   local what="$1"
   shift
-  "$@" || { echo "NOT SO: $what" >&2; exit 1; }
+  "$@" || fail "$what"
   say "$what"
 }
-
-prepare() {
-  if [ ! -s "$WORK/base.tar" ]; then
-    mmdebstrap --quiet --variant=minbase --include=systemd,dbus,python3,python3-venv,ca-certificates \
-      bookworm "$WORK/base.part.tar"
-    mv "$WORK/base.part.tar" "$WORK/base.tar"
-  fi
-  local lock pip=(.venv/bin/pip download --quiet --quiet --disable-pip-version-check --no-deps -d "$WHEELS")
-  lock="$(grep -o '^async-timeout==[0-9.]*' requirements.lock)" # only Debian's older 3.11 asks for it
-  "${pip[@]}" --only-binary :all: --require-hashes --python-version 3.11 --implementation cp --abi cp311 \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-    -r requirements.lock
-  "${pip[@]}" "$lock"
-  say "a clean Debian, and $(find "$WHEELS" -name '*.whl' | wc -l) packages"
+within() { # seconds, what, then a command that has to succeed by then
+  local end=$((SECONDS + $1)) what="$2"
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || fail "$what"
+    sleep 0.5
+  done
+  say "$what"
 }
 
 # The first process of new namespaces: that Debian's systemd.
 boot() {
   mount --make-rprivate /
   ip link set lo up
-  mount -t tmpfs -o size=3g tmpfs "$ROOT"
-  tar -C "$ROOT" -xf "$WORK/base.tar"
+  mount -t tmpfs -o size=8g tmpfs "$ROOT"
+  tar -C "$ROOT" -xf "$DEBIAN"
   mkdir -p "$ROOT/checkout" "$ROOT/wheels"
   git ls-files -z | tar --null -T - -cf - | tar -C "$ROOT/checkout" -xf -
   mount --bind "$WHEELS" "$ROOT/wheels"
@@ -65,14 +64,19 @@ boot() {
     kmod-static-nodes systemd-random-seed systemd-update-utmp; do
     ln -sf /dev/null "$ROOT/etc/systemd/system/$unit.service"
   done
-  mount --make-rshared "$ROOT"
   hostname clean-root
-  exec chroot "$ROOT" /usr/bin/env -i container=clean-root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+  # Not chroot, inside which the kernel lets nobody make user namespaces (PrivateUsers=, of Debian's Prometheus).
+  cd "$ROOT"
+  pivot_root . mnt
+  umount --lazy /mnt
+  mount --make-rshared /
+  exec /usr/bin/env -i container=clean-root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=multi-user.target --log-target=journal --show-status=no
 }
 
 outside() {
-  prepare
+  scripts/debian_parts.sh
+  say "a bare Debian, and $(find "$WHEELS" -name '*.whl' | wc -l) Python packages"
   mkdir -p "$ROOT"
   local cgroup2 outer init=""
   cgroup2="$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/clean-root-$$"
@@ -83,8 +87,12 @@ outside() {
   ) >"$WORK/boot.log" 2>&1 &
   outer=$!
   # shellcheck disable=SC2064 # now, not then
-  trap "kill -KILL $outer 2>/dev/null || true; wait $outer 2>/dev/null || true; sleep 1
-    find '$cgroup2' -depth -type d -exec rmdir {} \; 2>/dev/null || true" EXIT
+  trap "kill -KILL \$camera $outer 2>/dev/null || true; wait \$camera $outer 2>/dev/null || true
+    for _ in \$(seq 20); do
+      find '$cgroup2' -depth -type d -exec rmdir {} \; 2>/dev/null || true
+      [ -e '$cgroup2' ] || break
+      sleep 1
+    done" EXIT
   until [ -n "$init" ] && grep -q '^systemd$' "/proc/$init/comm" 2>/dev/null; do
     kill -0 "$outer" || { cat "$WORK/boot.log"; exit 1; }
     init="$(cat "/proc/$outer/task/$outer/children" 2>/dev/null | tr -d ' ')"
@@ -94,42 +102,155 @@ outside() {
     nsenter -t "$init" -p -m -u -i -n -C -r -w /usr/bin/env -i \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
   }
-  until in_root systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; do sleep 0.2; done
-  say "its systemd is up: $(in_root systemctl --version | head -1)"
+  within 60 "its systemd is up" is_up
   drill
 }
 
-service_says() { in_root python3 -c "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8090$1').read().decode())"; }
-settings='
-[station]
-site = "plant1"
-line = "smt2"
-name = "aoi"
-[cameras.top]
-source = "sim:?fps=4"
-size = "640x480"
-[redis]
-url = "embedded"
+is_up() {
+  local state
+  state="$(in_root systemctl is-system-running)" || true
+  [ "$state" = running ] || [ "$state" = degraded ]
+}
+
+# What a person would look at first, when something was not so.
+tell_why() {
+  [ -n "${init:-}" ] || return 0
+  in_root systemctl --no-pager --full status inspector prometheus prometheus-alertmanager 2>&1 | head -60 || true
+  in_root journalctl --no-pager -o cat -n 40 -u inspector 2>&1 || true
+  in_root sh -c "tail -c 2000 $CALLS" 2>/dev/null || true
+}
+
+ask() { # port and path
+  in_root python3 -c 'import sys, urllib.request as u; print(u.urlopen("http://127.0.0.1:" + sys.argv[1], timeout=5).read().decode())' "$1"
+}
+has() { # port and path, then what the answer has to match
+  local answer
+  answer="$(ask "$1")" && grep -qE "$2" <<<"$answer"
+}
+prometheus_has() { has "9090/api/v1/query?query=$1" '"value":\[[0-9.]+,"'"$2"'"\]'; }
+called() { in_root grep -q "^$1 .*\"status\": *\"firing\".*\"alertname\": *\"$2\"" "$CALLS"; }
+doctor_finds() { # its exit code, and each expression has to match a line
+  local said code=0 expression
+  said="$(in_root /opt/inspector/deploy/install.sh check 2>&1)" || code=$?
+  echo "$said"
+  [ "$code" = "$1" ] || return 1
+  shift
+  for expression; do grep -qE "$expression" <<<"$said" || return 1; done
+}
+
+# A machine of its own, on the network of the root.
+camera=""
+start_camera() {
+  rm -f "$WORK/camera.log"
+  nsenter -t "$init" -n env -u PYTHONPATH -u PYTHONHOME /usr/bin/python3 tests/integration/rtsp_server.py \
+    "$CAMERA_PORT" --fps 4 >"$WORK/camera.log" 2>&1 &
+  camera=$!
+  within 30 "the camera sends" grep -q ready "$WORK/camera.log"
+}
+cut_camera() {
+  kill -KILL "$camera"
+  wait "$camera" 2>/dev/null || true
+  camera=""
+}
+
+# Whom alertmanager.yml, as it is shipped, calls.
+readonly PERSON='
+import http.server, sys
+class Person(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with open(sys.argv[1], "a") as calls:
+            calls.write(f"{self.path} {body}\n")
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9099), Person).serve_forever()
 '
 
+settings="
+[station]
+site = 'plant1'
+line = 'smt2'
+name = 'aoi'
+[cameras.top]
+source = 'rtsp://127.0.0.1:$CAMERA_PORT/camera'
+size = '640x360'
+[batching]
+max_age_ms = 15000.0
+[inspection]
+deadline_ms = 20000.0
+[inference]
+url = 'embedded'
+[redis]
+url = 'embedded'
+"
+
 drill() {
-  must "an unprivileged user is refused" bash -c "! nsenter -t '$init' -p -m -u -i -n -C -r -w setpriv --reuid=nobody --clear-groups /checkout/deploy/install.sh 2>/dev/null"
+  must "it is bare" in_root sh -c '! command -v python3 && ! command -v prometheus'
+  must "an unprivileged user is refused" as_nobody_refused
   must "it installs" in_root /checkout/deploy/install.sh
   must "the user is there, without a shell" in_root sh -c 'getent passwd inspector | grep -q nologin'
   must "the command is there" in_root inspector --version
   must "not started yet, but enabled" in_root sh -c 'systemctl is-enabled inspector && ! systemctl is-active inspector'
+  inspected
+  watched
+  upgraded
+  removed
+}
+
+as_nobody_refused() {
+  ! nsenter -t "$init" -p -m -u -i -n -C -r -w setpriv --reuid=nobody --clear-groups /checkout/deploy/install.sh
+}
+
+inspected() {
   in_root sh -c "cat >/etc/inspector/inspector.toml" <<<"$settings"
   in_root sh -c 'printf %s secret >/etc/credstore/inspector.http.token && chmod 600 /etc/credstore/inspector.http.token'
-  # As docs/operations.md says it. Triton is not there, and is what it finds.
-  must "the doctor works as the service's user, with its secrets" in_root sh -c '
-    systemd-run --quiet --pipe --wait -p User=inspector -p StateDirectory=inspector \
-      -p LoadCredential=redis.password:inspector.redis.password -p LoadCredential=http.token:inspector.http.token \
-      /usr/local/bin/inspector check --config /etc/inspector/inspector.toml >/tmp/said 2>&1; code=$?
-    cat /tmp/said; [ "$code" = 1 ] && [ "$(grep -c ^fail /tmp/said)" = 1 ] && grep -q "^ok *disk /var/lib/inspector" /tmp/said'
+  must "the doctor misses camera and libpython, as the service's user, with its secrets" \
+    doctor_finds 1 '^fail *camera top' '^fail *triton.*apt-get install libpython3.11' '^ok *disk /var/lib/inspector'
   in_root rm /etc/credstore/inspector.http.token
+  in_root apt-get -qq -o Dpkg::Use-Pty=0 install -y libpython3.11 >/dev/null
+  start_camera
+  must "the doctor is content" doctor_finds 0 '^ok *camera top' '^ok *disk /var/lib/inspector'
   must "it starts" in_root systemctl start inspector
   must "as its own user" in_root sh -c '[ "$(stat -c %U /proc/$(systemctl show -P MainPID inspector))" = inspector ]'
-  must "units get verdicts" bash -c "$(declare -f in_root service_says | sed "s/\"\$init\"/$init/"); for _ in \$(seq 60); do service_says /metrics 2>/dev/null | grep -q 'inspector_units_total{result=\"NOT_INSPECTED\"} [1-9]' && exit 0; sleep 0.5; done; exit 1"
+  within 180 "units are looked at" has 8090/metrics '^inspector_units_total\{result="(PASSED|FAILED)"\} [1-9]'
+}
+
+# The commands under a bold heading of docs/operations.md, as they stand there.
+documented() {
+  awk -v heading="**$1**" 'index($0, heading) == 1 { found = 1 } found && /^```sh/ { on = 1; next }
+    on && /^```/ { exit } on' docs/operations.md
+}
+follow() {
+  local commands
+  commands="$(documented "$1")"
+  [ -n "$commands" ] || return 1
+  in_root env DEBIAN_FRONTEND=noninteractive sh -ec "cd /checkout; sudo() { \"\$@\"; }; $commands" >"$WORK/follow.log" 2>&1 || {
+    cat "$WORK/follow.log"
+    return 1
+  }
+}
+
+watched() {
+  # What somebody types when apt asks.
+  in_root sh -c "echo 'APT::Get::Assume-Yes \"true\";' >/etc/apt/apt.conf.d/99yes"
+  in_root systemd-run --quiet --unit=person python3 -c "$PERSON" "$CALLS"
+  must "Prometheus and Alertmanager, by the commands of docs/operations.md" follow "4. Watch"
+  within 120 "Prometheus sees the camera" prometheus_has inspector_camera_up 1
+  within 120 "the watchman hears that watching works" called /alive WatchingWorks
+  cut_camera
+  within 180 "the camera is cut, and the pager goes" called /page CameraDown
+  must "amtool shows it" amtool_shows CameraDown
+  must "the station says so" has 8090/metrics '^inspector_fault\{fault="camera".* 1'
+  start_camera
+  within 120 "the camera is back, and the alert is gone" alert_gone
+}
+amtool_shows() {
+  local shown
+  shown="$(in_root amtool alert --alertmanager.url=http://127.0.0.1:9093)" && grep -q "$1" <<<"$shown"
+}
+alert_gone() { ! has '9090/api/v1/alerts' '"alertname":"CameraDown"' && prometheus_has inspector_camera_up 1; }
+
+upgraded() {
   local before after release
   release="$(in_root readlink -f /opt/inspector)"
   in_root sh -c 'echo "# mine" >>/etc/inspector/inspector.toml; rm -rf /checkout/docs/images'
@@ -141,6 +262,9 @@ drill() {
   after="$(numbers)"
   must "and a journal that goes on: unit $before, then $after" test "$after" -ge "$before"
   must "a wrong configuration ends it, for good" in_root sh -c 'echo "[nonsense]" >>/etc/inspector/inspector.toml; ! systemctl restart inspector; [ "$(systemctl show -P ExecMainStatus inspector)" = 78 ]'
+}
+
+removed() {
   must "it goes" in_root /checkout/deploy/install.sh remove
   must "program and unit are gone" in_root sh -c '[ ! -e /opt/inspector ] && [ ! -e /opt/inspector.releases ] && [ ! -e /usr/local/bin/inspector ] && ! systemctl cat inspector 2>/dev/null'
   must "configuration and journal are kept" in_root sh -c '[ -s /etc/inspector/inspector.toml ] && [ -s /var/lib/inspector/journal.sqlite ]'
