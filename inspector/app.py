@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import cv2
 import structlog
 
-from inspector.batching.regions import View
-from inspector.batching.window import BatchWindow
 from inspector.batching.worker import BatchWorker
 from inspector.cameras import (
     Camera,
@@ -23,12 +21,12 @@ from inspector.capture.gate import CameraGate
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.flow.channel import Channel
 from inspector.flow.frame_pool import FramePool
-from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.inbox import FrameInbox
 from inspector.flow.model_pace import ModelPace
 from inspector.flow.notices import Notices
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
-from inspector.inference.worker import InferenceLimits, InferenceWorker
+from inspector.inference.worker import InferenceWorker
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
 from inspector.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage
@@ -40,16 +38,22 @@ from inspector.records import (
     MissedFrame,
     MissReason,
     Outcome,
-    Rect,
     UnitRef,
 )
 from inspector.results.event_builder import EventBuilder
-from inspector.results.fusing import FusingRules
 from inspector.results.recipes import Recipe
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials, ignore_verdict
-from inspector.results.worker import ResultsWorker, UnitTerms
-from inspector.sections import CameraSettings
+from inspector.results.worker import ResultsWorker
 from inspector.settings import Settings
+from inspector.stage_parts import (
+    batch_window,
+    camera_lane,
+    camera_view,
+    fusing_rules,
+    inference_limits,
+    tensor_pool,
+    unit_terms,
+)
 
 log = structlog.get_logger("pipeline")
 
@@ -124,7 +128,7 @@ class Pipeline:
         """Work by other settings of those that may change live. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
-        self.results.change(Recipe(rules=_rules(settings), builder=builder))
+        self.results.change(Recipe(rules=fusing_rules(settings), builder=builder))
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -144,10 +148,10 @@ def build_pipeline(
     notices = Notices()
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
-    lanes = {c: _lane(settings, s) for c, s in cameras.items()}
+    lanes = {c: camera_lane(settings, s) for c, s in cameras.items()}
     inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
-    tensors = _tensors(settings)
+    tensors = tensor_pool(settings)
     pace = ModelPace(keeps_fresh=not only_recordings)
     batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
     outcomes: Channel[Outcome] = Channel(1)
@@ -168,10 +172,10 @@ def build_pipeline(
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
     batching = BatchWorker(
         inbox,
-        _window(settings, pace),
+        batch_window(settings, pace),
         tensors,
         batches,
-        views={c: _view(s) for c, s in cameras.items()},
+        views={c: camera_view(s) for c, s in cameras.items()},
         metrics=around.metrics,
         waits_for_model=only_recordings,
     )
@@ -179,7 +183,7 @@ def build_pipeline(
         batches,
         around.make_model(around.triton_url, settings, tensors),
         outcomes,
-        limits=_limits(settings, wait_for_server=only_recordings),
+        limits=inference_limits(settings, wait_for_server=only_recordings),
         metrics=around.metrics,
         on_up=_triton_reporter(around),
         pace=pace,
@@ -190,7 +194,7 @@ def build_pipeline(
         groups,
         bench=_bench(settings, around),
         inspection=settings.inspection,
-        terms={c: _terms(settings, s) for c, s in cameras.items()},
+        terms={c: unit_terms(settings, s) for c, s in cameras.items()},
         metrics=around.metrics,
         before_end=around.before_end,
     )
@@ -215,76 +219,17 @@ def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
     return drop
 
 
-def _tensors(settings: Settings) -> TensorPool:
-    return TensorPool(
-        tensors=settings.tensors_needed(),
-        max_regions=settings.batching.max_regions,
-        shared=settings.inference.tensors != "inline",
-    )
-
-
-def _window(settings: Settings, pace: ModelPace) -> BatchWindow:
-    return BatchWindow(
-        max_regions=settings.batching.max_regions,
-        max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
-        pace=pace,
-    )
-
-
-def _limits(settings: Settings, *, wait_for_server: bool) -> InferenceLimits:
-    return InferenceLimits(
-        max_in_flight=settings.inference.max_in_flight,
-        reply_timeout_s=settings.inference.reply_timeout_s,
-        wait_for_server=wait_for_server,
-    )
-
-
-def _lane(settings: Settings, camera: CameraSettings) -> Lane:
-    waits = camera.when_full == "wait"
-    max_age_ns = round(settings.batching.max_age_ms * NS_PER_MS)
-    return Lane(
-        capacity=settings.batching.lane_capacity,
-        max_age_ns=None if waits else max_age_ns,
-        waits=waits,
-    )
-
-
 def _bench(settings: Settings, around: Surroundings) -> Bench:
     inspection = settings.inspection
     return Bench(
         builder=around.builder,
         codes=inspection.codes,
-        rules=_rules(settings),
+        rules=fusing_rules(settings),
         units_before=around.units_before,
         metrics=around.metrics,
         pictures=around.pictures,
         serials=around.serials,
         on_verdict=around.on_verdict,
-    )
-
-
-def _rules(settings: Settings) -> FusingRules:
-    inspection = settings.inspection
-    return FusingRules(
-        thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
-        min_frames_seen=inspection.min_frames_seen,
-        min_size_px=inspection.min_size_px,
-    )
-
-
-def _terms(settings: Settings, camera: CameraSettings) -> UnitTerms:
-    waits = camera.when_full == "wait"
-    return UnitTerms(
-        deadline_ns=None if waits else round(settings.inspection.deadline_ms * NS_PER_MS),
-        frames_of_unit=camera.frames_of_unit,
-    )
-
-
-def _view(camera: CameraSettings) -> View:
-    return View(
-        rect=Rect(*(camera.region or (0, 0, *camera.size))),
-        look=camera.looks_at,
-        tile_overlap_px=camera.tile_overlap_px,
     )
 
 

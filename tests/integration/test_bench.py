@@ -78,7 +78,7 @@ import asyncio, json
 import numpy as np
 from pathlib import Path
 from benchmarks.contest import Ring, contest
-from benchmarks.suite import contenders
+from benchmarks.lineup import contenders
 picture = Path({str(tmp_path)!r}) / "p.npy"
 np.save(picture, np.zeros((720, 1280, 3), np.uint8))
 url, http = {nothing.grpc_url!r}, {nothing.http_url.removeprefix("http://")!r}
