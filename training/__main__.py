@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 DEFAULT_MODEL = Path("model_repository/pcb_detector/1/model.onnx")
-GOLDEN_MODEL = Path("model_repository/pcb_detector_golden/1/model.onnx")
+GOLDEN_MODEL = Path("deploy/triton/golden/pcb_detector_golden/1/model.onnx")
 
 app = typer.Typer(
     help="From labelled pictures of boards to the detector's ONNX file.",

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tritonclient.grpc as sync_client
@@ -19,6 +21,8 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError
+from inspector.simulation.board import draw_board
+from inspector.simulation.defects import DefectCode
 from tests.integration.inspection_reference import (
     REPOSITORY,
     Detector,
@@ -216,3 +220,47 @@ def test_a_network_of_another_shape_than_its_configuration_is_refused(tmp_path):
     change(repository, "preprocessing", images=[3, 320, 320])
     message = refusal(repository)
     assert "'images' is [3, 320, 320] in config.pbtxt, [3, 640, 640] in the model file" in message
+
+
+# --- with a golden board ---
+
+
+def test_the_golden_variant_finds_what_differs_from_the_reference_and_nothing_else(tmp_path):
+    model = "pcb_detector_golden"
+    repository = tmp_path / "models"
+    repository.mkdir()
+    shutil.copytree(ELSEWHERE / "golden" / model, repository / model)
+    codes = tuple(DefectCode)[:3]
+    drawn = partial(draw_board, seed=5, width_px=600, height_px=600)
+    # Three boards of one product, each with its label and its light.
+    found, wanted, another = drawn(1, defects=codes), drawn(2), drawn(3)
+    with served(repository) as client:
+        damaged = strong_boxes(client, beside(found.picture, wanted.picture))
+        good = strong_boxes(client, beside(another.picture, wanted.picture))
+    assert len(found.truth) == len(codes)
+    for defect in found.truth:
+        x, y, width, height = defect.bbox_px
+        centre = (x + width / 2, y + height / 2)
+        assert any(
+            abs(box[0] - centre[0]) < box[2] and abs(box[1] - centre[1]) < box[3] for box in damaged
+        ), defect
+    assert len(good) == 0
+
+
+def beside(picture: Any, reference: Any) -> Any:
+    """[1, 3, 640, 640] float32: gray of board and reference, 0.5 + half their difference."""
+    planes = [cv2.cvtColor(one, cv2.COLOR_BGR2GRAY) for one in (picture, reference)]
+    planes.append(cv2.addWeighted(planes[0], 0.5, planes[1], -0.5, 128))
+    canvas = np.full((1, 3, 640, 640), 114 / 255, np.float32)
+    canvas[0, 2] = 128 / 255
+    rows, columns = planes[0].shape
+    canvas[0, :, :rows, :columns] = np.stack(planes).astype(np.float32) / 255
+    return canvas
+
+
+def strong_boxes(client: Any, images: Any) -> Any:
+    """(n, 11): the candidates whose objectness times class reaches a half."""
+    sent = sync_client.InferInput("images", list(images.shape), "FP32")
+    sent.set_data_from_numpy(images)
+    head = client.infer("pcb_detector_golden", [sent]).as_numpy("output")[0]
+    return head[head[:, 4] * head[:, 5:].max(axis=1) >= 0.5]
