@@ -64,6 +64,7 @@ def test_a_configuration_parses_and_batches(file):
         ("tensorrt_plan/pcb_detector", "pcb_detector"),
         ("postprocessing_python", "postprocessing"),
         ("folded/pcb_inspection", "pcb_inspection"),
+        ("golden/pcb_detector_golden", "pcb_detector"),
     ],
 )
 def test_a_variant_keeps_the_tensors_of_what_it_replaces(file, replaces):
@@ -72,7 +73,7 @@ def test_a_variant_keeps_the_tensors_of_what_it_replaces(file, replaces):
 
 
 def test_every_variant_is_compared_with_what_it_replaces():
-    compared = {"onnxruntime_gpu", "onnxruntime_tensorrt", "tensorrt_plan", "folded"}
+    compared = {"onnxruntime_gpu", "onnxruntime_tensorrt", "tensorrt_plan", "folded", "golden"}
     folders = {file.relative_to(ELSEWHERE).parts[0] for file in ELSEWHERE.rglob("config.pbtxt")}
     assert folders == compared | {"postprocessing_python"}
 
