@@ -17,6 +17,10 @@ Written by `make bench` from `results.json`; what is measured, and how to do it 
 in `README.md` beside this. Contenders of one table ran in turn in one run, on the same cores as the
 server; medians of the rounds, with the lowest and the highest. Ratios mean something, absolute
 figures belong to the machine.
+
+![frames per second and client CPU of every contender](../docs/images/benchmarks.png)
+
+*Logarithmic; `scripts/picture_of_benchmarks.py` draws it.*
 """
 
 
