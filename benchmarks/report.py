@@ -20,7 +20,7 @@ figures belong to the machine.
 
 ![frames per second and client CPU of every contender](../docs/images/benchmarks.png)
 
-*Logarithmic; `scripts/picture_of_benchmarks.py` draws it.*
+*The first two logarithmic; `scripts/picture_of_benchmarks.py` draws it.*
 """
 
 

@@ -36,12 +36,13 @@ def draw(axes: Any, standings: list[dict[str, Any]], figure: str, title: str) ->
     known = [s for s in standings if s["speed"] and s[figure] == s[figure]]
     known.sort(key=lambda s: s[figure], reverse=figure == "cpu_ms")
     values = [s[figure] for s in known]
+    wide = max(values) > 5 * min(values)
     bars = axes.barh(
-        [s["name"] for s in known], values, color=[colour(s["name"]) for s in known], log=True
+        [s["name"] for s in known], values, color=[colour(s["name"]) for s in known], log=wide
     )
     axes.bar_label(bars, [f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in values], padding=3)  # noqa: PLR2004
     axes.set_title(title, loc="left")
-    axes.set_xlim(right=max(values) * 3)
+    axes.set_xlim(right=max(values) * (3 if wide else 1.15))
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -53,7 +54,7 @@ def main() -> None:
     for axes, (measure, figure, title) in zip(panels, SHOWN, strict=True):
         draw(axes, results[measure]["found"], figure, title)
     about = results["null"]["about"]
-    picture.text(0.99, 0.002, f"{about['measured']}, {about['machine']}", ha="right", fontsize=8)
+    panels[-1].set_xlabel(f"{about['measured']}, {about['machine']}", loc="right", fontsize=8)
     picture.savefig(TARGET, dpi=90)
     print(TARGET)
 
