@@ -363,9 +363,12 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
 CHILD = """
 import asyncio, sys
 from pathlib import Path
+from inspector.ops.log import configure_logging
 from inspector.publish.embedded_redis import EmbeddedRedis
+from inspector.sections import LogSettings
 
 async def main():
+    configure_logging(LogSettings())  # to standard error
     embedded = EmbeddedRedis(Path(sys.argv[1]), binary=Path(sys.argv[2]))
     running = asyncio.create_task(embedded.run())
     await embedded.wait_ready()
