@@ -74,7 +74,7 @@ def test_a_redis_that_goes_and_returns_has_every_event_once(redis_server, tmp_pa
                 await sending
                 await station.seen.until(station.seen.is_down)
                 await station.send(5)
-                assert station.journal.pending_count >= 10
+                assert station.journal.pending_count >= 5
                 await asyncio.to_thread(redis_server.start)
                 began_s = asyncio.get_running_loop().time()
                 await station.delivered()
