@@ -109,11 +109,11 @@ async def _climb(ring: Ring, standing: Standing, binary: Path, asking: Asking) -
     if standing.failure:
         return
     try:
-        reached = await perf_analyzer.run(binary, ring.grpc_url, asking, ring.seconds)
+        frames_per_s = await perf_analyzer.run(binary, ring.grpc_url, asking, ring.seconds)
     except (OSError, RuntimeError) as error:
         standing.failure = str(error)
     else:
-        standing.frames_per_s.append(reached.frames_per_s)
+        standing.frames_per_s.append(frames_per_s)
     ring.say(f"{standing.name}: {_last(standing)}")
 
 

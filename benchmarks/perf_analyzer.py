@@ -24,7 +24,6 @@ _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.
 _OUTPUT_BYTES = 4096
 _INTERVAL_MS = 3000
 _THROUGHPUT = re.compile(r"Throughput: ([0-9.]+) infer/sec")
-_P50 = re.compile(r"p50 latency: ([0-9]+) usec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +91,8 @@ def _link_libraries(server: Path) -> None:
         link.symlink_to(next(libraries.glob(pattern)).resolve())
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
-    """What it reached."""
-
-    frames_per_s: float
-    p50_ms: float
-    cpu_s: float
-    """User + system, its warm-up and repetitions included."""
-
-
-async def run(binary: Path, url: str, asking: Asking, seconds: float) -> Ceiling:
-    """Run it once.
+async def run(binary: Path, url: str, asking: Asking, seconds: float) -> float:
+    """Run it once; frames/s.
 
     Raises:
         RuntimeError: it failed, or printed no throughput; carries its last line.
@@ -112,7 +101,6 @@ async def run(binary: Path, url: str, asking: Asking, seconds: float) -> Ceiling
     interval_ms = max(_INTERVAL_MS, round(seconds * 1000))
     command = [str(binary), "-u", url, "-i", "grpc", *asking.arguments]
     command += ["--measurement-interval", str(interval_ms), "-s", "50"]
-    before_s = _children_cpu_s()
     process = await asyncio.create_subprocess_exec(
         *command,
         env=os.environ | {"LD_LIBRARY_PATH": str(binary.parent)},
@@ -120,17 +108,8 @@ async def run(binary: Path, url: str, asking: Asking, seconds: float) -> Ceiling
         stderr=asyncio.subprocess.STDOUT,
     )
     said = (await process.communicate())[0].decode(errors="replace")
-    throughput, p50 = _THROUGHPUT.findall(said), _P50.findall(said)
+    throughput = _THROUGHPUT.findall(said)
     if process.returncode or not throughput:
         last = said.strip().splitlines()[-1:] or ["nothing"]
         raise RuntimeError(f"perf_analyzer ended with {process.returncode} and said: {last[0]}")
-    return Ceiling(
-        frames_per_s=float(throughput[-1]),
-        p50_ms=float(p50[-1]) / 1000 if p50 else float("nan"),
-        cpu_s=_children_cpu_s() - before_s,
-    )
-
-
-def _children_cpu_s() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+    return float(throughput[-1])

@@ -14,19 +14,17 @@ from typing import Any, TextIO
 import orjson
 
 from inspector.app import Pipeline, Surroundings, build_pipeline
-from inspector.background import background, first_of, ready_or_failed
+from inspector.background import first_of
 from inspector.capture.sources import probe_size
 from inspector.errors import CameraUnavailableError, ConfigurationError
 from inspector.flow.channel import Channel
-from inspector.inference.embedded import EmbeddedTriton
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.places import find
 from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
 from inspector.sections import CameraSettings
-from inspector.servers import EMBEDDED_READY_TIMEOUT_S
+from inspector.servers import start_triton
 from inspector.setting_types import EMBEDDED, Size
 from inspector.settings import Settings
 from inspector.source_uri import parse_source, traits
@@ -174,13 +172,9 @@ async def run_replay(
 
     """
     tally = Tally()
-    inference = settings.inference
-    if inference.url != EMBEDDED:
-        return await _replay(settings, inference.url, out, tally, on_unit)
-    server = EmbeddedTriton(find(inference.repository), report=report)
-    async with background(server.run(), name="triton") as running:
-        await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
-        return await _replay(settings, server.grpc_url, out, tally, on_unit)
+    async with AsyncExitStack() as stack:
+        url = await start_triton(settings, stack, report=report)
+        return await _replay(settings, url, out, tally, on_unit)
 
 
 async def _replay(

@@ -26,8 +26,8 @@ async def start_triton(
     settings: Settings,
     stack: AsyncExitStack,
     *,
-    stop: asyncio.Event,
     report: Callable[[str], None],
+    stop: asyncio.Event | None = None,
 ) -> str:
     """Return where Triton listens; an embedded one lives as long as the stack.
 
@@ -41,7 +41,7 @@ async def start_triton(
         return inference.url
     server = EmbeddedTriton(find(inference.repository), report=report)
     running = await stack.enter_async_context(background(server.run(), name="triton"))
-    await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop)
+    await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop or asyncio.Event())
     return server.grpc_url
 
 

@@ -20,7 +20,6 @@ import sys
 from dataclasses import replace
 from importlib.metadata import version
 
-from benchmarks.contenders.protocol import rss_mib
 from inspector.bench.line import LineRun, run_load
 from inspector.bench.load import Load, Server
 from inspector.ops.log import configure_logging
@@ -65,7 +64,7 @@ def main() -> None:
         "frames": line.counted,
         "wall_s": line.counted / line.frames_per_s,
         "cpu_s": line.cpu_ms_per_frame * line.counted / 1000,
-        "rss_mib": round(rss_mib(), 1),
+        "rss_mib": round(line.rss_mib, 1),
         "detections": line.defects,
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
     }

@@ -6,6 +6,8 @@
 # and the embedded Triton's environment (any `make demo` makes it).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/steps.sh
+source scripts/steps.sh
 
 readonly CACHE="$PWD/.cache/compose" SELF="$PWD/deploy/compose/try-with-stand-ins.sh"
 readonly DEBIAN="$PWD/.cache/debian"
@@ -25,28 +27,12 @@ prepare() {
   deploy/compose/make-secrets.sh
 }
 
-say() { echo "== $SECONDS s: $*"; }
 fail() { # what was not so; then what a person would look at
   echo "NOT SO: $*"
   compose ps -a 2>&1 || true
   compose logs --no-color --tail 25 2>&1 || true
   tail -n 5 "$CACHE/dockerd.log"
   exit 1
-}
-must() { # what, then a command that has to succeed
-  local what="$1"
-  shift
-  "$@" || fail "$what"
-  say "$what"
-}
-within() { # seconds, what, then a command that has to succeed by then
-  local end=$((SECONDS + $1)) what="$2"
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ] || fail "$what"
-    sleep 1
-  done
-  say "$what"
 }
 tells() { # an expression, then a command whose output has to match it, however it ends
   local expression="$1" told

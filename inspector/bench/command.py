@@ -13,14 +13,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from inspector.background import background, ready_or_failed
 from inspector.bench import measures
 from inspector.bench.line import LineRun
 from inspector.bench.load import TAKT_S, Server, server_of
-from inspector.inference.embedded import EmbeddedTriton
-from inspector.places import find
-from inspector.servers import EMBEDDED_READY_TIMEOUT_S
-from inspector.setting_types import EMBEDDED
+from inspector.servers import start_triton
 from inspector.settings import Settings
 
 errors = Console(stderr=True, highlight=False, markup=False)
@@ -50,7 +46,7 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
 
     """
     async with AsyncExitStack() as stack:
-        url = await _triton(settings, stack)
+        url = await start_triton(settings, stack, report=errors.print)
         server = server_of(settings, url)
         report = Report(model=server.model, transport=f"{server.transport}, {server.tensors}")
         # Its folder tells which disk; beside it, because the journal of a line is nobody else's.
@@ -60,16 +56,6 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
         sys.stdout.buffer.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2) + b"\n")
     else:
         Console(highlight=False).print(table_of(report))
-
-
-async def _triton(settings: Settings, stack: AsyncExitStack) -> str:
-    inference = settings.inference
-    if inference.url != EMBEDDED:
-        return inference.url
-    server = EmbeddedTriton(find(inference.repository), report=errors.print)
-    running = await stack.enter_async_context(background(server.run(), name="triton"))
-    await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
-    return server.grpc_url
 
 
 async def _measure(server: Server, seconds: float, report: Report, disk: Path | None) -> None:

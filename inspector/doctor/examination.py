@@ -9,9 +9,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from inspector.background import background, ready_or_failed
 from inspector.cameras import open_source
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
@@ -23,12 +23,10 @@ from inspector.errors import (
     InspectorError,
 )
 from inspector.flow.tensor_pool import TensorPool
-from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.triton import TritonModel
-from inspector.places import find
 from inspector.records import CameraId
 from inspector.sections import CameraSettings
-from inspector.servers import EMBEDDED_READY_TIMEOUT_S
+from inspector.servers import start_triton
 from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
@@ -113,11 +111,10 @@ async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Fin
         if inference.url != EMBEDDED:
             return [await _model(settings, inference.url)]
         advice = "look at inference.repository, or set inference.url to a Triton elsewhere"
-        server = EmbeddedTriton(find(inference.repository), report=report)
-        async with background(server.run(), name="triton") as running:
-            await ready_or_failed(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running)
+        async with AsyncExitStack() as stack:
+            url = await start_triton(settings, stack, report=report)
             advice = "correct the setting it names, or deploy the model that the settings expect"
-            return [await _model(settings, server.grpc_url)]
+            return [await _model(settings, url)]
     except InspectorError as error:
         if isinstance(error, ConfigurationError) and inference.url != EMBEDDED:
             advice = "correct the setting it names, or deploy the model that the settings expect"

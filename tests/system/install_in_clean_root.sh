@@ -8,29 +8,15 @@
 # from exactly what requirements.lock names.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/steps.sh
+source scripts/steps.sh
 
 readonly WORK="$PWD/.cache/clean-root"
 readonly ROOT="$WORK/root" DEBIAN="$PWD/.cache/debian/bare.tar" WHEELS="$PWD/.cache/debian/wheels"
 readonly CAMERA_PORT=8554 CALLS=/tmp/calls
 mkdir -p "$WORK"
 
-say() { echo "== $SECONDS s: $*"; }
 fail() { echo "NOT SO: $*"; tell_why; exit 1; }
-must() { # what, then a command that has to succeed
-  local what="$1"
-  shift
-  "$@" || fail "$what"
-  say "$what"
-}
-within() { # seconds, what, then a command that has to succeed by then
-  local end=$((SECONDS + $1)) what="$2"
-  shift 2
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ] || fail "$what"
-    sleep 0.5
-  done
-  say "$what"
-}
 
 # The first process of new namespaces: that Debian's systemd.
 boot() {
