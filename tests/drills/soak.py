@@ -1,12 +1,16 @@
 """Load with a random fault every 20 s for a long time: does anything grow, is anything lost?
 
 python -m tests.drills.soak --minutes 60
+
+Where something grows, `--only "camera SIGKILL" --every 6 --trace samples.csv` repeats one kind of
+fault, and writes what the process looked like; such a run leaves the document alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import os
 import random
 import signal
@@ -15,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,8 +68,18 @@ QUANTITIES = {
 class Soak:
     """One line, and everything around it that can be broken."""
 
-    def __init__(self, at: Stand, triton: EmbeddedTriton, camera: RtspServer) -> None:
+    def __init__(
+        self,
+        at: Stand,
+        triton: EmbeddedTriton,
+        camera: RtspServer,
+        *,
+        only: str = "",
+        every_s: float = FAULT_EVERY_S,
+    ) -> None:
+        """Break what has `only` in its name; "none" matches nothing."""
         self._at = at
+        self._every_s = every_s
         self._triton = triton
         self._camera = camera
         width, height = SIZE
@@ -80,7 +94,7 @@ class Soak:
             evidence={"quota_gb": 0.02, "free_floor_gb": 0.0},
         )
         self._state = at.folder / "state"
-        self._faults: dict[str, Callable[[], None]] = {
+        faults: dict[str, Callable[[], None]] = {
             "Redis SIGKILL": self._redis_killed,
             "Redis SIGSTOP": self._redis_frozen,
             "Triton SIGKILL": self._triton_killed,
@@ -90,6 +104,7 @@ class Soak:
             "camera black": self._camera_black,
             "settings read again": self._reloaded,
         }
+        self._faults = {name: fault for name, fault in faults.items() if only in name}
         self.faults: Counter[str] = Counter()
         self.samples: list[Sample] = []
 
@@ -99,12 +114,12 @@ class Soak:
             self._line.wait_ready(within_s=120)
             self._at.wait_inspecting(witness)
             end_s = time.monotonic() + 60 * minutes
-            next_fault_s = time.monotonic() + FAULT_EVERY_S
+            next_fault_s = time.monotonic() + self._every_s
             while time.monotonic() < end_s:
                 self.samples.append(self._sample())
                 let_pass(SAMPLE_EVERY_S)
                 if time.monotonic() >= next_fault_s:
-                    next_fault_s += FAULT_EVERY_S
+                    next_fault_s = max(next_fault_s + self._every_s, time.monotonic())
                     self._break_something()
             self._at.recovered(witness)
             self._line.stop(within_s=30)
@@ -112,6 +127,8 @@ class Soak:
             return witness.audit(verdicts=verdicts)
 
     def _break_something(self) -> None:
+        if not self._faults:
+            return
         name = self._at.random.choice(sorted(self._faults))
         _say(f"{datetime.now(UTC):%H:%M:%S} {name}")
         self.faults[name] += 1
@@ -212,6 +229,13 @@ def report(soak: Soak, audit: Audit, took_s: float) -> str:
     return "\n".join(lines)
 
 
+def write_samples(samples: Sequence[Sample], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, fieldnames=list(asdict(samples[0])))
+        rows.writeheader()
+        rows.writerows(asdict(sample) for sample in samples)
+
+
 def write(text: str) -> None:
     document = DOCUMENT.read_text()
     before, begin, rest = document.partition(BEGIN)
@@ -225,6 +249,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--only", default="", help='faults with this in their name; "none": none')
+    parser.add_argument("--every", type=float, default=FAULT_EVERY_S, metavar="S")
+    parser.add_argument("--trace", type=Path, metavar="CSV", help="write every sample here")
     arguments: Any = parser.parse_args()
     if (why := RtspServer.missing()) is not None:
         _say(f"left out: {why}")
@@ -236,12 +263,15 @@ def main() -> int:
         RtspServer(MOVING) as camera,
         stand(folder, triton_url=triton.grpc_url, seed=arguments.seed, repetitions=1) as at,
     ):
-        soak = Soak(at, triton, camera)
+        soak = Soak(at, triton, camera, only=arguments.only, every_s=arguments.every)
         audit = soak.run(arguments.minutes)
     text = report(soak, audit, time.monotonic() - started_s)
     _say(text)
     _say(str(audit))
-    write(text)
+    if arguments.trace is not None:
+        write_samples(soak.samples, arguments.trace)
+    if not arguments.only:
+        write(text)
     return 0 if audit.is_clean else 1
 
 
