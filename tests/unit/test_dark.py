@@ -92,7 +92,7 @@ def test_more_light_never_makes_a_picture_dark(
     inside=st.integers(0, 255),
 )
 def test_what_lies_beside_the_region_neither_lights_nor_darkens_it(
-    x_px: int, y_px: int, width_px: int, height_px: int, outside: int, inside: int
+    *, x_px: int, y_px: int, width_px: int, height_px: int, outside: int, inside: int
 ) -> None:
     shown = picture(outside, width=160, height=160)
     shown[y_px : y_px + height_px, x_px : x_px + width_px] = inside

@@ -25,10 +25,10 @@ def test_a_change_is_told_when_it_comes_and_nothing_is_told_twice(limit_bytes, l
 def test_a_full_journal_says_why_and_what_waits():
     told: list[str | None] = []
     Room(limit_bytes=2_500_000_000, on_fault=told.append).has(2_500_000_000, pending=12)
-    assert told == [
-        "the journal is full (journal.max_gb = 2.5) with 12 events that Redis has not taken: "
-        "verdicts wait"
-    ]
+    (cause,) = told
+    assert cause is not None
+    assert "journal.max_gb = 2.5" in cause
+    assert "12 events that Redis has not taken" in cause
 
 
 @given(looks=st.lists(st.integers(0, 2**50), max_size=20))
