@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inspector.ops.shifts import day_start, local_time, shift_start
@@ -19,6 +19,8 @@ BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 """As POSIX writes it, which needs no files of zones."""
 BRAZIL = "<-03>3<-02>,M10.3.0/0,M2.3.0/0"
 """As it once was: a day in spring had no midnight."""
+NEWFOUNDLAND = "NST3:30NDT,M4.1.0/0:01,M10.5.0/0:01"
+"""As it once was: a minute after a midnight in autumn, it was yesterday again."""
 
 
 def at(text: str) -> datetime:
@@ -106,7 +108,7 @@ ZONES = (
     "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",  # Lord Howe: half an hour
     BRAZIL,
     "<-01>1<+00>,M3.5.0/0,M10.5.0/1",  # the Azores: midnight twice in autumn
-    "NST3:30NDT,M4.1.0/0:01,M10.5.0/0:01",  # Newfoundland, once: yesterday again after midnight
+    NEWFOUNDLAND,
 )
 YEAR_S = range(
     round(datetime(2026, 1, 1, tzinfo=UTC).timestamp()),
@@ -138,6 +140,8 @@ def moments(draw: st.DrawFn) -> tuple[str, int]:
     return zone, draw(about)
 
 
+@example((BERLIN, 1792890600), {time(2, 30)}, 60)  # 02:10, the second
+@example((NEWFOUNDLAND, 1792897200), {time(0)}, 60)  # 23:30, the second
 @given(moments(), all_starts, st.integers(0, 30 * 3600))
 def test_a_shift_runs_until_the_wall_shows_the_start_of_another(moment, starts, later_s):
     zone, now_s = moment

@@ -15,7 +15,7 @@ COLUMNS = 160
 
 
 def runs_of(mask: Mask, solid: Mask | None = None) -> list[tuple[int, int]]:
-    gaps = Gaps(*mask.shape, row_in_columns=1.0)
+    gaps = Gaps(mask.shape[0], mask.shape[1], row_in_columns=1.0)
     return [(run.first, run.end) for run in gaps.runs(mask, mask if solid is None else solid)]
 
 
@@ -55,7 +55,8 @@ def test_a_belt_that_runs_the_other_way_shows_the_same_things(parts):
 @st.composite
 def rows_of_boards(draw: st.DrawFn, *, narrowest_gap: int) -> list[tuple[int, int]]:
     """First column and the one past the last, of boards that lie apart."""
-    boards, at = [], 0
+    boards: list[tuple[int, int]] = []
+    at = 0
     while True:
         first = at + draw(st.integers(narrowest_gap, 40))
         end = first + draw(st.integers(8, 60))
