@@ -103,7 +103,7 @@ def test_boards_that_lie_a_little_slanted_are_found_with_their_corners(boards, r
         assert end + reach - 2 <= found_end <= end + reach + 1
 
 
-@given(rows_of_boards(narrowest_gap=3), st.integers(40, 120), slants_deg)
+@given(rows_of_boards(narrowest_gap=4), st.integers(40, 120), slants_deg)
 def test_boards_so_slanted_that_no_column_between_them_is_empty_are_as_many(
     boards, rows, slant_deg
 ):
