@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -64,6 +66,25 @@ def test_a_password_in_a_traceback_is_starred_out_too(capfd: pytest.CaptureFixtu
     text = capfd.readouterr().err
     assert "ValueError" in text
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("secret", "value", "left"),
+    [
+        ("p@ss word", "rtsp://u:p@ss word@10.0.0.5/1", "rtsp://u:***@10.0.0.5/1"),
+        ("pwd=a&b_c=de", "cannot use pwd=a&b_c=de here", "cannot use *** here"),
+        ("a\\b'c", KeyError("a\\b'c"), '"***"'),
+        ("p@ss:w\u00f6rd", "GET /?q=" + quote("p@ss:w\u00f6rd", safe=""), "GET /?q=***"),
+        ('sch"l\u00fcssel', json.dumps({"t": 'sch"l\u00fcssel'}), '{"t": "***"}'),
+    ],
+    ids=["at", "parameter", "repr", "percent", "json"],
+)
+def test_no_part_of_a_known_secret_is_left_however_it_is_written(
+    capfd: pytest.CaptureFixture[str], secret: str, value: object, left: str
+) -> None:
+    configure_logging(LogSettings(format="json"), [secret])
+    structlog.get_logger("test").warning("camera down", cause=value)
+    assert orjson.loads(capfd.readouterr().err)["cause"] == left
 
 
 def test_json_logs_are_one_object_per_line(capfd: pytest.CaptureFixture[str]) -> None:
