@@ -115,10 +115,12 @@ def test_what_is_below_the_level_is_not_written(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == ""
 
 
-characters = st.sampled_from(
-    ["p@ss", "w&rd", "token=", "_x=", "'", '"', " ", "\\", "\n", ":", "\u00e9"]
+awkward = st.sampled_from(
+    ["p@ss", "&", "token=", "_x=", "'", '"', " ", "\\", "\n", ":", "/", "\u00e9"]
 )
-mixed = st.lists(characters | st.characters(codec="utf-8", exclude_characters="*"), max_size=12)
+mixed = st.lists(awkward, max_size=6) | st.lists(
+    st.characters(codec="utf-8", exclude_characters="*"), max_size=6
+)
 # Letters at both ends that the texts around do not hold: where a secret begins is not in question.
 secrets = mixed.map(lambda parts: f"ZY{''.join(parts)}YZ")
 """Whatever people take for a password."""
@@ -138,7 +140,7 @@ def test_what_is_logged_is_the_same_whatever_the_secret_in_it(
     one: str, other: str, around: str, write: Any, wrap: Any
 ) -> None:
     logged = [
-        _Redaction([secret, "another"])(
+        _Redaction([secret[:4], secret])(
             None, "warning", {"cause": wrap(around.format(*2 * [write(secret)]))}
         )
         for secret in (one, other)
