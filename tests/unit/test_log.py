@@ -166,6 +166,6 @@ def test_no_secret_is_read_from_how_python_quotes_it(secret: str, around: str) -
 )
 def test_whatever_is_logged_is_one_line_of_json(value: object) -> None:
     event = _Redaction([SECRET])(None, "warning", {"event": "camera down", "value": value})
-    line = _line(event)
+    line = _line(dict(event))
     assert b"\n" not in line
     assert orjson.loads(line)["event"] == "camera down"
