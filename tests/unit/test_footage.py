@@ -7,6 +7,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.capture.footage import FootageSource, Schedule
 from inspector.capture.pictures import natural_order
@@ -114,6 +116,32 @@ def test_pictures_come_in_the_order_a_person_expects_with_their_names(folder):
 def test_natural_order_sorts_digits_by_value():
     names = ["b10", "b9", "a", "B1", "10", "2", "x²", "b09"]
     assert sorted(names, key=natural_order) == ["2", "10", "a", "B1", "b09", "b9", "b10", "x²"]
+
+
+words = st.text("aB_- .²é", max_size=4)
+names = st.lists(words | st.integers(0, 120).map(str), max_size=5).map("".join) | st.text(
+    max_size=8
+)
+
+
+@given(st.lists(names, unique=True), st.randoms())
+def test_pictures_have_one_order_however_the_folder_lists_them(listed, shuffling):
+    ordered = sorted(listed, key=natural_order)
+    shuffling.shuffle(listed)
+    assert sorted(listed, key=natural_order) == ordered
+    keys = [natural_order(name) for name in ordered]
+    assert all(before < after for before, after in itertools.pairwise(keys)), "no two are equal"
+
+
+@given(
+    before=words,
+    numbers=st.lists(st.integers(0, 10**12), min_size=1, unique=True),
+    after=words,
+    width=st.integers(0, 13),
+)
+def test_numbered_pictures_are_in_the_order_of_their_numbers(before, numbers, after, width):
+    listed = {number: f"{before}{number:0{width}}{after}" for number in numbers}
+    assert sorted(listed.values(), key=natural_order) == [listed[n] for n in sorted(numbers)]
 
 
 def test_a_looped_video_goes_on_with_rising_time_stamps(video):
