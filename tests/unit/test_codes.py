@@ -80,9 +80,14 @@ places = st.tuples(st.integers(0, WIDTH_PX - 90), st.integers(0, HEIGHT_PX - 90)
 
 
 @settings(max_examples=50)
-@given(place=places, turn_deg=st.floats(-45, 45), reach_px=st.integers(10, 60))
+@given(
+    place=places,
+    turn_deg=st.floats(-45, 45),
+    reach_px=st.integers(10, 60),
+    away=st.sampled_from([(1.6, 0), (-1.6, 0), (0, 1.6), (0, -1.6)]),
+)
 def test_a_code_is_the_units_when_its_middle_lies_on_it_and_nobodys_beside_it(
-    label: Any, place: tuple[int, int], turn_deg: float, reach_px: int
+    label: Any, place: tuple[int, int], turn_deg: float, reach_px: int, away: tuple[float, float]
 ) -> None:
     side_px = label.shape[0]
     scene = np.full((HEIGHT_PX, WIDTH_PX, 3), 255, np.uint8)
@@ -91,7 +96,11 @@ def test_a_code_is_the_units_when_its_middle_lies_on_it_and_nobodys_beside_it(
     middle_x_px, middle_y_px = x_px + side_px / 2, y_px + side_px / 2
     unit = {"width_px": 2.0 * reach_px, "height_px": 2.0 * reach_px, "turn_deg": turn_deg}
     on_it = Outline(centre_x_px=middle_x_px, centre_y_px=middle_y_px, **unit)
-    beside = Outline(centre_x_px=middle_x_px + 1.6 * reach_px, centre_y_px=middle_y_px, **unit)
+    beside = Outline(
+        centre_x_px=middle_x_px + away[0] * reach_px,
+        centre_y_px=middle_y_px + away[1] * reach_px,
+        **unit,
+    )
     whole = grey_picture(scene, None)
     assert [code.text for code in read_codes(whole, ["DataMatrix"])] == ["PCB-0815"]
     for outline, expected in ((on_it, ["PCB-0815"]), (beside, [])):
