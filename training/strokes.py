@@ -36,6 +36,7 @@ _AT_NECKS = 0.4
 """So many of the cuts go where a thin neck meets a pad or an area."""
 _NECK_PX, _PAD_PX = 15, 17
 _FARTHEST_PX = 70
+_WIDEST_BAR_PX = {OPEN: 22, SHORT: 45}
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Terrain:
             length_px = self._way_through(x, y, angle, copper=kind == OPEN)
         start = self._at(x, y)
         if hand == "bar":
-            return _bar(start, angle, length_px, rng)
+            return _bar(start, angle, length_px, rng, widest_px=_WIDEST_BAR_PX[kind])
         if hand == "corner":
             return _corner(start, angle, length_px, rng)
         path = _path(start, angle, length_px, rng, back_px=3 if kind in {OPEN, SHORT} else 1)
@@ -203,7 +204,8 @@ def _path(
 
 def _line(path: Points, rng: np.random.Generator, width_px: int | None = None) -> Stroke:
     """One broad line, sometimes with a dab, or several thin shaky ones over each other."""
-    width_px = int(rng.integers(3, 8)) if width_px is None else width_px
+    if width_px is None:
+        width_px = int(rng.integers(3, 8)) if rng.random() < 0.85 else int(rng.integers(8, 15))
     if rng.random() < 0.25:
         count = int(rng.integers(2, 5))
         shaky = [path + rng.normal(0, 1.8, path.shape) for _ in range(count)]
@@ -228,9 +230,11 @@ def _hatching(path: Points, angle: float, rng: np.random.Generator) -> Stroke:
     return Stroke(tuple(lines))
 
 
-def _bar(start: Points, angle: float, length_px: float, rng: np.random.Generator) -> Stroke:
+def _bar(
+    start: Points, angle: float, length_px: float, rng: np.random.Generator, *, widest_px: float
+) -> Stroke:
     """A straight bar, as clean as a track or a little ragged: thin, or a patch."""
-    width_px = float(np.exp(rng.uniform(np.log(3), np.log(22))))
+    width_px = float(np.exp(rng.uniform(np.log(3), np.log(widest_px))))
     back_px = 3 + width_px / 5
     steps = np.linspace(-back_px, length_px + width_px / 5, max(2, round(length_px / 5)))
     sides = np.stack([steps, np.full_like(steps, width_px / 2)], axis=1)
@@ -242,12 +246,13 @@ def _bar(start: Points, angle: float, length_px: float, rng: np.random.Generator
 
 
 def _corner(start: Points, angle: float, length_px: float, rng: np.random.Generator) -> Stroke:
-    """A track of two straight pieces, as a designer would have drawn it."""
-    first = start - 3 * np.array([np.cos(angle), np.sin(angle)])
-    bend = first + (3 + length_px * rng.uniform(0.4, 0.9)) * np.array(
-        [np.cos(angle), np.sin(angle)]
-    )
+    """A track of two straight pieces, or of three, as a designer would have drawn it."""
+    ahead = np.array([np.cos(angle), np.sin(angle)])
+    first = start - 3 * ahead
+    bend = first + (3 + length_px * rng.uniform(0.3, 0.9)) * ahead
     turned = angle + float(rng.choice([-1, 1])) * np.pi / float(rng.choice([2, 4]))
-    reach = rng.uniform(8, 45)
-    last = bend + reach * np.array([np.cos(turned), np.sin(turned)])
-    return Stroke(((np.stack([first, bend, last]), int(rng.integers(3, 9))),))
+    second = bend + rng.uniform(8, 45) * np.array([np.cos(turned), np.sin(turned)])
+    corners = [first, bend, second]
+    if rng.random() < 0.4:
+        corners.append(second - (second - start) @ ahead * ahead)
+    return Stroke(((np.stack(corners), int(rng.integers(3, 9))),))
