@@ -1,8 +1,8 @@
 """What a pen leaves on a circuit: the marks that DeepPCB's makers drew, and where they begin. Pure.
 
 Their marks differ from one group of boards to the next: a shaky line, a straight bar as clean as a
-track, hatching that leaves specks of copper, a flat bump along an edge. A detector that has seen
-few kinds of marks takes the others for design.
+track, hatching and scribble that leave specks of copper, a flat bump along an edge. A detector that
+has seen few kinds of marks takes the others for design.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom."""
 
 HANDS: dict[int, dict[str, float]] = {
-    OPEN: {"line": 0.35, "hatching": 0.35, "bar": 0.3},
-    SHORT: {"line": 0.4, "hatching": 0.15, "bar": 0.35, "corner": 0.1},
+    OPEN: {"line": 0.3, "hatching": 0.2, "scribble": 0.25, "bar": 0.25},
+    SHORT: {"line": 0.4, "hatching": 0.1, "scribble": 0.1, "bar": 0.35, "corner": 0.05},
     MOUSEBITE: {"line": 0.75, "bump": 0.25},
     SPUR: {"line": 0.5, "bump": 0.3, "hatching": 0.2},
     COPPER: {"line": 1.0},
@@ -114,8 +114,9 @@ class Terrain:
         hand = str(rng.choice(list(HANDS[kind]), p=list(HANDS[kind].values())))
         if kind in {PIN_HOLE, COPPER}:
             return self._enclosed(kind, rng)
-        if len(self.edges) == 0:
-            return None
+        return self._from_an_edge(kind, hand, rng) if len(self.edges) else None
+
+    def _from_an_edge(self, kind: int, hand: str, rng: np.random.Generator) -> Stroke:
         at_neck = kind == OPEN and len(self.necks) and rng.random() < _AT_NECKS
         places = self.necks if at_neck else self.edges
         x, y = (int(v) for v in places[int(rng.integers(len(places)))])
@@ -130,10 +131,13 @@ class Terrain:
         if kind in {OPEN, SHORT}:
             length_px = self._way_through(x, y, angle, copper=kind == OPEN)
         start = self._at(x, y)
-        if hand == "bar":
-            return _bar(start, angle, length_px, rng, widest_px=_WIDEST_BAR_PX[kind])
-        if hand == "corner":
-            return _corner(start, angle, length_px, rng)
+        match hand:
+            case "bar":
+                return _bar(start, angle, length_px, rng, widest_px=_WIDEST_BAR_PX[kind])
+            case "corner":
+                return _corner(start, angle, length_px, rng)
+            case "scribble":
+                return _scribble(start, angle, length_px, rng)
         path = _path(start, angle, length_px, rng, back_px=3 if kind in {OPEN, SHORT} else 1)
         return _hatching(path, angle, rng) if hand == "hatching" else _line(path, rng)
 
@@ -228,6 +232,17 @@ def _hatching(path: Points, angle: float, rng: np.random.Generator) -> Stroke:
         one = path + aside * offset + slip + rng.normal(0, 0.8, path.shape)
         lines.append((one, int(rng.integers(1, 4))))
     return Stroke(tuple(lines))
+
+
+def _scribble(start: Points, angle: float, length_px: float, rng: np.random.Generator) -> Stroke:
+    """A thin pen to and fro, until it is through: ragged ends, and specks between."""
+    turns = int(rng.integers(6, 16))
+    across = rng.uniform(-2, length_px, turns)
+    across[:2] = -2, length_px  # once all the way, at least
+    aside = rng.uniform(-1, 1, turns) * rng.uniform(2, 9)
+    cos, sin = np.cos(angle), np.sin(angle)
+    points = start + np.stack([across, aside], axis=1) @ np.array([[cos, sin], [-sin, cos]])
+    return Stroke(((points, int(rng.integers(1, 4))),))
 
 
 def _bar(
