@@ -18,7 +18,7 @@ from inspector.evidence.upright import cut_upright
 from inspector.ops.figures import Figures, Totals
 from inspector.ops.health import Fault
 from inspector.ops.metrics import Metrics
-from inspector.ops.shifts import day_start, shift_start
+from inspector.ops.shifts import day_start, local_time, shift_start
 from inspector.ports import LiveEye, PictureKeeper
 from inspector.publish.archive import Archive, Review
 from inspector.publish.archive_rows import StoredEvent, UnitQuery
@@ -194,7 +194,7 @@ class OperatorPage(UnitSource):
         """The shift and the day so far, and the last hours as a series."""
         now = datetime.now().astimezone()
         starts = self._settings.page.shift_starts
-        shift, day = shift_start(now, starts), day_start(now)
+        shift, day = shift_start(now, starts, local_time), day_start(now, local_time)
         step = next(step for most, step in _STEP_MINUTES if hours <= most)
         to_s = time.time()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -21,9 +23,10 @@ class _Redaction:
     """No password reaches a log, whatever was passed: the last line of defence."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        # The longest first: one may be a part of another.
         usable = (secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
-        self._secrets = sorted(usable, key=len, reverse=True)
+        forms = {form for secret in usable for form in _forms(secret)}
+        # The longest first: one may be a part of another.
+        self._forms = sorted(forms, key=len, reverse=True)
 
     def __call__(
         self, logger: Any, method: str, event: structlog.typing.EventDict
@@ -42,11 +45,27 @@ class _Redaction:
         return self._clean_text(text)
 
     def _clean_text(self, text: str) -> str:
+        # Before `redact`: it ends at a blank or a &, and what a secret has after that would stay.
+        for form in self._forms:
+            text = text.replace(form, "***")
         text = redact(text)
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
         # A file name that is no UTF-8 cannot be written as JSON, and the line matters more.
         return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may be written: as it is, quoted by Python or as JSON, in a URL."""
+    quoted = repr(f"'\"{secret}")[4:-1]  # with both quotes before it: so ' gets a backslash
+    return {
+        secret,
+        quoted,
+        quoted.replace("\\'", "'"),
+        ascii(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, safe="", errors="replace"),
+        quote(secret, errors="replace"),
+    }
 
 
 class _IntoStructlog(logging.Handler):

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
+
+Localise = Callable[[datetime], datetime]
+"""From what the clock on the wall shows, without an offset, to the time with that of its day."""
+
+_DAYS = range(-2, 2)
+"""Whose shifts may be running, from today on: the last of yesterday; of the day before, where a
+zone skipped one; of tomorrow, where clocks set back at midnight show today once more."""
 
 
-def shift_start(now: datetime, starts: Sequence[time]) -> datetime:
-    """The latest of the daily `starts` at or before `now`, in the zone of `now`."""
-    today = [now.replace(hour=t.hour, minute=t.minute, second=0, microsecond=0) for t in starts]
-    begun = [at for at in today if at <= now]
-    # Before the first start of today the last shift of yesterday is still running.
-    return max(begun) if begun else max(today) - timedelta(days=1)
+def shift_start(now: datetime, starts: Sequence[time], localise: Localise) -> datetime:
+    """The latest of the daily `starts` at or before `now`, by the clock on the wall.
+
+    Not by the offset of `now`: when the clocks were changed since, the shift began under another.
+    """
+    days = (now.date() + timedelta(days=on) for on in _DAYS)
+    daily = [localise(datetime.combine(day, start)) for day in days for start in starts]
+    # By time stamp: two times of one zone would be compared as the wall shows them.
+    begun = (at for at in daily if at.timestamp() <= now.timestamp())
+    return max(begun, key=datetime.timestamp)
 
 
-def day_start(now: datetime) -> datetime:
-    """Midnight, in the zone of `now`."""
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+def day_start(now: datetime, localise: Localise) -> datetime:
+    """Midnight, by the clock on the wall."""
+    return localise(datetime.combine(now.date(), time()))
+
+
+def local_time(wall: datetime) -> datetime:
+    """By this machine's clock; what it shows twice is the first, what it skips so much later."""
+    # Not `wall.astimezone()`: of a time that is skipped it makes one before the change.
+    return datetime.fromtimestamp(wall.timestamp(), tz=UTC).astimezone()

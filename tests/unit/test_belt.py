@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inspector.capture.belt import Belt
 from inspector.capture.cells import Cells, Mask
@@ -107,3 +109,53 @@ def test_a_hole_in_a_board_and_dirt_on_the_belt_part_nothing_and_are_nothing() -
     mask[20:22, 250:258] = True
     (run,) = Gaps(ROWS, COLUMNS, 4.0).runs(mask, mask)
     assert (run.first, run.end) == (20, 200)
+
+
+@settings(max_examples=20)
+@given(
+    belt=st.tuples(*3 * [st.integers(30, 200)]),
+    first=st.integers(10, COLUMNS - 90),
+    length=st.integers(40, 80),
+    by=st.sampled_from([50, -25]),
+    light=st.floats(0.8, 1.2),
+)
+def test_a_board_anywhere_on_a_belt_of_any_colour_is_seen_where_it_lies(
+    belt: tuple[int, int, int],
+    first: int,
+    length: int,
+    by: int,
+    light: float,
+) -> None:
+    scene, learned = Scene(belt), Belt(ROWS, COLUMNS)
+    for _ in range(10):
+        assert covered(learned.look(scene.cells())) == (-1, -1)
+    colour = tuple(level + by for level in belt)
+    board = (first, first + length)
+    for _ in range(3):
+        mask = learned.look(scene.cells(board, colour=colour, light=light))
+        assert covered(mask) == (first, first + length - 1)
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["black", "white", "noise", "belt"]), st.integers(0, 2**32 - 1)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_no_picture_whatever_stops_the_learning(pictures: list[tuple[str, int]]) -> None:
+    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    for kind, seed in pictures:
+        cells = scene.cells()
+        if kind == "noise":
+            noise = np.random.default_rng(seed).uniform(0, 255, cells.shape)
+            cells = noise.astype(np.float32)
+        elif kind != "belt":
+            cells = np.full_like(cells, 0 if kind == "black" else 255)
+        mask = learned.look(cells)
+        assert mask is None or mask.shape == (ROWS, COLUMNS)
+        assert kind != "black" or mask is None, "a black picture says nothing"
+        assert np.isfinite(learned.cells).all()
+        assert np.isfinite(learned.step)
+        assert learned.unshaded(cells).shape == (ROWS, COLUMNS)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.cfx import units_inspected
 
@@ -159,3 +162,91 @@ def test_the_same_event_is_the_same_message_and_another_is_another() -> None:
     other = EVENT | {"id": "01M82M13KY231505C05CJVEW7C", "defects": []}
     assert len(identities(EVENT)) == 5
     assert not identities(EVENT) & identities(other)
+
+
+ulids = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=26, max_size=26)
+pixels = st.integers(0, 30_000).map(lambda tenths: tenths / 10)
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=offsets)  # noqa: DTZ001
+defects = st.fixed_dictionaries({
+    "id": ulids,
+    "code": st.sampled_from(["open", "short"]),
+    "confidence": st.floats(0, 1),
+    "bbox_px": st.tuples(pixels, pixels, pixels, pixels).map(list),
+    "frames_seen": st.integers(1, 16),
+})  # fmt: skip
+
+
+@st.composite
+def events(draw: st.DrawFn) -> dict[str, Any]:
+    result = draw(st.sampled_from(["PASSED", "FAILED", "NOT_INSPECTED", "ERROR"]))
+    at = draw(moments).isoformat(timespec="microseconds")
+    found = st.lists(defects, max_size=5, unique_by=lambda d: d["id"])
+    return EVENT | {
+        "id": draw(ulids),
+        "time": at,
+        "trigger": {"kind": "presence", "at": at},
+        "result": result,
+        "reason": None if result in {"PASSED", "FAILED"} else "camera_lost",
+        "defects": draw(found) if result == "FAILED" else [],
+        "timing_ms": {"trigger_to_verdict": draw(st.floats(0, 600_000).map(lambda t: round(t, 3)))},
+    }
+
+
+@given(events())
+def test_whatever_the_event_cfx_never_calls_good_what_the_station_did_not(
+    event: dict[str, Any],
+) -> None:
+    message = json.loads(json.dumps(units_inspected(event), allow_nan=False))
+    [unit] = message["MessageBody"]["InspectedUnits"]
+    [found] = unit["Inspections"]
+    for told in (unit["OverallResult"], found["Result"]):
+        assert (told == "Passed") == (event["result"] == "PASSED")
+        assert (told == "Failed") == (event["result"] == "FAILED")
+    assert (found["Error"] is None) == (told != "Error")
+    codes = [defect["DefectCode"] for defect in found["DefectsFound"]]
+    assert codes == [defect["code"] for defect in event["defects"]]
+
+
+@given(events(), ulids)
+def test_no_identity_is_given_twice(event: dict[str, Any], other: str) -> None:
+    def identities(event: dict[str, Any]) -> list[str]:
+        return re.findall(r"[0-9a-f-]{36}", json.dumps(units_inspected(event)))
+
+    ours = identities(event)
+    assert len(ours) == len(set(ours)) == 3 + len(event["defects"])
+    if other != event["id"]:
+        assert not set(ours) & set(identities(event | {"id": other, "defects": []}))
+
+
+@given(events())
+def test_an_inspection_ends_as_long_after_its_start_as_the_verdict_took(
+    event: dict[str, Any],
+) -> None:
+    found = inspection(event)
+    began, ended = (
+        datetime.fromisoformat(found[f"Inspection{which}Time"]) for which in ("Start", "End")
+    )
+    assert began == datetime.fromisoformat(event["trigger"]["at"])
+    took_ms = (ended - began) / timedelta(milliseconds=1)
+    assert took_ms == pytest.approx(event["timing_ms"]["trigger_to_verdict"], abs=0.001)
+    assert ended.utcoffset() == began.utcoffset()
+
+
+@given(defects)
+def test_a_region_goes_once_around_the_defect_and_ends_where_it_starts(
+    defect: dict[str, Any],
+) -> None:
+    [found] = inspection(EVENT | {"defects": [defect]})["DefectsFound"]
+    region = found["RegionOfInterest"]
+    corners = [(corner["X"], corner["Y"]) for corner in region["RegionSegments"]]
+    assert corners[-1] == (region["StartPointX"], region["StartPointY"])
+    x_px, y_px, width_px, height_px = defect["bbox_px"]
+    for at, least, size in ((0, x_px, width_px), (1, y_px, height_px)):
+        along = [corner[at] for corner in corners]
+        assert min(along) == pytest.approx(least)
+        assert max(along) == pytest.approx(least + size)
+    sides = zip([corners[-1], *corners], corners, strict=False)
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in sides), "no side is a diagonal"
+    assert 1 <= found["ConfidenceLevel"] <= 100
+    assert found["ConfidenceLevel"] == pytest.approx(max(1, defect["confidence"] * 100), abs=0.01)

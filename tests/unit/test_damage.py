@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from av.error import FFmpegError
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from inspector.capture.damage import Damage
@@ -81,3 +83,23 @@ def test_a_stream_that_refreshes_itself_without_key_frames_is_read_once_it_is_wh
     assert not damage.is_whole(Picture()), "a new connection heals it: the reader asks for one"
     assert damage.is_whole(Picture(key=True))
     assert damage.is_whole(Picture())
+
+
+streams = st.lists(
+    st.none() | st.builds(Picture, corrupt=st.booleans(), key=st.booleans()), max_size=40
+)
+"""One connection; None where a picture could not be decoded."""
+
+
+@given(streams)
+def test_only_what_is_drawn_on_believed_pictures_is_believed(
+    pictures: list[Picture | None],
+) -> None:
+    damage, believed = Damage(), [True]
+    for picture in pictures:
+        on_solid_ground = believed[-1] or True not in believed[1:]
+        believed.append(damage.is_whole(picture))
+        if picture is None or picture.is_corrupt:
+            assert not believed[-1], "parts of it are guessed"
+        else:
+            assert believed[-1] == (picture.key_frame or on_solid_ground)

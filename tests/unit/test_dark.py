@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from inspector.capture.dark import DarkWatch, is_dark
+from inspector.capture.dark import BRIGHT_SHARE, DarkWatch, is_dark
 
 S = 1_000_000_000
 
@@ -52,3 +54,65 @@ def test_darkness_is_a_fault_once_it_lasts_and_none_once_there_is_light() -> Non
     watch.change(0)
     watch.see(picture(3), 8 * S)
     assert not watch.lasts
+
+
+limits = st.integers(1, 255)
+sides_px = st.integers(16, 200)
+"""The smallest picture, and the smallest region, are 16 pixels wide and high."""
+
+
+@given(limit=limits, level=st.integers(0, 255), width_px=sides_px, height_px=sides_px)
+def test_a_plain_picture_of_any_size_is_dark_only_below_the_limit(
+    limit: int, level: int, width_px: int, height_px: int
+) -> None:
+    plain = picture(level, width=width_px, height=height_px)
+    assert is_dark(plain, limit) == (level < limit)
+
+
+@given(limit=limits, seed=st.integers(0, 2**32 - 1), width_px=sides_px, height_px=sides_px)
+def test_more_light_never_makes_a_picture_dark(
+    limit: int, seed: int, width_px: int, height_px: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    night = rng.integers(0, rng.integers(1, 256), (height_px, width_px, 3), np.uint8)
+    night[rng.random(night.shape) < BRIGHT_SHARE] = 255
+    lamp = np.zeros_like(night)
+    lamp[: height_px // 2] = rng.integers(0, 256)
+    brighter = np.maximum(night, lamp)
+    assert is_dark(night, limit) or not is_dark(brighter, limit)
+    assert is_dark(night, min(255, limit + 1)) or not is_dark(night, limit)
+
+
+@given(
+    x_px=st.integers(0, 80),
+    y_px=st.integers(0, 80),
+    width_px=st.integers(16, 80),
+    height_px=st.integers(16, 80),
+    outside=st.integers(0, 255),
+    inside=st.integers(0, 255),
+)
+def test_what_lies_beside_the_region_neither_lights_nor_darkens_it(
+    *, x_px: int, y_px: int, width_px: int, height_px: int, outside: int, inside: int
+) -> None:
+    shown = picture(outside, width=160, height=160)
+    shown[y_px : y_px + height_px, x_px : x_px + width_px] = inside
+    watch = DarkWatch(below=16, region=(x_px, y_px, width_px, height_px))
+    assert watch.is_dark(shown) == (inside < 16)
+
+
+DARK, LIT = picture(3, width=16, height=16), picture(90, width=16, height=16)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3 * S), st.sampled_from(["dark", "lit", "lost"]))))
+def test_it_lasts_once_nothing_but_dark_pictures_came_for_so_long(
+    steps: list[tuple[int, str]],
+) -> None:
+    watch, at_ns, since_ns = DarkWatch(below=16), 0, None
+    for waited_ns, comes in steps:
+        at_ns += waited_ns
+        if comes == "lost":
+            watch.reset()
+        else:
+            assert watch.see(DARK if comes == "dark" else LIT, at_ns) == (comes == "dark")
+        since_ns = None if comes != "dark" else at_ns if since_ns is None else since_ns
+        assert watch.lasts == (since_ns is not None and at_ns - since_ns >= 2 * S)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.capture.every_frame import EveryFrame
 from inspector.flow.frame_pool import FramePool
@@ -54,3 +58,28 @@ def test_nothing_is_in_view_between_two_frames() -> None:
     told: list[UnitOpened] = []
     assert not EveryFrame(told.append).interrupted(MissReason.CAMERA_LOST, "gone")
     assert not told
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=30))
+def test_each_frame_good_or_missed_is_one_unit_told_once_and_in_order(
+    frames: list[tuple[int, bool]],
+) -> None:
+    told: list[UnitOpened] = []
+    watch, pool = EveryFrame(told.append), FramePool(buffers=1, size=Size(4, 4))
+    sequence, expected = 0, []
+    for step, is_missed in frames:
+        sequence += step
+        expected.append(sequence)
+        if is_missed:
+            lost = MissedFrame(ref=reference(sequence), reason=MissReason.LANE_FULL)
+            ref = watch.missed(lost).ref
+        else:
+            lease = pool.lease()
+            assert lease is not None
+            (frame,) = watch.look(Frame(ref=reference(sequence), lease=lease))
+            ref = frame.ref
+            frame.lease.release()
+        assert ref.unit is told[-1].unit
+        assert replace(ref, unit=None) == reference(sequence), "nothing else of it is changed"
+    assert [one.unit.index for one in told] == expected
+    assert {one.frames_expected for one in told} <= {1}

@@ -7,6 +7,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.capture.footage import FootageSource, Schedule
 from inspector.capture.pictures import natural_order
@@ -114,6 +116,38 @@ def test_pictures_come_in_the_order_a_person_expects_with_their_names(folder):
 def test_natural_order_sorts_digits_by_value():
     names = ["b10", "b9", "a", "B1", "10", "2", "x²", "b09"]
     assert sorted(names, key=natural_order) == ["2", "10", "a", "B1", "b09", "b9", "b10", "x²"]
+
+
+words = st.text("aAbB_- .²é", max_size=3)
+parts = words | st.sampled_from(["0", "1", "9", "09", "10", "010"])
+names = st.lists(parts, max_size=4).map("".join) | st.text(max_size=8)
+
+
+@given(st.lists(names, unique=True), st.randoms())
+def test_pictures_have_one_order_however_the_folder_lists_them(listed, shuffling):
+    ordered = sorted(listed, key=natural_order)
+    shuffling.shuffle(listed)
+    assert sorted(listed, key=natural_order) == ordered
+    keys = [natural_order(name) for name in ordered]
+    assert all(before < after for before, after in itertools.pairwise(keys)), "no two are equal"
+
+
+@given(
+    before=words,
+    numbers=st.dictionaries(st.integers(0, 10**6), st.integers(0, 7), min_size=1),
+    after=words,
+)
+def test_numbered_pictures_are_in_the_order_of_their_numbers_with_zeros_or_without(
+    before, numbers, after
+):
+    listed = {number: f"{before}{number:0{width}}{after}" for number, width in numbers.items()}
+    assert sorted(listed.values(), key=natural_order) == [listed[n] for n in sorted(numbers)]
+
+
+@given(st.lists(words))
+def test_words_are_in_the_order_of_a_dictionary(listed):
+    folded = [name.casefold() for name in sorted(listed, key=natural_order)]
+    assert folded == sorted(folded)
 
 
 def test_a_looped_video_goes_on_with_rising_time_stamps(video):

@@ -3,9 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from inspector.errors import ConfigurationError
 from inspector.live_settings import LIVE, compare, is_live
+from inspector.sections import CameraSettings
 from inspector.settings import Settings
 
 
@@ -116,3 +120,102 @@ def test_no_secret_shows_in_what_is_told() -> None:
     other = settings().cameras["top"].model_copy(update={"source": "rtsp://u:other@127.0.0.1/x"})
     changes = compare(settings(), settings(cameras={"top": other}))
     assert "other" not in str(changes.needs_restart)
+
+
+CODES = ("open", "short")
+
+
+def one_of(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+cameras = st.fixed_dictionaries(
+    {"source": one_of("sim:", "sim:?seed=2"), "size": one_of("640x480", "1280x720")},
+    optional={
+        "trigger": one_of("presence", "external"),
+        "trigger_wait_ms": one_of(100.0, 1500.0, 2500.0),
+        "frozen_after_s": one_of(0.0, 9.0),
+        "dark_below": one_of(0, 40),
+        "frames_per_unit": one_of(1, 4),
+        "serial": one_of({"pattern": "[A-Z]+"}, {"formats": ["QRCode"]}),
+        "region": one_of([0, 0, 600, 400]),
+    },
+)
+contents = st.fixed_dictionaries(
+    {"cameras": st.dictionaries(one_of("top", "side"), cameras, min_size=1)},
+    optional={
+        "inspection": st.fixed_dictionaries(
+            {"codes": one_of(["open"], ["open", "short"])},
+            optional={
+                "threshold": one_of(0.3, 0.7),
+                "thresholds": st.dictionaries(one_of(*CODES), one_of(0.1, 0.9), max_size=2),
+                "min_frames_seen": one_of(0, 1, 3),
+                "deadline_ms": one_of(1000.0, 3000.0),
+            },
+        ),
+        "evidence": st.fixed_dictionaries(
+            {}, optional={"jpeg_quality": one_of(50), "enabled": one_of(True, False)}
+        ),
+        "log": st.fixed_dictionaries({}, optional={"level": one_of("debug", "warning")}),
+        "redis": one_of({"password": "hunter2"}, {"url": "redis://:hunter2@127.0.0.1/1"}),
+    },
+)
+
+
+def valid(content: dict[str, Any]) -> Settings | None:
+    try:
+        return settings(**content)
+    except ValidationError:
+        return None
+
+
+valid_settings = contents.map(valid).filter(lambda found: found is not None)
+
+
+def value(found: Settings, key: str) -> Any:
+    section, *rest = key.split(".")
+    part = getattr(found, section)
+    if section == "cameras":
+        part = part.get(rest[0])
+    return None if part is None else getattr(part, rest[-1])
+
+
+ALL_KEYS = [
+    f"{section}{camera}.{key}"
+    for section in Settings.model_fields
+    for camera in ((".top", ".side") if section == "cameras" else ("",))
+    for key in (
+        CameraSettings if section == "cameras" else type(getattr(settings(), section))
+    ).model_fields
+]
+
+
+@given(running=valid_settings, wanted=valid_settings)
+def test_what_is_told_to_be_in_force_is_and_nothing_else_moved(
+    running: Settings, wanted: Settings
+) -> None:
+    try:
+        changes = compare(running, wanted)
+    except ConfigurationError:  # they contradict each other
+        return
+    for key in ALL_KEYS:
+        before, after, now = (value(one, key) for one in (running, wanted, changes.settings))
+        assert (key in changes.applied) + (key in changes.needs_restart) == (before != after)
+        if key in changes.applied:
+            assert is_live(key)
+            assert now == after
+        else:
+            assert now == before, "it waits for a restart"
+    assert set(changes.settings.cameras) == set(running.cameras)
+    again = compare(changes.settings, wanted)
+    assert again.settings is changes.settings
+    assert (again.applied, again.needs_restart) == ((), changes.needs_restart)
+    assert changes.settings.secrets() == running.secrets()
+
+
+@given(valid_settings)
+def test_what_was_read_again_unchanged_changes_nothing(running: Settings) -> None:
+    same = Settings(**{name: getattr(running, name) for name in Settings.model_fields})
+    changes = compare(running, same)
+    assert changes.settings is running
+    assert (changes.applied, changes.needs_restart) == ((), ())

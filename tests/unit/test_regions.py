@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.batching.regions import View, refitted
 from inspector.geometry import fit
@@ -90,3 +92,54 @@ def test_a_part_fitted_to_another_input_is_the_same_part(look: str) -> None:
         again = refitted(region, small)
         assert again.letterbox == fit(region.rect, width_px=320, height_px=256)
         assert replace(again, letterbox=region.letterbox) == region
+
+
+rects = st.builds(
+    Rect, st.integers(0, 500), st.integers(0, 500), st.integers(16, 3000), st.integers(16, 3000)
+)
+inputs = st.builds(
+    lambda width, height: replace(MODEL, width_px=width, height_px=height),
+    st.integers(128, 1024),
+    st.integers(128, 1024),
+)
+outlines = st.builds(
+    Outline,
+    centre_x_px=st.floats(0, 3000),
+    centre_y_px=st.floats(0, 3000),
+    width_px=st.floats(0.2, 2500),
+    height_px=st.floats(0.2, 2500),
+    turn_deg=st.floats(-45, 45),
+)
+looks = st.sampled_from(["region", "unit", "tiles"])
+
+
+@given(rect=rects, look=looks, model=inputs, outline=st.none() | outlines)
+def test_every_piece_fits_the_model_input_and_none_is_missing(rect, look, model, outline):
+    view = View(rect=rect, look=look, tile_overlap_px=32)
+    regions = view.regions_of(frame(outline), model)
+    assert [(r.piece, r.pieces) for r in regions] == [
+        (n, len(regions)) for n in range(len(regions))
+    ]
+    assert len(regions) == view.pieces(model) >= 1
+    for region in regions:
+        box = region.letterbox
+        assert 0 < box.scale <= 1, "never enlarged"
+        for offset_px, side_px, room_px in (
+            (box.left_px, region.rect.width_px, model.width_px),
+            (box.top_px, region.rect.height_px, model.height_px),
+        ):
+            assert offset_px >= 0
+            shown_px = max(1, round(side_px * box.scale))
+            assert offset_px + shown_px <= room_px
+            assert abs(room_px - shown_px - 2 * offset_px) <= 1, "in the middle"
+
+
+@given(rect=rects, look=st.sampled_from(["region", "tiles"]), model=inputs)
+def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect, look, model):
+    shown = np.zeros((rect.height_px, rect.width_px), np.bool_)
+    for region in View(rect=rect, look=look, tile_overlap_px=32).regions_of(frame(), model):
+        x_px, y_px = region.rect.x_px - rect.x_px, region.rect.y_px - rect.y_px
+        assert 0 <= x_px <= rect.width_px - region.rect.width_px
+        assert 0 <= y_px <= rect.height_px - region.rect.height_px
+        shown[y_px : y_px + region.rect.height_px, x_px : x_px + region.rect.width_px] = True
+    assert shown.all()

@@ -1,10 +1,21 @@
 """The station's parts in words."""
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.ops.health import Fault
-from inspector.web.state import DEADLINES_LOOKED_AT_S, Deadlines, StationState
+from inspector.web.state import (
+    DEADLINES_LOOKED_AT_S,
+    Deadlines,
+    StationState,
+    _duration,
+    _rfc3339,
+    _sentence,
+    with_times,
+)
 
 
 def named(state: StationState, **more):
@@ -76,3 +87,79 @@ def test_a_late_verdict_is_a_thing_to_look_after():
     part = named(state)["deadline"]
     assert not part["good"]
     assert part["words"] == "1 of 1 verdicts were late in the last 10 minutes."
+
+
+faults = st.builds(
+    lambda where, cause: Fault(kind=where[0], subject=where[1], cause=cause),
+    st.sampled_from([
+        ("camera", "top"), ("camera", "side"), ("triton", ""), ("redis", ""),
+        ("disk", "journal"), ("disk", "evidence"),
+    ]),
+    st.sampled_from(["refused", "", "no answer for 2 s", "Gone!"]),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(faults, st.booleans())), st.booleans())
+def test_a_part_is_called_good_only_while_it_runs_and_nothing_of_it_is_wrong(changes, running):
+    state = station()
+    standing: dict[tuple[str, str], Fault] = {}
+    for fault, raised in changes:
+        state.on_fault(fault, raised=raised)
+        standing.pop((fault.kind, fault.subject), None)
+        if raised:
+            standing[fault.kind, fault.subject] = fault
+    parts = named(state, running=running)
+    wrong = {
+        subject if kind == "disk" else f"{kind} {subject}".strip() for kind, subject in standing
+    }
+    for name, part in parts.items():
+        if name == "deadline":
+            continue
+        assert part["good"] == (running and name not in wrong)
+        assert (part["since"] is None) == (name not in wrong)
+        assert part["good"] or part["advice"], "a person is told what to do"
+        assert part["words"].endswith((".", "!"))
+    told = [{"kind": f.kind, "subject": f.subject, "cause": f.cause} for f in standing.values()]
+    for before, after in zip(told, with_times(told, state), strict=True):
+        assert {key: after[key] for key in before} == before
+        since = datetime.fromisoformat(after["since"])
+        assert since.utcoffset() == timedelta(0)
+
+
+@given(st.text())
+def test_every_cause_is_a_sentence(cause):
+    words = _sentence(cause)
+    assert words[-1] in ".!?"
+    assert words[0] == words[0].upper()
+    assert cause.strip()[1:] in words
+    assert cause.strip() or len(words) > 1
+
+
+@given(st.floats(0, 1e7))
+def test_a_duration_is_told_to_half_its_unit(seconds):
+    number, unit = _duration(seconds).split()
+    unit_s = {"s": 1, "min": 60}[unit]
+    assert abs(float(number) * unit_s - seconds) <= unit_s / 2 + 1e-6
+
+
+@given(st.floats(0, 4e9))
+def test_a_time_is_told_to_the_millisecond_with_its_offset(unix_s):
+    told = datetime.fromisoformat(_rfc3339(unix_s))
+    assert abs(told.timestamp() - unix_s) <= 0.001
+    assert told.utcoffset() == timedelta(0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 400), st.booleans()), max_size=40))
+def test_late_verdicts_are_counted_for_ten_minutes(verdicts):
+    now_s, added = 0.0, []
+    clock_s = [0.0]
+    deadlines = Deadlines(now_s=lambda: clock_s[0])
+    for waited_s, in_time in verdicts:
+        now_s += waited_s
+        clock_s[0] = now_s
+        deadlines.add(in_time=in_time)
+        added.append((now_s, in_time))
+        recent = [one for at_s, one in added if at_s >= now_s - DEADLINES_LOOKED_AT_S]
+        late, verdicts_total, first_s = deadlines.recent()
+        assert (late, verdicts_total) == (recent.count(False), len(recent))
+        assert (first_s is None) == (late == 0)
