@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from statistics import median
 
 from tests.drills.stand import Tally
 
@@ -31,9 +32,8 @@ def span(seconds: Sequence[float]) -> str:
     """The median, and the longest where there are several."""
     if not seconds:
         return "-"
-    ordered = sorted(seconds)
-    median = ordered[len(ordered) // 2]
-    return f"{median:.1f}" if len(ordered) == 1 else f"{median:.1f} (at most {ordered[-1]:.1f})"
+    middle = f"{median(seconds):.1f}"
+    return middle if len(seconds) == 1 else f"{middle} (at most {max(seconds):.1f})"
 
 
 def row(name: str, tally: Tally, day: date) -> str:

@@ -173,6 +173,21 @@ def camera_up(line: Line, camera: str = "top") -> Callable[[], bool]:
     return lambda: _metric(line, "inspector_camera_up", camera=camera) == 1
 
 
+def lost_again(line: Line, camera: str = "top") -> Callable[[], bool]:
+    """Whether the camera was lost once more than until now."""
+
+    def times() -> float:
+        return _metric(line, "inspector_camera_reconnects_total", camera=camera)
+
+    before = times()
+    return lambda: times() > before
+
+
+def has_cause(line: Line, words: str) -> Callable[[], bool]:
+    """Whether /api/status has a fault whose cause says so."""
+    return lambda: words in line.get("/api/status")[1]
+
+
 def has_fault(line: Line, kind: str) -> Callable[[], bool]:
     """Whether /api/status names a fault of this kind."""
     return lambda: f'"kind":"{kind}"' in line.get("/api/status")[1].replace(" ", "")
