@@ -12,11 +12,9 @@ from collections import OrderedDict
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from inspector.simulation.circuit import lay_out
-
-Gray = NDArray[np.uint8]
+from training.draughting import Gray, any_size
 
 _COPPER, _LAMINATE = 0, 255
 _FIRST_SEED = 1_000_000
@@ -34,7 +32,7 @@ def distorted(template: Gray, rng: np.random.Generator) -> Gray:
     taken away or added only where the board was enlarged first, so that no track is cut or joined.
     """
     rows, columns = template.shape
-    scale = math.exp(rng.uniform(math.log(_SMALLEST), math.log(_LARGEST)))
+    scale = any_size(rng, _SMALLEST, _LARGEST)
     stretch = math.exp(rng.normal(0, 0.12))
     across = min(max(scale * stretch, _SMALLEST), _LARGEST)
     down = min(max(scale / stretch, _SMALLEST), _LARGEST)

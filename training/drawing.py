@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from training.draughting import Box, Gray
 from training.strokes import (
     COPPER,
     MOUSEBITE,
@@ -20,8 +21,6 @@ from training.strokes import (
     PIN_HOLE,
     SHORT,
     SPUR,
-    Box,
-    Gray,
     Mask,
     Stroke,
     Terrain,

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Gray = NDArray[np.uint8]
+from training.draughting import Gray, as_designers_draw, edges
+
 Feature = Callable[[Gray, Gray, Gray, np.random.Generator], int | None]
 
 COPPER, LAMINATE = 0, 255
@@ -27,11 +28,11 @@ _SHIFT = 4
 def _pad_with_neck(board: Gray, clear: Gray, ink: Gray, rng: np.random.Generator) -> int | None:
     """A via beside a track or an area of copper, joined to it by a neck."""
     copper = ((board == COPPER) & (clear > 0)).astype(np.uint8)
-    rows, columns = np.nonzero(copper & (cv2.erode(copper, np.ones((3, 3), np.uint8)) == 0))
-    if len(rows) == 0:
+    places = edges(copper)
+    if len(places) == 0:
         return None
-    for at in rng.integers(0, len(rows), _EDGES_TRIED):
-        if _neck_at((int(columns[at]), int(rows[at])), board, clear, ink, rng):
+    for x, y in places[rng.integers(0, len(places), _EDGES_TRIED)].tolist():
+        if _neck_at((x, y), board, clear, ink, rng):
             return COPPER
     return None
 
@@ -70,8 +71,7 @@ def _outward(board: Gray, x: int, y: int) -> float:
     if len(rows) == 0:
         return 0.0
     dy, dx = rows.mean() + max(0, y - 5) - y, columns.mean() + max(0, x - 5) - x
-    eighth = math.pi / 4
-    return round(math.atan2(dy, dx) / eighth) * eighth
+    return as_designers_draw(math.atan2(dy, dx))
 
 
 def _dumbbell(board: Gray, clear: Gray, ink: Gray, rng: np.random.Generator) -> int | None:

@@ -11,13 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from training.draughting import Box, Gray
 from training.features import FEATURES
-
-Gray = NDArray[np.uint8]
-Box = tuple[int, int, int, int]
-"""left, top, right, bottom."""
 
 _TRIES = 4
 

@@ -13,15 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.draughting import Box, Gray, Points, ahead, any_size, as_designers_draw, edges, turned
+
 OPEN, SHORT, MOUSEBITE, SPUR, COPPER, PIN_HOLE = range(6)
 """Indices into drawing.CLASSES."""
 
 Mask = NDArray[np.bool_]
-Gray = NDArray[np.uint8]
-Points = NDArray[np.float64]
-"""[n, 2] x, y in pixels of the board."""
-Box = tuple[int, int, int, int]
-"""left, top, right, bottom."""
 
 HANDS: dict[int, dict[str, float]] = {
     OPEN: {"line": 0.3, "hatching": 0.2, "scribble": 0.25, "bar": 0.25},
@@ -92,18 +89,19 @@ class Terrain:
         slope_x = cv2.Sobel(soft, cv2.CV_32F, 1, 0)
         slope_y = cv2.Sobel(soft, cv2.CV_32F, 0, 1)
         copper = (window == 0).astype(np.uint8)
-        rim = copper & (cv2.erode(copper, np.ones((3, 3), np.uint8)) == 0)
+        places = edges(copper)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_NECK_PX, _NECK_PX))
         # Opened by a disc, a pad's own outline loses a pixel here and there: no neck.
         broad = cv2.dilate(
             cv2.morphologyEx(copper, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)
         )
         beside_broad = cv2.dilate(broad, np.ones((_PAD_PX, _PAD_PX), np.uint8))
+        at = places[:, 1], places[:, 0]
         return cls(
             board,
             near,
-            _places(rim),
-            _places(rim & (1 - broad) & beside_broad),
+            places,
+            places[(broad == 0)[at] & (beside_broad > 0)[at]],
             np.stack([slope_x, slope_y], axis=2),
             cv2.distanceTransform(copper, cv2.DIST_L2, 3),
             cv2.distanceTransform(1 - copper, cv2.DIST_L2, 3),
@@ -126,8 +124,8 @@ class Terrain:
         if hand == "bump":
             return Stroke(areas=(self._bump(x, y, angle, rng),))
         clean = hand in {"bar", "corner"}
-        angle = _as_designers_draw(angle, rng) if clean else angle + rng.normal(0, 0.35)
-        length_px = float(np.exp(rng.uniform(np.log(5), np.log(26))))
+        angle = _clean_angle(angle, rng) if clean else angle + rng.normal(0, 0.35)
+        length_px = any_size(rng, 5, 26)
         if kind in {OPEN, SHORT}:
             length_px = self._way_through(x, y, angle, copper=kind == OPEN)
         start = self._at(x, y)
@@ -147,7 +145,7 @@ class Terrain:
     def _enclosed(self, kind: int, rng: np.random.Generator) -> Stroke | None:
         """A stroke amid copper or laminate."""
         width_px = int(rng.integers(3, 8))
-        length_px = float(np.exp(rng.uniform(np.log(5), np.log(26))))
+        length_px = any_size(rng, 5, 26)
         depth = self.inside_px if kind == PIN_HOLE else self.outside_px
         ys, xs = np.nonzero(depth >= width_px / 2 + 2.5)
         if len(xs) == 0:
@@ -160,7 +158,7 @@ class Terrain:
 
     def _bump(self, x: int, y: int, angle: float, rng: np.random.Generator) -> Points:
         """An outline that lies along the edge, half of it beyond: round, or with corners."""
-        along = float(np.exp(rng.uniform(np.log(4), np.log(18))))
+        along = any_size(rng, 4, 18)
         across = min(rng.uniform(4, 11), 1.6 * along)
         corners = int(rng.choice([4, 6, 24]))
         turns = (np.arange(corners) + 0.5) * (2 * np.pi / corners)
@@ -168,8 +166,7 @@ class Terrain:
         outline /= np.cos(np.pi / corners)
         if rng.random() < 0.5:
             outline += rng.normal(0, 0.8, outline.shape)
-        cos, sin = np.cos(angle), np.sin(angle)
-        return np.asarray(self._at(x, y) + outline @ np.array([[cos, sin], [-sin, cos]]))
+        return self._at(x, y) + turned(outline, angle)
 
     def _way_through(self, x: int, y: int, angle: float, *, copper: bool) -> float:
         """How far a line runs in copper (or laminate) until it has crossed it, plus 3 px."""
@@ -183,16 +180,9 @@ class Terrain:
         return float(steps[over[0]] + 3) if len(over) else 30.0
 
 
-def _places(mask: Gray) -> NDArray[np.int64]:
-    rows, columns = np.nonzero(mask)
-    return np.stack([columns, rows], axis=1).astype(np.int64)
-
-
-def _as_designers_draw(angle: float, rng: np.random.Generator) -> float:
-    """Most often in steps of 45 degrees."""
-    if rng.random() < 0.7:
-        return float(np.round(angle / (np.pi / 4)) * (np.pi / 4))
-    return float(angle + rng.normal(0, 0.15))
+def _clean_angle(angle: float, rng: np.random.Generator) -> float:
+    """Most often as designers draw."""
+    return as_designers_draw(angle) if rng.random() < 0.7 else angle + rng.normal(0, 0.15)
 
 
 def _path(
@@ -202,7 +192,7 @@ def _path(
     parts = max(2, round(length_px / 6))
     turns = angle + np.cumsum(rng.normal(0, 0.2, parts))
     steps = np.stack([np.cos(turns), np.sin(turns)], axis=1) * (length_px + back_px) / parts
-    first = start - back_px * np.array([np.cos(angle), np.sin(angle)])
+    first = start - back_px * ahead(angle)
     return np.vstack([first, first + np.cumsum(steps, axis=0)])
 
 
@@ -224,12 +214,12 @@ def _line(path: Points, rng: np.random.Generator, width_px: int | None = None) -
 def _hatching(path: Points, angle: float, rng: np.random.Generator) -> Stroke:
     """Thin lines beside each other; between them, specks stay."""
     count, pitch_px = int(rng.integers(3, 7)), rng.uniform(2.0, 4.5)
-    aside = np.array([-np.sin(angle), np.cos(angle)])
     offsets = (np.arange(count) - (count - 1) / 2) * pitch_px
     lines = []
     for offset in offsets:
-        slip = rng.normal(0, 1.5) * np.array([np.cos(angle), np.sin(angle)])
-        one = path + aside * offset + slip + rng.normal(0, 0.8, path.shape)
+        slip_px = rng.normal(0, 1.5)
+        aside = turned(np.array([[slip_px, offset]]), angle)
+        one = path + aside + rng.normal(0, 0.8, path.shape)
         lines.append((one, int(rng.integers(1, 4))))
     return Stroke(tuple(lines))
 
@@ -240,8 +230,7 @@ def _scribble(start: Points, angle: float, length_px: float, rng: np.random.Gene
     across = rng.uniform(-2, length_px, turns)
     across[:2] = -2, length_px  # once all the way, at least
     aside = rng.uniform(-1, 1, turns) * rng.uniform(2, 9)
-    cos, sin = np.cos(angle), np.sin(angle)
-    points = start + np.stack([across, aside], axis=1) @ np.array([[cos, sin], [-sin, cos]])
+    points = start + turned(np.stack([across, aside], axis=1), angle)
     return Stroke(((points, int(rng.integers(1, 4))),))
 
 
@@ -249,25 +238,24 @@ def _bar(
     start: Points, angle: float, length_px: float, rng: np.random.Generator, *, widest_px: float
 ) -> Stroke:
     """A straight bar, as clean as a track or a little ragged: thin, or a patch."""
-    width_px = float(np.exp(rng.uniform(np.log(3), np.log(widest_px))))
+    width_px = any_size(rng, 3, widest_px)
     back_px = 3 + width_px / 5
     steps = np.linspace(-back_px, length_px + width_px / 5, max(2, round(length_px / 5)))
     sides = np.stack([steps, np.full_like(steps, width_px / 2)], axis=1)
     outline = np.concatenate([sides, (sides * (1, -1))[::-1]])
     if rng.random() < 0.4:
         outline += rng.normal(0, 0.9, outline.shape)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return Stroke(areas=(start + outline @ np.array([[cos, sin], [-sin, cos]]),))
+    return Stroke(areas=(start + turned(outline, angle),))
 
 
 def _corner(start: Points, angle: float, length_px: float, rng: np.random.Generator) -> Stroke:
     """A track of two straight pieces, or of three, as a designer would have drawn it."""
-    ahead = np.array([np.cos(angle), np.sin(angle)])
-    first = start - 3 * ahead
-    bend = first + (3 + length_px * rng.uniform(0.3, 0.9)) * ahead
-    turned = angle + float(rng.choice([-1, 1])) * np.pi / float(rng.choice([2, 4]))
-    second = bend + rng.uniform(8, 45) * np.array([np.cos(turned), np.sin(turned)])
+    on = ahead(angle)
+    first = start - 3 * on
+    bend = first + (3 + length_px * rng.uniform(0.3, 0.9)) * on
+    other = angle + float(rng.choice([-1, 1])) * np.pi / float(rng.choice([2, 4]))
+    second = bend + rng.uniform(8, 45) * ahead(other)
     corners = [first, bend, second]
     if rng.random() < 0.4:
-        corners.append(second - (second - start) @ ahead * ahead)
+        corners.append(second - (second - start) @ on * on)
     return Stroke(((np.stack(corners), int(rng.integers(3, 9))),))

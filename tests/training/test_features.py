@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.training.circuits import SIZE_PX, circuit
-from training.features import COPPER, FEATURES, LAMINATE, Feature, Gray
+from training.draughting import Gray
+from training.features import COPPER, FEATURES, LAMINATE, Feature
 
 KINDS = sorted(set(FEATURES), key=lambda feature: feature.__name__)
 

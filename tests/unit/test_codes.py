@@ -15,19 +15,13 @@ from inspector.records import Image, Outline
 from inspector.serials.agreement import is_serial
 from inspector.serials.codes import GreyPicture, can_be_enlarged, grey_picture, read_codes
 from inspector.unit_sections import SerialFormat
+from tests.unit.units_in_view import outlines
 
 ALL_FORMATS: tuple[SerialFormat, ...] = ("DataMatrix", "QRCode", "Code128")
 WIDTH_PX, HEIGHT_PX = 320, 240
 
 sides_px = st.integers(1, 60)
-outlines = st.builds(
-    Outline,
-    centre_x_px=st.floats(-100, 200),
-    centre_y_px=st.floats(-100, 200),
-    width_px=st.floats(0.1, 300),
-    height_px=st.floats(0.1, 300),
-    turn_deg=st.floats(-45, 45),
-)
+any_outline = outlines(centre_px=(-100, 200), side_px=(0.1, 300))
 
 
 @st.composite
@@ -47,7 +41,7 @@ def pictures(draw: st.DrawFn) -> Image:
 @settings(max_examples=50)
 @given(
     pictures(),
-    st.none() | outlines,
+    st.none() | any_outline,
     st.lists(st.sampled_from(ALL_FORMATS), min_size=1, unique=True),
     st.booleans(),
 )

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from inspector.geometry import frame_matrix, moved, upright_size_px
 from inspector.records import Detection, Outline
 from inspector.results.on_unit import on_unit
+from tests.unit.units_in_view import outlines
 
-outlines = st.builds(
-    Outline,
-    centre_x_px=st.floats(0, 2000),
-    centre_y_px=st.floats(0, 2000),
-    width_px=st.floats(40, 900),
-    height_px=st.floats(40, 900),
-    turn_deg=st.floats(-45, 45),
-)
+any_outline = outlines(centre_px=(0, 2000), side_px=(40, 900))
 shares = st.floats(-0.5, 1.5)
 """Of the unit's width or height: 0 to 1 lies on it."""
 
@@ -43,7 +37,7 @@ def at(outline: Outline, x_share: float, y_share: float, half_px: float) -> Dete
     return seen_at(x_px, y_px, half_px)
 
 
-@given(outlines, st.lists(st.tuples(shares, shares, st.floats(1, 60)), max_size=8))
+@given(any_outline, st.lists(st.tuples(shares, shares, st.floats(1, 60)), max_size=8))
 def test_only_what_lies_on_the_unit_is_the_units_and_all_of_it(outline, places):
     frame = [replace(at(outline, *place), class_index=n) for n, place in enumerate(places)]
     found = on_unit(frame, outline)
@@ -59,7 +53,7 @@ def test_only_what_lies_on_the_unit_is_the_units_and_all_of_it(outline, places):
     assert kept == sorted(kept), "in the order they came"
 
 
-@given(outlines, st.lists(st.tuples(shares, shares, st.floats(1, 60)), max_size=8))
+@given(any_outline, st.lists(st.tuples(shares, shares, st.floats(1, 60)), max_size=8))
 def test_what_is_told_lies_in_the_picture_of_the_unit_and_covers_something(outline, places):
     width_px, height_px = upright_size_px(outline)
     for one in on_unit([at(outline, *place) for place in places], outline):
@@ -68,7 +62,7 @@ def test_what_is_told_lies_in_the_picture_of_the_unit_and_covers_something(outli
         assert (one.class_index, one.confidence) == (3, 0.75)
 
 
-@given(outlines, st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(1, 5))
+@given(any_outline, st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(1, 5))
 def test_a_defect_stays_where_it_is_on_the_unit_however_the_unit_lies(
     outline, x_share, y_share, half_px
 ):
@@ -80,7 +74,7 @@ def test_a_defect_stays_where_it_is_on_the_unit_however_the_unit_lies(
     assert 2 * half_px - 1e-6 <= width_px <= 2 * half_px * 2**0.5 + 1e-6, "it holds all of it"
 
 
-@given(outlines, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.integers(-500, 500))
+@given(any_outline, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.integers(-500, 500))
 def test_a_unit_somewhere_else_in_the_frame_shows_the_same(outline, x_share, y_share, by_px):
     seen = at(outline, x_share, y_share, 10)
     elsewhere = replace(outline, centre_x_px=outline.centre_x_px + by_px)

@@ -5,26 +5,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.records import CameraId, TriggerKind, UnitRef
+from inspector.records import CameraId
 from inspector.results.fusing import FusingRules
 from inspector.results.recipes import Recipe, Recipes
-
-TOP, SIDE = CameraId("top"), CameraId("side")
+from tests.unit.units_in_view import SIDE, TOP, unit
 
 
 def recipe(threshold: float) -> Recipe:
     builder: Any = None
     return Recipe(rules=FusingRules(thresholds=(threshold,)), builder=builder)
-
-
-def unit(index: int, camera: CameraId = TOP) -> UnitRef:
-    return UnitRef(
-        camera_id=camera,
-        index=index,
-        kind=TriggerKind.EVERY_FRAME,
-        triggered_mono_ns=0,
-        triggered_unix_ns=0,
-    )
 
 
 def test_a_unit_is_judged_by_what_was_in_force_when_it_was_opened() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from inspector.batching.regions import View, refitted
 from inspector.geometry import fit
 from inspector.records import CameraId, Frame, FrameRef, Image, ModelInput, Outline, Rect
+from tests.unit.units_in_view import outlines
 
 MODEL = ModelInput(
     name="image", width_px=640, height_px=640, channels_first=False, dtype="UINT8", rgb=False
@@ -102,18 +103,11 @@ inputs = st.builds(
     st.integers(128, 1024),
     st.integers(128, 1024),
 )
-outlines = st.builds(
-    Outline,
-    centre_x_px=st.floats(0, 3000),
-    centre_y_px=st.floats(0, 3000),
-    width_px=st.floats(0.2, 2500),
-    height_px=st.floats(0.2, 2500),
-    turn_deg=st.floats(-45, 45),
-)
+any_outline = outlines(centre_px=(0, 3000), side_px=(0.2, 2500))
 looks = st.sampled_from(["region", "unit", "tiles"])
 
 
-@given(rect=rects, look=looks, model=inputs, outline=st.none() | outlines)
+@given(rect=rects, look=looks, model=inputs, outline=st.none() | any_outline)
 def test_every_piece_fits_the_model_input_and_none_is_missing(rect, look, model, outline):
     view = View(rect=rect, look=look, tile_overlap_px=32)
     regions = view.regions_of(frame(outline), model)

@@ -6,23 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.flow.frame_pool import FramePool
-from inspector.records import CameraId, Detection, Frame, FrameRef, TriggerKind, UnitRef
+from inspector.records import CameraId, Detection, Frame, FrameRef
 from inspector.results.pictures import KEPT_PER_CAMERA, UnitPictures
 from inspector.results.units import FrameResult
 from inspector.setting_types import Size
+from tests.unit.units_in_view import SIDE, TOP, unit
 
-TOP, SIDE = CameraId("top"), CameraId("side")
 BUFFERS = 2 * KEPT_PER_CAMERA + 1
-
-
-def unit(index: int, camera: CameraId = TOP) -> UnitRef:
-    return UnitRef(
-        camera_id=camera,
-        index=index,
-        kind=TriggerKind.PRESENCE,
-        triggered_mono_ns=0,
-        triggered_unix_ns=0,
-    )
 
 
 def frame(pool: FramePool, sequence: int, camera: CameraId) -> Frame:
