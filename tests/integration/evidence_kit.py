@@ -35,13 +35,12 @@ class Kept:
         self.faults = FaultBoard(self._on_change)
         self.metrics = Metrics([CAMERA], [])
         self.directory = directory
-        chosen: dict[str, float] = {"free_floor_gb": 0, "timeout_ms": 5000} | settings
         self.store = EvidenceStore(
-            directory,
-            EvidenceSettings.model_validate(chosen),
-            metrics=self.metrics,
-            faults=self.faults,
+            directory, _settings(settings), metrics=self.metrics, faults=self.faults
         )
+
+    def change(self, **settings: float) -> None:
+        self.store.change(_settings(settings))
 
     def _on_change(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
         self.changes.append((fault.kind, fault.subject, raised))
@@ -69,6 +68,11 @@ class Kept:
     async def writable(self) -> None:
         """Wait for the first look at the disk: later changes are the test's own."""
         await self.until(lambda: not self.store._faulty)
+
+
+def _settings(chosen: dict[str, float]) -> EvidenceSettings:
+    defaults = {"free_floor_gb": 0, "timeout_ms": 5000}
+    return EvidenceSettings.model_validate(defaults | chosen)
 
 
 @asynccontextmanager
