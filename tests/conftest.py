@@ -12,8 +12,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# How long an example takes is the machine's affair, not the code's.
-hypothesis.settings.register_profile("inspector", deadline=None)
+# How long an example takes, or to think of one, is the machine's affair, not the code's.
+hypothesis.settings.register_profile(
+    "inspector", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("inspector")
 
 # The tests' own onnxruntime, the reference, keeps no telemetry either.

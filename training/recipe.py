@@ -27,7 +27,7 @@ class Recipe:
     """Of those, the circuits of the simulated line; the others are references, distorted."""
     drawn: float = 0.45
     """Defects are drawn besides the real ones, on scans; on most invented boards, too."""
-    margin: float = 0.6
+    margin: float = 0.7
     """Bare laminate surrounds a scan: copper may end at a straight cut within the board."""
     off_board: float = 0.25
     """The crop reaches over the board's edge."""

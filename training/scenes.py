@@ -25,7 +25,7 @@ PAPER = 255
 _WIDEST_MARGIN_PX, _NARROW_MARGIN_PX = 110, 36
 _DEEPEST_CUT_PX = 80
 """A board is cut up to here before it gets a margin: slivers of copper are no defects there."""
-_FOCUS_ON_CUT = 0.5
+_FOCUS_ON_CUT = 0.55
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
 _LEAST_DRAWN_PX = 64
