@@ -29,8 +29,7 @@ OWN_MOUNTS = "INSPECTOR_DRILLS_OWN_MOUNTS"
 
 def main() -> int:
     """Returns the number of drills that went wrong."""
-    arguments = _arguments()
-    chosen = [drill for drill in DRILLS if arguments.only.lower() in drill.name.lower()]
+    arguments, chosen = _arguments()
     if arguments.list:
         _say("\n".join(drill.name for drill in chosen))
         return 0
@@ -89,13 +88,18 @@ def _with_mounts_of_our_own() -> None:
             os.execvp(command[0], [*command, "-m", "tests.drills", *sys.argv[1:]])
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments() -> tuple[argparse.Namespace, list[Drill]]:
+    """What was asked for, and the drills that are meant."""
     parser = argparse.ArgumentParser(prog="make drills", description=__doc__)
     parser.add_argument("--only", default="", help="a part of the name")
     parser.add_argument("--repetitions", type=int, default=0, help="instead of each drill's own")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--list", action="store_true")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    chosen = [drill for drill in DRILLS if arguments.only.lower() in drill.name.lower()]
+    if not chosen:
+        parser.error(f"--only {arguments.only!r}: in the name of no drill; --list names them")
+    return arguments, chosen
 
 
 def _say(text: str) -> None:

@@ -74,10 +74,10 @@ class Soak:
         triton: EmbeddedTriton,
         camera: RtspServer,
         *,
-        only: str = "",
+        faults: Sequence[str],
         every_s: float = FAULT_EVERY_S,
     ) -> None:
-        """Break what has `only` in its name; "none" matches nothing."""
+        """Break these of `FAULTS`, in random order; with none of them it only runs."""
         self._at = at
         self._every_s = every_s
         self._triton = triton
@@ -94,17 +94,7 @@ class Soak:
             evidence={"quota_gb": 0.02, "free_floor_gb": 0.0},
         )
         self._state = at.folder / "state"
-        faults: dict[str, Callable[[], None]] = {
-            "Redis SIGKILL": self._redis_killed,
-            "Redis SIGSTOP": self._redis_frozen,
-            "Triton SIGKILL": self._triton_killed,
-            "Triton SIGSTOP": self._triton_frozen,
-            "camera SIGKILL": self._camera_killed,
-            "camera SIGSTOP": self._camera_frozen,
-            "camera black": self._camera_black,
-            "settings read again": self._reloaded,
-        }
-        self._faults = {name: fault for name, fault in faults.items() if only in name}
+        self._faults = sorted(faults)
         self.faults: Counter[str] = Counter()
         self.samples: list[Sample] = []
 
@@ -129,10 +119,10 @@ class Soak:
     def _break_something(self) -> None:
         if not self._faults:
             return
-        name = self._at.random.choice(sorted(self._faults))
+        name = self._at.random.choice(self._faults)
         _say(f"{datetime.now(UTC):%H:%M:%S} {name}")
         self.faults[name] += 1
-        self._faults[name]()
+        FAULTS[name](self)
 
     def _sample(self) -> Sample:
         pid = self._line.pid
@@ -190,6 +180,18 @@ class Soak:
         threshold = self._at.random.choice((0.3, 0.5, 0.7))
         self._line.config.write_text(f"{head}\n[inspection]\nthreshold = {threshold}\n")
         self._line.send(signal.SIGHUP)
+
+
+FAULTS: dict[str, Callable[[Soak], None]] = {
+    "Redis SIGKILL": Soak._redis_killed,
+    "Redis SIGSTOP": Soak._redis_frozen,
+    "Triton SIGKILL": Soak._triton_killed,
+    "Triton SIGSTOP": Soak._triton_frozen,
+    "camera SIGKILL": Soak._camera_killed,
+    "camera SIGSTOP": Soak._camera_frozen,
+    "camera black": Soak._camera_black,
+    "settings read again": Soak._reloaded,
+}
 
 
 def slope_per_hour(samples: Sequence[Sample], quantity: str) -> float:
@@ -253,6 +255,9 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=FAULT_EVERY_S, metavar="S")
     parser.add_argument("--trace", type=Path, metavar="CSV", help="write every sample here")
     arguments: Any = parser.parse_args()
+    faults = [name for name in FAULTS if arguments.only.lower() in name.lower()]
+    if not faults and arguments.only != "none":
+        parser.error(f"--only {arguments.only!r}: found in none of: {', '.join(FAULTS)}")
     if (why := RtspServer.missing()) is not None:
         _say(f"left out: {why}")
         return 1
@@ -263,7 +268,7 @@ def main() -> int:
         RtspServer(MOVING) as camera,
         stand(folder, triton_url=triton.grpc_url, seed=arguments.seed, repetitions=1) as at,
     ):
-        soak = Soak(at, triton, camera, only=arguments.only, every_s=arguments.every)
+        soak = Soak(at, triton, camera, faults=faults, every_s=arguments.every)
         audit = soak.run(arguments.minutes)
     text = report(soak, audit, time.monotonic() - started_s)
     _say(text)
