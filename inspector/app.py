@@ -157,18 +157,7 @@ def build_pipeline(
     outcomes: Channel[Outcome] = Channel(1)
     groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
 
-    capture = CaptureSurroundings(
-        inbox=inbox,
-        notices=notices,
-        metrics=around.metrics,
-        faults=around.faults,
-        make_source=around.make_source,
-        on_chosen=around.on_chosen,
-        eyes=around.eyes,
-        deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
-        # Half of the drain: what a stuck library holds up must still be inspected.
-        stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
-    )
+    capture = _capture_surroundings(settings, around, inbox, notices)
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
     batching = BatchWorker(
         inbox,
@@ -208,6 +197,23 @@ def build_pipeline(
         notices=notices,
         pools=pools,
         tensors=tensors,
+    )
+
+
+def _capture_surroundings(
+    settings: Settings, around: Surroundings, inbox: FrameInbox, notices: Notices
+) -> CaptureSurroundings:
+    return CaptureSurroundings(
+        inbox=inbox,
+        notices=notices,
+        metrics=around.metrics,
+        faults=around.faults,
+        make_source=around.make_source,
+        on_chosen=around.on_chosen,
+        eyes=around.eyes,
+        deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
+        # Half of the drain: what a stuck library holds up must still be inspected.
+        stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,11 +14,11 @@ from inspector import __version__
 from inspector.app import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.background import background, first_of
 from inspector.external_triggers import ExternalTriggers, expire_triggers
+from inspector.fault_news import FaultNews
 from inspector.flow.channel import Channel
-from inspector.flow.notices import MANY
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.operator_page import OperatorPage, ShownPictures
-from inspector.ops.health import Fault, FaultBoard, Progress
+from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.systemd import Notifier
@@ -41,13 +40,13 @@ from inspector.supervisor import run_pipeline
 from inspector.telemetry import Telemetry
 from inspector.triggers.worker import TriggerWorker
 from inspector.unit_services import EvidencePictures, build_pictures, build_serials
+from inspector.watchdog import feed_watchdog
 from inspector.web.app import HttpServer, Views, build_app
 from inspector.web.triggers import trigger_routes
 
 log = structlog.get_logger("service")
 
 SECONDS_PER_DAY = 86_400
-LOOK_EVERY_S = 0.5
 PUBLISH_DRAIN_SHARE = 0.3
 """Of the drain deadline, what Redis gets to take the last events."""
 
@@ -82,7 +81,7 @@ class Service:
         self.running = self.views.running
         """Set once the pipeline runs."""
         self._triggers = ExternalTriggers()
-        self._health_events: set[asyncio.Task[bool]] = set()
+        self._fault_news = FaultNews(self.metrics, self.views)
         self._pictures: EvidencePictures | None = None
         self._reloader = self.views.reloader = (
             Reloader(
@@ -148,7 +147,8 @@ class Service:
             await recover_unit_numbers(journal, writer)
             pipeline = self._build(triton_url, journal, writer, stack, page)
             stack.callback(pipeline.tensors.close)
-            await stack.enter_async_context(background(self._watch(pipeline), name="watch"))
+            watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
+            await stack.enter_async_context(background(watching, name="watch"))
             await stack.enter_async_context(
                 background(expire_triggers(pipeline), name="trigger-timer")
             )
@@ -293,23 +293,7 @@ class Service:
         return pipeline
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
-        self.metrics.fault.labels(fault.kind, fault.subject).set(raised)
-        if fault.subject == "evidence":  # the others are logged where they are noticed
-            log_as = log.warning if raised else log.info
-            log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
-        page, pipeline = self.views.page, self.views.pipeline
-        if page is not None:
-            page.on_fault(fault, raised=raised)
-            page.tell(self.views.status())
-        groups = pipeline.groups if pipeline else None
-        if groups is None or groups.closed:
-            return
-        sending = asyncio.create_task(
-            groups.force(self._builder.health(fault, raised=raised)),
-            name="health-event",
-        )
-        self._health_events.add(sending)
-        sending.add_done_callback(self._health_events.discard)
+        self._fault_news.tell(fault, self._builder.health(fault, raised=raised), raised=raised)
 
     def _on_journal_fault(self, cause: str | None) -> None:
         if cause is None:
@@ -318,25 +302,6 @@ class Service:
         else:
             log.error("the journal cannot be written", cause=cause)
             self.faults.raise_fault("disk", cause, "journal")
-
-    async def _watch(self, pipeline: Pipeline) -> None:
-        """Tell systemd we are alive, as long as verdicts keep up with frames."""
-        health = self._settings.health
-        progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
-        while True:
-            stalled = progress.is_stalled(
-                captured=pipeline.handed_on,
-                settled=pipeline.results.settled,
-                now_ns=time.monotonic_ns(),
-            )
-            if stalled != self.views.stalled:
-                self.views.stalled = stalled
-                (log.error if stalled else log.info)("no progress" if stalled else "progress again")
-            # A restart makes no room in a full journal, and would lose the units under way; but
-            # what waits for it in memory has an end too.
-            if not stalled or (self.views.journal_fault and len(pipeline.notices) < MANY):
-                self._notifier.send("WATCHDOG=1")
-            await asyncio.sleep(min(LOOK_EVERY_S, (self._notifier.watchdog_interval_s or 60) / 3))
 
 
 def stop_on_signals(service: Service) -> None:
