@@ -157,7 +157,7 @@ def _disk(directory: Path) -> Finding:
         what=what,
         mark=Mark.OK if enough else Mark.WARN,
         found=f"{free_bytes / 1e9:.1f} GB free{state}",
-        advice="" if enough else "make room: a month without Redis needs about this much",
+        advice="" if enough else "make room: 700,000 units without Redis need 1 GB",
     )
 
 

@@ -79,7 +79,9 @@ class Metrics:
             "inspector_camera_up", "1 while frames arrive from the camera", per_camera
         )
         self.camera_reconnects = counter(
-            "inspector_camera_reconnects", "Times a camera was opened again", per_camera
+            "inspector_camera_reconnects",
+            "Times a connection was lost, or an attempt to open one failed",
+            per_camera,
         )
         self.camera_last_frame = gauge(
             "inspector_camera_last_frame_timestamp_seconds",

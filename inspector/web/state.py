@@ -26,8 +26,8 @@ _ADVICE = {
     "again all the time.",
     "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
     "whoever looks after Redis and the network.",
-    "journal": "Verdicts wait until the disk can be written. Free space on it, or look whether it "
-    "is broken.",
+    "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
+    "broken, or the journal has reached its limit because Redis takes nothing.",
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",

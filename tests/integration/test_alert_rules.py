@@ -123,11 +123,24 @@ CASES = [
     Case("CameraFrozen", "silent", 5, False, camera("0x10", "0x10")),
     Case(
         *("CameraUnstable", "lost all the time", 30, True),
-        {'inspector_camera_reconnects_total{camera="top"}': "0+1x30"},
+        {
+            'inspector_camera_reconnects_total{camera="top"}': "0+1x30",
+            'inspector_camera_up{camera="top"}': "1 1 0 1 1 0 1 1 0 1 1 0 1x18",
+        },
     ),
     Case(
         *("CameraUnstable", "lost twice", 30, False),
-        {'inspector_camera_reconnects_total{camera="top"}': "0x10 1x10 2x10"},
+        {
+            'inspector_camera_reconnects_total{camera="top"}': "0x10 1x10 2x10",
+            'inspector_camera_up{camera="top"}': "1x9 0 1x9 0 1x11",
+        },
+    ),
+    Case(
+        *("CameraUnstable", "one long outage", 30, False),
+        {
+            'inspector_camera_reconnects_total{camera="top"}': "0x10 0+4x5 20x15",
+            'inspector_camera_up{camera="top"}': "1x10 0x5 1x15",
+        },
     ),
     Case("TritonDown", "away", 2, True, {"inspector_triton_up": "0x10"}),
     Case("TritonDown", "there", 2, False, {"inspector_triton_up": "1x10"}),
