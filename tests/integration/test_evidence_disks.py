@@ -90,8 +90,8 @@ def test_a_disk_that_hangs_holds_up_nothing_and_keeps_nothing_unsaid(tmp_path: P
     subprocess.run([mkfs, "-q", "-F", image], check=True, capture_output=True)
     seen = on_disk("hangs", f'mount -o loop "{image}" "$3"', tmp_path / "hangs")
     assert max(seen["waits_s"]) < 1
-    assert seen["waits_s"][-1] < 0.1, "a store that is full refuses at once"
-    assert seen["longest_step_s"] < 0.1
+    assert seen["waits_s"][-1] < 0.19, "a store that is full refuses at once, not after 200 ms"
+    assert seen["longest_step_s"] < 0.5
     assert seen["files"] == seen["told"]
 
 

@@ -157,7 +157,7 @@ def test_a_server_that_stops_answering_is_given_up_after_reply_timeout(transport
             async with line(settings, {"a": frames(900, fps=100)}) as run:
                 await run.until(lambda: fake.requests > 10)
                 silent_s = await run.until(lambda: run.faults.standing)
-                assert 0.2 < silent_s < 0.9
+                assert 0.2 < silent_s < 1.5
                 assert "no reply within 0.3 s" in run.faults.standing[0].cause
                 settled = len(run.units)
                 await run.until(lambda: "PASSED" in run.results()[settled:], RESUMES_WITHIN_S)
