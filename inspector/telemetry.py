@@ -11,6 +11,8 @@ from inspector.records import Stream
 
 log = structlog.get_logger("service")
 
+RIVAL = "somebody else writes to this station's streams: another service with its id"
+
 
 class Telemetry(PublishTelemetry):
     """Publishing, as metrics and faults."""
@@ -28,6 +30,15 @@ class Telemetry(PublishTelemetry):
         else:
             log.warning("redis down", cause=cause)
             self._faults.raise_fault("redis", cause)
+
+    def on_rival(self, there: bool) -> None:  # noqa: FBT001 - a state
+        """Another producer came or went."""
+        if there:
+            log.error("two producers", cause=RIVAL)
+            self._faults.raise_fault("redis", RIVAL, "producer")
+        else:
+            log.info("the only producer again")
+            self._faults.clear("redis", "producer")
 
     def on_published(self, stream: Stream, events: int) -> None:
         """Events arrived."""

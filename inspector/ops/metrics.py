@@ -12,7 +12,13 @@ from prometheus_client.exposition import generate_latest
 from inspector.records import CameraId, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
-STATION_FAULTS = (("triton", ""), ("redis", ""), ("disk", "journal"), ("disk", "evidence"))
+STATION_FAULTS = (
+    ("triton", ""),
+    ("redis", ""),
+    ("redis", "producer"),
+    ("disk", "journal"),
+    ("disk", "evidence"),
+)
 """Kind and subject of faults that any station can have; each camera has one of its own."""
 _STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _VERDICT_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)

@@ -15,6 +15,7 @@ from inspector.publish.journal import Journal
 from inspector.publish.journal_rows import JournalRow
 from inspector.publish.pace import LARGEST_STEP, Pace, PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.rivals import Rivals
 from inspector.publish.stream_ids import Standing, StreamFullError, Tip, standing
 from inspector.records import Stream
 
@@ -43,6 +44,12 @@ class Delivery:
         self._pace = Pace(pace or PaceLimits())
         self._on_published = on_published
         self._agreed_at_s = -math.inf
+        self._rivals = Rivals()
+
+    @property
+    def has_rival(self) -> bool:
+        """Somebody else keeps writing to this station's streams."""
+        return self._rivals.are_about(time.monotonic())
 
     async def deliver_pending(self, *, at_leisure: bool = True) -> None:
         """Compare the streams with the journal, then write until nothing is pending.
@@ -95,6 +102,7 @@ class Delivery:
             SinkUnavailableError: Redis is away or refuses.
 
         """
+        met_rival = False
         for stream, tip in (await self._writer.tips()).items():
             match standing(tip.last_id, self._journal.delivered[stream]):
                 case Standing.LEVEL:
@@ -102,8 +110,10 @@ class Delivery:
                 case Standing.BEHIND:
                     await self._refill(stream, tip)
                 case Standing.AHEAD:
-                    await self._catch_up(stream, tip)
+                    met_rival |= not await self._catch_up(stream, tip)
         self._agreed_at_s = time.monotonic()
+        if met_rival:
+            self._rivals.met(self._agreed_at_s)
 
     async def trim(self, older_than_ms: int) -> None:
         """Drop what is older than that and no longer kept in the journal.
@@ -120,14 +130,17 @@ class Delivery:
         refill = await self._journal.reopen_after(stream, tip)
         log.warning("redis_refill", stream=stream.value, events=refill.events, gone=refill.gone)
 
-    async def _catch_up(self, stream: Stream, tip: Tip) -> None:
-        """The stream ends after what we know of: our own unconfirmed write, or a stranger's."""
+    async def _catch_up(self, stream: Stream, tip: Tip) -> bool:
+        """The stream ends after what we know of: our own unconfirmed write, or a stranger's.
+
+        Returns whether it is our own.
+        """
         ours = await self._journal.row_at(stream, tip.last_id)
         if ours is not None and tip.event_id in {None, ours.event_id}:
             # A write adds all its rows or none, so everything before this one is there too.
             # None: a consumer deleted the entry already; the ID says that it was ours.
             await self._note_published([ours])
-            return
+            return True
         rows = await self._journal.pending_of(stream, LARGEST_STEP)
         there = 0
         for found in await self._writer.holds(rows):
@@ -146,6 +159,7 @@ class Delivery:
         log.warning(
             "redis_stream_continued", stream=stream.value, after=str(tip.last_id), renumbered=moved
         )
+        return False
 
     async def _note_published(self, rows: Sequence[JournalRow]) -> None:
         before = self._journal.delivered_seq

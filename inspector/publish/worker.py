@@ -40,6 +40,9 @@ class PublishTelemetry:
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
         """Redis accepts events, or does not and why. Called on every change, also of the why."""
 
+    def on_rival(self, there: bool) -> None:  # noqa: FBT001 - a state, set by a name
+        """Somebody else keeps writing to this station's streams, or does so no more."""
+
     def on_published(self, stream: Stream, events: int) -> None:
         """So many events of a stream are now known to be in Redis."""
 
@@ -73,6 +76,7 @@ class PublishWorker:
         )
         self._appended = asyncio.Event()
         self._told: tuple[bool, str] | None = None
+        self._told_rival = False
 
     async def run(self) -> None:
         """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
@@ -119,6 +123,7 @@ class PublishWorker:
                 continue
             delay_s = FIRST_RETRY_S
             self._tell_up(up=True, cause="")
+            self._tell_rival()
             self._tell_pending()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -139,6 +144,12 @@ class PublishWorker:
         if state != self._told:
             self._told = state
             self._telemetry.on_up(up, cause)
+
+    def _tell_rival(self) -> None:
+        there = self._delivery.has_rival
+        if there != self._told_rival:
+            self._told_rival = there
+            self._telemetry.on_rival(there)
 
     def _tell_published(self, stream: Stream, events: int) -> None:
         # A long backlog must not look like a Redis that is still away.

@@ -26,6 +26,8 @@ _ADVICE = {
     "again all the time.",
     "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
     "whoever looks after Redis and the network.",
+    "producer": "Two services call themselves by this station's id, and their events are mixed. "
+    "Tell whoever looks after the station: each needs an id of its own.",
     "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
     "broken, or the journal has reached its limit because Redis takes nothing.",
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
@@ -89,6 +91,9 @@ class StationState:
         redis = self._part("redis", "", running=running)
         if pending and not redis["good"]:
             redis["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
+        rival = self._standing.get(("redis", "producer"))
+        if redis["good"] and rival is not None:
+            redis |= _wrong(*rival, advice=_ADVICE["producer"])
         parts.append(redis)
         parts.append(self._part("disk", "journal", running=running))
         if self._keeps_evidence:
@@ -108,8 +113,7 @@ class StationState:
             "advice": "",
         }
         if found is not None:
-            cause, since = found
-            part |= {"words": _sentence(cause), "since": since, "advice": _ADVICE[name]}
+            part |= _wrong(*found, advice=_ADVICE[name])
         elif not running:
             part |= {"words": "The service is starting.", "advice": "Wait a moment."}
         return part
@@ -134,6 +138,10 @@ class StationState:
 def with_times(faults: Sequence[Mapping[str, Any]], state: StationState) -> list[Mapping[str, Any]]:
     """The faults of `/api/status`, each with the time since when it stands."""
     return [{**f, "since": state.since(f["kind"], f["subject"])} for f in faults]
+
+
+def _wrong(cause: str, since: str, *, advice: str) -> dict[str, Any]:
+    return {"good": False, "words": _sentence(cause), "since": since, "advice": advice}
 
 
 def _sentence(cause: str) -> str:

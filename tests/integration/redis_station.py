@@ -50,10 +50,15 @@ class Seen(PublishTelemetry):
         self.states: list[tuple[bool, str]] = []
         self.published = dict.fromkeys(Stream, 0)
         self.pending = 0
+        self.rival: list[bool] = []
         self._changed = asyncio.Event()
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - as its base class
         self.states.append((up, cause))
+        self._changed.set()
+
+    def on_rival(self, there: bool) -> None:  # noqa: FBT001 - as its base class
+        self.rival.append(there)
         self._changed.set()
 
     def on_published(self, stream: Stream, events: int) -> None:

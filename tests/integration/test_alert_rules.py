@@ -146,6 +146,14 @@ CASES = [
     Case("TritonDown", "there", 2, False, {"inspector_triton_up": "1x10"}),
     Case("RedisDown", "away", 3, True, {"inspector_redis_up": "0x10"}),
     Case("RedisDown", "there", 3, False, {"inspector_redis_up": "1x10"}),
+    Case(
+        *("TwoProducers", "another service", 2, True),
+        {'inspector_fault{fault="redis",subject="producer"}': "1x10"},
+    ),
+    Case(
+        *("TwoProducers", "Redis away", 2, False),
+        {'inspector_fault{fault="redis",subject=""}': "1x10"},
+    ),
     Case("JournalGrowing", "grows", 20, True, {"inspector_journal_pending_events": "0+100x30"}),
     Case("JournalGrowing", "drains", 20, False, {"inspector_journal_pending_events": "9000-90x30"}),
     Case("JournalGrowing", "little", 20, False, {"inspector_journal_pending_events": "0+1x30"}),

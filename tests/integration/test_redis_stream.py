@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -249,6 +250,46 @@ def test_a_wrong_password_is_down_with_its_cause_and_never_shown(one_redis):
         with pytest.raises(ConfigurationError, match=r"redis\.url") as unreadable:
             RedisStreamWriter("http://me:hidden@host", station_id=STATION)
         assert "hidden" not in str(unreadable.value)
+
+    in_loop(main)
+
+
+def test_two_services_of_one_station_are_told_and_lose_nothing(one_redis, tmp_path, monkeypatch):
+    monkeypatch.setattr("inspector.publish.rivals.WITHIN_S", 6.0)
+
+    async def main() -> None:
+        async with (
+            asyncio.timeout(60),
+            running(tmp_path / "one", one_redis.url) as one,
+            running(tmp_path / "other", one_redis.url) as other,
+        ):
+            other.sent = 100  # no two events of the two have the same id
+            for number in range(16):
+                await (other if number % 2 else one).send(1)
+                await asyncio.to_thread(wait_for_entries, number + 1)
+            await one.seen.until(lambda: one.seen.rival == [True, False])
+            await other.seen.until(lambda: other.seen.rival == [True, False])
+
+    def wait_for_entries(count: int) -> None:
+        while client.xlen(DEFECTS_KEY) < count:
+            time.sleep(0.01)
+
+    with one_redis.client() as client:
+        in_loop(main)
+        for key in (UNITS_KEY, DEFECTS_KEY):
+            entries = client.xrange(key)
+            assert [int(fields["seq"]) for _, fields in entries] == list(range(1, 17))
+            units = {fields["unit_id"] for _, fields in entries}
+            assert units == {f"unit-{n}" for n in (*range(1, 9), *range(101, 109))}
+
+
+def test_a_journal_that_is_new_takes_its_own_stream_for_no_rivals(one_redis, tmp_path):
+    async def main() -> None:
+        for number in range(3):
+            async with running(tmp_path / str(number), one_redis.url) as station:
+                await station.send(3)
+                await station.delivered()
+            assert station.seen.rival == []
 
     in_loop(main)
 

@@ -63,6 +63,16 @@ def test_without_redis_people_hear_that_nothing_is_lost_and_how_much_waits():
     assert "no event is lost" in part["advice"]
 
 
+def test_another_producer_is_told_unless_redis_is_away_altogether():
+    state = station()
+    state.on_fault(Fault(kind="redis", subject="producer", cause="two of us"), raised=True)
+    part = named(state)["redis"]
+    assert (part["good"], part["words"]) == (False, "Two of us.")
+    assert "an id of its own" in part["advice"]
+    state.on_fault(Fault(kind="redis", subject="", cause="refused"), raised=True)
+    assert named(state)["redis"]["words"] == "Refused."
+
+
 def test_while_the_service_starts_nothing_is_called_good():
     parts = named(station(), running=False)
     assert not any(p["good"] for name, p in parts.items() if name != "deadline")
