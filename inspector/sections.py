@@ -220,7 +220,7 @@ class InspectionSettings(Section):
         "copper",
         "pin-hole",
     )
-    threshold: Share = 0.5
+    threshold: Share = 0.7
     thresholds: dict[str, Share] = Field(default_factory=dict)
     nms_iou: Share = 0.45
     min_size_px: Annotated[float, Field(ge=0, le=10_000)] = 0.0

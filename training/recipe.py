@@ -19,15 +19,15 @@ class Recipe:
     """The defect-free reference shown as the board: what must not raise an alarm."""
     anywhere: float = 0.2
     """The crop is not chosen to hold a defect."""
-    redesigned: float = 0.45
+    redesigned: float = 0.15
     """Wanted copper and holes are drawn that the board does not have, on scans: no defects."""
-    invented: float = 0.3
+    invented: float = 0.15
     """Another design in the board's place, on scans that have a reference; see `designs`."""
     circuits: float = 0.3
     """Of those, the circuits of the simulated line; the others are references, distorted."""
-    drawn: float = 0.45
+    drawn: float = 0.35
     """Defects are drawn besides the real ones, on scans; on most invented boards, too."""
-    margin: float = 0.7
+    margin: float = 0.6
     """Bare laminate surrounds a scan: copper may end at a straight cut within the board."""
     off_board: float = 0.25
     """The crop reaches over the board's edge."""

@@ -25,7 +25,7 @@ PAPER = 255
 _WIDEST_MARGIN_PX, _NARROW_MARGIN_PX = 110, 36
 _DEEPEST_CUT_PX = 80
 """A board is cut up to here before it gets a margin: slivers of copper are no defects there."""
-_FOCUS_ON_CUT = 0.55
+_FOCUS_ON_CUT = 0.5
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
 _LEAST_DRAWN_PX = 64
@@ -133,7 +133,7 @@ class Scenes:
         if scene.reference is not scene.found:
             boards.append(scene.reference.copy())
         taken = [tuple(round(v) for v in box) for box in scene.boxes.tolist()]
-        redesign(boards, near, self._rng, taken=taken, features=int(self._rng.integers(1, 7)))
+        redesign(boards, near, self._rng, taken=taken, features=int(self._rng.integers(1, 5)))
         return replace(scene, found=boards[0], reference=boards[-1])
 
     def _near(self, found: Picture, focus: NDArray[np.float64]) -> tuple[int, int, int, int] | None:

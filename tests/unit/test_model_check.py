@@ -177,9 +177,9 @@ def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
             ),
         ),
         (
-            replace(ENSEMBLE, parameters={"score_threshold": "0.6"}),
+            replace(ENSEMBLE, parameters={"score_threshold": "0.8"}),
             (
-                "inspection.threshold goes down to 0.5, but model m reports nothing below 0.6 "
+                "inspection.threshold goes down to 0.7, but model m reports nothing below 0.8 "
                 "(its score_threshold)"
             ),
         ),
