@@ -226,7 +226,8 @@ def test_a_page_whose_thread_was_blocked_goes_on_with_the_picture_of_now(
         )
         frames = [f for f in visit.frames if f.header["type"] == "frame"]
         stalled = [f for f in frames if before < f.header["sequence"] < now - 30]
-        assert len(stalled) <= 1, "a backlog was sent"
+        # What was under way, or come and not yet shown; a backlog of three seconds would be dozens.
+        assert len(stalled) <= 3, "a backlog was sent"
 
 
 def test_a_camera_that_does_not_exist_is_said_to_be_none(line: Line) -> None:
