@@ -104,34 +104,20 @@ class StationState:
     def _part(self, kind: str, subject: str, *, running: bool) -> dict[str, Any]:
         name = subject if kind == "disk" else kind
         found = self._standing.get((kind, subject))
-        part = {
-            "part": name,
-            "subject": subject if kind == "camera" else "",
-            "good": found is None and running,
-            "words": _GOOD[name],
-            "since": None,
-            "advice": "",
-        }
+        part = _good(name, subject if kind == "camera" else "")
         if found is not None:
             part |= _wrong(*found, advice=_ADVICE[name])
         elif not running:
-            part |= {"words": "The service is starting.", "advice": "Wait a moment."}
+            part |= _wrong("The service is starting.", None, advice="Wait a moment.")
         return part
 
     def _deadline(self) -> dict[str, Any]:
         late, verdicts, first_s = self.deadlines.recent()
-        part = {
-            "part": "deadline",
-            "subject": "",
-            "good": late == 0,
-            "words": _GOOD["deadline"],
-            "since": None,
-            "advice": "",
-        }
+        part = _good("deadline")
         if first_s is not None:
             minutes = DEADLINES_LOOKED_AT_S // 60
             words = f"{late} of {verdicts} verdicts were late in the last {minutes} minutes."
-            part |= {"words": words, "since": _rfc3339(first_s), "advice": _ADVICE["deadline"]}
+            part |= _wrong(words, _rfc3339(first_s), advice=_ADVICE["deadline"])
         return part
 
 
@@ -140,7 +126,18 @@ def with_times(faults: Sequence[Mapping[str, Any]], state: StationState) -> list
     return [{**f, "since": state.since(f["kind"], f["subject"])} for f in faults]
 
 
-def _wrong(cause: str, since: str, *, advice: str) -> dict[str, Any]:
+def _good(part: str, subject: str = "") -> dict[str, Any]:
+    return {
+        "part": part,
+        "subject": subject,
+        "good": True,
+        "words": _GOOD[part],
+        "since": None,
+        "advice": "",
+    }
+
+
+def _wrong(cause: str, since: str | None, *, advice: str) -> dict[str, Any]:
     return {"good": False, "words": _sentence(cause), "since": since, "advice": advice}
 
 

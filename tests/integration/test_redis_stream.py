@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import orjson
@@ -18,6 +17,7 @@ from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal_file import FILE_NAME
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.records import Stream
+from tests.integration.line import wait_for
 from tests.integration.redis_server import RedisServer, any_binary, binaries
 from tests.integration.redis_station import (
     DEFECTS_KEY,
@@ -271,8 +271,7 @@ def test_two_services_of_one_station_are_told_and_lose_nothing(one_redis, tmp_pa
             await other.seen.until(lambda: other.seen.rival == [True, False])
 
     def wait_for_entries(count: int) -> None:
-        while client.xlen(DEFECTS_KEY) < count:
-            time.sleep(0.01)
+        wait_for(lambda: client.xlen(DEFECTS_KEY) >= count, within_s=20, what=f"{count} entries")
 
     with one_redis.client() as client:
         in_loop(main)
