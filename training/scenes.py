@@ -25,6 +25,8 @@ PAPER = 255
 _WIDEST_MARGIN_PX, _NARROW_MARGIN_PX = 110, 36
 _DEEPEST_CUT_PX = 80
 """A board is cut up to here before it gets a margin: slivers of copper are no defects there."""
+_CUTS_TO_CHOOSE, _SLIVER_PX = 5, 14
+"""Most cuts leave none; a stub beside a pad is what looks like a spur."""
 _FOCUS_ON_CUT = 0.5
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
@@ -116,13 +118,21 @@ class Scenes:
         rows, columns = scene.found.shape[:2]
         if scene.reference.shape != scene.found.shape or min(rows, columns) < 4 * _DEEPEST_CUT_PX:
             return 0, 0, columns, rows
-        left, top, right, bottom = (int(v) for v in self._rng.integers(0, _DEEPEST_CUT_PX, 4))
+        left, top, right, bottom = (
+            self._depth(np.rot90(scene.found, turns)) for turns in (3, 0, 1, 2)
+        )
         boxes = scene.boxes.reshape(-1, 4)
         if len(boxes):
             first, last = np.floor(boxes[:, :2].min(0)), np.ceil(boxes[:, 2:].max(0))
             left, top = min(left, int(first[0])), min(top, int(first[1]))
             right, bottom = min(right, columns - int(last[0])), min(bottom, rows - int(last[1]))
         return max(left, 0), max(top, 0), columns - max(right, 0), rows - max(bottom, 0)
+
+    def _depth(self, board: Picture) -> int:
+        """Rows to cut off the top: of some places, the one that leaves the most slivers."""
+        depths = self._rng.integers(0, _DEEPEST_CUT_PX, self._rng.integers(1, _CUTS_TO_CHOOSE + 1))
+        slivers = (board[depths] != board[depths + _SLIVER_PX]).sum(1)
+        return int(depths[slivers.argmax()])
 
     def redesigned(self, scene: Scene) -> Scene:
         """Copies of the board and its reference with another design around the focus."""

@@ -25,8 +25,8 @@ HANDS: dict[int, dict[str, float]] = {
     SHORT: {"line": 0.4, "hatching": 0.1, "scribble": 0.1, "bar": 0.35, "corner": 0.05},
     MOUSEBITE: {"line": 0.75, "bump": 0.25},
     SPUR: {"line": 0.5, "bump": 0.3, "hatching": 0.2},
-    COPPER: {"line": 1.0},
-    PIN_HOLE: {"line": 1.0},
+    COPPER: {"line": 0.75, "loop": 0.15, "thread": 0.1},
+    PIN_HOLE: {"line": 0.75, "loop": 0.15, "thread": 0.1},
 }
 """How a defect of each kind is drawn, and how often."""
 _AT_NECKS = 0.4
@@ -111,7 +111,7 @@ class Terrain:
         """A random stroke that may become such a defect; None where none can start."""
         hand = str(rng.choice(list(HANDS[kind]), p=list(HANDS[kind].values())))
         if kind in {PIN_HOLE, COPPER}:
-            return self._enclosed(kind, rng)
+            return self._enclosed(kind, hand, rng)
         return self._from_an_edge(kind, hand, rng) if len(self.edges) else None
 
     def _from_an_edge(self, kind: int, hand: str, rng: np.random.Generator) -> Stroke:
@@ -142,19 +142,22 @@ class Terrain:
     def _at(self, x: int, y: int) -> Points:
         return np.array([x + self.near[0], y + self.near[1]], np.float64)
 
-    def _enclosed(self, kind: int, rng: np.random.Generator) -> Stroke | None:
+    def _enclosed(self, kind: int, hand: str, rng: np.random.Generator) -> Stroke | None:
         """A stroke amid copper or laminate."""
-        width_px = int(rng.integers(3, 8))
-        length_px = any_size(rng, 5, 26)
+        width_px = int(rng.integers(3, 8)) if hand == "line" else int(rng.integers(2, 5))
+        radius_px = any_size(rng, 6, 15) if hand == "loop" else 0.0
         depth = self.inside_px if kind == PIN_HOLE else self.outside_px
-        ys, xs = np.nonzero(depth >= width_px / 2 + 2.5)
+        ys, xs = np.nonzero(depth >= radius_px + width_px / 2 + 2.5)
         if len(xs) == 0:
             return None
         at = int(rng.integers(len(xs)))
-        angle = rng.uniform(0, 2 * np.pi)
-        length_px *= rng.choice([0.15, 0.6, 1.0])
-        path = _path(self._at(int(xs[at]), int(ys[at])), angle, length_px, rng)
-        return _line(path, rng, width_px)
+        start, angle = self._at(int(xs[at]), int(ys[at])), rng.uniform(0, 2 * np.pi)
+        if hand == "loop":
+            return _loop(start, radius_px, width_px, rng)
+        if hand == "thread":
+            return Stroke(((_path(start, angle, any_size(rng, 20, 60), rng), width_px),))
+        length_px = any_size(rng, 5, 26) * rng.choice([0.15, 0.6, 1.0])
+        return _line(_path(start, angle, length_px, rng), rng, width_px)
 
     def _bump(self, x: int, y: int, angle: float, rng: np.random.Generator) -> Points:
         """An outline that lies along the edge, half of it beyond: round, or with corners."""
@@ -209,6 +212,15 @@ def _line(path: Points, rng: np.random.Generator, width_px: int | None = None) -
         at = path[rng.integers(len(path))]
         lines.append((np.stack([at, at]), 2 * int(rng.integers(2, 3 + width_px))))
     return Stroke(tuple(lines))
+
+
+def _loop(middle: Points, radius_px: float, width_px: int, rng: np.random.Generator) -> Stroke:
+    """A pen once around, not always until it is closed: what lies within stays as it was."""
+    turns = np.linspace(0, rng.uniform(0.75, 1.05) * 2 * np.pi, 14) + rng.uniform(0, 2 * np.pi)
+    away = radius_px * rng.uniform(0.75, 1.0, len(turns))
+    flat = rng.uniform(0.45, 1.0)
+    outline = np.stack([away * np.cos(turns), flat * away * np.sin(turns)], axis=1)
+    return Stroke(((middle + turned(outline, rng.uniform(0, np.pi)), width_px),))
 
 
 def _hatching(path: Points, angle: float, rng: np.random.Generator) -> Stroke:

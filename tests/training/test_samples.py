@@ -16,6 +16,7 @@ from training.drawing import CLASSES
 from training.model_input import PADDING_GRAY
 from training.recipe import Recipe
 from training.samples import Sample, Sampler, _judge_visible
+from training.scenes import Scenes
 from training.truth import IGNORED
 
 SIZE_PX = 160
@@ -260,3 +261,12 @@ def test_a_margin_moves_where_the_copper_ends(tmp_path: Path):
     recipe = replace(AS_IT_IS, margin=1.0, size_px=320)
     ends = {int(np.argmin(dark(sample)[160])) for sample in take(40, board, recipe)}
     assert len(ends) > 5
+
+
+def test_a_cut_goes_where_it_leaves_slivers():
+    """One bar of copper along the edge: a cut in it leaves a sliver, one before it a stripe."""
+    scenes = Scenes(AS_IT_IS, np.random.default_rng(1), cache_bytes=0)
+    board = np.full((400, 400), 255, np.uint8)
+    board[40:50] = 0
+    beside = [40 - 14 <= scenes._depth(board) < 50 for _ in range(200)]
+    assert np.mean(beside) > 0.45, "a blind cut meets them in three of ten"
