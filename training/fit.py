@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import replace
@@ -121,6 +122,8 @@ def _train_one(rank: int, run: Run, meeting: str | None) -> None:
     if meeting is None:
         Trainer(run, rank).train()
         return
+    # How torch ends a process whose parent is gone; begun in a shell's background, it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(max(1, _cores() // run.processes))
     if sys.platform == "linux":  # nothing of a training is offered to the network
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
