@@ -6,6 +6,7 @@ checkpoint). A user's mistake is one line, `error: …`, and overwrites nothing.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +16,13 @@ import typer
 from rich.console import Console
 
 from training.boards import DataSet
-from training.commands import EvaluationRequest, install_model, run_evaluation, show_data_set
+from training.commands import (
+    EvaluationRequest,
+    install_model,
+    quantise_trained,
+    run_evaluation,
+    show_data_set,
+)
 from training.datasets import check_pictures, open_data_set
 from training.errors import TrainingError
 from training.evaluation import THRESHOLDS, EvaluationOptions
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 DEFAULT_MODEL = Path("model_repository/pcb_detector/1/model.onnx")
+FLOAT_MODEL = Path("deploy/triton/float/pcb_detector/1/model.onnx")
 GOLDEN_MODEL = Path("deploy/triton/golden/pcb_detector_golden/1/model.onnx")
 
 app = typer.Typer(
@@ -55,7 +63,7 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder of the run; else runs/<data set>.")
 ]
 ResumeOption = Annotated[
-    Path | None, typer.Option(help="What to go on from: checkpoint.pt, or a shipped model.onnx.")
+    Path | None, typer.Option(help="What to go on from: checkpoint.pt, or a float model.onnx.")
 ]
 MinutesOption = Annotated[float, typer.Option(min=0.01, help="How long to train.")]
 SeedOption = Annotated[
@@ -84,6 +92,9 @@ WatchedOption = Annotated[
     typer.Option(
         "--validation-boards", min=0, help="Kept out of training (a fifth at most) to watch it."
     ),
+]
+Int8Option = Annotated[
+    bool, typer.Option("--int8/--float", help="What is served: INT8 for a CPU, or float for a GPU.")
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="Of onnxruntime.")]
 
@@ -213,9 +224,10 @@ def everything(  # noqa: PLR0917 - options, given by name
     model: Annotated[
         Path | None, typer.Option("--model", "-m", help="Else the model repository's.")
     ] = None,
+    int8: Int8Option = True,  # noqa: FBT002
     threads: ThreadsOption = 1,
 ) -> None:
-    """Prepares, trains, exports, evaluates; then puts the model and its numbers in place."""
+    """Prepares, trains, exports, quantises, evaluates; then puts models and numbers in place."""
     data_set = _checked_data_set(data, cache)
     options = _train_options(
         out=out or _folder_of(data_set, golden=golden),
@@ -230,12 +242,20 @@ def everything(  # noqa: PLR0917 - options, given by name
         validation_boards=watched,
     )
     checkpoint = _fit(data_set, options)
-    exported = options.out / "model.onnx"
-    _export(checkpoint, exported)
-    request = EvaluationRequest(exported, data_set, EvaluationOptions(threads=threads), None)
+    trained, served = options.out / "float.onnx", options.out / "model.onnx"
+    _export(checkpoint, trained)
+    if int8 and not golden:
+        quantise_trained(trained, served, data_set, console)
+    else:
+        shutil.copyfile(trained, served)
+    request = EvaluationRequest(served, data_set, EvaluationOptions(threads=threads), None)
     numbers = run_evaluation(request, console)
     target = model or (GOLDEN_MODEL if golden else DEFAULT_MODEL)
-    install_model(exported, numbers, target)
+    if not golden:
+        place = FLOAT_MODEL if model is None else model.with_suffix(".float.onnx")
+        install_model(trained, [], place)
+        console.print(f"{place}, to go on from, is in place")
+    install_model(served, numbers, target)
     console.print(f"{target} is in place")
 
 

@@ -105,6 +105,8 @@ def _from_onnx(path: Path) -> dict[str, Tensor]:
         model = onnx.load(path)
     except Exception as error:  # protobuf's own error types are no stable interface
         raise WrongInputError.found(path, "cannot be read", "an ONNX model") from error
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        raise WrongInputError.found(path, "quantised to INT8", "the float network it was made of")
     return {
         one.name: torch.from_numpy(numpy_helper.to_array(one).copy())
         for one in model.graph.initializer

@@ -14,18 +14,20 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from training.boards import FloatArray, Picture, read_picture
+from training.boards import Board, DataSet, FloatArray, Picture, read_picture
+from training.datasets import open_data_set
 from training.errors import TrainingError, WrongInputError
 from training.model_input import SIZE_PX, assemble, tiles_of
 
 INPUT = "images"
 SEED = 11
+BOARDS, DRAWN = 200, 100
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,20 @@ def quantise(
     return Quantised(reader.count, left, model.stat().st_size, len(content))
 
 
-def calibration_inputs(data: Path | None, *, boards: int, drawn: int) -> Iterator[FloatArray]:
+def calibration_inputs(
+    data_set: DataSet | None, *, boards: int = BOARDS, drawn: int = DRAWN
+) -> Iterator[FloatArray]:
     """Pictures as the detector will see them: scans, the same through a camera, and drawn boards.
 
-    `data` leads to a data set, of which `boards` training pictures are taken, evenly; scans
-    appear a second time as a camera sees them. `drawn` boards are those of the simulated line.
+    Of the data set `boards` training pictures are taken, evenly; scans appear a second time as a
+    camera sees them. `drawn` boards are those of the simulated line.
     """
-    if data is not None:
-        yield from _from_data_set(data, boards)
+    if data_set is not None:
+        yield from _from_training_part(data_set.train, boards)
     yield from _drawn(drawn)
 
 
-def _from_data_set(data: Path, count: int) -> Iterator[FloatArray]:
-    from training.datasets import open_data_set  # noqa: PLC0415 - not needed for drawn boards
-
-    train = open_data_set(data).train
+def _from_training_part(train: Sequence[Board], count: int) -> Iterator[FloatArray]:
     picks = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
     rng = np.random.default_rng(SEED)
     for board in (train[index] for index in picks):
@@ -237,12 +238,13 @@ def main() -> int:
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, help="data set; its training part calibrates")
-    parser.add_argument("--boards", type=int, default=200, help="training pictures to take")
-    parser.add_argument("--drawn", type=int, default=100, help="drawn boards to add")
+    parser.add_argument("--boards", type=int, default=BOARDS, help="training pictures to take")
+    parser.add_argument("--drawn", type=int, default=DRAWN, help="drawn boards to add")
     parser.add_argument("--keep-float", action="append", default=[], metavar="NODE")
     chosen = parser.parse_args()
     try:
-        inputs = calibration_inputs(chosen.data, boards=chosen.boards, drawn=chosen.drawn)
+        data_set = open_data_set(chosen.data) if chosen.data else None
+        inputs = calibration_inputs(data_set, boards=chosen.boards, drawn=chosen.drawn)
         made = quantise(chosen.model, chosen.out, inputs, float_nodes=chosen.keep_float)
     except TrainingError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -27,7 +27,6 @@ from benchmarks.ensembles.variants import (
     DESIGN,
     PRESENT,
     ROOT,
-    SHIPPED,
     Shape,
     Variant,
     write_repository,
@@ -38,6 +37,7 @@ from inspector.ops.log import configure_logging
 from inspector.sections import LogSettings
 
 MAKER = ROOT / ".venv-training/bin/python"
+FLOAT = ROOT / "deploy/triton/float/pcb_detector/1/model.onnx"
 DEEP_PCB = ROOT.parent / "shared/data/deeppcb.zip"
 READY_TIMEOUT_S = 900.0
 Results = dict[Variant, tuple[Figures, Comparison]]
@@ -125,7 +125,7 @@ def _say(text: str) -> None:
 def main() -> None:
     """Parse the arguments, measure, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", type=Path, default=SHIPPED / "pcb_detector/1/model.onnx")
+    parser.add_argument("--network", type=Path, default=FLOAT)
     parser.add_argument("--int8", type=Path, help="its INT8 twin; made here unless given")
     parser.add_argument("--deeppcb", type=Path, default=DEEP_PCB, help="the data set's zip file")
     parser.add_argument("--maker", type=Path, default=MAKER, help="a Python with onnx")

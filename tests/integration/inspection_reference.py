@@ -47,12 +47,12 @@ def preprocessed(images: Any) -> Any:
 class Detector:
     """The same file in this process, on one thread as config.pbtxt says."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path = REPOSITORY / "pcb_detector/1/model.onnx") -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            str(REPOSITORY / "pcb_detector/1/model.onnx"),
+            str(file),
             options,
             providers=["CPUExecutionProvider"],
         )

@@ -148,14 +148,14 @@ def test_the_python_postprocessing_answers_what_the_graph_does(tmp_path, boards,
 
 
 @pytest.mark.parametrize("variant", ["onnxruntime_gpu", "onnxruntime_tensorrt"])
-def test_a_gpu_variant_moved_to_the_cpu_answers_the_same(
-    tmp_path, boards, shipped_answers, variant
-):
+def test_a_gpu_variant_moved_to_the_cpu_answers_as_the_float_network(tmp_path, boards, variant):
     """As far as a machine without a GPU can look: everything but the device and the accelerator."""
-    repository = laid_over(tmp_path, (variant, "."))
+    repository = laid_over(tmp_path, ("float", "."), (variant, "."))
+    network = Detector(ELSEWHERE / "float/pcb_detector/1/model.onnx")
     change(repository, "pcb_detector", kind=model_config_pb2.ModelInstanceGroup.KIND_CPU)
     with served(repository) as client:
-        assert_same(infer(client, "pcb_inspection", "image", boards), shipped_answers)
+        expected = postprocessed(network(preprocessed(boards)))
+        assert_same(infer(client, "pcb_inspection", "image", boards), expected)
 
 
 def test_a_gpu_variant_says_that_there_is_no_gpu(tmp_path):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.integration.line import wait_for
+from tests.integration.processes import descendants, is_running
 from tests.training.made import Cells, write_coco, write_detector, write_yolo
-from tests.training.test_commands import Command, training
+from tests.training.test_commands import ROOT, Command, training
 from training.onnx_detector import OnnxDetector
 
 __all__ = ["training"]  # the fixture
@@ -40,15 +47,32 @@ def test_one_command_leads_from_pictures_to_a_model_in_place(
     code, out, err = training("all", "--data", data, *places, *QUICK)
     assert (code, err) == (0, "")
     assert f"{model} is in place" in out
-    assert OnnxDetector.load(model).class_names == classes
+    trained = model.with_name("model.float.onnx")
+    assert f"{trained}, to go on from, is in place" in out
+    assert OnnxDetector.load(model).class_names == OnnxDetector.load(trained).class_names == classes
+    assert model.stat().st_size * 2 < trained.stat().st_size, "INT8 is what is served"
     assert {path.name for path in model.parent.iterdir()} == {
         "model.onnx",
+        "model.float.onnx",
         "model.evaluation.json",
         "model.evaluation.md",
     }
     numbers = json.loads(model.with_name("model.evaluation.json").read_text())
     assert numbers["on_defects"][0]["defects"] == 1
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"checkpoint.pt", "log.jsonl"}
+    beginnings = ((trained, 0, ""), (model, 78, f"error: {model}: quantised to INT8, expected the"))
+    for beginning, expected, complaint in beginnings:
+        more = ("--out", tmp_path / "more", "--resume", beginning, "--processes", 1)
+        code, out, err = training("train", "--data", data, *more, *QUICK)
+        assert (code, err[: len(complaint)]) == (expected, complaint)
+
+
+def test_a_float_network_is_served_where_that_is_asked_for(training: Command, tmp_path: Path):
+    model = tmp_path / "repository" / "model.onnx"
+    places = ("--out", tmp_path / "run", "--model", model, "--processes", 1)
+    code, _, err = training("all", "--data", yolo(tmp_path / "mine"), "--float", *places, *QUICK)
+    assert (code, err) == (0, "")
+    assert model.read_bytes() == model.with_name("model.float.onnx").read_bytes()
 
 
 def test_a_golden_variant_needs_references(
@@ -87,6 +111,22 @@ def test_what_cannot_be_gone_on_from_is_one_line_and_overwrites_nothing(
         assert (code, err) == (78, f"error: {path}: {complaint}\n")
     assert kept.read_text() == "of yesterday"
     assert list(out.iterdir()) == [kept]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_training_killed_in_the_background_leaves_no_process(tmp_path: Path):
+    """A shell without job control has its background commands ignore SIGINT."""
+    log, places = tmp_path / "log", ("--data", yolo(tmp_path / "mine"), "--out", tmp_path / "run")
+    options = (*places, "--processes", 2, "--minutes", 5, "--batch", 2)
+    command = [sys.executable, "-m", "training", "train", *options]
+    begun = f"{shlex.join(map(str, command))} > {shlex.quote(str(log))} 2>&1 & echo $!"
+    shell = subprocess.run(["sh", "-c", begun], cwd=ROOT, capture_output=True, check=True)
+    parent = int(shell.stdout)
+    wait_for(lambda: "step" in log.read_text(), within_s=120, what="a step of training")
+    children = descendants(parent)
+    assert len(children) >= 2
+    os.kill(parent, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_running, children)), within_s=60, what="its processes end")
 
 
 def test_too_few_boards_are_one_line(

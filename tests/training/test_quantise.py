@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,13 @@ from scripts.make_postprocessing_onnx import postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
 from tests.integration.inspection_reference import pictures, postprocessed, preprocessed
 from tests.training.made import write_yolo
+from training.datasets import open_data_set
 from training.errors import TrainingError, WrongInputError
 from training.quantise import calibration_inputs, quantise
 
 ROOT = Path(__file__).parents[2]
-DETECTOR = ROOT / "model_repository/pcb_detector/1/model.onnx"
+DETECTOR = ROOT / "deploy/triton/float/pcb_detector/1/model.onnx"
+SERVED = ROOT / "model_repository/pcb_detector/1/model.onnx"
 OUTPUTS = ["boxes", "scores", "classes", "count"]
 
 
@@ -66,6 +69,11 @@ def test_input_output_and_metadata_stay(made):
     for entry in before.metadata_props:
         assert told[entry.key] == entry.value
     assert len(told["quantised_from_sha256"]) == 64
+
+
+def test_the_served_network_was_made_of_the_float_one_beside_it():
+    told = {entry.key: entry.value for entry in onnx.load(SERVED).metadata_props}
+    assert told["quantised_from_sha256"] == hashlib.sha256(DETECTOR.read_bytes()).hexdigest()
 
 
 def test_the_file_is_less_than_half_as_large(made):
@@ -152,7 +160,7 @@ def test_what_is_no_float_detector_is_refused_and_nothing_is_written(made, tmp_p
 def test_calibration_shows_training_boards_as_they_are_and_through_a_camera(tmp_path):
     boards = {f"a{number}": [(3, number)] for number in range(12)}
     # A test picture would give itself away: it is all laminate.
-    data = write_yolo(tmp_path, {"train": boards, "test": {"never": []}})
+    data = open_data_set(write_yolo(tmp_path, {"train": boards, "test": {"never": []}}))
     shown = list(calibration_inputs(data, boards=10, drawn=1))
     assert len(shown) == 10 + 10 + 1
     plain, photographed = shown[:20:2], shown[1:20:2]
