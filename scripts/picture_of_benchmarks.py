@@ -53,8 +53,8 @@ def main() -> None:
     picture, panels = plt.subplots(3, 1, figsize=(9, 12), layout="constrained")
     for axes, (measure, figure, title) in zip(panels, SHOWN, strict=True):
         draw(axes, results[measure]["found"], figure, title)
-    about = results["null"]["about"]
-    panels[-1].set_xlabel(f"{about['measured']}, {about['machine']}", loc="right", fontsize=8)
+        about = results[measure]["about"]
+        axes.set_xlabel(f"{about['measured']}, {about['machine']}", loc="right", fontsize=8)
     picture.savefig(TARGET, dpi=90)
     print(TARGET)
 
