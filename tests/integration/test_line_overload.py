@@ -12,8 +12,8 @@ from tests.integration.line_events import assert_accounted, entries
 from tests.integration.processes import memory_bytes
 from tests.integration.redis_server import RedisServer
 
-FPS = 90
-"""A shared two-core machine inspects up to 30 frames per second, all else idle."""
+FPS = 180
+"""A two-core machine inspects up to 55 frames per second, all else idle."""
 MAX_AGE_MS = 1000.0
 """What the settings allow: `inspection.deadline_ms`."""
 WARM_UP_FRAMES = 5 * FPS
