@@ -6,7 +6,6 @@ checkpoint). A user's mistake is one line, `error: …`, and overwrites nothing.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -247,7 +246,7 @@ def everything(  # noqa: PLR0917 - options, given by name
     if int8 and not golden:
         quantise_trained(trained, served, data_set, console)
     else:
-        shutil.copyfile(trained, served)
+        install_model(trained, [], served)
     request = EvaluationRequest(served, data_set, EvaluationOptions(threads=threads), None)
     numbers = run_evaluation(request, console)
     target = model or (GOLDEN_MODEL if golden else DEFAULT_MODEL)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.errors import TrainingError, WrongInputError
 from training.network import Detector, Shape
+from training.quantise import is_quantised
 
 _FORMAT = 1
 _KEYS = {"format", "shape", "golden", "weights", "optimiser", "history"}
@@ -105,7 +106,7 @@ def _from_onnx(path: Path) -> dict[str, Tensor]:
         model = onnx.load(path)
     except Exception as error:  # protobuf's own error types are no stable interface
         raise WrongInputError.found(path, "cannot be read", "an ONNX model") from error
-    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+    if is_quantised(model.graph):
         raise WrongInputError.found(path, "quantised to INT8", "the float network it was made of")
     return {
         one.name: torch.from_numpy(numpy_helper.to_array(one).copy())

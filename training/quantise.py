@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,11 @@ def quantise(
         fresh.unlink(missing_ok=True)
         raise TrainingError(f"{out}: cannot be written ({error.strerror})") from error
     return Quantised(reader.count, left, model.stat().st_size, len(content))
+
+
+def is_quantised(graph: Any) -> bool:
+    """Whether an ONNX graph is one that `quantise` wrote, or another in INT8."""
+    return any(node.op_type == "QuantizeLinear" for node in graph.node)
 
 
 def calibration_inputs(
@@ -162,10 +168,9 @@ def _require_detector(path: Path) -> None:
     if inputs != [INPUT]:
         found = f"input {', '.join(inputs) or 'none'}"
         raise WrongInputError.found(path, found, f"one input named {INPUT}")
-    kinds = {node.op_type for node in graph.node}
-    if "QuantizeLinear" in kinds:
+    if is_quantised(graph):
         raise WrongInputError.found(path, "quantised already", "a float network")
-    if "Conv" not in kinds:
+    if all(node.op_type != "Conv" for node in graph.node):
         raise WrongInputError.found(path, "no convolution", "a convolutional network")
 
 

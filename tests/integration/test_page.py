@@ -306,7 +306,7 @@ def test_the_evidence_is_shown_with_boxes_codes_timings_and_the_event(
             [x + width + margin, y + height + margin],
             [x - margin, y + height + margin],
         ]
-        assert share_of_line(shown, box, OVERLAY["FAILED"], tolerance_px=4) > 0.7
+        assert share_of_line(shown, box, OVERLAY["FAILED"], tolerance_px=4) > 0.8
         inside = changed[int(y) + 6 : int(y + height) - 6, int(x) + 6 : int(x + width) - 6]
         assert inside.mean() < 0.1, "the box must not hide what is in it"
     listed = page.locator(".defects .of strong").all_text_contents()

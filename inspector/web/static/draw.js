@@ -105,14 +105,16 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
     const box = boxes[index];
     const [left, top, right, bottom] = box;
     const isChosen = defect.id === chosen;
+    if (labels) {
+      const text = defects.length > MOST_NAMED ? String(index + 1) : `${index + 1} ${defect.code}`;
+      const size = 14 * pixel;
+      context.font = `600 ${size}px system-ui, sans-serif`;
+      const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];
+      const [x, y] = place(context, box, wide, high, taken.filter((other) => other !== box));
+      taken.push([x, y, x + wide, y + high]);
+      label(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
+    }
+    // Over its label, which would dim half of the side that it lies on.
     line(context, [[left, top], [right, top], [right, bottom], [left, bottom]], isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel);
-    if (!labels) return;
-    const text = defects.length > MOST_NAMED ? String(index + 1) : `${index + 1} ${defect.code}`;
-    const size = 14 * pixel;
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];
-    const [x, y] = place(context, box, wide, high, taken.filter((other) => other !== box));
-    taken.push([x, y, x + wide, y + high]);
-    label(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
   });
 }
