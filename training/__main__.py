@@ -271,8 +271,9 @@ def _folder_of(data_set: DataSet, *, golden: bool) -> Path:
 
 def _train_options(**options: Any) -> TrainOptions:
     from training.plan import TrainOptions  # noqa: PLC0415 - `evaluate` works without torch
+    from training.recipe import BESIDE_REFERENCES, Recipe  # noqa: PLC0415
 
-    return TrainOptions(**options)
+    return TrainOptions(**options, recipe=BESIDE_REFERENCES if options["golden"] else Recipe())
 
 
 def _fit(data_set: DataSet, options: TrainOptions) -> Path:

@@ -36,7 +36,9 @@ _WINDOW_PX = 48
 """How far around a stroke its effect on the copper is looked at."""
 _SLIVER_PX = 30
 """Pieces of copper smaller than this are rough edges and specks, not parts of the circuit."""
-_FEWEST_CHANGED_PX = 30
+_FEWEST_CHANGED_PX = {OPEN: 10, SHORT: 10}
+_FEWEST_CHANGED_ELSE_PX = 30
+"""A hairline cuts a track, or joins two: what is only as large bites nothing."""
 _TRIES = 12
 
 
@@ -100,7 +102,8 @@ def _put(board: Gray, kind: int, stroke: Stroke, taken: Sequence[Box]) -> Box | 
     after = before.copy()
     after[ink] = 255 if kind in _REMOVES_COPPER else 0
     changed = after != before
-    if np.count_nonzero(changed) < _FEWEST_CHANGED_PX or effect(before, after, ink) != kind:
+    fewest = _FEWEST_CHANGED_PX.get(kind, _FEWEST_CHANGED_ELSE_PX)
+    if np.count_nonzero(changed) < fewest or effect(before, after, ink) != kind:
         return None
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     box = (
@@ -122,23 +125,31 @@ def _overlap(one: Box, other: Box) -> bool:
 
 def effect(before: Gray, after: Gray, ink: Mask) -> int | None:
     """What kind of defect the ink made of this piece of board; None when it is none of them."""
-    pieces = _pieces_of_copper(after) - _pieces_of_copper(before)
     reach = cv2.dilate(ink.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     removed = bool(np.any(after[ink] > before[ink]))
     if removed:
         if not np.any(before[reach]):
             return PIN_HOLE
+        pieces = _pieces_of_copper(after, amid=ink) - _pieces_of_copper(before)
         if pieces > 0:
             return OPEN
         return MOUSEBITE if pieces == 0 else None
     if np.all(before[reach]):
         return COPPER
+    pieces = _pieces_of_copper(after) - _pieces_of_copper(before)
     if pieces < 0:
         return SHORT
     return SPUR if pieces == 0 else None
 
 
-def _pieces_of_copper(board: Gray) -> int:
+def _pieces_of_copper(board: Gray, amid: Mask | None = None) -> int:
+    """Parts of the circuit; islands that lie wholly between the lines of a stroke are none."""
     copper = (board == 0).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(copper, connectivity=8)
-    return int(np.count_nonzero(stats[1:, cv2.CC_STAT_AREA] >= _SLIVER_PX))
+    left, top, width, height, area = stats[1:].T
+    counts = area >= _SLIVER_PX
+    if amid is not None:
+        x, y, wide, high = cv2.boundingRect(amid.astype(np.uint8))
+        across = (left >= x) & (left + width <= x + wide)
+        counts &= ~(across & (top >= y) & (top + height <= y + high))
+    return int(np.count_nonzero(counts))

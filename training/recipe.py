@@ -37,3 +37,7 @@ class Recipe:
     def suited_to(self, classes: tuple[str, ...]) -> Recipe:
         """Without drawn defects, where the classes are not those that can be drawn."""
         return self if classes == drawing.CLASSES else replace(self, drawn=0.0)
+
+
+BESIDE_REFERENCES = Recipe(golden=True, redesigned=0.2, invented=0.25, drawn=0.45)
+"""For the golden variant: beside its reference, no drawing is taken for damage or for design."""

@@ -28,6 +28,8 @@ _DEEPEST_CUT_PX = 80
 _CUTS_TO_CHOOSE, _SLIVER_PX = 5, 14
 """Most cuts leave none; a stub beside a pad is what looks like a spur."""
 _FOCUS_ON_CUT = 0.5
+_CUT_OTHERWISE, _MOST_CUT_OTHERWISE_PX = 0.25, 12
+"""A golden reference often ends a little before the board does, or after it: no defect either."""
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
 _LEAST_DRAWN_PX = 64
@@ -106,12 +108,33 @@ class Scenes:
         shift = np.array([left - inside[0], top - inside[1]], np.float32)
         boxes = scene.boxes.reshape(-1, 4) + np.tile(shift, 2)
         focus = scene.focus + shift
+        if self._recipe.golden and rng.random() < _CUT_OTHERWISE:
+            self._cut_otherwise(found, reference, (left, top, left + columns, top + rows), boxes)
         if rng.random() < _FOCUS_ON_CUT:
             on_outline = rng.uniform((0, 0), (columns, rows))
             axis = int(rng.integers(2))
             on_outline[axis] = (columns, rows)[axis] * rng.integers(2)
             focus = np.array([left, top]) + on_outline
         return replace(scene, found=found, reference=reference, boxes=boxes, focus=focus)
+
+    def _cut_otherwise(
+        self, found: Picture, reference: Picture, inside: tuple[int, int, int, int], boxes: Boxes
+    ) -> None:
+        """End one of the two some pixels before the other does, on one side, clear of defects."""
+        left, top, right, bottom = inside
+        depth = int(self._rng.integers(2, _MOST_CUT_OTHERWISE_PX + 1))
+        strips = (
+            (left, top, right, top + depth),
+            (left, bottom - depth, right, bottom),
+            (left, top, left + depth, bottom),
+            (right - depth, top, right, bottom),
+        )
+        x0, y0, x1, y1 = strips[int(self._rng.integers(4))]
+        is_clear = not np.any(
+            (boxes[:, 0] < x1) & (boxes[:, 2] > x0) & (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
+        )
+        shorter = found if is_clear and self._rng.random() < 0.5 else reference
+        shorter[y0:y1, x0:x1] = PAPER
 
     def _cut(self, scene: Scene) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of what is kept of the board: all of its defects."""

@@ -32,8 +32,10 @@ HANDS: dict[int, dict[str, float]] = {
 _AT_NECKS = 0.4
 """So many of the cuts go where a thin neck meets a pad or an area."""
 _NECK_PX, _PAD_PX = 15, 17
+_AT_GAPS, _GAP_PX = 0.4, 13
+"""And so many of the bridges go where two pieces of copper lie close to each other."""
 _FARTHEST_PX = 70
-_WIDEST_BAR_PX = {OPEN: 22, SHORT: 45}
+_WIDEST_BAR_PX = {OPEN: 45, SHORT: 45}
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Terrain:
     """[n, 2] x, y of copper pixels beside laminate, in the window."""
     necks: NDArray[np.int64]
     """Those of them where a thin piece of copper meets a broad one."""
+    gaps: NDArray[np.int64]
+    """Those where a narrow piece of laminate lies beside them."""
     outward: NDArray[np.float32]
     """[rows, columns, 2] x, y of the direction from copper to laminate, not normalised."""
     inside_px: NDArray[np.float32]
@@ -96,12 +100,16 @@ class Terrain:
             cv2.morphologyEx(copper, cv2.MORPH_OPEN, disc), np.ones((3, 3), np.uint8)
         )
         beside_broad = cv2.dilate(broad, np.ones((_PAD_PX, _PAD_PX), np.uint8))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_GAP_PX, _GAP_PX))
+        narrow = cv2.morphologyEx(copper, cv2.MORPH_CLOSE, disc) - copper
+        beside_narrow = cv2.dilate(narrow, np.ones((3, 3), np.uint8))
         at = places[:, 1], places[:, 0]
         return cls(
             board,
             near,
             places,
             places[(broad == 0)[at] & (beside_broad > 0)[at]],
+            places[beside_narrow[at] > 0],
             np.stack([slope_x, slope_y], axis=2),
             cv2.distanceTransform(copper, cv2.DIST_L2, 3),
             cv2.distanceTransform(1 - copper, cv2.DIST_L2, 3),
@@ -115,8 +123,11 @@ class Terrain:
         return self._from_an_edge(kind, hand, rng) if len(self.edges) else None
 
     def _from_an_edge(self, kind: int, hand: str, rng: np.random.Generator) -> Stroke:
-        at_neck = kind == OPEN and len(self.necks) and rng.random() < _AT_NECKS
-        places = self.necks if at_neck else self.edges
+        places = self.edges
+        if kind == OPEN and len(self.necks) and rng.random() < _AT_NECKS:
+            places = self.necks
+        elif kind == SHORT and len(self.gaps) and rng.random() < _AT_GAPS:
+            places = self.gaps
         x, y = (int(v) for v in places[int(rng.integers(len(places)))])
         slope = self.outward[y, x]
         towards = 1.0 if kind in {SPUR, SHORT} else -1.0

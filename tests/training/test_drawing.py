@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.training.circuits import SIZE_PX, circuit
-from training.drawing import BOX_MARGIN_PX, CLASSES, draw_defects
+from training.drawing import BOX_MARGIN_PX, CLASSES, draw_defects, effect
 from training.strokes import COPPER, HANDS, MOUSEBITE, OPEN, PIN_HOLE, SHORT, SPUR, Terrain
 
 EVERYWHERE = (0, 0, SIZE_PX, SIZE_PX)
@@ -147,3 +147,42 @@ def test_necks_are_where_a_thin_track_meets_a_pad():
     assert np.abs(necks[:, 1] - 60).max() <= 12
     assert necks[:, 0].min() >= 70
     assert necks[:, 0].max() <= 95
+
+
+def test_gaps_are_where_two_pieces_of_copper_lie_close():
+    board = np.full((SIZE_PX, SIZE_PX), 255, np.uint8)
+    board[20:60, 20:80] = 0
+    board[68:100, 20:80] = 0  # eight pixels below
+    board[130:160, 20:80] = 0  # thirty below that
+    gaps = Terrain.around(board, EVERYWHERE).gaps
+    assert {y for x, y in gaps.tolist() if 30 < x < 70} == {59, 68}
+
+
+def test_a_gap_of_two_pixels_can_be_bridged_and_a_hairline_cuts_a_track():
+    board = np.full((SIZE_PX, SIZE_PX), 255, np.uint8)
+    board[60:120] = 0
+    board[90:92] = 255
+    bridged = sum(
+        len(draw_defects(board.copy(), [SHORT], EVERYWHERE, np.random.default_rng(seed)))
+        for seed in range(20)
+    )
+    assert bridged >= 15
+
+    track = np.full((90, 90), 255, np.uint8)
+    track[40:48] = 0
+    cut = track.copy()
+    cut[:, 45:47] = 255
+    assert effect(track, cut, cut != track) == OPEN
+
+
+def test_an_island_amid_a_stroke_is_no_part_of_the_circuit():
+    """Hatching at an edge leaves copper between its lines: a bite, until it cuts something off."""
+    area = np.zeros((90, 90), np.uint8)
+    area[:20] = 255
+    bitten = area.copy()
+    ink = np.zeros(area.shape, bool)
+    for line in (np.s_[20:50, 30:33], np.s_[20:50, 42:45], np.s_[47:50, 30:45]):
+        ink[line] = True
+    bitten[ink] = 255
+    assert pieces(bitten == 0) == 2
+    assert effect(area, bitten, ink) == MOUSEBITE

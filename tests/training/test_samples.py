@@ -17,6 +17,7 @@ from training.model_input import PADDING_GRAY
 from training.recipe import Recipe
 from training.samples import Sample, Sampler, _judge_visible
 from training.scenes import Scenes
+from training.strokes import MOUSEBITE
 from training.truth import IGNORED
 
 SIZE_PX = 160
@@ -227,6 +228,42 @@ def test_a_golden_sample_shows_board_reference_and_difference(tmp_path: Path):
         differing += bool(np.any(np.abs(difference - 128) > 60))
     assert 5 < exact < 35, "half of the references are misregistered"
     assert differing > 30
+
+
+def test_board_and_golden_reference_may_end_at_different_places(tmp_path: Path):
+    """All copper, no damage: what differs is a strip of one of the two, clear of the defects."""
+    picture = np.zeros((640, 640), np.uint8)
+    path = write_picture(tmp_path / "b.png", picture)
+    defects = np.array([[0, 300, 20, 320]], np.float32)
+    board = Board("b", path, path, defects, np.array([MOUSEBITE]))
+    recipe = replace(AS_IT_IS, golden=True, margin=1.0)
+    scenes = Scenes(recipe, np.random.default_rng(1), cache_bytes=0)
+    shorter = {"board": 0, "reference": 0, "neither": 0}
+    for _ in range(120):
+        scene = scenes.scene(board)
+        rows, columns = np.nonzero(scene.found != scene.reference)
+        if not len(rows):
+            shorter["neither"] += 1
+            continue
+        assert min(np.ptp(rows), np.ptp(columns)) < 12
+        ended = "board" if scene.found[rows[0], columns[0]] else "reference"
+        shorter[ended] += 1
+        x1, y1, x2, y2 = scene.boxes[0].astype(int)
+        assert ended == "reference" or np.all(scene.found[y1:y2, x1:x2] == 0)
+    assert shorter["board"] > 5
+    assert shorter["reference"] > 5
+    assert shorter["neither"] > 60
+
+
+def test_a_golden_reference_may_lie_far_off(tmp_path: Path):
+    board = replace(squares(tmp_path), reference=tmp_path / "b.png")
+    farthest = 0
+    for sample in take(60, board, replace(AS_IT_IS, golden=True)):
+        found, wanted = (sample.picture[..., channel] < 128 for channel in (0, 1))
+        x, y = np.where(found.any(0))[0], np.where(wanted.any(0))[0]
+        if len(x) and len(y) and x[0] and y[0]:
+            farthest = max(farthest, abs(int(x[0]) - int(y[0])))
+    assert 5 <= farthest <= 13
 
 
 def test_pictures_are_kept_within_the_bytes_allowed(tmp_path: Path):
