@@ -29,13 +29,12 @@ HANDS: dict[int, dict[str, float]] = {
     PIN_HOLE: {"line": 0.75, "loop": 0.15, "thread": 0.1},
 }
 """How a defect of each kind is drawn, and how often."""
-_AT_NECKS = 0.4
-"""So many of the cuts go where a thin neck meets a pad or an area."""
-_NECK_PX, _PAD_PX = 15, 17
-_AT_GAPS, _GAP_PX = 0.4, 13
-"""And so many of the bridges go where two pieces of copper lie close to each other."""
+_AT_NARROW_PLACES = 0.4
+"""So many of the cuts go where a thin neck meets a pad or an area, and so many of the bridges where
+two pieces of copper lie close to each other."""
+_NECK_PX, _PAD_PX, _GAP_PX = 15, 17, 13
 _FARTHEST_PX = 70
-_WIDEST_BAR_PX = {OPEN: 45, SHORT: 45}
+_WIDEST_BAR_PX = 45
 
 
 @dataclass(frozen=True)
@@ -123,11 +122,9 @@ class Terrain:
         return self._from_an_edge(kind, hand, rng) if len(self.edges) else None
 
     def _from_an_edge(self, kind: int, hand: str, rng: np.random.Generator) -> Stroke:
-        places = self.edges
-        if kind == OPEN and len(self.necks) and rng.random() < _AT_NECKS:
-            places = self.necks
-        elif kind == SHORT and len(self.gaps) and rng.random() < _AT_GAPS:
-            places = self.gaps
+        places = {OPEN: self.necks, SHORT: self.gaps}.get(kind, self.edges)
+        if not len(places) or rng.random() >= _AT_NARROW_PLACES:
+            places = self.edges
         x, y = (int(v) for v in places[int(rng.integers(len(places)))])
         slope = self.outward[y, x]
         towards = 1.0 if kind in {SPUR, SHORT} else -1.0
@@ -142,7 +139,7 @@ class Terrain:
         start = self._at(x, y)
         match hand:
             case "bar":
-                return _bar(start, angle, length_px, rng, widest_px=_WIDEST_BAR_PX[kind])
+                return _bar(start, angle, length_px, rng)
             case "corner":
                 return _corner(start, angle, length_px, rng)
             case "scribble":
@@ -257,11 +254,9 @@ def _scribble(start: Points, angle: float, length_px: float, rng: np.random.Gene
     return Stroke(((points, int(rng.integers(1, 4))),))
 
 
-def _bar(
-    start: Points, angle: float, length_px: float, rng: np.random.Generator, *, widest_px: float
-) -> Stroke:
+def _bar(start: Points, angle: float, length_px: float, rng: np.random.Generator) -> Stroke:
     """A straight bar, as clean as a track or a little ragged: thin, or a patch."""
-    width_px = any_size(rng, 3, widest_px)
+    width_px = any_size(rng, 3, _WIDEST_BAR_PX)
     back_px = 3 + width_px / 5
     steps = np.linspace(-back_px, length_px + width_px / 5, max(2, round(length_px / 5)))
     sides = np.stack([steps, np.full_like(steps, width_px / 2)], axis=1)
