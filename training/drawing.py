@@ -36,8 +36,7 @@ _WINDOW_PX = 48
 """How far around a stroke its effect on the copper is looked at."""
 _SLIVER_PX = 30
 """Pieces of copper smaller than this are rough edges and specks, not parts of the circuit."""
-_FEWEST_CHANGED_PX = {OPEN: 10, SHORT: 10}
-_FEWEST_CHANGED_ELSE_PX = 30
+_FEWEST_CHANGED_PX = {OPEN: 10, SHORT: 10, MOUSEBITE: 30, SPUR: 30, COPPER: 30, PIN_HOLE: 30}
 """A hairline cuts a track, or joins two: what is only as large bites nothing."""
 _TRIES = 12
 
@@ -102,8 +101,8 @@ def _put(board: Gray, kind: int, stroke: Stroke, taken: Sequence[Box]) -> Box | 
     after = before.copy()
     after[ink] = 255 if kind in _REMOVES_COPPER else 0
     changed = after != before
-    fewest = _FEWEST_CHANGED_PX.get(kind, _FEWEST_CHANGED_ELSE_PX)
-    if np.count_nonzero(changed) < fewest or effect(before, after, ink) != kind:
+    large_enough = np.count_nonzero(changed) >= _FEWEST_CHANGED_PX[kind]
+    if not large_enough or effect(before, after, ink) != kind:
         return None
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     box = (

@@ -37,6 +37,10 @@ class Pose:
         low, high = moved.min(axis=0), moved.max(axis=0)
         return np.concatenate([low, high]).T.astype(np.float32)
 
+    def shifted(self, shift_px: NDArray[np.float64]) -> Pose:
+        """The board lies so many pixels (x, y) of the picture further."""
+        return Pose(self.matrix + np.hstack([np.zeros((2, 2)), shift_px[:, None]]), self.size_px)
+
     def is_covered_by(self, width_px: int, height_px: int) -> bool:
         """A board of this size fills the whole picture."""
         last = self.size_px

@@ -24,7 +24,6 @@ Classes = NDArray[np.int64]
 _CACHE_BYTES = 1_500_000_000
 _FAR_OFF, _FAR_OFF_PX = 0.08, 9.0
 """Some golden references lie this far off: one of the groups of DeepPCB's."""
-_UNTURNED = np.zeros((2, 2))
 _WHOLE, _CUT_OFF = 0.6, 0.15
 """A defect of which more than the first share is in view counts; less than the second is gone."""
 
@@ -80,14 +79,13 @@ class Sampler:
         boxes = np.clip(boxes, 0, recipe.size_px)[kinds != _GONE]
         kinds = kinds[kinds != _GONE]
         if rng.random() < recipe.belt:
-            where = replace(where, matrix=where.matrix + np.array([[0, 0, 9e3], [0, 0, 9e3]]))
+            where = where.shifted(np.array([9e3, 9e3]))
             boxes, kinds, flat = boxes[:0], kinds[:0], False
         look = self._look(scene.found)
         shown = self._show(scene.found, where, boxes, look, flat=flat)
         if recipe.golden:
             if rng.random() < _FAR_OFF:
-                shift = rng.uniform(-_FAR_OFF_PX, _FAR_OFF_PX, (2, 1))
-                where = replace(where, matrix=where.matrix + np.hstack([_UNTURNED, shift]))
+                where = where.shifted(rng.uniform(-_FAR_OFF_PX, _FAR_OFF_PX, 2))
             shown = self._beside(shown, scene.reference, where, look, flat=flat)
         else:
             shown = shown[..., ::-1]

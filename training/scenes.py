@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from training import drawing
 from training.boards import Board, read_picture, scan_or_colours
 from training.designs import Circuits, distorted
+from training.detections import pairwise_iou
 from training.layout import redesign
 from training.recipe import Recipe
 
@@ -129,11 +130,10 @@ class Scenes:
             (left, top, left + depth, bottom),
             (right - depth, top, right, bottom),
         )
-        x0, y0, x1, y1 = strips[int(self._rng.integers(4))]
-        is_clear = not np.any(
-            (boxes[:, 0] < x1) & (boxes[:, 2] > x0) & (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
-        )
+        strip = strips[int(self._rng.integers(4))]
+        is_clear = not pairwise_iou(boxes, np.array([strip], np.float32)).any()
         shorter = found if is_clear and self._rng.random() < 0.5 else reference
+        x0, y0, x1, y1 = strip
         shorter[y0:y1, x0:x1] = PAPER
 
     def _cut(self, scene: Scene) -> tuple[int, int, int, int]:
