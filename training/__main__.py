@@ -14,7 +14,6 @@ import cv2
 import typer
 from rich.console import Console
 
-from training.boards import DataSet
 from training.commands import (
     EvaluationRequest,
     install_model,
@@ -22,13 +21,14 @@ from training.commands import (
     run_evaluation,
     show_data_set,
 )
-from training.datasets import check_pictures, open_data_set
+from training.data.boards import DataSet
+from training.data.opening import check_pictures, open_data_set
 from training.errors import TrainingError
-from training.evaluation import THRESHOLDS, EvaluationOptions
-from training.speed import compare, print_timings
+from training.evaluation.judging import THRESHOLDS, EvaluationOptions
+from training.evaluation.speed import compare, print_timings
 
 if TYPE_CHECKING:
-    from training.plan import TrainOptions
+    from training.fitting.plan import TrainOptions
 
 EXIT_INTERRUPTED = 130
 DEFAULT_MODEL = Path("model_repository/pcb_detector/1/model.onnx")
@@ -270,20 +270,20 @@ def _folder_of(data_set: DataSet, *, golden: bool) -> Path:
 
 
 def _train_options(**options: Any) -> TrainOptions:
-    from training.plan import TrainOptions  # noqa: PLC0415 - `evaluate` works without torch
-    from training.recipe import BESIDE_REFERENCES, Recipe  # noqa: PLC0415
+    from training.drawing.recipe import BESIDE_REFERENCES, Recipe  # noqa: PLC0415
+    from training.fitting.plan import TrainOptions  # noqa: PLC0415 - `evaluate` works without torch
 
     return TrainOptions(**options, recipe=BESIDE_REFERENCES if options["golden"] else Recipe())
 
 
 def _fit(data_set: DataSet, options: TrainOptions) -> Path:
-    from training.fit import train as fit  # noqa: PLC0415
+    from training.fitting.fit import train as fit  # noqa: PLC0415
 
     return fit(data_set, options)
 
 
 def _export(checkpoint: Path, model: Path) -> None:
-    from training.export import export as write_onnx  # noqa: PLC0415
+    from training.model.export import export as write_onnx  # noqa: PLC0415
 
     write_onnx(checkpoint, model)
 

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from training import drawing
-from training.boards import DataSet
+from training.data.boards import DataSet
+from training.drawing import defects
 from training.errors import TrainingError
-from training.evaluation import EvaluationOptions, Progress, evaluate
-from training.onnx_detector import OnnxDetector
+from training.evaluation.judging import EvaluationOptions, Progress, evaluate
+from training.evaluation.report import print_evaluation, write_evaluation
+from training.model.onnx_detector import OnnxDetector
 from training.quantise import DRAWN, calibration_inputs, quantise
-from training.report import print_evaluation, write_evaluation
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def run_evaluation(request: EvaluationRequest, console: Console) -> list[Path]:
 
 def quantise_trained(trained: Path, served: Path, data_set: DataSet, console: Console) -> None:
     """Make the INT8 file of a trained one, calibrated with its own data set."""
-    like_the_line = data_set.classes == drawing.CLASSES
+    like_the_line = data_set.classes == defects.CLASSES
     inputs = calibration_inputs(data_set, drawn=DRAWN if like_the_line else 0)
     made = quantise(trained, served, inputs)
     console.print(f"{served}: INT8, calibrated with {made.pictures} pictures")

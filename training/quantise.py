@@ -17,14 +17,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from training.boards import Board, DataSet, FloatArray, Picture, read_picture
-from training.datasets import open_data_set
+from training.data.boards import Board, DataSet, FloatArray, Picture, read_picture
+from training.data.opening import open_data_set
 from training.errors import TrainingError, WrongInputError
-from training.model_input import SIZE_PX, assemble, tiles_of
+from training.model.model_input import SIZE_PX, assemble, tiles_of
+from training.model.onnx_detector import is_quantised
 
 INPUT = "images"
 SEED = 11
@@ -74,11 +74,6 @@ def quantise(
     return Quantised(reader.count, left, model.stat().st_size, len(content))
 
 
-def is_quantised(graph: Any) -> bool:
-    """Whether an ONNX graph is one that `quantise` wrote, or another in INT8."""
-    return any(node.op_type == "QuantizeLinear" for node in graph.node)
-
-
 def calibration_inputs(
     data_set: DataSet | None, *, boards: int = BOARDS, drawn: int = DRAWN
 ) -> Iterator[FloatArray]:
@@ -105,8 +100,8 @@ def _from_training_part(train: Sequence[Board], count: int) -> Iterator[FloatArr
 
 def _through_camera(scan: Picture, boxes: FloatArray, rng: np.random.Generator) -> Picture:
     """As a station of the training sees it, without video: codecs differ by release."""
-    from training.look import Look  # noqa: PLC0415 - as above
-    from training.posing import pose  # noqa: PLC0415
+    from training.drawing.look import Look  # noqa: PLC0415 - as above
+    from training.drawing.posing import pose  # noqa: PLC0415
 
     middle = (SIZE_PX / 2, SIZE_PX / 2)
     at = (middle[0] + rng.uniform(-30, 30), middle[1] + rng.uniform(-30, 30))

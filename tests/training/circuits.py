@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.training.made import write_picture
-from training.boards import Board, DataSet
-from training.drawing import CLASSES, draw_defects
+from training.data.boards import Board, DataSet
+from training.drawing.defects import CLASSES, draw_defects
 
 SIZE_PX = 256
 PITCH_PX, TRACK_PX = 26, 11

@@ -16,7 +16,7 @@ from tests.integration.line import wait_for
 from tests.integration.processes import descendants, is_running
 from tests.training.made import Cells, write_coco, write_detector, write_yolo
 from tests.training.test_commands import ROOT, Command, training
-from training.onnx_detector import OnnxDetector
+from training.model.onnx_detector import OnnxDetector
 
 __all__ = ["training"]  # the fixture
 

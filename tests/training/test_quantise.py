@@ -19,7 +19,7 @@ from scripts.make_postprocessing_onnx import postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
 from tests.integration.inspection_reference import pictures, postprocessed, preprocessed
 from tests.training.made import write_yolo
-from training.datasets import open_data_set
+from training.data.opening import open_data_set
 from training.errors import TrainingError, WrongInputError
 from training.quantise import calibration_inputs, quantise
 

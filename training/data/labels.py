@@ -1,0 +1,191 @@
+"""What every label format needs: numbers checked, boxes checked, boards named and parted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.data.boards import Board, read_picture
+from training.errors import WrongInputError
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
+HELD_OUT_SHARE = 0.2
+MIN_SIDE_PX = 32
+ROUNDING_PX = 1.0
+"""How far a box may reach over the edge: labels are rounded, and then clipped."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a picture."""
+
+    width_px: int
+    height_px: int
+
+    def __str__(self) -> str:
+        """As in 640x480."""
+        return f"{self.width_px}x{self.height_px}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One defect as its file has it; `where` is the file and line, for errors."""
+
+    where: str
+    corners: tuple[float, float, float, float]
+    class_index: int
+
+
+def read_text(path: Path, what: str) -> str:
+    """A text file's content, or one line that says what it should have been."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise WrongInputError.found(path, f"cannot be read ({reason})", what) from error
+    except UnicodeDecodeError as error:
+        raise WrongInputError.found(path, "is not UTF-8 text", what) from error
+
+
+def numbers_in(where: str, line: str, expected: str) -> list[float]:
+    """The numbers of a label line, as many as `expected` has words."""
+    words = line.replace(",", " ").split()
+    wanted = len(expected.split())
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError as error:
+        raise WrongInputError.found(where, f"{_quoted(line)}", f"numbers: {expected}") from error
+    if len(numbers) != wanted:
+        raise WrongInputError.found(where, f"{len(numbers)} numbers", f"{wanted}: {expected}")
+    if not np.isfinite(numbers).all():
+        raise WrongInputError.found(where, f"{_quoted(line)}", "finite numbers")
+    return numbers
+
+
+def class_in(where: str, number: float, low: int, high: int) -> int:
+    """The class number `low`..`high` that a label has, or one line that says where it has none."""
+    if number != int(number) or not low <= number <= high:
+        raise WrongInputError.found(where, f"class {number:g}", f"{low} to {high}")
+    return int(number)
+
+
+def board_of(
+    name: str, picture: Path, labels: Sequence[Label], size: Size, *, reference: Path | None = None
+) -> Board:
+    """A board whose boxes are checked against the picture's size."""
+    boxes = [_clipped(label, size) for label in labels]
+    return Board(
+        name=name,
+        picture=picture,
+        reference=reference,
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        classes=np.array([label.class_index for label in labels], np.int64),
+    )
+
+
+def _clipped(label: Label, size: Size) -> tuple[float, float, float, float]:
+    left, top, right, bottom = label.corners
+    box = " ".join(f"{corner:g}" for corner in label.corners)
+    if right <= left or bottom <= top:
+        raise WrongInputError.found(
+            label.where, f"box {box} is empty", "left < right, top < bottom"
+        )
+    over_px = max(-left, -top, right - size.width_px, bottom - size.height_px)
+    if over_px > ROUNDING_PX:
+        raise WrongInputError.found(
+            label.where, f"box {box} reaches out of the picture", f"within {size}"
+        )
+    inside = max(left, 0), max(top, 0), min(right, size.width_px), min(bottom, size.height_px)
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        raise WrongInputError.found(label.where, f"box {box} is empty", f"within {size}")
+    return inside
+
+
+def sizes_of(pictures: Iterable[Path]) -> dict[Path, Size]:
+    """Decode every picture on all cores; the first that cannot be used raises WrongInputError.
+
+    Decoding, and not reading headers only: a training should not end at night on a broken file.
+    """
+    paths = list(dict.fromkeys(pictures))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(paths, pool.map(_size_of, paths), strict=True))
+
+
+def _size_of(path: Path) -> Size:
+    height_px, width_px = read_picture(path).shape[:2]
+    size = Size(width_px, height_px)
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        raise WrongInputError.found(
+            path, f"the picture is {size}", f"{MIN_SIDE_PX}x{MIN_SIDE_PX} or more"
+        )
+    return size
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Every picture of a folder and the folders in it, in the same order everywhere."""
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    )
+    return sorted(found, key=lambda path: path.as_posix())
+
+
+def held_out(boards: Sequence[Board]) -> tuple[tuple[Board, ...], tuple[Board, ...]]:
+    """Part a set into train and test by the hash of each name: 20 %, at least one.
+
+    A set that grows keeps its boards where they were, so that none is trained on that a former
+    model was judged by.
+    """
+    ranks = {board.name: _rank(board.name) for board in boards}
+    limit = max(HELD_OUT_SHARE, min(ranks.values(), default=0.0))
+    test = tuple(board for board in boards if ranks[board.name] <= limit)
+    return tuple(board for board in boards if ranks[board.name] > limit), test
+
+
+def _rank(name: str) -> float:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return float(int.from_bytes(digest, "big") / 2**64)
+
+
+def checked_parts(
+    where: Path, train: Sequence[Board], test: Sequence[Board]
+) -> tuple[tuple[Board, ...], tuple[Board, ...]]:
+    """The two parts, neither empty, no name twice and no picture in both."""
+    for part, boards in (("train", train), ("test", test)):
+        if not boards:
+            raise WrongInputError.found(where, f"no picture to {part} with", "one or more")
+    shared = {board.picture for board in train} & {board.picture for board in test}
+    if shared:
+        raise WrongInputError.found(min(shared), "is in train and in test", "in one of them")
+    seen: dict[str, Path] = {}
+    for board in (*train, *test):
+        other = seen.setdefault(board.name, board.picture)
+        if other != board.picture:
+            raise WrongInputError.found(board.picture, f"has the name of {other}", "its own")
+    return tuple(train), tuple(test)
+
+
+def checked_names(where: Path, names: Sequence[object]) -> tuple[str, ...]:
+    """Names of classes: at least one, all words, none twice."""
+    if not names:
+        raise WrongInputError.found(where, "no class names", "one or more")
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise WrongInputError.found(where, f"class name {json.dumps(name)}", "a word")
+        if names.count(name) > 1:
+            raise WrongInputError.found(where, f"class name {name!r} twice", "names that differ")
+    return tuple(str(name).strip() for name in names)
+
+
+def _quoted(line: str) -> str:
+    longest = 60
+    text = line.strip()
+    return repr(text if len(text) <= longest else text[:longest] + "…")

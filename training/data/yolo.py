@@ -1,0 +1,203 @@
+"""Labels as text, the YOLO way: a file per picture, a line per defect, shares of the picture.
+
+    data.yaml     path (optional), train, val, test: folders, lists of folders, or .txt files that
+                  list pictures; names: the classes, as a list or as number: name
+    images/…      the pictures
+    labels/…      beside images/, the same names, `class cx cy width height`
+    references/…  beside images/, the same names: defect-free pictures (optional; ours)
+
+A picture without a label file, or with an empty one, is a defect-free board. A folder that has
+`classes.txt`, as labelling tools write it, works without data.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.data.boards import Board, DataSet
+from training.data.labels import (
+    Label,
+    Size,
+    board_of,
+    checked_names,
+    checked_parts,
+    class_in,
+    held_out,
+    numbers_in,
+    pictures_in,
+    read_text,
+    sizes_of,
+)
+from training.errors import WrongInputError
+
+LINE = "class cx cy width height"
+
+
+def description_in(folder: Path) -> Path | None:
+    """The file that makes a folder a YOLO data set: data.yaml, the only .yaml, or classes.txt."""
+    for name in ("data.yaml", "data.yml", "dataset.yaml"):
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    if len(others) == 1:
+        return others[0]
+    classes = folder / "classes.txt"
+    return classes if classes.is_file() else None
+
+
+def open_yolo(description: Path) -> DataSet:
+    """The set that data.yaml, or classes.txt, describes.
+
+    `test` is the part to judge by, else `val`; where both are there `val` joins `train`, because
+    nothing is tuned on it here. Without either, a fifth of the boards is held out.
+    """
+    if description.suffix == ".txt":
+        return _open_without_yaml(description)
+    content = _yaml(description)
+    names = checked_names(description, _names(description, content))
+    root = description.parent / str(content.get("path") or "")
+    if not root.is_dir():  # other tools take `path` relative to a folder of their own
+        root = description.parent
+    parts = {
+        part: _pictures(description, root, part, content[part])
+        for part in ("train", "val", "test")
+        if content.get(part)
+    }
+    if "train" not in parts:
+        raise WrongInputError.found(description, "no train", "train: a folder of pictures")
+    return _data_set(description, root, names, parts)
+
+
+def _open_without_yaml(classes: Path) -> DataSet:
+    lines = read_text(classes, "a class name per line").splitlines()
+    names = checked_names(classes, [line.strip() for line in lines if line.strip()])
+    images = classes.parent / "images"
+    if not images.is_dir():
+        raise WrongInputError.found(images, "is missing", "a folder of pictures")
+    return _data_set(classes, classes.parent, names, {"train": pictures_in(images)})
+
+
+def _data_set(
+    description: Path, root: Path, names: tuple[str, ...], parts: dict[str, list[Path]]
+) -> DataSet:
+    sizes = sizes_of(path for pictures in parts.values() for path in pictures)
+    boards = {
+        part: [_board(root, path, len(names), sizes[path]) for path in pictures]
+        for part, pictures in parts.items()
+    }
+    train, test = boards["train"], boards.get("test", boards.get("val"))
+    if "test" in boards:
+        train = train + boards.get("val", [])
+    chosen_here = test is None
+    if test is None:
+        train, test = map(list, held_out(train))
+    train_part, test_part = checked_parts(description, train, test)
+    return DataSet(
+        name=root.resolve().name,
+        classes=names,
+        train=train_part,
+        test=test_part,
+        held_out=chosen_here,
+    )
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(read_text(path, "the data set's description"))
+    except yaml.YAMLError as error:
+        raise WrongInputError.found(path, f"is no YAML ({error})", "train, val, names") from error
+    if not isinstance(content, dict):
+        raise WrongInputError.found(path, "holds no keys", "train, val, names")
+    return content
+
+
+def _names(path: Path, content: Mapping[str, Any]) -> Sequence[object]:
+    names = content.get("names")
+    if isinstance(names, dict):
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            raise WrongInputError.found(
+                path, f"names numbered {', '.join(map(str, names))}", f"0 to {len(names) - 1}"
+            )
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list):
+        raise WrongInputError.found(path, "no names", "names: a list of classes")
+    if content.get("nc", len(names)) != len(names):
+        raise WrongInputError.found(path, f"nc {content['nc']} and {len(names)} names", "as many")
+    return names
+
+
+def _pictures(description: Path, root: Path, part: str, entry: object) -> list[Path]:
+    entries = entry if isinstance(entry, list) else [entry]
+    found = [path for one in entries for path in _pictures_of(description, root, part, str(one))]
+    if not found:
+        raise WrongInputError.found(description, f"{part}: {entry} holds no picture", "one or more")
+    return list(dict.fromkeys(found))
+
+
+def _pictures_of(description: Path, root: Path, part: str, entry: str) -> list[Path]:
+    # Some exports count from a folder above the one they lie in: ../train/images.
+    for path in (root / entry, description.parent / entry.removeprefix("../")):
+        if path.is_dir():
+            return pictures_in(path)
+        if path.is_file() and path.suffix == ".txt":
+            return _listed(root, path)
+    raise WrongInputError.found(
+        description, f"{part}: {entry} is missing", "a folder of pictures, or a .txt file"
+    )
+
+
+def _listed(root: Path, path: Path) -> list[Path]:
+    pictures = []
+    for number, line in enumerate(read_text(path, "a picture per line").splitlines(), 1):
+        if not line.strip():
+            continue
+        base = path.parent if line.startswith("./") else root
+        picture = base / line.strip()
+        if not picture.is_file():
+            raise WrongInputError.found(f"{path}:{number}", f"{picture} is missing", "a picture")
+        pictures.append(picture)
+    return pictures
+
+
+def _board(root: Path, picture: Path, class_count: int, size: Size) -> Board:
+    path = _beside_images(picture, "labels").with_suffix(".txt")
+    labels = []
+    if path.is_file():
+        lines = read_text(path, f"labels, a line each: {LINE}").splitlines()
+        labels = [
+            _label(f"{path}:{number}", line, class_count, size)
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
+    reference = _beside_images(picture, "references")
+    has_reference = reference != picture and reference.is_file()
+    name = os.path.relpath(picture.with_suffix(""), root).replace(os.sep, "/")
+    return board_of(name, picture, labels, size, reference=reference if has_reference else None)
+
+
+def _beside_images(picture: Path, folder: str) -> Path:
+    """The path with its last `images` folder replaced; the picture's own where it has none."""
+    parts = list(picture.parts)
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at] == "images":
+            parts[at] = folder
+            return Path(*parts)
+    return picture
+
+
+def _label(where: str, line: str, class_count: int, size: Size) -> Label:
+    number, cx, cy, width, height = numbers_in(where, line, LINE)
+    index = class_in(where, number, 0, class_count - 1)
+    for share in (cx, cy, width, height):
+        if not 0 <= share <= 1:
+            raise WrongInputError.found(
+                where, f"{share:g}", f"shares of the picture, 0 to 1: {LINE}"
+            )
+    left, top = (cx - width / 2) * size.width_px, (cy - height / 2) * size.height_px
+    right, bottom = (cx + width / 2) * size.width_px, (cy + height / 2) * size.height_px
+    return Label(where, (left, top, right, bottom), index)
