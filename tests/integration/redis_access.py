@@ -31,6 +31,12 @@ def shipped_users(text: str) -> str:
     return text
 
 
+def shipped_user(name: str) -> str:
+    """The line of one user, with its password."""
+    lines = shipped_users((DEPLOY / "users.acl").read_text()).splitlines(keepends=True)
+    return next(line for line in lines if line.startswith(f"user {name} "))
+
+
 class ShippedRedis(RedisServer):
     """redis.conf and users.acl as they are shipped; only places and ports are this test's own."""
 

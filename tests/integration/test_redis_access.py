@@ -23,19 +23,23 @@ from tests.integration.redis_access import (
     USERS,
     ShippedRedis,
     password_of,
+    shipped_user,
     shipped_users,
 )
+from tests.integration.redis_server import RedisServer, binaries
 
 # What a connection needs before it is anybody's: Redis grants these to all.
 OF_EVERYBODY = {"auth", "hello", "quit", "reset"}
 GRANTED = {
     "inspector": {
         *("xadd", "xtrim", "xinfo|stream", "xrange", "xrevrange", "xread", "watch", "unwatch"),
-        *("multi", "exec", "discard", "time", "ping"),
+        *("xinfo|groups", "xpending", "multi", "exec", "discard", "time", "ping"),
     },
     "mes": {
-        *("xread", "xreadgroup", "xgroup|create", "xack", "xautoclaim", "xrange", "xinfo|stream"),
-        "ping",
+        *("xread", "xreadgroup", "xack", "xautoclaim", "xclaim", "xpending", "xrange", "xrevrange"),
+        *("xgroup|create", "xgroup|createconsumer", "xgroup|delconsumer", "xlen", "exists"),
+        *("xinfo|stream", "xinfo|groups", "xinfo|consumers"),
+        *("echo", "client|setname", "client|id", "ping"),
     },
     "plc": {"xadd", "ping"},
 }
@@ -152,6 +156,83 @@ def test_redis_does_not_start_before_passwords_were_chosen(tmp_path: Path):
     assert "users.acl:2" in ended.stdout
     assert all(f"HASH-OF-{user.upper()}" in users.read_text() for user in USERS)
     assert "HASH-OF" not in shipped_users(users.read_text())
+
+
+UNITS = key("units")
+CALLS: dict[str, list[tuple[str, ...]]] = {
+    "StackExchange.Redis proves its connection": [("ECHO", "a-unique-text")],
+    "StackExchange.Redis, Jedis, Lettuce, go-redis with a client name": [
+        ("CLIENT", "SETNAME", "mes"),
+        ("CLIENT", "ID"),
+    ],
+    "every library's check of the connection": [("PING",)],
+    "a reader's set-up": [
+        ("EXISTS", UNITS),
+        ("XGROUP", "CREATE", UNITS, "mes", "0", "MKSTREAM"),
+        ("XGROUP", "CREATECONSUMER", UNITS, "mes", "one"),
+        ("XINFO", "STREAM", UNITS),
+        ("XINFO", "STREAM", UNITS, "FULL", "COUNT", "1"),
+    ],
+    "reading": [
+        ("XREADGROUP", "GROUP", "mes", "one", "COUNT", "2", "STREAMS", UNITS, ">"),
+        ("XREADGROUP", "GROUP", "mes", "one", "STREAMS", UNITS, "0"),
+        ("XACK", UNITS, "mes", "1-0"),
+        ("XREAD", "COUNT", "1", "STREAMS", UNITS, "0"),
+        ("XRANGE", UNITS, "-", "+", "COUNT", "1"),
+        ("XREVRANGE", UNITS, "+", "-", "COUNT", "1"),
+    ],
+    "taking over from a dead member": [
+        ("XPENDING", UNITS, "mes"),
+        ("XPENDING", UNITS, "mes", "IDLE", "0", "-", "+", "10"),
+        ("XCLAIM", UNITS, "mes", "two", "0", "2-0"),
+        ("XAUTOCLAIM", UNITS, "mes", "two", "0", "0-0"),
+        ("XGROUP", "DELCONSUMER", UNITS, "mes", "one"),
+    ],
+    "how far the MES is behind": [
+        ("XLEN", UNITS),
+        ("XINFO", "GROUPS", UNITS),
+        ("XINFO", "CONSUMERS", UNITS, "mes"),
+    ],
+}
+"""What libraries send when they connect, and what readers do; in this order, on three entries."""
+
+
+@pytest.mark.parametrize("binary", binaries())
+def test_the_mes_may_call_what_client_libraries_and_readers_call(tmp_path: Path, binary: str):
+    users = tmp_path / "users.acl"
+    # The other users' lines have permissions that Redis 6.2 does not know.
+    users.write_text(shipped_user("mes") + "user admin on nopass ~* &* +@all\n")
+    with RedisServer(binary, tmp_path / "redis", "--aclfile", str(users)) as server:
+        with server.client() as admin:
+            for number in range(1, 4):
+                admin.xadd(UNITS, {"seq": number}, id=f"{number}-0")
+        mes = redis.Redis(
+            port=server.port,
+            username="mes",
+            password=password_of("mes"),
+            decode_responses=True,
+            retry=ONCE,
+        )
+        mes.response_callbacks.clear()  # the replies as they are
+        with mes:
+            replies = {
+                command: mes.execute_command(*command)
+                for calls in CALLS.values()
+                for command in calls
+            }
+            for refused in (
+                ("XDEL", UNITS, "3-0"),
+                ("XTRIM", UNITS, "MAXLEN", "0"),
+                ("XADD", UNITS, "*", "a", "b"),
+                ("XGROUP", "DESTROY", UNITS, "mes"),
+                ("XLEN", key("triggers")),
+                ("CLIENT", "KILL", "TYPE", "normal"),
+            ):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    mes.execute_command(*refused)
+    assert replies["XLEN", UNITS] == 3
+    assert replies["ECHO", "a-unique-text"] == "a-unique-text"
+    assert replies["XACK", UNITS, "mes", "1-0"] == 1
 
 
 TRIGGERED = {"source": "sim:?fps=5", "size": "320x240", "trigger": "external"}
