@@ -13,7 +13,7 @@ TRAINING_VENV := .venv-training/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test drills soak check static format bench lock setup setup-app train evaluate test-training
+.PHONY: help demo test docs drills soak check static format bench lock setup setup-app train evaluate test-training
 
 # $(call step,name,command): runs it and says how long it took; the output of the tools stays as it is.
 define step
@@ -35,7 +35,7 @@ demo: setup-app ## the whole line on this machine: simulated camera, Triton, Red
 test: setup ## the tests
 	@$(VENV)/python -m pytest $(ARGS)
 
-check: static ## what CI runs besides test-training: formatter, linter, types, imports, hygiene, tests
+check: static ## what CI runs besides test-training: formatter, linter, types, imports, hygiene, docs, tests
 	@$(VENV)/python -m pytest $(ARGS)
 
 static: setup ## all of check but the tests
@@ -44,6 +44,10 @@ static: setup ## all of check but the tests
 	$(call step,types,$(VENV)/mypy)
 	$(call step,imports,$(VENV)/lint-imports --no-logo >.cache/imports.log || { cat .cache/imports.log; false; })
 	$(call step,hygiene,$(VENV)/python scripts/check_no_leaks.py)
+	$(call step,docs,$(VENV)/python scripts/build_docs.py --check)
+
+docs: setup ## everything that is written as a searchable site; ARGS=--serve shows it
+	@$(VENV)/python scripts/build_docs.py $(ARGS)
 
 drills: setup ## breaks everything, one thing at a time, and writes docs/drills.md
 	@$(VENV)/python -m tests.drills $(ARGS)

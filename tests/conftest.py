@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ hypothesis.settings.load_profile("inspector")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 SHARED = Path(__file__).parents[1].parent / "shared"
+STARTED_S = time.monotonic()
 REQUIRE_REAL_PARTS = os.environ.get("INSPECTOR_REQUIRE_REAL_PARTS") == "1"
 
 
@@ -78,3 +80,19 @@ def _no_policy_leak() -> Iterator[None]:
     """A test's event loop must not become the next test's."""
     yield
     asyncio.set_event_loop(None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long it took and, of the tests that skipped, what they miss: reason by reason."""
+    minutes, seconds = divmod(round(time.monotonic() - STARTED_S), 60)
+    terminalreporter.write_line(f"took {minutes} min {seconds} s")
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, tests in reasons.most_common():
+        terminalreporter.write_line(f"{tests} skipped: {reason}")
+    if reasons:
+        terminalreporter.write_line("as root on Debian or Ubuntu, .ci/run installs what they need")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ").partition("\n")[0]
