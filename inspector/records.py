@@ -290,6 +290,8 @@ class ModelSpec:
     layout: OutputLayout
     outputs: tuple[str, ...]
     """Names, in the layout's order."""
+    candidates: tuple[int, ...] = ()
+    """How many a raw head may have for a picture; none: any number."""
     max_regions: int
     """The largest batch the server takes."""
     instances: int = 1

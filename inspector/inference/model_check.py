@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inspector.errors import ConfigurationError
+from inspector.inference.exporter_notes import order_objection, read_notes
+from inspector.inference.heads import HeadShape
 from inspector.records import ModelInput, ModelSpec, OutputLayout
 from inspector.sections import InferenceSettings
 from inspector.settings import Settings
@@ -36,6 +38,8 @@ class ModelDescription:
     max_batch_size: int
     """0 when the model does not batch, as in its configuration."""
     decoupled: bool
+    sequences: bool = False
+    """Its requests must belong to sequences."""
     parameters: Mapping[str, str]
     instances: int = 1
     """Requests it works on at once; of an ensemble, those of its narrowest step."""
@@ -51,6 +55,10 @@ def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
     inference, name = settings.inference, description.name
     if description.decoupled:
         raise ConfigurationError(f"model {name}: decoupled; expected one reply per request")
+    if description.sequences:
+        raise ConfigurationError(
+            f"model {name}: has sequence_batching; expected one that takes each request by itself"
+        )
     wanted = settings.batching.max_regions
     limit = _batch_limit(description)
     if limit < wanted:
@@ -59,14 +67,16 @@ def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
             "(its max_batch_size)"
         )
     model_input = _input(description, inference)
-    layout, outputs = _layout(description, len(settings.inspection.codes))
+    answer = _answer(description, model_input, len(settings.inspection.codes))
+    _check_notes(description, answer.layout, settings.inspection.codes)
     _check_parameters(description, settings)
     return ModelSpec(
         name=name,
         version=description.version,
         input=model_input,
-        layout=layout,
-        outputs=outputs,
+        layout=answer.layout,
+        outputs=answer.outputs,
+        candidates=answer.candidates,
         max_regions=limit,
         instances=max(1, description.instances),
     )
@@ -128,7 +138,16 @@ def _input(description: ModelDescription, inference: InferenceSettings) -> Model
     )
 
 
-def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How the model answers."""
+
+    layout: OutputLayout
+    outputs: tuple[str, ...]
+    candidates: tuple[int, ...] = ()
+
+
+def _answer(description: ModelDescription, model_input: ModelInput, classes: int) -> Answer:
     name = description.name
     by_name = {tensor.name: tensor for tensor in description.outputs}
     if all(wanted in by_name for wanted in DETECTION_OUTPUTS):
@@ -139,29 +158,62 @@ def _layout(description: ModelDescription, classes: int) -> tuple[OutputLayout, 
                 raise ConfigurationError(
                     f'model {name}: output "{output}" is {dtype}; expected {wanted}'
                 )
-        return OutputLayout.DETECTIONS, DETECTION_OUTPUTS
+        return Answer(OutputLayout.DETECTIONS, DETECTION_OUTPUTS)
     if len(by_name) != 1:
         raise ConfigurationError(
             f"model {name} has outputs {', '.join(by_name)}; expected "
             f"{', '.join(DETECTION_OUTPUTS)}, or one raw YOLO head"
         )
-    head = next(iter(by_name.values()))
-    rows, columns = (*head.shape[1:], 0, 0)[:2]
+    return _raw_head(description, next(iter(by_name.values())), model_input, classes)
+
+
+def _raw_head(
+    description: ModelDescription, head: TensorDescription, model_input: ModelInput, classes: int
+) -> Answer:
+    name, told = description.name, f'output "{head.name}" {list(head.shape)}'
     if head.dtype != "FP32" or len(head.shape) != UNBATCHED_RANK:
         raise ConfigurationError(
             f'model {name}: output "{head.name}" is {head.dtype} {list(head.shape)}; expected a '
             f"YOLO head, FP32 [N,candidates,{5 + classes}] or [N,{4 + classes},candidates]"
         )
-    if columns == 5 + classes:
-        return OutputLayout.YOLO_WITH_OBJECTNESS, (head.name,)
-    if rows == 4 + classes:
-        return OutputLayout.YOLO_TRANSPOSED, (head.name,)
-    has = columns - 5 if rows > columns else rows - 4
+    _, rows, columns = head.shape
+    width, height = model_input.width_px, model_input.height_px
+    shape = HeadShape(rows=rows, columns=columns, width_px=width, height_px=height)
+    readings = [] if shape.other_readings() else shape.readings()
+    if not readings:
+        raise ConfigurationError(f"model {name}: {told} {shape.objection(classes)}")
+    for reading in readings:
+        if reading.classes == classes:
+            return Answer(reading.layout, (head.name,), reading.candidates)
+    has = readings[0]
+    angle = ""
+    if has.layout is OutputLayout.YOLO_TRANSPOSED and has.classes == classes + 1:
+        angle = "; a head of oriented boxes, whose last row is an angle, is not read here"
     raise ConfigurationError(
-        f"inspection.codes names {classes} classes, but model {name} has "
-        f"{has if min(rows, columns) > 0 else 'an unknown number of'} "
-        f'(output "{head.name}" {list(head.shape)})'
+        f"inspection.codes names {classes} classes, but model {name} has {has.classes} "
+        f"({told}){angle}"
     )
+
+
+def _check_notes(
+    description: ModelDescription, layout: OutputLayout, codes: tuple[str, ...]
+) -> None:
+    """What the exporting program wrote must not contradict how the model is read."""
+    name, notes = description.name, read_notes(description.parameters.get("metadata", ""))
+    if notes.task not in ("", "detect"):
+        raise ConfigurationError(
+            f'model {name}: its metadata names the task "{notes.task}"; expected detect'
+        )
+    if notes.suppresses and layout is not OutputLayout.DETECTIONS:
+        raise ConfigurationError(
+            f"model {name}: its metadata says that it answers after non-maximum suppression "
+            "(end2end or nms); expected the head without it (nms=False, end2end=False)"
+        )
+    if order_objection(notes.names, codes):
+        raise ConfigurationError(
+            f"inspection.codes is {', '.join(codes)}, but the metadata of model {name} names: "
+            f"{', '.join(notes.names)}"
+        )
 
 
 def _check_parameters(description: ModelDescription, settings: Settings) -> None:

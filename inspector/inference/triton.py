@@ -121,6 +121,7 @@ class TritonModel:
             outputs=tensors(metadata.outputs),
             max_batch_size=config.max_batch_size,
             decoupled=config.model_transaction_policy.decoupled,
+            sequences=config.HasField("sequence_batching"),
             parameters={k: v.string_value for k, v in config.parameters.items()},
             instances=await self._instances_of(config),
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspector.errors import MalformedReplyError
 from inspector.geometry import to_frame
-from inspector.records import Detection, ModelSpec, OutputLayout, Region
+from inspector.records import Detection, ModelInput, ModelSpec, OutputLayout, Region
 
 Floats = NDArray[np.float32]
 _TOLERANCE = 1e-3
@@ -54,7 +54,11 @@ def decode(
         ]
     else:
         head = _head(outputs[spec.outputs[0]], spec, len(regions), classes)
+        for one in head:
+            _require_dense(one, spec, floor)
         found = [_suppressed(*_candidates(h, spec.layout), floor, nms_iou) for h in head]
+    for corners, scores, _labels in found:
+        _require_boxes(corners[scores >= floor], spec.input)
     return [_in_frame(*rows, region, floor) for rows, region in zip(found, regions, strict=True)]
 
 
@@ -99,6 +103,12 @@ def _head(head: NDArray[Any], spec: ModelSpec, regions: int, classes: int) -> Fl
         )
     if head.dtype.kind != "f":
         raise MalformedReplyError(f"output {spec.outputs[0]} is {head.dtype}, expected floats")
+    candidates = head.shape[3 - axis]
+    if spec.candidates and candidates not in spec.candidates:
+        raise MalformedReplyError(
+            f"output {spec.outputs[0]} has {candidates} candidates, which is no grid of "
+            f"{spec.input.width_px}x{spec.input.height_px}"
+        )
     _require_numbers(head, spec.outputs[0])
     scores = head[:, :, 4:] if with_objectness else head[:, 4:, :]
     _require_scores(scores)
@@ -115,6 +125,43 @@ def _require_scores(scores: Floats) -> None:
     if scores.size and not (scores.min() >= -_TOLERANCE and scores.max() <= 1 + _TOLERANCE):
         raise MalformedReplyError(
             f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1"
+        )
+
+
+def _require_dense(head: Floats, spec: ModelSpec, floor: float) -> None:
+    """Refuse what no grid of candidates says, whatever was seen: it has another meaning.
+
+    Every cell of the picture has its candidates, sure or not, so these hold for a picture in
+    which nothing is seen. They are what tells a misread reply from one without defects.
+    """
+    with_objectness = spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    columns = head.T if with_objectness else head
+    centres, sizes = columns[:2], columns[2:4]
+    if centres.max(initial=0.0) <= _SHARE_PX:
+        raise MalformedReplyError("all centres lie in the first pixel, expected pixels, not shares")
+    if sizes.min(initial=0.0) < -_TOLERANCE:
+        raise MalformedReplyError(
+            f"a candidate is {sizes.min():g} pixels wide or high: the head is not decoded"
+        )
+    if (sizes >= centres).all():
+        raise MalformedReplyError("the boxes are corners, expected centre and size")
+    if with_objectness and columns[4].max(initial=0.0) >= floor and not columns[5:].any():
+        raise MalformedReplyError(
+            f"objectness reaches {columns[4].max():g}, and no candidate has a class: "
+            "the columns mean something else"
+        )
+
+
+def _require_boxes(corners: Floats, model_input: ModelInput) -> None:
+    """Refuse sure boxes that no picture of this size holds."""
+    size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)
+    beside = (corners[:, 2:] <= 0).any(axis=1) | (corners[:, :2] >= size[:2]).any(axis=1)
+    far = (corners < -size).any(axis=1) | (corners > 2 * size).any(axis=1)
+    if (wrong := beside | far).any():
+        box = ", ".join(f"{edge:g}" for edge in corners[wrong][0])
+        raise MalformedReplyError(
+            f"box {box} lies outside the model's picture of "
+            f"{model_input.width_px}x{model_input.height_px}"
         )
 
 

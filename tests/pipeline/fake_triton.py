@@ -23,7 +23,7 @@ from tritonclient.grpc import service_pb2_grpc as rpc
 
 BRIGHT = 200
 ROOM = 8
-CANDIDATES = 96
+STRIDES = (8, 16, 32)
 DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP32": np.float32}
 
 
@@ -83,8 +83,18 @@ class Deployed:
                 ("count", "INT32", [1]),
             ]
         if self.layout == "objectness":
-            return [("output", "FP32", [CANDIDATES, 5 + self.classes])]
-        return [("output", "FP32", [4 + self.classes, CANDIDATES])]
+            return [("output", "FP32", [len(self.centres), 5 + self.classes])]
+        return [("output", "FP32", [4 + self.classes, len(self.centres)])]
+
+    @property
+    def centres(self) -> NDArray[Any]:
+        """One candidate for each cell of three grids; with objectness, three."""
+        grids = []
+        for stride in STRIDES:
+            middles = np.arange(stride // 2, self.side_px, stride)
+            across, down = np.meshgrid(middles, middles)
+            grids.append(np.stack([across.ravel(), down.ravel()], axis=1))
+        return np.concatenate(grids * (3 if self.layout == "objectness" else 1))
 
     def answer(self, pictures: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """One result per picture: the bounding box of what is bright in it."""
@@ -93,7 +103,9 @@ class Deployed:
         found = [_bright_box(picture) for picture in pictures]
         if self.layout == "detections":
             return self._detections(found)
-        head = np.zeros((len(found), CANDIDATES, 5 + self.classes), np.float32)
+        centres = self.centres
+        head = np.zeros((len(found), len(centres), 5 + self.classes), np.float32)
+        head[..., :2], head[..., 2:4] = centres, 4
         for row, box in zip(head, found, strict=True):
             if box is None:
                 continue

@@ -77,6 +77,13 @@ def _bytes_typed(reply: Any) -> None:
     reply.raw_output_contents[at] = b"\x01\x00\x00\x007"
 
 
+def _with_corners(head: Any) -> Any:
+    corners = head.copy()
+    corners[..., :2] = head[..., :2] - head[..., 2:4] / 2
+    corners[..., 2:4] = head[..., :2] + head[..., 2:4] / 2
+    return corners
+
+
 ENSEMBLE: dict[str, Edit] = {
     "score NaN": _put("scores", (0, 0), np.nan),
     "score infinite": _put("scores", (0, 0), np.inf),
@@ -112,6 +119,11 @@ HEAD: dict[str, Edit] = {
     "missing": _missing("output"),
     "truncated": _truncated("output"),
     "without bytes": _no_bytes,
+    "rows after suppression": _rewrite("output", lambda a: np.ascontiguousarray(a[:, :100])),
+    "shares of the picture": _rewrite("output", lambda a: a / [*[64.0] * 4, *[1.0] * 7]),
+    "corners": _rewrite("output", _with_corners),
+    "offsets and logarithms": _rewrite("output", lambda a: a - [0, 0, 10, 10, *[0] * 7]),
+    "class numbers, which are 0": _rewrite("output", lambda a: a * [*[1] * 5, *[0] * 6]),
 }
 
 

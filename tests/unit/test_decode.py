@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,73 @@ def test_a_head_that_fires_everywhere_is_malformed_and_costs_little_time() -> No
     with pytest.raises(MalformedReplyError, match="25200 candidates reach"):
         decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
     assert time.perf_counter() - began_s < 1
+
+
+# --- replies that mean something else than the layout they are read by ---
+
+WIDTH = 5 + CLASSES
+
+
+def grid(cells: int = 8) -> Any:
+    """Candidates as a head has them: one per cell, sure of nothing."""
+    array = np.zeros((1, cells * cells, WIDTH), np.float32)
+    centres = (np.arange(cells) + 0.5) * SIDE / cells
+    array[0, :, 0], array[0, :, 1] = np.tile(centres, cells), np.repeat(centres, cells)
+    array[0, :, 2:4] = SIDE / cells
+    array[0, :, 5:] = 0.3
+    return array
+
+
+def misread(array: Any) -> str:
+    with pytest.raises(MalformedReplyError) as malformed:
+        decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+    return str(malformed.value)
+
+
+def test_a_grid_that_is_sure_of_nothing_has_no_defects() -> None:
+    assert decoded({"output": grid()}, OutputLayout.YOLO_WITH_OBJECTNESS) == [[]]
+
+
+def test_shares_of_the_picture_are_malformed_although_nothing_is_seen() -> None:
+    array = grid()
+    array[..., :4] /= SIDE
+    assert "not shares" in misread(array)
+
+
+def test_corners_are_no_centres_and_sizes() -> None:
+    array = grid()
+    array[..., :2], array[..., 2:4] = array[..., :2] - 4, array[..., :2] + 4
+    assert "corners" in misread(array)
+
+
+def test_a_head_of_offsets_and_logarithms_is_malformed() -> None:
+    array = grid()
+    array[0, :, 2:4] = np.linspace(-2, 1, 64)[:, None]
+    assert "not decoded" in misread(array)
+
+
+def test_scores_and_class_numbers_are_no_objectness_and_classes() -> None:
+    array = grid()
+    array[..., 5:] = 0
+    array[0, 3, 4] = 0.95
+    assert "no candidate has a class" in misread(array)
+
+
+def test_rows_of_which_none_was_filled_are_malformed() -> None:
+    assert misread(np.zeros((1, 300, WIDTH), np.float32))
+
+
+def test_a_number_of_candidates_that_no_grid_has_is_malformed() -> None:
+    wanted = replace(spec(OutputLayout.YOLO_WITH_OBJECTNESS), candidates=(252, 192))
+    with pytest.raises(MalformedReplyError, match="has 64 candidates, which is no grid of 64x64"):
+        decode({"output": grid()}, (region(),), wanted, classes=CLASSES, floor=0.5, nms_iou=0.45)
+
+
+@pytest.mark.parametrize("box", [(70, 20, 80, 30), (20, -30, 30, -2), (-90, 20, 30, 30)])
+def test_a_sure_box_that_the_picture_cannot_hold_is_malformed(box: Any) -> None:
+    with pytest.raises(MalformedReplyError, match="lies outside the model's picture of 64x64"):
+        decoded(ensemble((box, 0.9, 0)))
+    assert decoded(ensemble((box, 0.3, 0))) == [[]]
 
 
 @pytest.mark.parametrize("layout", list(OutputLayout))

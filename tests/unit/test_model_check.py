@@ -20,6 +20,7 @@ from inspector.records import OutputLayout
 from inspector.settings import Settings
 
 PICTURE = TensorDescription(name="image", dtype="UINT8", shape=(-1, 480, 640, 3))
+SQUARE = TensorDescription(name="image", dtype="UINT8", shape=(-1, 640, 640, 3))
 DETECTIONS = tuple(
     TensorDescription(name=name, dtype=dtype, shape=(-1, 100))
     for name, dtype in (
@@ -50,7 +51,7 @@ def settings(**sections: Any) -> Settings:
 
 def head(*shape: int, dtype: str = "FP32") -> ModelDescription:
     output = TensorDescription(name="out", dtype=dtype, shape=(-1, *shape))
-    return replace(ENSEMBLE, outputs=(output,))
+    return replace(ENSEMBLE, inputs=(SQUARE,), outputs=(output,))
 
 
 def picture(*shape: int, dtype: str = "UINT8") -> ModelDescription:
@@ -84,6 +85,25 @@ def test_a_raw_head_is_told_by_its_shape(shape, layout):
     spec = check_model(head(*shape), settings())
     assert spec.layout is layout
     assert spec.outputs == ("out",)
+    assert spec.candidates == (max(shape),)
+
+
+def test_a_head_whose_candidates_are_not_told_is_held_to_the_grids_at_its_replies():
+    spec = check_model(head(-1, 11), settings())
+    assert spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    assert 25200 in spec.candidates
+    assert 300 not in spec.candidates
+
+
+def parameters(**told: str) -> ModelDescription:
+    return replace(ENSEMBLE, parameters=told)
+
+
+NOT_READ = (
+    "this is not read here: export the head without its suppression (Ultralytics: nms=False, "
+    "end2end=False), or deploy it behind an ensemble that answers boxes, scores, classes and count"
+)
+SIX = "{0: 'open', 1: 'short', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-hole'}"
 
 
 def test_a_float_input_is_taken_as_training_makes_it():
@@ -163,6 +183,69 @@ def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
             ('inspection.codes names 6 classes, but model m has 80 (output "out" [-1, 84, 8400])'),
         ),
         (
+            head(7, 8400),
+            ('inspection.codes names 6 classes, but model m has 3 (output "out" [-1, 7, 8400])'),
+        ),
+        (
+            head(11, 8400),
+            (
+                'inspection.codes names 6 classes, but model m has 7 (output "out" [-1, 11, 8400])'
+                "; a head of oriented boxes, whose last row is an angle, is not read here"
+            ),
+        ),
+        (
+            head(20000, 11),
+            (
+                'model m: output "out" [-1, 20000, 11] is no YOLO head for pictures of 640x640; '
+                "expected FP32 [N,25200,11] or [N,10,8400]"
+            ),
+        ),
+        (
+            head(300, 10),
+            (
+                'model m: output "out" [-1, 300, 10] looks like an RT-DETR head of 6 classes; '
+                + NOT_READ
+            ),
+        ),
+        (
+            head(8400, 10),
+            (
+                'model m: output "out" [-1, 8400, 10] looks like a YOLOv8 head of 6 classes with '
+                "its axes swapped, or like a YOLOX head of 5 classes; " + NOT_READ
+            ),
+        ),
+        (
+            replace(ENSEMBLE, sequences=True),
+            ("model m: has sequence_batching; expected one that takes each request by itself"),
+        ),
+        (
+            parameters(metadata="{'task': 'segment'}"),
+            'model m: its metadata names the task "segment"; expected detect',
+        ),
+        (
+            replace(head(25200, 11), parameters={"metadata": "{'end2end': True}"}),
+            (
+                "model m: its metadata says that it answers after non-maximum suppression (end2end "
+                "or nms); expected the head without it (nms=False, end2end=False)"
+            ),
+        ),
+        (
+            parameters(
+                metadata="{'names': " + SIX.replace("open", "x").replace("short", "open") + "}"
+            ),
+            (
+                "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but the "
+                "metadata of model m names: x, open, mousebite, spur, copper, pin-hole"
+            ),
+        ),
+        (
+            parameters(metadata='{"names": {"0": "open", "1": "short"}}'),
+            (
+                "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but the "
+                "metadata of model m names: open, short"
+            ),
+        ),
+        (
             head(25200, 11, dtype="FP16"),
             (
                 'model m: output "out" is FP16 [-1, 25200, 11]; expected a YOLO head, '
@@ -226,3 +309,67 @@ def test_another_version_that_answers_is_compared_first_and_once() -> None:
     assert not watch.objection(one, "1")
     assert watch.objection(one, "2"), "and the new one again"
     assert not watch.objection(one, "2"), "its description still names the old one: believed"
+
+
+END_TO_END = "an end-to-end export (left, top, right, bottom, score, class number)"
+
+
+@pytest.mark.parametrize("codes", [["dent"], ["dent", "scratch"], [f"c{n}" for n in range(80)]])
+@pytest.mark.parametrize("rows", [20, 300, 900, 1000, 1234, -1])
+def test_an_end_to_end_export_is_named_and_never_read_whatever_the_number_of_codes(codes, rows):
+    told = refusal(head(rows, 6), inspection={"codes": codes, "threshold": 0.5})
+    assert END_TO_END in told
+    assert "classes, but" not in told, "nobody can know how many classes it has"
+
+
+@pytest.mark.parametrize("codes", [["dent"], ["dent", "scratch"]])
+def test_a_query_head_of_two_classes_is_named_whatever_the_number_of_codes(codes):
+    told = refusal(head(400, 6), inspection={"codes": codes, "threshold": 0.5})
+    assert "an RT-DETR head of 2 classes" in told
+    assert "names" not in told
+
+
+def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
+    one = {"codes": ["dent"], "threshold": 0.5}
+    yolov5 = check_model(head(25200, 6), settings(inspection=one))
+    yolov8 = check_model(head(5, 8400), settings(inspection=one))
+    assert yolov5.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    assert yolov8.layout is OutputLayout.YOLO_TRANSPOSED
+    assert END_TO_END in refusal(head(8400, 6), inspection=one), "or many rows after suppression"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [
+        (1280, 1280, (100800, 11)),
+        (1280, 1280, (102000, 11)),
+        (640, 640, (6000, 11)),
+        (320, 192, (3 * 1260, 11)),
+        (416, 416, (10647, 11)),
+        (640, 480, (10, 6300)),
+        (640, 640, (10, 34000)),
+        (64, 64, (252, 11)),
+    ],
+    ids=["p5", "p6", "tiny", "oblong", "416", "v8 oblong", "p2", "small"],
+)
+def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
+    square = replace(SQUARE, shape=(-1, height, width, 3))
+    assert check_model(replace(head(*shape), inputs=(square,)), settings()).candidates
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "not a dictionary",
+        "[" * 5000,
+        "{'names': {1: 'a'}}",
+        "{'names': 7}",
+        f"{{'names': {SIX}}}",
+        "{'names': ['D1', 'D2', 'D3', 'D4', 'D5', 'D6']}",
+        "{'end2end': False, 'args': {'nms': False}}",
+        "{'names': ['Open', 'SHORT', 'mousebite', 'spur', 'copper', 'pin_hole'], 'task': 'detect'}",
+    ],
+)
+def test_notes_that_contradict_nothing_change_nothing(metadata):
+    assert check_model(parameters(metadata=metadata), settings()).name == "m"

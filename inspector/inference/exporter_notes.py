@@ -1,0 +1,89 @@
+"""What the program that exported a model wrote beside it: Ultralytics' `metadata`, read. Pure.
+
+The Ultralytics guide to Triton has it copied into config.pbtxt as a parameter, as Python or JSON
+writes a dictionary. A text that cannot be read says nothing, because it was written for others.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterNotes:
+    """What is known; empty where nothing is said."""
+
+    names: tuple[str, ...] = ()
+    """Of the classes, in the model's order."""
+    task: str = ""
+    suppresses: bool = False
+    """Its answer comes after non-maximum suppression."""
+
+
+def read_notes(text: str) -> ExporterNotes:
+    """The notes in a `metadata` parameter."""
+    content = _parsed(text)
+    if not isinstance(content, Mapping):
+        return ExporterNotes()
+    arguments = content.get("args")
+    nms = arguments.get("nms") if isinstance(arguments, Mapping) else None
+    task = content.get("task")
+    return ExporterNotes(
+        names=_names(content.get("names")),
+        task=task if isinstance(task, str) else "",
+        suppresses=_is_true(content.get("end2end")) or _is_true(nms),
+    )
+
+
+def order_objection(told: tuple[str, ...], codes: tuple[str, ...]) -> bool:
+    """Whether the codes cannot be the model's names: another number, or one at another place.
+
+    Codes may be other words for the names, as an MES has them; then nothing is known.
+    """
+    if not told:
+        return False
+    names, wanted = [_plain(name) for name in told], [_plain(code) for code in codes]
+    if len(names) != len(wanted):
+        return True
+    return any(code in names and names[place] != code for place, code in enumerate(wanted))
+
+
+def _parsed(text: str) -> Any:
+    if not 0 < len(text) <= LONGEST_CHARACTERS:
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    return None
+
+
+def _names(told: Any) -> tuple[str, ...]:
+    """A list, or a dictionary from numbers (in JSON: digits) to names; else nothing."""
+    if isinstance(told, Mapping):
+        try:
+            by_number = {int(number): name for number, name in told.items()}
+        except (TypeError, ValueError):
+            return ()
+        if sorted(by_number) != list(range(len(by_number))):
+            return ()
+        told = [by_number[number] for number in range(len(by_number))]
+    if not isinstance(told, list | tuple) or not all(isinstance(name, str) for name in told):
+        return ()
+    return tuple(told)
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _plain(name: str) -> str:
+    """`Pin_Hole` and `pin-hole` are one name."""
+    return name.strip().casefold().replace("_", "-").replace(" ", "-")

@@ -1,0 +1,111 @@
+"""Models as exporters write them, on a real Triton: read rightly, or refused with their layout."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inspector.inference.embedded import EmbeddedTriton
+from tests.integration.inspector_command import inspector
+from tests.integration.triton_server import embedded_triton_in_background
+
+END_TO_END = "an end-to-end export (left, top, right, bottom, score, class number)"
+RT_DETR = "an RT-DETR head of 2 classes"
+SETTINGS = """
+[station]
+site = "plant1"
+line = "smt2"
+name = "aoi"
+[cameras.top]
+source = "file:line"
+size = "640x640"
+[evidence]
+enabled = false
+[inference]
+url = "{url}"
+model = "{model}"
+[inspection]
+codes = {codes}
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(shared: Path) -> Path:
+    return shared / "cases" / "model"
+
+
+@pytest.fixture(scope="module")
+def exports(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    """One server with the model of each case, under the case's name."""
+    repository = tmp_path_factory.mktemp("models")
+    for case in (
+        "end2end-one-class",
+        "end2end-two-classes",
+        "rtdetr-two-classes",
+        "names-in-metadata",
+    ):
+        model = shutil.copytree(cases / case / "repository" / "yolo", repository / case)
+        config = model / "config.pbtxt"
+        config.write_text(config.read_text().replace('name: "yolo"', f'name: "{case}"'))
+    with embedded_triton_in_background(repository) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("case", "layout"),
+    [
+        ("end2end-one-class", END_TO_END),
+        ("end2end-two-classes", END_TO_END),
+        ("rtdetr-two-classes", RT_DETR),
+    ],
+)
+def test_what_fits_two_readings_is_refused_with_its_name_whatever_the_codes(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path, case: str, layout: str
+) -> None:
+    for codes in (["dent"], ["scratch", "dent"]):
+        told = refusal(exports, tmp_path, cases, case, codes)
+        assert layout in told
+        assert "classes, but" not in told, "a number of classes that nobody can know"
+
+
+def test_class_names_in_another_order_are_refused_and_both_orders_named(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    told = refusal(exports, tmp_path, cases, "names-in-metadata", ["scratch", "dent"])
+    assert told.endswith(
+        "inspection.codes is scratch, dent, but the metadata of model names-in-metadata names: "
+        "dent, scratch"
+    )
+
+
+def test_class_names_in_the_models_order_are_accepted(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    (tmp_path / "line").symlink_to(cases / "names-in-metadata" / "line")
+    config = settings(exports, tmp_path, "names-in-metadata", ["dent", "scratch"])
+    done = inspector("replay", "line", "-c", config, "-o", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    failed = ['"result":"FAILED"' in line for line in done.stdout.splitlines()]
+    assert failed == [False, True, False, True]
+    assert '"code":"scratch"' in done.stdout
+
+
+def settings(exports: EmbeddedTriton, folder: Path, case: str, codes: list[str]) -> Path:
+    file = folder / "line.toml"
+    text = SETTINGS.format(url=exports.grpc_url, model=case, codes=codes)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def refusal(exports: EmbeddedTriton, folder: Path, cases: Path, case: str, codes: list[str]) -> str:
+    """What a replay of the case says last; it must be a wrong configuration, and no verdict."""
+    if not (folder / "line").exists():
+        (folder / "line").symlink_to(cases / case / "line")
+    config = settings(exports, folder, case, codes)
+    done = inspector("replay", "line", "-c", config, "-o", "-", cwd=folder)
+    assert done.returncode == 78, done.stderr
+    assert "PASSED" not in done.stdout
+    return done.stderr.splitlines()[-1]
