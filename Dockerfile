@@ -26,9 +26,9 @@ ENV PATH=/opt/inspector/.venv/bin:$PATH \
 USER 10001:10001
 VOLUME /var/lib/inspector
 EXPOSE 8090
-# 200 while verdicts keep up with frames.
+# Healthy: verdicts keep up with frames, and every camera and the model have worked since the start.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8090/healthz', timeout=4)"]
+  CMD ["python", "-c", "import json, urllib.request as u; assert json.load(u.urlopen('http://127.0.0.1:8090/healthz', timeout=4))['has_been_ready']"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["inspector"]
 CMD ["run", "--config", "/etc/inspector/inspector.toml"]

@@ -143,6 +143,7 @@ class OperatorPage(UnitSource):
             "faults": with_times(status["faults"], self._state),
             "parts": self._state.parts(
                 running=running,
+                awaited=[(a["kind"], a["subject"]) for a in status["awaited"]],
                 pending=self._journal.pending_count,
                 oldest_s=self._journal.oldest_pending_age_s,
             ),

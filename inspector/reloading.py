@@ -52,6 +52,8 @@ class Reloader:
         self._read = self._new = self._stamp()
         self.needs_restart: tuple[str, ...] = ()
         """Dotted keys whose new values wait for the next start."""
+        self.note = ""
+        """What of the settings a person should know besides; nothing normally."""
 
     def request(self) -> None:
         """Read the file again, changed or not."""
@@ -71,7 +73,8 @@ class Reloader:
                 except Exception:
                     # A fault of ours must not cost the next request, nor the line a frame.
                     log.exception("settings could not be read again")
-                    self._notifier.send("READY=1")
+                    if self._notifier.is_ready_told:
+                        self._notifier.send("READY=1")
 
     async def _has_changed(self) -> bool:
         before, self._new = self._new, await asyncio.to_thread(self._stamp)
@@ -86,9 +89,10 @@ class Reloader:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     async def _reload(self) -> None:
-        station = self._settings.station.id
         started_us = time.monotonic_ns() // US_PER_NS
-        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={started_us}")
+        is_told = self._notifier.is_ready_told
+        if is_told:
+            self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={started_us}")
         self._read = await asyncio.to_thread(self._stamp)
         try:
             # Not on the event loop: the file may lie on a disk that does not answer.
@@ -97,10 +101,11 @@ class Reloader:
         except ConfigurationError as error:
             self._on_outcome("refused", bool(self.needs_restart))
             _tell_refusal(error.problems)
-            more = f"; new settings refused: {error.problems[0]}"
+            self.note = f"; new settings refused: {error.problems[0]}"
         else:
-            more = self._change(changes)
-        self._notifier.send("READY=1", f"STATUS=inspecting at {station}{more}")
+            self.note = self._change(changes)
+        if is_told:
+            self._notifier.send("READY=1")
 
     def _change(self, changes: Changes) -> str:
         """Put in force what is live; returns what the status should add."""

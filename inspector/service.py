@@ -74,7 +74,11 @@ class Service:
         }
         self._camera_kinds = kinds
         self._builder = EventBuilder(settings, kinds)
-        self.faults = FaultBoard(self._on_fault)
+        self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
+        for camera in cameras:
+            self.faults.expect("camera", camera)
+        self.faults.expect("triton")
+        self.faults.expect("redis")
         self.views = StationViews(settings.station.id, self.faults)
         self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
         self._stop = self.views.stopping
@@ -161,7 +165,6 @@ class Service:
                 buffers_per_camera={c: settings.buffers_of(c) for c in settings.cameras},
             )
             self.running.set()
-            self._notifier.send("READY=1", f"STATUS=inspecting at {settings.station.id}")
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
@@ -294,6 +297,10 @@ class Service:
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
         self._fault_news.tell(fault, self._builder.health(fault, raised=raised), raised=raised)
+
+    def _on_heard(self) -> None:
+        if self.views.page is not None:
+            self.views.page.tell(self.views.status())
 
     def _on_journal_fault(self, cause: str | None) -> None:
         if cause is None:

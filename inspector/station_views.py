@@ -12,6 +12,14 @@ from inspector.ops.health import FaultBoard
 from inspector.reloading import Reloader
 from inspector.triggers.worker import TriggerWorker
 
+_AWAITED = {
+    "camera": "waiting for its first picture",
+    "triton": "waiting for the first answer of the model",
+    "redis": "waiting for the first answer",
+}
+_NEEDED = ("camera", "triton", "disk")
+"""The kinds of parts without which no unit can be inspected."""
+
 
 class StationViews:
     """Read by the HTTP side and by metrics; parts are set as they come to be. Event loop only."""
@@ -24,6 +32,8 @@ class StationViews:
         self.stopping = asyncio.Event()
         self.stalled = False
         """Verdicts do not keep up with frames."""
+        self.has_been_ready = False
+        """Whether every part has worked at once since the start."""
         self.pipeline: Pipeline | None = None
         self.page: OperatorPage | None = None
         self.reloader: Reloader | None = None
@@ -35,11 +45,17 @@ class StationViews:
         of_journal = (f.cause for f in self._faults.standing if f.subject == "journal")
         return next(of_journal, "")
 
+    @property
+    def is_all_known(self) -> bool:
+        """Whether every part has worked, or failed, since the start."""
+        return self.running.is_set() and not self._faults.awaited
+
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether verdicts keep up with frames."""
         pipeline = self.pipeline
         return not self.stalled, {
             "healthy": not self.stalled,
+            "has_been_ready": self.has_been_ready,
             "journal": self.journal_fault or "ok",
             "captured": pipeline.captured if pipeline else 0,
             "handed_on": pipeline.handed_on if pipeline else 0,
@@ -48,18 +64,30 @@ class StationViews:
         }
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether a unit that comes now can be inspected."""
+        """Whether a unit that comes now can be inspected: known, not only not known otherwise."""
         blocking = [
             f
             for f in self._faults.standing
             # Without evidence verdicts go on.
-            if f.kind in ("camera", "triton", "disk") and f.subject != "evidence"
+            if f.kind in _NEEDED and f.subject != "evidence"
         ]
-        causes = [f"{f.kind} {f.subject}: {f.cause}".replace(" :", ":") for f in blocking]
+        causes = [_cause(f.kind, f.subject, f.cause) for f in blocking]
+        awaited = self._faults.awaited
+        causes += [_cause(kind, of, _AWAITED[kind]) for kind, of in awaited if kind in _NEEDED]
         if self.trigger_reader is not None and not self.trigger_reader.has_begun:
             causes.append("triggers: their stream has not been found yet")
         ready = self.running.is_set() and not self.stopping.is_set() and not causes
+        self.has_been_ready |= ready
         return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
+
+    def in_words(self) -> str:
+        """What it does, on one line: for `systemctl status`."""
+        if self.stopping.is_set():
+            return "draining"
+        ready, detail = self.readiness()
+        causes = "; ".join(detail["blocked_by"]) or "starting"
+        doing = f"inspecting at {self._station_id}" if ready else f"not inspecting: {causes}"
+        return f"{doing}{self.reloader.note}" if self.reloader else doing
 
     def status(self) -> dict[str, Any]:
         """Everything at a glance."""
@@ -73,6 +101,11 @@ class StationViews:
                 {"kind": f.kind, "subject": f.subject, "cause": f.cause}
                 for f in self._faults.standing
             ],
+            "awaited": [{"kind": kind, "subject": of} for kind, of in self._faults.awaited],
         }
         page = self.page
         return status if page is None else page.completed(status, running=self.running.is_set())
+
+
+def _cause(kind: str, subject: str, cause: str) -> str:
+    return f"{kind} {subject}: {cause}".replace(" :", ":", 1)

@@ -1,4 +1,4 @@
-"""Tells systemd that the service is alive, as long as verdicts keep up with frames."""
+"""Tells systemd how the service is: alive while verdicts keep up with frames; ready, or why not."""
 
 from __future__ import annotations
 
@@ -21,12 +21,42 @@ LOOK_EVERY_S = 0.5
 PER_INTERVAL = 3
 """So often at least within the time that systemd waits."""
 _NOBODY_WAITS_S = 60.0
+READY_AT_LATEST_S = 60.0
+"""What stays unknown for longer does not hold up a start: a camera that waits for its trigger."""
+
+
+class StateNews:
+    """READY=1 once every part has worked or failed, and STATUS= whenever it changes.
+
+    Not only once every part works: systemd would end a service whose camera is off, or hold up
+    everything that starts after it (decision 0017).
+    """
+
+    def __init__(self, views: StationViews, notifier: Notifier, *, now_s: float) -> None:
+        self._views = views
+        self._notifier = notifier
+        self._since_s = now_s
+        self._told = ""
+
+    def tell(self, now_s: float) -> None:
+        """Say what is new; call it often."""
+        if self._views.stopping.is_set():
+            return  # whoever set that tells it
+        waited = now_s - self._since_s > READY_AT_LATEST_S
+        words = self._views.in_words()
+        if not self._notifier.is_ready_told and (self._views.is_all_known or waited):
+            self._told = words
+            self._notifier.send("READY=1", f"STATUS={words}")
+        elif words != self._told:
+            self._told = words
+            self._notifier.send(f"STATUS={words}")
 
 
 async def feed_watchdog(
     pipeline: Pipeline, views: StationViews, notifier: Notifier, health: HealthSettings
 ) -> Never:
-    """Look whether there is progress, and say so, until cancelled."""
+    """Look whether there is progress and what works, and say so, until cancelled."""
+    news = StateNews(views, notifier, now_s=time.monotonic())
     progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
     while True:
         stalled = progress.is_stalled(
@@ -41,5 +71,6 @@ async def feed_watchdog(
         # what waits for it in memory has an end too.
         if not stalled or (views.journal_fault and len(pipeline.notices) < MANY):
             notifier.send("WATCHDOG=1")
+        news.tell(time.monotonic())
         interval_s = notifier.watchdog_interval_s or _NOBODY_WAITS_S
         await asyncio.sleep(min(LOOK_EVERY_S, interval_s / PER_INTERVAL))

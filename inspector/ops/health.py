@@ -22,17 +22,34 @@ class Fault:
 class FaultBoard:
     """The faults that stand; tells a listener about every change, and only about changes.
 
-    Event loop only.
+    A part that is expected and has not been heard of is neither good nor at fault. Event loop only.
     """
 
-    def __init__(self, on_change: Callable[[Fault, bool], None]) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Fault, bool], None],
+        *,
+        on_heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_heard` is called when the first thing is known of a part that was expected."""
         self._on_change = on_change
+        self._on_heard = on_heard
         self._standing: dict[tuple[str, str], Fault] = {}
+        self._awaited: dict[tuple[str, str], None] = {}
 
     @property
     def standing(self) -> list[Fault]:
         """What is wrong now, oldest first."""
         return list(self._standing.values())
+
+    @property
+    def awaited(self) -> list[tuple[str, str]]:
+        """Kind and subject of the parts that were expected and have not been heard of."""
+        return list(self._awaited)
+
+    def expect(self, kind: str, subject: str = "") -> None:
+        """Nothing is known of this part until a fault of it is raised or cleared."""
+        self._awaited[kind, subject] = None
 
     def raise_fault(self, kind: str, cause: str, subject: str = "") -> None:
         """Something broke; a fault that stands already only gets the new cause."""
@@ -41,12 +58,19 @@ class FaultBoard:
         self._standing[kind, subject] = fault
         if is_new:
             self._on_change(fault, True)
+        self._hear(kind, subject)
 
     def clear(self, kind: str, subject: str = "") -> None:
-        """It works again."""
+        """It works, again or for the first time."""
         fault = self._standing.pop((kind, subject), None)
         if fault is not None:
             self._on_change(fault, False)
+        self._hear(kind, subject)
+
+    def _hear(self, kind: str, subject: str) -> None:
+        if (kind, subject) in self._awaited:
+            del self._awaited[kind, subject]
+            self._on_heard()
 
 
 class Progress:

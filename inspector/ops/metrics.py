@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from time import time
+from itertools import product
+from time import monotonic, time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -20,6 +21,8 @@ STATION_FAULTS = (
     ("disk", "evidence"),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""
+STAGES = ("queue", "preprocess", "inference", "results", "evidence", "serial")
+_LATE = {False: "no", True: "yes"}
 _STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _VERDICT_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
@@ -155,8 +158,13 @@ class Metrics:
         self.units_again = counter(
             "inspector_units_again", "Verdicts on units that had one before", ["result"]
         )
-        self.last_unit = gauge(
-            "inspector_last_unit_timestamp_seconds", "Wall clock of the newest unit", ["camera"]
+        self.camera_units = counter(
+            "inspector_camera_units", "Verdicts of a camera", ["camera", "result", "late"]
+        )
+        self._last_unit = gauge(
+            "inspector_last_unit_timestamp_seconds",
+            "Wall clock of the newest verdict, or of the start while there is none",
+            ["camera"],
         )
         self.fault = gauge("inspector_fault", "1 while the fault stands", ["fault", "subject"])
         self.ready = gauge("inspector_ready", "1 while a unit that comes can be inspected")
@@ -169,33 +177,23 @@ class Metrics:
             "Until when a certificate holds",
             ["subject", "certificate"],
         )
+        started_s = monotonic()
+        gauge("inspector_uptime_seconds", "Since the start, by a clock nobody sets").set_function(
+            lambda: monotonic() - started_s
+        )
         # Beside the time at which Prometheus asks, it shows a clock that is wrong.
         gauge("inspector_time_seconds", "Wall clock").set_function(time)
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
         for camera in camera_ids:
-            for metric in (
-                self.frames_captured,
-                self.frames_inspected,
-                self.frames_idle,
-                self.results_late,
-                self.camera_up,
-                self.camera_frozen,
-                self.camera_dark,
-                self.camera_reconnects,
-                self.camera_last_frame,
-                self.frame_buffers_free,
-                self.live_pictures,
-            ):
-                metric.labels(camera)
-            for reason in MissReason:
-                self.frames_missed.labels(camera, reason)
-            self.fault.labels("camera", camera)
+            self._preset_camera(camera)
         for fault, subject in STATION_FAULTS:
             self.fault.labels(fault, subject)
         for result in Result:
             self.units.labels(result)
             self.units_again.labels(result)
+        for name in STAGES:
+            self.stage_seconds.labels(name)
         for code in codes:
             self.defects.labels(code)
         for outcome in ("applied", "refused"):
@@ -204,6 +202,42 @@ class Metrics:
             self.reviews.labels(judgement)
         for stream in Stream:
             self.events_published.labels(stream)
+
+    def _preset_camera(self, camera: CameraId) -> None:
+        for metric in (
+            self.frames_captured,
+            self.frames_inspected,
+            self.frames_idle,
+            self.results_late,
+            self.camera_up,
+            self.camera_frozen,
+            self.camera_dark,
+            self.camera_reconnects,
+            self.camera_last_frame,
+            self.frame_buffers_free,
+            self.live_pictures,
+        ):
+            metric.labels(camera)
+        self._noted_unit(camera)
+        for result, late in product(Result, _LATE.values()):
+            self.camera_units.labels(camera, result, late)
+        for reason in MissReason:
+            self.frames_missed.labels(camera, reason)
+        self.fault.labels("camera", camera)
+
+    def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:
+        """Count a verdict, and note that there was one just now. Event loop only."""
+        self.units.labels(result).inc()
+        self.camera_units.labels(camera, result, _LATE[late]).inc()
+        if late:
+            self.deadline_missed.inc()
+        self._noted_unit(camera)
+
+    def _noted_unit(self, camera: CameraId) -> None:
+        # By our monotonic clock: a trigger may claim any year, and the wall clock may be set. What
+        # is shown then moves with inspector_time_seconds, and their difference stays true.
+        at_s = monotonic()
+        self._last_unit.labels(camera).set_function(lambda: time() - (monotonic() - at_s))
 
     def stage(self, name: str, elapsed_ns: int) -> None:
         """Record how long something took in a stage."""

@@ -18,6 +18,8 @@ class Notifier:
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
+        self.is_ready_told = False
+        """Whether READY=1 was sent: before that there is nothing to reload."""
 
     @property
     def watchdog_interval_s(self) -> float | None:
@@ -33,6 +35,7 @@ class Notifier:
 
         Each argument stays one line, whatever text is in it.
         """
+        self.is_ready_told |= "READY=1" in assignments
         if not self._address:
             return
         lines = "\n".join(" ".join(line.splitlines()) for line in assignments)

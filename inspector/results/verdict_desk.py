@@ -154,15 +154,13 @@ class VerdictDesk:
 
     def _count(self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int) -> None:
         metrics, unit = self._bench.metrics, verdict.unit
-        metrics.units.labels(verdict.result).inc()
+        late = verdict.deadline_missed or not in_time
+        metrics.unit_decided(unit.camera_id, verdict.result, late=late)
         if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):
             metrics.units_again.labels(verdict.result).inc()
-        metrics.last_unit.labels(unit.camera_id).set(unit.triggered_unix_ns / NS_PER_S)
         for defect in verdict.defects:
             metrics.defects.labels(defect.code).inc()
         metrics.verdict_seconds.observe((now_ns - unit.triggered_mono_ns) / NS_PER_S)
-        if verdict.deadline_missed or not in_time:
-            metrics.deadline_missed.inc()
 
 
 def comparable(decided: DecidedUnit, rules: FusingRules) -> tuple[DecidedUnit, FusingRules]:

@@ -81,7 +81,9 @@ class TriggerDesk:
             ["camera", "outcome"],
             registry=registry,
         )
-        for camera in inlets:
+        # The empty one too, of triggers that no camera can be found for: a counter that is born
+        # with its first count shows no increase, and no alert fires.
+        for camera in (*inlets, ""):
             for outcome in TriggerOutcome:
                 self._count.labels(camera, outcome)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from inspector.ops.health import Fault
@@ -18,6 +19,11 @@ _GOOD = {
     "journal": "Every verdict is written down.",
     "evidence": "Pictures of units are kept.",
     "deadline": "Verdicts come in time.",
+}
+_AWAITED = {
+    "camera": "Waiting for its first picture.",
+    "triton": "Waiting for the first answer of the model.",
+    "redis": "Waiting for the first answer of Redis.",
 }
 _ADVICE = {
     "camera": "Look whether the camera has power and its cable is in. It is tried again all the "
@@ -84,24 +90,37 @@ class StationState:
         found = self._standing.get((kind, subject))
         return None if found is None else found[1]
 
-    def parts(self, *, running: bool, pending: int, oldest_s: float) -> list[dict[str, Any]]:
-        """Every part, in the order of the line; `pending` events wait in the journal."""
-        parts = [self._part("camera", c, running=running) for c in self._cameras]
-        parts.append(self._part("triton", "", running=running))
-        redis = self._part("redis", "", running=running)
+    def parts(
+        self,
+        *,
+        running: bool,
+        pending: int,
+        oldest_s: float,
+        awaited: Collection[tuple[str, str]] = (),
+    ) -> list[dict[str, Any]]:
+        """Every part, in the order of the line; `pending` events wait in the journal.
+
+        Nothing is known of the `awaited` parts yet, by kind and subject: none of them is good.
+        """
+        part = partial(self._part, running=running, awaited=awaited)
+        parts = [part("camera", camera) for camera in self._cameras]
+        parts.append(part("triton", ""))
+        redis = part("redis", "")
         if pending and not redis["good"]:
             redis["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
         rival = self._standing.get(("redis", "producer"))
         if redis["good"] and rival is not None:
             redis |= _wrong(*rival, advice=_ADVICE["producer"])
         parts.append(redis)
-        parts.append(self._part("disk", "journal", running=running))
+        parts.append(part("disk", "journal"))
         if self._keeps_evidence:
-            parts.append(self._part("disk", "evidence", running=running))
+            parts.append(part("disk", "evidence"))
         parts.append(self._deadline())
         return parts
 
-    def _part(self, kind: str, subject: str, *, running: bool) -> dict[str, Any]:
+    def _part(
+        self, kind: str, subject: str, *, running: bool, awaited: Collection[tuple[str, str]]
+    ) -> dict[str, Any]:
         name = subject if kind == "disk" else kind
         found = self._standing.get((kind, subject))
         part = _good(name, subject if kind == "camera" else "")
@@ -109,13 +128,17 @@ class StationState:
             part |= _wrong(*found, advice=_ADVICE[name])
         elif not running:
             part |= _wrong("The service is starting.", None, advice="Wait a moment.")
+        elif (kind, subject) in awaited:
+            part |= _wrong(_AWAITED[kind], None, advice="Wait a moment.")
         return part
 
     def _deadline(self) -> dict[str, Any]:
         late, verdicts, first_s = self.deadlines.recent()
         part = _good("deadline")
+        minutes = DEADLINES_LOOKED_AT_S // 60
+        if not verdicts:
+            part["words"] = f"There was no verdict in the last {minutes} minutes."
         if first_s is not None:
-            minutes = DEADLINES_LOOKED_AT_S // 60
             words = f"{late} of {verdicts} verdicts were late in the last {minutes} minutes."
             part |= _wrong(words, _rfc3339(first_s), advice=_ADVICE["deadline"])
         return part

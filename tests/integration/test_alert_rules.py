@@ -45,6 +45,18 @@ def units(
     }
 
 
+def camera_units(
+    camera: str, *, passed: str, late: str = "0x3000", not_inspected: str = "0x3000"
+) -> dict[str, str]:
+    """Verdicts of a camera counted; `late` are of those that passed."""
+    name = f'inspector_camera_units_total{{camera="{camera}"'
+    return {
+        f'{name}, result="PASSED", late="no"}}': passed,
+        f'{name}, result="PASSED", late="yes"}}': late,
+        f'{name}, result="NOT_INSPECTED", late="no"}}': not_inspected,
+    }
+
+
 def fault(kind: str, subject: str, values: str) -> dict[str, str]:
     return {f'inspector_fault{{fault="{kind}", subject="{subject}"}}': values}
 
@@ -71,6 +83,9 @@ MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
 INSPECTED = 'inspector_frames_inspected_total{camera="top"}'
 CERTIFICATE = 'inspector_certificate_expiry_timestamp_seconds{subject="redis", certificate="shown"}'
 TRIGGERS = 'inspector_triggers_total{{camera="top", outcome="{}"}}'
+NO_CAMERA = 'inspector_triggers_total{camera="", outcome="malformed"}'
+UPTIME = "inspector_uptime_seconds"
+LAST = 'inspector_last_unit_timestamp_seconds{{camera="{}"}}'
 DISK = 'inspector_disk_free_bytes{folder="journal"}'
 BUCKET = 'inspector_verdict_seconds_bucket{{le="{}"}}'
 
@@ -88,6 +103,13 @@ CASES = [
     Case("InspectorDown", "no answer", 2, True, {"up": "0x10"}),
     Case("InspectorDown", "answers", 2, False, {"up": "1x10"}),
     Case("InspectorDown", "just gone", 2, False, {"up": "1 1 0"}),
+    Case("InspectorUnwatched", "left out of the targets", 8, True, {"up": "1 1 1 stale"}),
+    Case("InspectorUnwatched", "no target at all", 8, True, {}),
+    Case("InspectorUnwatched", "does not answer", 8, False, {"up": "1 1 0x10"}),
+    Case(
+        *("InspectorUnwatched", "another address", 8, False),
+        {'up{pod="a"}': "1 1 stale", 'up{pod="b"}': "_ _ _ 1x10"},
+    ),
     Case("InspectorNotReady", "for six minutes", 6, True, {"inspector_ready": "0x10"}),
     Case("InspectorNotReady", "starting", 4, False, {"inspector_ready": "0x10"}),
     Case("InspectorNotReady", "ready", 6, False, {"inspector_ready": "1x10"}),
@@ -113,6 +135,11 @@ CASES = [
         {CERTIFICATE: "2600000x10", "inspector_time_seconds": "0+60x10"},
     ),
     Case("CameraDown", "silent", 5, True, camera("1 1 0x10", "0x10")),
+    Case("CameraDown", "never sent a picture", 2, True, camera("0x10", "0x10")),
+    Case(
+        *("CameraDown", "one of two", 5, True),
+        camera("1x10", "0x10") | {'inspector_camera_up{camera="bottom"}': "0x10"},
+    ),
     Case("CameraDown", "works", 5, False, camera("1x10", "0x10")),
     Case("CameraDown", "frozen", 5, False, camera("0x10", "1x10")),
     Case("CameraDown", "dark", 5, False, camera("0x10", "0x10", "1x10")),
@@ -175,6 +202,20 @@ CASES = [
         *("TriggersRefused", "doubled and accepted", 5, False),
         {TRIGGERS.format("doubled"): "0+1x10", TRIGGERS.format("accepted"): "0+1x10"},
     ),
+    Case("TriggersRefused", "the first, of an older release", 6, True, {NO_CAMERA: "_x4 1x10"}),
+    Case(
+        *("TriggersRefused", "the first, before anybody looked", 3, True),
+        {NO_CAMERA: "_ 1x10", UPTIME: "_ 30+60x10"},
+    ),
+    Case(
+        *("TriggersRefused", "one before and one after a restart", 25, True),
+        {NO_CAMERA: "0x5 1x14 _ 1x10", UPTIME: "86400+60x19 _ 30+60x10"},
+    ),
+    Case("TriggersRefused", "none ever", 8, False, {NO_CAMERA: "0x20", UPTIME: "30+60x20"}),
+    Case(
+        *("TriggersRefused", "some, long before Prometheus", 8, False),
+        {NO_CAMERA: "_x4 7x20", UPTIME: "_x4 86400+60x20"},
+    ),
     Case("JournalUnwritable", "stands", 1, True, fault("disk", "journal", "1x5")),
     Case("JournalUnwritable", "gone", 3, False, fault("disk", "journal", "1 1 0 0")),
     Case("EvidenceNotKept", "stands", 3, True, fault("disk", "evidence", "1x5")),
@@ -185,6 +226,11 @@ CASES = [
     Case(
         *("EvidenceNotKept", "kept", 5, False),
         {"inspector_evidence_failures_total": "7x10"} | fault("disk", "evidence", "0x9"),
+    ),
+    Case(
+        *("EvidenceNotKept", "the first, before anybody looked", 4, True),
+        {"inspector_evidence_failures_total": "_ 1x9", UPTIME: "_ 30+60x9"}
+        | fault("disk", "evidence", "0x9"),
     ),
     Case("DiskAlmostFull", "half a gigabyte", 3, True, {DISK: "5e8x5"}),
     Case("DiskAlmostFull", "three gigabytes", 3, False, {DISK: "3e9x5"}),
@@ -199,6 +245,20 @@ CASES = [
     Case(
         *("DeadlinesMissed", "no unit at all", 10, False),
         {"inspector_deadline_missed_total": "3x30"} | units("9x30"),
+    ),
+    Case(
+        *("DeadlinesMissed", "all of one of two cameras", 10, True),
+        LINE_RUNS
+        | {"inspector_deadline_missed_total": "0+0.1x30"}
+        | camera_units("top", passed="0+30x30")
+        | camera_units("bottom", passed="0x30", late="0+0.1x30"),
+    ),
+    Case(
+        *("DeadlinesMissed", "none of two cameras", 10, False),
+        LINE_RUNS
+        | {"inspector_deadline_missed_total": "0x30"}
+        | camera_units("top", passed="0+30x30")
+        | camera_units("bottom", passed="0+1x30"),
     ),
     Case("VerdictsSlow", "up to 2 s of 2", 15, True, verdicts_within("2")),
     Case("VerdictsSlow", "up to 1 s of 2", 15, False, verdicts_within("1")),
@@ -220,6 +280,36 @@ CASES = [
     ),
     Case("UnitsNotInspected", "one", 12, False, units("0+1x30", not_inspected="0x10 1x20")),
     Case("UnitsNotInspected", "all inspected", 12, False, units("0+20x30", "0+7x30")),
+    Case(
+        *("UnitsNotInspected", "all of one of two cameras", 12, True),
+        units("0+99x30", not_inspected="0+1x30")
+        | camera_units("top", passed="0+99x30")
+        | camera_units("bottom", passed="0x30", not_inspected="0+1x30"),
+    ),
+    Case(
+        *("UnitsNotInspected", "two cameras, all inspected", 12, False),
+        units("0+99x30")
+        | camera_units("top", passed="0+98x30")
+        | camera_units("bottom", passed="0+1x30"),
+    ),
+    Case(
+        *("UnitsNotInspected", "all, before anybody looked", 3, True),
+        units("_ 0x30", "_ 0x30", not_inspected="_ 28x30", error="_ 0x30")
+        | camera_units("top", passed="_ 0x30", not_inspected="_ 28x30")
+        | {UPTIME: "_ 30+60x30"},
+    ),
+    Case(
+        *("InspectorErrors", "one, before anybody looked", 3, True),
+        units("_ 30+30x30", error="_ 1x30") | {UPTIME: "_ 30+60x30"},
+    ),
+    Case(
+        *("InspectorErrors", "one in each of two lives", 25, True),
+        units("0+30x40", error="0x5 1x14 _ 1x10") | {UPTIME: "86400+60x19 _ 30+60x10"},
+    ),
+    Case(
+        *("InspectorErrors", "one, days ago", 25, False),
+        units("0+30x40", error="1x40") | {UPTIME: "86400+60x40"},
+    ),
     Case("InspectorErrors", "one", 12, True, units("0+30x30", error="0x10 1x20")),
     Case("InspectorErrors", "none", 12, False, units("0+30x30", not_inspected="0+1x30")),
     Case(
@@ -230,6 +320,54 @@ CASES = [
             'inspector_last_unit_timestamp_seconds{camera="top"}': "0+60x180 10800x60",
             "inspector_time_seconds": "0+60x300",
         },
+    ),
+    Case(
+        *("NoUnits", "none since the restart", 100, True),
+        units("0+30x60 0x60")
+        | camera_units("top", passed="0+30x60 0x60")
+        | {LAST.format("top"): "0+60x60 3630x60", "inspector_time_seconds": "0+60x120"},
+    ),
+    Case(
+        *("NoUnits", "none since the restart, by an older release", 100, True),
+        units("0+30x60 0x60")
+        | {LAST.format("top"): "0+60x60 stale", "inspector_time_seconds": "0+60x120"},
+    ),
+    Case(
+        *("NoUnits", "of one of two cameras", 115, True),
+        units("0+31x120")
+        | camera_units("top", passed="0+30x120")
+        | camera_units("bottom", passed="0+1x60 60x60")
+        | {
+            LAST.format("top"): "0+60x120",
+            LAST.format("bottom"): "0+60x60 3600x60",
+            "inspector_time_seconds": "0+60x120",
+        },
+    ),
+    Case(
+        *("NoUnits", "of one of two cameras, by an older release", 100, True),
+        units("0+31x120")
+        | {
+            LAST.format("top"): "0+60x120",
+            LAST.format("bottom"): "0+60x60 3600x60",
+            "inspector_time_seconds": "0+60x120",
+        },
+    ),
+    Case(
+        *("NoUnits", "one of two cameras has few, as ever", 100, False),
+        units("0+31x120")
+        | camera_units("top", passed="0+30x120")
+        | camera_units("bottom", passed=" ".join(str(m // 20) for m in range(120)))
+        | {
+            LAST.format("top"): "0+60x120",
+            LAST.format("bottom"): " ".join(str(m // 20 * 1200) for m in range(120)),
+            "inspector_time_seconds": "0+60x120",
+        },
+    ),
+    Case(
+        *("NoUnits", "never a unit", 100, False),
+        units("0x120")
+        | camera_units("top", passed="0x120")
+        | {LAST.format("top"): "0x120", "inspector_time_seconds": "0+60x120"},
     ),
     Case(
         *("NoUnits", "they come", 190, False),

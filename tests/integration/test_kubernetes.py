@@ -68,6 +68,19 @@ def test_every_station_gets_its_own_names_and_one_process() -> None:
     assert {d["metadata"].get("namespace", "inspection") for d in found} == {"inspection"}
 
 
+def test_ready_means_inspecting_and_is_shown_without_hiding_anything() -> None:
+    [station] = [d for d in written() if d["kind"] == "StatefulSet"]
+    [container] = station["spec"]["template"]["spec"]["containers"]
+    paths = {
+        kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("readiness", "liveness")
+    }
+    assert paths == {"readiness": "/readyz", "liveness": "/healthz"}
+    [service] = [
+        d for d in written() if d["kind"] == "Service" and d["metadata"]["name"] == "inspector"
+    ]
+    assert service["spec"]["publishNotReadyAddresses"]
+
+
 @pytest.mark.parametrize("station", STATIONS)
 def test_the_settings_of_a_station_are_valid(
     station: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

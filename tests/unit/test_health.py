@@ -103,3 +103,19 @@ def test_a_stall_is_called_after_just_so_long_without_a_result_that_is_owed(
         found = stalled(progress, at_s, captured, settled)
         assert not (found and at_s - moved_s < 5 - 1e-6), "nothing is owed for so long"
         assert found or at_s - moved_s <= 5 + 1e-6
+
+
+def test_a_part_that_is_expected_is_awaited_until_it_works_or_fails() -> None:
+    heard: list[int] = []
+    board = FaultBoard(lambda _fault, _raised: None, on_heard=lambda: heard.append(1))
+    board.expect("camera", "top")
+    board.expect("camera", "side")
+    board.expect("triton")
+    assert board.awaited == [("camera", "top"), ("camera", "side"), ("triton", "")]
+    board.clear("camera", "top")
+    board.raise_fault("triton", "away")
+    assert board.awaited == [("camera", "side")]
+    board.clear("triton")
+    board.clear("camera", "top")
+    assert board.awaited == [("camera", "side")]
+    assert len(heard) == 2, "once for each"

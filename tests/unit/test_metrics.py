@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 import threading
 
-from inspector.ops.metrics import Metrics
-from inspector.records import CameraId, MissReason
+import pytest
+
+from inspector.ops.metrics import STAGES, Metrics
+from inspector.records import CameraId, MissReason, Result
 
 CONTRACT = {
     "inspector_evidence_bytes",
@@ -36,6 +38,8 @@ CONTRACT = {
     "inspector_certificate_expiry_timestamp_seconds",
     "inspector_deadline_seconds",
     "inspector_disk_free_bytes",
+    "inspector_camera_units_total",
+    "inspector_uptime_seconds",
     "inspector_fault",
     "inspector_last_unit_timestamp_seconds",
     "inspector_ready",
@@ -49,7 +53,6 @@ def exposed() -> tuple[Metrics, str]:
     metrics.build_info.labels("1", "m").set(1)
     metrics.certificate_expiry.labels("redis", "shown").set(1)
     metrics.disk_free.labels("journal").set(1)
-    metrics.last_unit.labels("left").set(1)
     metrics.stage("inference", 2_000_000)
     return metrics, metrics.exposition().decode()
 
@@ -68,6 +71,51 @@ def test_labelled_series_exist_before_anything_happened() -> None:
     assert 'inspector_units_total{result="NOT_INSPECTED"} 0.0' in text
     assert 'inspector_defects_total{code="short"} 0.0' in text
     assert 'inspector_fault{fault="disk",subject="evidence"} 0.0' in text
+
+
+def test_every_series_that_a_rule_uses_exists_before_anything_happened() -> None:
+    """Also the times: a rule over what does not exist yet is silent."""
+    _, text = exposed()
+    for camera in ("left", "right"):
+        for result in Result:
+            series = (
+                f'inspector_camera_units_total{{camera="{camera}",late="yes",result="{result}"}}'
+            )
+            assert f"{series} 0.0" in text
+        assert f'inspector_last_unit_timestamp_seconds{{camera="{camera}"}} 1' in text
+    for stage in STAGES:
+        assert f'inspector_stage_seconds_count{{stage="{stage}"}}' in text
+
+
+def test_a_verdict_is_counted_for_its_camera_and_noted_by_our_own_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall_s, mono_s = [1000.0], [50.0]
+    monkeypatch.setattr("inspector.ops.metrics.time", lambda: wall_s[0])
+    monkeypatch.setattr("inspector.ops.metrics.monotonic", lambda: mono_s[0])
+    metrics = Metrics([CameraId("left"), CameraId("right")], [])
+
+    def age_s(camera: str) -> float:
+        value = metrics.registry.get_sample_value
+        last_s = value("inspector_last_unit_timestamp_seconds", {"camera": camera})
+        now_s = value("inspector_time_seconds")
+        assert last_s is not None
+        assert now_s is not None
+        return now_s - last_s
+
+    mono_s[0], wall_s[0] = 60.0, 1010.0
+    metrics.unit_decided(CameraId("left"), Result.FAILED, late=True)
+    mono_s[0], wall_s[0] = 65.0, 1015.0
+    assert (age_s("left"), age_s("right")) == (5.0, 15.0), "without a unit: since the start"
+    for year in (1971, 2199):
+        wall_s[0] = (year - 1970) * 365.25 * 86400
+        assert (age_s("left"), age_s("right")) == (5.0, 15.0), "whoever sets the clock"
+    value = metrics.registry.get_sample_value
+    labels = {"camera": "left", "result": "FAILED", "late": "yes"}
+    assert value("inspector_camera_units_total", labels) == 1
+    assert value("inspector_units_total", {"result": "FAILED"}) == 1
+    assert value("inspector_deadline_missed_total") == 1
+    assert value("inspector_uptime_seconds") == 15.0
 
 
 def test_a_restart_is_seen() -> None:

@@ -79,6 +79,24 @@ def test_while_the_service_starts_nothing_is_called_good():
     assert not any(p["since"] for p in parts.values())
 
 
+def test_a_part_that_nobody_has_heard_of_is_not_good_and_not_at_fault():
+    state = station()
+    parts = named(state, awaited=[("camera", "side"), ("triton", ""), ("redis", "")])
+    good = {name for name, part in parts.items() if part["good"]}
+    assert good == {"camera top", "journal", "evidence", "deadline"}
+    assert parts["camera side"]["words"] == "Waiting for its first picture."
+    assert all(part["since"] is None for part in parts.values())
+    state.on_fault(Fault(kind="camera", subject="side", cause="refused"), raised=True)
+    assert named(state, awaited=[("camera", "side")])["camera side"]["words"] == "Refused."
+
+
+def test_without_a_verdict_nothing_is_said_of_deadlines():
+    state = station()
+    assert named(state)["deadline"]["words"] == "There was no verdict in the last 10 minutes."
+    state.deadlines.add(in_time=True)
+    assert named(state)["deadline"]["words"] == "Verdicts come in time."
+
+
 def test_late_verdicts_are_told_for_a_while():
     now_s = [0.0]
     deadlines = Deadlines(now_s=lambda: now_s[0])

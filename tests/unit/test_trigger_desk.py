@@ -182,3 +182,12 @@ def test_reading_waits_while_too_many_triggers_have_no_verdict() -> None:
     assert not station.desk._room.is_set()
     station.desk.counters_of(verdict("top", 101))
     assert station.desk._room.is_set()
+
+
+def test_every_outcome_is_counted_from_zero_also_where_no_camera_is_named() -> None:
+    """A counter that is born with its first count shows no increase: no alert would fire."""
+    station = Station(TOP)
+    for camera in ("top", ""):
+        assert [station.count(camera, outcome) for outcome in TriggerOutcome] == [0.0] * len(
+            TriggerOutcome
+        )
