@@ -127,6 +127,7 @@ class Service:
             journal = Journal.open(
                 settings.journal.directory,
                 retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
+                stream_retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
                 limit_bytes=settings.journal.limit_bytes,
                 counters_of=self._triggers.counters_of,
                 on_fault=self._on_journal_fault,

@@ -6,6 +6,8 @@ import structlog
 
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
+from inspector.publish.redis_room import Memory
+from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.publish.worker import PublishTelemetry
 from inspector.records import Stream
 
@@ -20,6 +22,7 @@ class Telemetry(PublishTelemetry):
     def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
         self._metrics = metrics
         self._faults = faults
+        self._wrong_clocks: set[str] = set()
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
         """Redis came or went."""
@@ -48,6 +51,41 @@ class Telemetry(PublishTelemetry):
         """What still waits."""
         self._metrics.journal_pending.set(events)
         self._metrics.journal_oldest_pending.set(oldest_s)
+
+    def on_clock(self, known: Known) -> None:
+        """The wall clock was set, or is believed again."""
+        self._metrics.clock_off.set(known.off_by_ms / 1000)
+        self._metrics.clock_synchronised.set(known.vouched_since_ms is not None)
+        self._clock("", trouble(known))
+
+    def on_redis_clock(self, ahead_s: float | None) -> None:
+        """Redis's clock and ours differ, or do so no more."""
+        if ahead_s is None:
+            return
+        ahead_ms = round(ahead_s * MS_PER_S)
+        cause = (
+            f"Redis's clock is {span(ahead_ms)} {'ahead of' if ahead_ms > 0 else 'behind'} ours:"
+            " one of the two is wrong"
+        )
+        self._clock("redis", cause if abs(ahead_ms) > TOLERANCE_MS else None)
+
+    def _clock(self, subject: str, cause: str | None) -> None:
+        if cause is not None:
+            if subject not in self._wrong_clocks:
+                log.warning("clock wrong", subject=subject, cause=cause)
+            self._wrong_clocks.add(subject)
+            self._faults.raise_fault("clock", cause, subject)
+        elif subject in self._wrong_clocks:
+            log.info("clock right again", subject=subject)
+            self._wrong_clocks.discard(subject)
+            self._faults.clear("clock", subject)
+
+    def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
+        """How full Redis is, and will be."""
+        self._metrics.redis_memory.set(memory.used_bytes)
+        self._metrics.redis_memory_limit.set(memory.limit_bytes)
+        if expected_bytes is not None:
+            self._metrics.redis_memory_expected.set(expected_bytes)
 
     def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
         """What the journal holds."""

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from inspector.cameras import open_source
+from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
 from inspector.errors import (
@@ -32,7 +33,6 @@ from inspector.settings import Settings
 from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
 
 LOW_DISK_BYTES = 1_000_000_000
-YEAR_2025_S = 1_735_689_600
 
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
@@ -43,7 +43,7 @@ async def examine(settings: Settings, report: Callable[[str], None]) -> list[Fin
     findings += await _triton(settings, report)
     findings += await look_at_redis(settings)
     findings.append(_disk(settings.journal.directory))
-    findings.append(_clock())
+    findings.append(look_at_clock(settings.journal.directory))
     return findings
 
 
@@ -158,14 +158,4 @@ def _disk(directory: Path) -> Finding:
         mark=Mark.OK if enough else Mark.WARN,
         found=f"{free_bytes / 1e9:.1f} GB free{state}",
         advice="" if enough else "make room: 700,000 units without Redis need 1 GB",
-    )
-
-
-def _clock() -> Finding:
-    good = time.time() > YEAR_2025_S
-    return Finding(
-        what="clock",
-        mark=Mark.OK if good else Mark.FAIL,
-        found=time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        advice="" if good else "set the clock (NTP): events would carry a wrong time",
     )

@@ -9,12 +9,15 @@ from typing import Any
 from redis import exceptions
 
 from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.redis_room import look_at_room
 from inspector.errors import ConfigurationError
 from inspector.publish.embedded_redis import find_redis_server
+from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS
 from inspector.redis_client import redis_client
 from inspector.settings import Settings
 
 CLOCK_TOLERANCE_S = 2.0
+FAULT_S = TOLERANCE_MS / MS_PER_S
 
 _ACL_ADVICE = (
     "allow this user ~{key} and +xadd +xinfo +xrange +xrevrange +xtrim +watch +multi +exec +ping"
@@ -37,6 +40,7 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
         findings = [await _stream(client, key)]
         if findings[0].mark is Mark.OK:
             findings.append(await _asked("redis eviction", client.info("memory"), _eviction))
+            findings.append(await look_at_room(client, settings))
             findings.append(
                 await _asked("redis persistence", client.info("persistence"), _persistence)
             )
@@ -140,7 +144,7 @@ def _redis_clock(clock: tuple[int, int]) -> Finding:
     good = abs(ahead_s) <= CLOCK_TOLERANCE_S
     return Finding(
         what="redis clock",
-        mark=Mark.OK if good else Mark.WARN,
+        mark=Mark.OK if good else Mark.WARN if abs(ahead_s) <= FAULT_S else Mark.FAIL,
         found=f"{ahead_s:+.2f} s from ours",
         advice="" if good else "synchronise both machines (NTP): events carry our time",
     )

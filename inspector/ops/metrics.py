@@ -19,6 +19,8 @@ STATION_FAULTS = (
     ("redis", "producer"),
     ("disk", "journal"),
     ("disk", "evidence"),
+    ("clock", ""),
+    ("clock", "redis"),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""
 STAGES = ("queue", "preprocess", "inference", "results", "evidence", "serial")
@@ -121,6 +123,16 @@ class Metrics:
         self.journal_reach = gauge(
             "inspector_journal_reach_seconds", "How far back a Redis can be refilled"
         )
+        self.redis_memory = gauge(
+            "inspector_redis_memory_bytes", "Memory that Redis uses, as it says itself"
+        )
+        self.redis_memory_limit = gauge(
+            "inspector_redis_memory_limit_bytes", "What it may use: maxmemory; 0: no limit"
+        )
+        self.redis_memory_expected = gauge(
+            "inspector_redis_memory_expected_bytes",
+            "What it will use once the streams reach back redis.retention_days",
+        )
         self.events_published = counter(
             "inspector_events_published", "Events Redis took", ["stream"]
         )
@@ -180,6 +192,13 @@ class Metrics:
         started_s = monotonic()
         gauge("inspector_uptime_seconds", "Since the start, by a clock nobody sets").set_function(
             lambda: monotonic() - started_s
+        )
+        self.clock_off = gauge(
+            "inspector_clock_off_seconds",
+            "How far the wall clock is ahead of the time that passed; 0 while it is believed",
+        )
+        self.clock_synchronised = gauge(
+            "inspector_clock_synchronised", "1 while a time server vouches for the clock"
         )
         # Beside the time at which Prometheus asks, it shows a clock that is wrong.
         gauge("inspector_time_seconds", "Wall clock").set_function(time)

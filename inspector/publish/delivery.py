@@ -14,6 +14,7 @@ from inspector.errors import SinkUnavailableError
 from inspector.publish.journal import Journal
 from inspector.publish.journal_rows import JournalRow
 from inspector.publish.pace import LARGEST_STEP, Pace, PaceLimits
+from inspector.publish.redis_room import Memory, Reserve, bytes_in_redis, expected_bytes
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.rivals import Rivals
 from inspector.publish.stream_ids import Standing, StreamFullError, Tip, standing
@@ -45,6 +46,17 @@ class Delivery:
         self._on_published = on_published
         self._agreed_at_s = -math.inf
         self._rivals = Rivals()
+        self._reserve = Reserve()
+
+    @property
+    def memory(self) -> Memory | None:
+        """What Redis last said of its memory; None where it may not be asked."""
+        return self._reserve.memory
+
+    @property
+    def is_held(self) -> bool:
+        """Redis is nearly full, and what is left is not ours to fill."""
+        return self._reserve.is_held
 
     @property
     def has_rival(self) -> bool:
@@ -77,6 +89,7 @@ class Delivery:
             rows = await self._journal.pending(self._pace.rows if at_leisure else LARGEST_STEP)
             if not rows:
                 return
+            await self._leave_room(rows)
             published_at = datetime.now(UTC).isoformat(timespec="milliseconds")
             if await self._writer.append(rows, self._journal.delivered, published_at):
                 await self._note_published(rows)
@@ -94,6 +107,46 @@ class Delivery:
                     took_ns=time.monotonic_ns() - began_ns,
                 )
                 await asyncio.sleep(pause_s)
+
+    async def ask_for_memory(self) -> None:
+        """Ask Redis how full it is, if that was long ago.
+
+        Raises:
+            SinkUnavailableError: Redis is away.
+
+        """
+        if self._reserve.must_ask(time.monotonic()):
+            self._reserve.told(await self._writer.memory(), time.monotonic())
+
+    async def expected_bytes(self, retention_s: float) -> float | None:
+        """What Redis will use once its streams reach back so far; None where nobody can say.
+
+        Raises:
+            SinkUnavailableError: Redis is away.
+
+        """
+        memory = self._reserve.memory
+        if memory is None:
+            return None
+        held = await self._writer.lengths()
+        paces = await self._journal.paces(held)
+        # What the journal keeps is not trimmed from the streams either.
+        kept_s = max(retention_s, self._journal.retention_s)
+        return expected_bytes(memory, paces, retention_s=kept_s)
+
+    async def _leave_room(self, rows: Sequence[JournalRow]) -> None:
+        """Only if Redis then still has room for the triggers of others.
+
+        Raises:
+            SinkUnavailableError: it would not, or Redis is away.
+
+        """
+        about_bytes = sum(bytes_in_redis(len(row.body)) for row in rows)
+        if self._reserve.must_ask(time.monotonic(), about_bytes):
+            self._reserve.told(await self._writer.memory(), time.monotonic())
+        if self._reserve.is_held:
+            raise SinkUnavailableError(self._reserve.cause)
+        self._reserve.spend(about_bytes)
 
     async def agree(self) -> None:
         """Make the journal agree with how the streams end now.
@@ -115,15 +168,17 @@ class Delivery:
         if met_rival:
             self._rivals.met(self._agreed_at_s)
 
-    async def trim(self, older_than_ms: int) -> None:
-        """Drop what is older than that and no longer kept in the journal.
+    async def trim(self, retention_s: float) -> None:
+        """Drop what Redis has had for so long and is no longer kept in the journal.
 
         Raises:
             SinkUnavailableError: Redis is away or refuses.
 
         """
         for stream in Stream:
-            await self._writer.trim(stream, await self._journal.trim_floor(stream, older_than_ms))
+            floor = await self._journal.trim_floor(stream, retention_s)
+            if floor is not None:
+                await self._writer.trim(stream, floor)
 
     async def _refill(self, stream: Stream, tip: Tip) -> None:
         """Redis came back empty or older: send again what it lost."""

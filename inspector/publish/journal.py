@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from types import MappingProxyType
 import orjson
 
 from inspector.publish import journal_rows as sql
+from inspector.publish.clocks import read_clocks
 from inspector.publish.journal_file import (
     FolderLock,
     note_damage,
@@ -23,7 +23,10 @@ from inspector.publish.journal_file import (
 from inspector.publish.journal_pruning import Pruning
 from inspector.publish.journal_room import LOOK_FOR_ROOM_S, UNLIMITED, Causes, Room
 from inspector.publish.journal_rows import JournalRow, Refill
+from inspector.publish.journal_time import StationTime, old_through
+from inspector.publish.redis_room import StreamPace
 from inspector.publish.sqlite_thread import SqliteThread
+from inspector.publish.station_time import Known, Reading
 from inspector.publish.stream_ids import NOTHING, StreamId, Tip
 from inspector.records import Event, EventGroup, Stream
 
@@ -34,10 +37,6 @@ def no_counters(group: EventGroup) -> Counters:
     """Count nothing."""
     del group
     return {}
-
-
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +73,14 @@ class Journal:
         room: Room,
         set_aside: Path | None,
         thread: Callable[[Callable[[sqlite3.Connection], None]], SqliteThread],
-        now_ms: Callable[[], int],
+        time: StationTime,
+        retention_s: float,
     ) -> None:
         self._lock = lock
         self._counters_of = counters_of
-        self._now_ms = now_ms
+        self._time = time
+        self.retention_s = retention_s
+        """How long an event is kept after Redis got it, room permitting."""
         self._room = room
         self._at_end = False
         self.set_aside = set_aside
@@ -94,13 +96,16 @@ class Journal:
         folder: Path,
         *,
         retention_s: float,
+        stream_retention_s: float = 0.0,
         limit_bytes: int = UNLIMITED,
         counters_of: Callable[[EventGroup], Counters] = no_counters,
         on_fault: Callable[[str | None], None] = lambda _cause: None,
-        now_ms: Callable[[], int] = _unix_ms,
+        read_clocks: Callable[[], Reading] = read_clocks,
     ) -> Journal:
         """Open or make the journal in `folder`, and keep other processes out. Blocks.
 
+        `stream_retention_s` is how long Redis's streams keep events: so long it is known when
+        they got them, also where that is longer than the journal keeps them itself.
         `counters_of` names numbers to keep with a group, in its transaction; they never go back.
         `on_fault` is called on the event loop with a cause when the file cannot be written (the
         disk or the journal is full; callers wait meanwhile) and with None when it can be again.
@@ -116,13 +121,19 @@ class Journal:
             connection, set_aside = open_journal_file(folder)
             if set_aside is not None:
                 sql.raise_counters(connection, salvage_counters(set_aside))
+            time = StationTime(connection, read_clocks)
 
             def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
-                pruning = Pruning(retention_ms=int(retention_s * 1000), limit_bytes=limit_bytes)
+                pruning = Pruning(
+                    retention_ms=int(retention_s * 1000),
+                    marks_ms=int(stream_retention_s * 1000),
+                    limit_bytes=limit_bytes,
+                )
 
                 def after_commit(connection: sqlite3.Connection) -> None:
                     take_snapshot(connection)
-                    pruning.step(connection, now_ms())
+                    time.pass_by(connection)
+                    pruning.step(connection, time.known.station_ms)
 
                 return SqliteThread(
                     connection,
@@ -138,7 +149,8 @@ class Journal:
                 room=Room(limit_bytes=limit_bytes, on_fault=causes.of("room")),
                 set_aside=set_aside,
                 thread=start,
-                now_ms=now_ms,
+                time=time,
+                retention_s=retention_s,
             )
         except BaseException:
             lock.release()
@@ -151,9 +163,9 @@ class Journal:
 
     @property
     def oldest_pending_age_s(self) -> float:
-        """How long the oldest of them has waited, by the wall clock; 0.0 when there are none."""
+        """How long the oldest of them has waited; 0.0 when there are none."""
         oldest_ms = self._snapshot.oldest_pending_ms
-        return 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000
+        return 0.0 if oldest_ms is None else max(0, self._time.now_ms() - oldest_ms) / 1000
 
     @property
     def used_bytes(self) -> int:
@@ -169,7 +181,12 @@ class Journal:
     def reach_s(self) -> float:
         """The age of the oldest event in it: how far back a Redis can be refilled."""
         oldest_ms = self._snapshot.oldest_ms
-        return 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000
+        return 0.0 if oldest_ms is None else max(0, self._time.now_ms() - oldest_ms) / 1000
+
+    @property
+    def time_known(self) -> Known:
+        """What the station knows about time, and about its wall clock."""
+        return self._time.known
 
     @property
     def delivered(self) -> Mapping[Stream, StreamId]:
@@ -203,7 +220,7 @@ class Journal:
 
         def write(connection: sqlite3.Connection) -> None:
             for events, counters in encoded:
-                sql.insert(connection, events, self._now_ms())
+                sql.insert(connection, events, self._time.now())
                 sql.raise_counters(connection, counters)
 
         while not self._room.has(self.used_bytes, self.pending_count) and not self._at_end:
@@ -223,7 +240,7 @@ class Journal:
 
     async def mark_published(self, rows: Sequence[JournalRow]) -> None:
         """Note that Redis has these rows and, per stream, all before them."""
-        await self._thread.run(lambda c: sql.mark_published(c, rows, self._now_ms()))
+        await self._thread.run(lambda c: sql.mark_published(c, rows, self._time.now_ms()))
 
     async def row_at(self, stream: Stream, entry_id: StreamId) -> JournalRow | None:
         """The pending event with this entry ID, if there is one."""
@@ -249,11 +266,34 @@ class Journal:
         """
         return await self._thread.run(lambda c: sql.continue_after(c, stream, tip))
 
-    async def trim_floor(self, stream: Stream, cutoff_ms: int) -> StreamId:
-        """Below this ID the stream may be trimmed: older than the cutoff and not kept here."""
-        oldest = await self._thread.run(lambda c: sql.oldest_id(c, stream))
-        floor = StreamId(cutoff_ms, 0)
-        return floor if oldest is None else min(floor, oldest)
+    async def trim_floor(self, stream: Stream, retention_s: float) -> StreamId | None:
+        """Below this ID Redis has had everything for so long, and it is not kept here.
+
+        None: nothing may be trimmed. IDs are not compared with any clock: where the clock was
+        ahead once, they are ahead for as long.
+        """
+
+        def look(connection: sqlite3.Connection) -> StreamId | None:
+            before_ms = self._time.now_ms() - round(retention_s * 1000)
+            old = old_through(connection, stream, before_ms)
+            oldest = sql.oldest_id(connection, stream)
+            if old is None:
+                return None
+            floor = old[1].following()
+            return floor if oldest is None else min(floor, oldest)
+
+        return await self._thread.run(look)
+
+    async def paces(self, held: Mapping[Stream, int]) -> list[StreamPace]:
+        """What came into each stream so far; `held` says how many entries Redis has of each."""
+
+        def look(connection: sqlite3.Connection) -> list[StreamPace]:
+            return [
+                sql.pace(connection, stream, state, held.get(stream, 0), self._time.now_ms())
+                for stream, state in sql.read_streams(connection).items()
+            ]
+
+        return await self._thread.run(look)
 
     def take_the_rest(self) -> None:
         """We stop: what is decided already is kept, also beyond the limit."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from inspector.errors import ConfigurationError, FatalError
+from inspector.publish import journal_time
 from inspector.publish.sqlite_thread import is_corrupt, primary_code
 from inspector.publish.stream_ids import LARGEST
 
@@ -53,6 +54,9 @@ CREATE TABLE IF NOT EXISTS deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
+# Added since; an inspector of before passes them over, so that going back to it stays possible.
+# `deliveries` is what it notes, by the wall clock: taken over at the next start of this one.
+_ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEMA)
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +173,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if version < SCHEMA_VERSION:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    _add_what_came_later(connection)
     if path.stat().st_size > QUICK_CHECK_BELOW_BYTES and not _damage_note(path).exists():
         return
     verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -176,6 +181,14 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         damage = sqlite3.DatabaseError(verdict)
         damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damage
+
+
+def _add_what_came_later(connection: sqlite3.Connection) -> None:
+    column, tables = _ADDED
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(events)")}
+    if "station_ms" not in columns:
+        connection.execute(column)
+    connection.executescript(tables)
 
 
 def _set_aside(path: Path) -> Path:

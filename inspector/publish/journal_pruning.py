@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from inspector.publish.journal_rows import MINUTE_MS, read_streams, used_bytes
+from inspector.publish.journal_rows import read_streams, used_bytes
+from inspector.publish.journal_time import forget_marks_before, old_through
 from inspector.records import Stream
 
 PRUNED_ROWS_PER_STEP = 200
@@ -17,44 +18,34 @@ NEARLY_FULL = 0.9
 class Pruning:
     """Deletes delivered events once they are old enough, a few at a time.
 
-    A journal that is nearly full loses the oldest of them earlier.
+    A journal that is nearly full loses the oldest of them earlier. Times are station time, which
+    no clock that is set can move.
     """
 
-    def __init__(self, *, retention_ms: int, limit_bytes: int) -> None:
+    def __init__(self, *, retention_ms: int, marks_ms: int, limit_bytes: int) -> None:
+        """`marks_ms`: how long it must be known when Redis got what."""
         self._retention_ms = retention_ms
+        self._marks_ms = max(retention_ms, marks_ms)
         self._tight_bytes = limit_bytes * NEARLY_FULL
-        self._next_ms = 0
+        self._next_ms: int | None = None
 
-    def step(self, connection: sqlite3.Connection, now_ms: int) -> None:
+    def step(self, connection: sqlite3.Connection, station_ms: int) -> None:
         """Delete at most PRUNED_ROWS_PER_STEP events of a stream.
 
         At most every PRUNE_EVERY_MS, or every time while the journal is nearly full.
         """
         if used_bytes(connection) > self._tight_bytes:
             _prune_oldest(connection)
-        if self._next_ms - PRUNE_EVERY_MS <= now_ms < self._next_ms:
+        if self._next_ms is not None and station_ms < self._next_ms:
             return
-        self._next_ms = now_ms + PRUNE_EVERY_MS
-        before_minute = (now_ms - self._retention_ms) // MINUTE_MS
+        self._next_ms = station_ms + PRUNE_EVERY_MS
         for stream, state in read_streams(connection).items():
-            _prune(connection, stream, state.delivered_seq, before_minute)
-
-
-def _prune(
-    connection: sqlite3.Connection, stream: Stream, delivered_seq: int, before_minute: int
-) -> None:
-    through: int | None = connection.execute(
-        "SELECT max(through_seq) FROM deliveries WHERE stream = ? AND minute < ?",
-        (stream.value, before_minute),
-    ).fetchone()[0]
-    if through is None:
-        return
-    deleted = _delete(connection, stream, min(through, delivered_seq))
-    if deleted < PRUNED_ROWS_PER_STEP and through <= delivered_seq:
-        connection.execute(
-            "DELETE FROM deliveries WHERE stream = ? AND minute < ?",
-            (stream.value, before_minute),
-        )
+            old = old_through(connection, stream, station_ms - self._retention_ms)
+            if old is not None:
+                _delete(connection, stream, min(old[0], state.delivered_seq))
+            old = old_through(connection, stream, station_ms - self._marks_ms)
+            if old is not None:
+                forget_marks_before(connection, stream, old[0])
 
 
 def _prune_oldest(connection: sqlite3.Connection) -> None:
@@ -62,7 +53,7 @@ def _prune_oldest(connection: sqlite3.Connection) -> None:
     oldest: list[tuple[int, Stream, int]] = []
     for stream, state in read_streams(connection).items():
         found = connection.execute(
-            "SELECT journaled_ms FROM events WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT 1",
+            "SELECT row FROM events WHERE stream = ? AND seq <= ? ORDER BY seq LIMIT 1",
             (stream.value, state.delivered_seq),
         ).fetchone()
         if found is not None:

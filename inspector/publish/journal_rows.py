@@ -10,10 +10,15 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from inspector.publish.journal_time import first_mark, mark
+from inspector.publish.redis_room import StreamPace
+from inspector.publish.station_time import Moment
 from inspector.publish.stream_ids import LARGEST, NOTHING, StreamId, Tip, renumbering
 from inspector.records import Event, Stream
 
-MINUTE_MS = 60_000
+_SAMPLE_ROWS = 200
+_STATION_MS = "coalesce(station_ms, 0)"
+"""An inspector of before knew no station time; it begins with the first start of this one."""
 _COLUMNS = "row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body"
 
 
@@ -86,17 +91,21 @@ def _write_stream(connection: sqlite3.Connection, stream: Stream, state: StreamS
 
 
 def insert(
-    connection: sqlite3.Connection, events: Sequence[tuple[Event, bytes]], now_ms: int
+    connection: sqlite3.Connection, events: Sequence[tuple[Event, bytes]], now: Moment
 ) -> None:
-    """Add events with their encoded bodies, numbering each stream."""
+    """Add events with their encoded bodies, numbering each stream.
+
+    The wall clock gives them their entry IDs, station time their age.
+    """
     streams = read_streams(connection)
     for event, body in events:
         state = streams.get(event.stream, _FRESH)
-        state = replace(state, last_seq=state.last_seq + 1, last_id=state.last_id.next(now_ms))
+        state = replace(state, last_seq=state.last_seq + 1, last_id=state.last_id.next(now.unix_ms))
         streams[event.stream] = state
         connection.execute(
             "INSERT INTO events (stream, seq, id_ms, id_n, event_id, schema, time, unit_id,"
-            " result, body, journaled_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " result, body, journaled_ms, station_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 event.stream.value,
                 state.last_seq,
@@ -108,7 +117,8 @@ def insert(
                 event.unit_id,
                 event.result,
                 body,
-                now_ms,
+                now.unix_ms,
+                now.station_ms,
             ),
         )
     for stream in {event.stream for event, _ in events}:
@@ -144,11 +154,12 @@ def pending(connection: sqlite3.Connection, limit: int) -> list[JournalRow]:
 def oldest_pending_ms(
     connection: sqlite3.Connection, streams: Mapping[Stream, StreamState]
 ) -> int | None:
-    """When the oldest undelivered event was journaled."""
+    """When the oldest undelivered event was journaled, in station time."""
     oldest: list[int] = []
     for stream, state in streams.items():
         found = connection.execute(
-            "SELECT journaled_ms FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1",
+            f"SELECT {_STATION_MS} FROM events WHERE stream = ? AND seq > ?"  # noqa: S608 - a constant
+            " ORDER BY seq LIMIT 1",
             (stream.value, state.delivered_seq),
         ).fetchone()
         if found is not None:
@@ -168,18 +179,15 @@ def row_at(connection: sqlite3.Connection, stream: Stream, entry_id: StreamId) -
     return None if found is None else _row(found)
 
 
-def mark_published(connection: sqlite3.Connection, rows: Sequence[JournalRow], now_ms: int) -> None:
+def mark_published(
+    connection: sqlite3.Connection, rows: Sequence[JournalRow], station_ms: int
+) -> None:
     """Move each stream's delivery forward to its last row among `rows`."""
     streams = read_streams(connection)
     for stream, last in {row.stream: row for row in rows}.items():
         state = replace(streams[stream], delivered_seq=last.seq, delivered_id=last.entry_id)
         _write_stream(connection, stream, state)
-        # When, to the minute: a row per event would double what is written.
-        connection.execute(
-            "INSERT INTO deliveries VALUES (?, ?, ?) ON CONFLICT (stream, minute)"
-            " DO UPDATE SET through_seq = excluded.through_seq",
-            (stream.value, now_ms // MINUTE_MS, last.seq),
-        )
+        mark(connection, stream, last.seq, last.entry_id, station_ms)
 
 
 def reopen_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> Refill:
@@ -244,9 +252,29 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
 
 
 def oldest_ms(connection: sqlite3.Connection) -> int | None:
-    """When the oldest event that is still here was journaled."""
-    found = connection.execute("SELECT journaled_ms FROM events ORDER BY row LIMIT 1").fetchone()
+    """When the oldest event that is still here was journaled, in station time."""
+    found = connection.execute(
+        f"SELECT {_STATION_MS} FROM events ORDER BY row LIMIT 1"  # noqa: S608 - a constant
+    ).fetchone()
     return None if found is None else found[0]
+
+
+def pace(
+    connection: sqlite3.Connection, stream: Stream, state: StreamState, held: int, now_ms: int
+) -> StreamPace:
+    """What Redis got of a stream since the oldest mark; `held` is what it has of it."""
+    first_seq, first_ms = first_mark(connection, stream) or (state.delivered_seq, now_ms)
+    json_bytes: float | None = connection.execute(
+        "SELECT avg(length(body)) FROM (SELECT body FROM events WHERE stream = ?"
+        " ORDER BY seq DESC LIMIT ?)",
+        (stream.value, _SAMPLE_ROWS),
+    ).fetchone()[0]
+    return StreamPace(
+        entries=max(0, state.delivered_seq - first_seq),
+        span_s=max(0, now_ms - first_ms) / 1000,
+        json_bytes=json_bytes or 0.0,
+        held=held,
+    )
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from redis.asyncio.client import Pipeline
 
 from inspector.errors import SinkUnavailableError
 from inspector.publish.journal_rows import JournalRow
+from inspector.publish.redis_room import Memory
 from inspector.publish.stream_ids import NO_STREAM, StreamId, Tip
 from inspector.records import Stream
 from inspector.redis_client import cancellable, passwords_of, redis_client
@@ -79,14 +81,9 @@ class RedisStreamWriter:
 
     async def tips(self) -> dict[Stream, Tip]:
         """How each stream ends now."""
+        replies = await self._xinfo()
         with self._talking():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for key in self._keys.values():
-                    pipeline.xinfo_stream(key)
-                replies = await pipeline.execute(raise_on_error=False)
-            return {
-                stream: read_tip(reply) for stream, reply in zip(self._keys, replies, strict=True)
-            }
+            return {stream: read_tip(reply) for stream, reply in replies.items()}
 
     async def append(
         self,
@@ -159,6 +156,40 @@ class RedisStreamWriter:
             )
         return trimmed
 
+    async def memory(self) -> Memory | None:
+        """How much of its memory Redis uses; None where this user may not ask."""
+        with self._talking():
+            try:
+                told: Any = await self._redis.info("memory")
+            except exceptions.ResponseError:
+                return None
+        return read_memory(told)
+
+    async def clock_ahead_s(self) -> float | None:
+        """By how much Redis's clock is ahead of ours; None where this user may not ask."""
+        with self._talking():
+            try:
+                seconds, microseconds = await self._redis.time()
+            except exceptions.ResponseError:
+                return None
+        return float(seconds + microseconds / 1e6 - time.time())
+
+    async def lengths(self) -> dict[Stream, int]:
+        """How many entries each stream has."""
+        return {
+            stream: int(reply["length"]) if isinstance(reply, dict) else 0
+            for stream, reply in (await self._xinfo()).items()
+        }
+
+    async def _xinfo(self) -> dict[Stream, Any]:
+        """What XINFO STREAM says of each stream, or its refusal."""
+        with self._talking():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key in self._keys.values():
+                    pipeline.xinfo_stream(key)
+                replies = await pipeline.execute(raise_on_error=False)
+        return dict(zip(self._keys, replies, strict=True))
+
     async def close(self) -> None:
         """Disconnect; never raises."""
         try:
@@ -214,6 +245,18 @@ def _fields(row: JournalRow, published_at: str) -> dict[Any, Any]:
         # The body is spliced, not parsed: what was journaled is what is published.
         "data": stamp + (rest if rest == b"}" else b"," + rest),
     }
+
+
+def read_memory(told: Mapping[str, Any]) -> Memory | None:
+    """Read what INFO says of memory; None where a Redis in disguise says nothing."""
+    if "used_memory" not in told:
+        return None
+    # What waits for the append-only file and for replicas does not count against the limit.
+    uncounted = int(told.get("mem_not_counted_for_evict", 0))
+    return Memory(
+        used_bytes=max(0, int(told["used_memory"]) - uncounted),
+        limit_bytes=int(told.get("maxmemory", 0)),
+    )
 
 
 def read_tip(reply: Any) -> Tip:

@@ -51,6 +51,10 @@ class StreamId:
             return StreamId(self.ms + 1, 0)
         raise StreamFullError(f"no stream entry can follow {self}")
 
+    def following(self) -> StreamId:
+        """The smallest ID that is larger than this one."""
+        return StreamId(self.ms, self.n + 1)
+
     def room_for(self, entries: int) -> StreamId:
         """An ID from here on, after which `entries` more fit by counting `n` up.
 

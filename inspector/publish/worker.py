@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from inspector.flow.channel import Channel
 from inspector.publish.delivery import Delivery
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
+from inspector.publish.redis_room import ASK_EVERY_S, Memory
 from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.station_time import Known
 from inspector.records import EventGroup, Stream
 
 GROUPS_PER_COMMIT = 256
@@ -49,6 +52,15 @@ class PublishTelemetry:
     def on_pending(self, events: int, oldest_s: float) -> None:
         """What the journal holds for Redis."""
 
+    def on_clock(self, known: Known) -> None:
+        """What the station knows about time, and about its wall clock."""
+
+    def on_redis_clock(self, ahead_s: float | None) -> None:
+        """By how much Redis's clock is ahead of ours; None: it may not be asked."""
+
+    def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
+        """How full Redis is, and will be with all that is to be kept; None: too early to say."""
+
     def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
         """How large the journal is and may be, and how far back it reaches."""
 
@@ -77,6 +89,9 @@ class PublishWorker:
         self._appended = asyncio.Event()
         self._told: tuple[bool, str] | None = None
         self._told_rival = False
+        self._writer = writer
+        self._trim_at_s = time.monotonic() + TRIM_EVERY_S
+        self._ask_at_s = -math.inf
 
     async def run(self) -> None:
         """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
@@ -107,14 +122,12 @@ class PublishWorker:
 
     async def _deliver_for_ever(self) -> None:
         delay_s = FIRST_RETRY_S
-        trim_at_s = time.monotonic() + TRIM_EVERY_S
         while True:
             self._appended.clear()
             try:
+                # First: a Redis that is nearly full takes nothing until some of it is old.
+                await self._look_after_redis()
                 await self._delivery.deliver_pending()
-                if time.monotonic() >= trim_at_s:
-                    trim_at_s = time.monotonic() + TRIM_EVERY_S
-                    await self._delivery.trim(int((time.time() - self._terms.retention_s) * 1000))
             except SinkUnavailableError as error:
                 self._tell_up(up=False, cause=str(error))
                 self._tell_pending()
@@ -128,6 +141,22 @@ class PublishWorker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._appended.wait()
+
+    async def _look_after_redis(self) -> None:
+        """Drop what is old, and ask how Redis's clock and memory are; now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._trim_at_s:
+            self._trim_at_s = now_s + TRIM_EVERY_S
+            await self._delivery.trim(self._terms.retention_s)
+        if now_s >= self._ask_at_s:
+            await self._delivery.ask_for_memory()
+            self._telemetry.on_redis_clock(await self._writer.clock_ahead_s())
+            if (memory := self._delivery.memory) is not None:
+                expected_bytes = await self._delivery.expected_bytes(self._terms.retention_s)
+                self._telemetry.on_redis_memory(memory, expected_bytes)
+            self._ask_at_s = now_s + ASK_EVERY_S
+            if self._delivery.is_held:
+                self._trim_at_s = min(self._trim_at_s, self._ask_at_s)
 
     async def _deliver_the_rest(self) -> None:
         try:
@@ -159,6 +188,7 @@ class PublishWorker:
 
     def _tell_pending(self) -> None:
         self._telemetry.on_pending(self._journal.pending_count, self._journal.oldest_pending_age_s)
+        self._telemetry.on_clock(self._journal.time_known)
         self._telemetry.on_kept(
             self._journal.used_bytes, self._journal.limit_bytes, self._journal.reach_s
         )

@@ -180,7 +180,7 @@ class DefectEvent(_Envelope):
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
-    fault: Literal["camera", "triton", "redis", "disk"]
+    fault: Literal["camera", "triton", "redis", "disk", "clock"]
     subject: str
     state: Literal["raised", "cleared"]
     cause: str

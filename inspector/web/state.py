@@ -18,6 +18,7 @@ _GOOD = {
     "redis": "Events are delivered.",
     "journal": "Every verdict is written down.",
     "evidence": "Pictures of units are kept.",
+    "clock": "The clock goes on as time passes.",
     "deadline": "Verdicts come in time.",
 }
 _AWAITED = {
@@ -37,6 +38,8 @@ _ADVICE = {
     "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
     "broken, or the journal has reached its limit because Redis takes nothing.",
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
+    "clock": "Events carry a wrong time; none is deleted because of that. Tell whoever looks after "
+    "the machines: set the clock (NTP).",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
@@ -115,6 +118,11 @@ class StationState:
         parts.append(part("disk", "journal"))
         if self._keeps_evidence:
             parts.append(part("disk", "evidence"))
+        clock = part("clock", "")
+        others = self._standing.get(("clock", "redis"))
+        if clock["good"] and others is not None:
+            clock |= _wrong(*others, advice=_ADVICE["clock"])
+        parts.append(clock)
         parts.append(self._deadline())
         return parts
 

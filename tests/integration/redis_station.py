@@ -12,6 +12,7 @@ import orjson
 from inspector.flow.channel import Channel
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
+from inspector.publish.redis_room import Memory
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishTelemetry, PublishTerms, PublishWorker
 from inspector.records import Event, EventGroup, Stream
@@ -51,6 +52,8 @@ class Seen(PublishTelemetry):
         self.published = dict.fromkeys(Stream, 0)
         self.pending = 0
         self.rival: list[bool] = []
+        self.memory: list[tuple[Memory, float | None]] = []
+        self.clocks: list[float | None] = []
         self._changed = asyncio.Event()
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - as its base class
@@ -69,6 +72,12 @@ class Seen(PublishTelemetry):
         assert oldest_s >= 0
         self.pending = events
         self._changed.set()
+
+    def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
+        self.memory.append((memory, expected_bytes))
+
+    def on_redis_clock(self, ahead_s: float | None) -> None:
+        self.clocks.append(ahead_s)
 
     def is_down(self) -> bool:
         return bool(self.states) and not self.states[-1][0]

@@ -77,6 +77,14 @@ def journal_size(size: str, pending: str) -> dict[str, str]:
     }
 
 
+def redis_memory(used: str, *, expected: str = "0x20", limit: str = "3.2e9x20") -> dict[str, str]:
+    return {
+        "inspector_redis_memory_bytes": used,
+        "inspector_redis_memory_expected_bytes": expected,
+        "inspector_redis_memory_limit_bytes": limit,
+    }
+
+
 LINE_RUNS = units("0+30x3000")
 SERIAL = "inspector_serials_total{{outcome={}}}"
 MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
@@ -126,6 +134,10 @@ CASES = [
     Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
     Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),
     Case("ClockWrong", "half a second", 5, False, {"inspector_time_seconds": "0.5+60x10"}),
+    Case("ClockJumped", "30 days ahead", 2, True, fault("clock", "", "0 1x10")),
+    Case("ClockJumped", "another than Redis's", 2, True, fault("clock", "redis", "1x10")),
+    Case("ClockJumped", "right", 2, False, fault("clock", "", "0x10")),
+    Case("ClockJumped", "right again", 8, False, fault("clock", "", "0 1x5 0x10")),
     Case(
         *("CertificateExpiring", "in ten days", 5, True),
         {CERTIFICATE: "864000x10", "inspector_time_seconds": "0+60x10"},
@@ -173,6 +185,34 @@ CASES = [
     Case("TritonDown", "there", 2, False, {"inspector_triton_up": "1x10"}),
     Case("RedisDown", "away", 3, True, {"inspector_redis_up": "0x10"}),
     Case("RedisDown", "there", 3, False, {"inspector_redis_up": "1x10"}),
+    Case("RedisFilling", "at 85 %", 10, True, redis_memory("2.7e9x20")),
+    Case("RedisFilling", "at 70 %", 10, False, redis_memory("2.2e9x20")),
+    Case("RedisFilling", "no maxmemory", 10, False, redis_memory("9e9x20", limit="0x20")),
+    Case("RedisFilling", "may not be asked", 10, False, redis_memory("0x20", limit="0x20")),
+    Case(
+        *("RedisTooSmall", "two weeks at this pace do not fit", 400, True),
+        redis_memory("1e8x500", expected="0x20 4e9x480", limit="3.2e9x500"),
+    ),
+    Case(
+        *("RedisTooSmall", "they fit", 400, False),
+        redis_memory("1e8x500", expected="2e9x500", limit="3.2e9x500"),
+    ),
+    Case(
+        *("RedisTooSmall", "a busy morning", 300, False),
+        redis_memory("1e8x500", expected="4e9x200 2e9x300", limit="3.2e9x500"),
+    ),
+    Case(
+        *("RedisTooSmall", "others fill it within days", 3 * DAY, True),
+        redis_memory("1e8+400000x6000", limit="3.2e9x6000"),
+    ),
+    Case(
+        *("RedisTooSmall", "as much goes as comes", 3 * DAY, False),
+        redis_memory("2e9x6000", expected="2e9x6000", limit="3.2e9x6000"),
+    ),
+    Case(
+        *("RedisTooSmall", "no maxmemory", 3 * DAY, False),
+        redis_memory("1e8+400000x6000", expected="9e9x6000", limit="0x6000"),
+    ),
     Case(
         *("TwoProducers", "another service", 2, True),
         {'inspector_fault{fault="redis",subject="producer"}': "1x10"},

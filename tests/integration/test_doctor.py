@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from inspector.configuration import load_settings
+from inspector.doctor.clock import look_at_clock
+from inspector.doctor.findings import Mark
 from inspector.doctor.redis import look_at_redis
-from inspector.publish.journal_file import FolderLock
+from inspector.publish.journal import Journal
+from inspector.publish.journal_file import FILE_NAME, FolderLock
+from inspector.publish.journal_time import kept_time
 from tests.integration.inspector_command import CAMERA, inspector, on_terminal, settings_file
 
 CANARY = "hunter2"
@@ -179,6 +187,57 @@ def test_a_redis_that_would_lose_events_is_told_so(ask, redis_server):
     assert findings["redis"]["found"] == f"answers; {KEY} has 1 entries"
     assert findings["redis eviction"]["advice"].startswith("set maxmemory-policy noeviction")
     assert "appendonly yes" in findings["redis persistence"]["advice"]
+
+
+def test_a_redis_that_will_be_too_small_is_told_long_before(ask, redis_server):
+    """At the pace so far: 2400 entries a day, of which 14 days are to be kept."""
+    day_ms, fields = 86_400_000, {"id": "1", "data": "x" * 950}
+    with redis_server.client() as client:
+        first_ms = 1_790_000_000_000
+        for number in range(2400):
+            client.xadd(KEY, fields, id=f"{first_ms + number * day_ms // 2400}-0")
+        needed = 2400 * 14 * 1400
+        client.config_set("maxmemory", 2 * needed)
+        enough = ask(f'url = "{redis_server.url}"\n')["redis memory"]
+        client.config_set("maxmemory", needed)
+        small = ask(f'url = "{redis_server.url}"\n')["redis memory"]
+        lowered = ask(
+            f'url = "{redis_server.url}"\nretention_days = 3\n[journal]\nretention_days = 3\n'
+        )["redis memory"]
+        client.config_set("maxmemory", client.info("memory")["used_memory"])
+        full = ask(f'url = "{redis_server.url}"\n')["redis memory"]
+    assert [f["mark"] for f in (enough, small, lowered, full)] == ["ok", "warn", "ok", "fail"]
+    assert "with 14 days at the pace so far" in small["found"]
+    assert small["advice"].startswith("raise maxmemory, or lower redis.retention_days")
+    assert "the rest is left to triggers" in full["advice"]
+
+
+def test_an_empty_redis_is_told_how_many_units_it_holds(ask, redis_server):
+    with redis_server.client() as client:
+        client.config_set("maxmemory", "3gb")
+    found = ask(f'url = "{redis_server.url}"\n')["redis memory"]
+    assert found["mark"] == "ok"
+    assert "enough for 14 days of 6," in found["found"]
+    assert "good units an hour" in found["found"]
+
+
+def test_a_clock_that_left_the_time_that_passed_is_told_from_what_the_journal_knows(tmp_path):
+    Journal.open(tmp_path, retention_s=60.0).close()
+    found = look_at_clock(tmp_path)
+    assert found.mark is not Mark.FAIL
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        known = kept_time(connection)
+        assert known is not None
+        month_ms = 30 * 86_400_000
+        earlier = replace(known.believed, unix_ms=known.believed.unix_ms - month_ms)
+        connection.execute(
+            "UPDATE station_time SET known = ?",
+            (orjson.dumps(asdict(replace(known, believed=earlier))).decode(),),
+        )
+    found = look_at_clock(tmp_path)
+    assert found.mark is Mark.FAIL
+    assert "30.0 days ahead of the time that has passed" in found.found
+    assert "NTP" in found.advice
 
 
 def test_a_user_of_redis_that_may_do_just_what_is_needed_is_enough(ask, redis_server):

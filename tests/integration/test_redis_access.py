@@ -33,7 +33,7 @@ OF_EVERYBODY = {"auth", "hello", "quit", "reset"}
 GRANTED = {
     "inspector": {
         *("xadd", "xtrim", "xinfo|stream", "xrange", "xrevrange", "xread", "watch", "unwatch"),
-        *("xinfo|groups", "xpending", "multi", "exec", "discard", "time", "ping"),
+        *("xinfo|groups", "xpending", "multi", "exec", "discard", "time", "info", "ping"),
     },
     "mes": {
         *("xread", "xreadgroup", "xack", "xautoclaim", "xclaim", "xpending", "xrange", "xrevrange"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import shutil
 import time
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 import redis
 
+from inspector.publish import clocks
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
 from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.station_time import Reading
 from inspector.publish.stream_ids import Tip
 from inspector.records import Stream
 from tests.integration.line import wait_for
@@ -254,16 +257,21 @@ def test_what_redis_lost_and_the_journal_no_longer_has_is_a_gap_that_a_reader_se
     """The limit of the promise: retention. What is left keeps its numbers."""
 
     async def main() -> None:
-        clock = [2_000_000_000_000]
+        passed_ms = [0]
+
+        def read_clocks() -> Reading:
+            now = clocks.read_clocks()
+            return dataclasses.replace(now, boot_ms=now.boot_ms + passed_ms[0])
+
         async with running(
-            tmp_path / "state", redis_server.url, retention_s=60.0, now_ms=lambda: clock[0]
+            tmp_path / "state", redis_server.url, retention_s=60.0, read_clocks=read_clocks
         ) as station:
             await station.send(30)
             await station.delivered()
-            clock[0] += 3_600_000
+            passed_ms[0] += 3_600_000
             await station.send(30)
             await station.delivered()
-            clock[0] += 2_000  # pruning looks once a second
+            passed_ms[0] += 2_000  # pruning looks once a second
             await station.send(1)
             await station.delivered()
             with redis_server.client() as client:

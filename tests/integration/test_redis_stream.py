@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,9 +14,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from inspector.errors import ConfigurationError, SinkUnavailableError
+from inspector.publish import clocks
 from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.publish.journal_file import FILE_NAME
 from inspector.publish.redis_stream import RedisStreamWriter
+from inspector.publish.station_time import Reading
 from inspector.records import Stream
 from tests.integration.line import wait_for
 from tests.integration.redis_server import RedisServer, any_binary, binaries
@@ -216,6 +219,52 @@ def test_a_redis_out_of_memory_is_down_with_its_cause_and_heals(redis_server, tm
     assert_once_in_order_gapless(redis_server, 40)
 
 
+def test_a_redis_that_fills_keeps_room_for_the_triggers_of_others(one_redis, tmp_path):
+    """And takes the events as soon as there is room again: none is lost, none comes twice."""
+    units, limit_bytes = 12_000, 8_000_000
+
+    async def main() -> None:
+        async with running(tmp_path / "state", one_redis.url) as station:
+            with one_redis.client() as client:
+                client.config_set("maxmemory", limit_bytes)
+                await station.send(units)
+                await station.seen.until(station.seen.is_down, timeout_s=60)
+                _up, cause = station.seen.states[-1]
+                assert "nearly full" in cause
+                assert "of 8.0 MB (maxmemory) are used, and the rest is left to triggers" in cause
+                assert station.journal.pending_count > 0
+                used = client.info("memory")["used_memory"]
+                assert 0.85 * limit_bytes < used < 0.95 * limit_bytes
+                for number in range(200):
+                    client.xadd(UNITS_KEY + ":triggers", {"unit_id": f"T-{number}"})
+                memory, _expected_bytes = station.seen.memory[-1]
+                assert memory.limit_bytes == limit_bytes
+                client.config_set("maxmemory", 100_000_000)
+            await station.seen.until(lambda: station.seen.states[-1][0], timeout_s=60)
+            await station.seen.until(lambda: station.seen.pending == 0, timeout_s=60)
+            await station.delivered()
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, units)
+
+
+def test_a_user_that_may_not_ask_how_full_redis_is_delivers_all_the_same(one_redis, tmp_path):
+    async def main() -> None:
+        with one_redis.client() as client:
+            rights = ["on", ">pw", "~*", "+@all", "-info", "-time"]
+            client.execute_command("ACL", "SETUSER", "line", *rights)
+            client.config_set("maxmemory", 8_000_000)
+        url = one_redis.url.replace("redis://", "redis://line:pw@")
+        async with running(tmp_path / "state", url) as station:
+            await station.send(50)
+            await station.delivered()
+            assert station.seen.memory == []
+            assert station.seen.clocks == [None]
+
+    in_loop(main)
+    assert_once_in_order_gapless(one_redis, 50)
+
+
 def test_a_read_only_redis_is_down_with_its_cause(redis_server, tmp_path):
     async def main() -> None:
         async with running(tmp_path / "state", redis_server.url) as station:
@@ -336,10 +385,13 @@ def test_after_a_damaged_journal_the_numbering_goes_on_where_redis_ends(one_redi
 
 def test_a_clock_that_goes_back_loses_nothing(one_redis, tmp_path):
     async def main() -> None:
-        readings = iter(range(2_000_000_000_000, 0, -1_000))
-        async with running(
-            tmp_path / "state", one_redis.url, now_ms=lambda: next(readings)
-        ) as station:
+        walls = iter(range(2_000_000_000_000, 0, -1_000))
+
+        def read_clocks() -> Reading:
+            now = clocks.read_clocks()
+            return dataclasses.replace(now, unix_ms=next(walls))
+
+        async with running(tmp_path / "state", one_redis.url, read_clocks=read_clocks) as station:
             await station.send(30)
             await station.delivered()
 
@@ -354,8 +406,7 @@ def test_trimming_keeps_what_the_journal_keeps(redis_server, tmp_path):
             await station.delivered()
             with redis_server.client() as client:
                 client.xadd(DEFECTS_KEY + ":other", {"a": 1}, id="1-1")
-            far_future_ms = 10**13
-            await station.worker._delivery.trim(far_future_ms)
+            await station.worker._delivery.trim(-120.0)
             await station.worker._delivery.agree()
             assert station.journal.pending_count == 0
             await station.writer.trim(Stream.DEFECTS, station.journal.delivered[Stream.DEFECTS])

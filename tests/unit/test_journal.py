@@ -14,6 +14,7 @@ import pytest
 from inspector.errors import ConfigurationError, FatalError
 from inspector.publish.journal import Journal
 from inspector.publish.journal_file import FILE_NAME
+from inspector.publish.station_time import Reading
 from inspector.publish.stream_ids import NOTHING, StreamId, Tip
 from inspector.records import Event, EventGroup, Stream
 
@@ -40,12 +41,26 @@ def unit_number(group: EventGroup) -> dict[str, int]:
     return {"unit": max(e.body["unit"]["number"] for e in group)}
 
 
-class Clock:
-    def __init__(self, ms: int = 1_000_000) -> None:
-        self.ms = ms
+class Clocks:
+    """A machine's clocks: time passes on both; `unix_ms` can be set, as NTP or a person does."""
 
-    def __call__(self) -> int:
-        return self.ms
+    def __init__(self, unix_ms: int = 1_000_000) -> None:
+        self.unix_ms = unix_ms
+        self.boot_ms = 5_000
+        self.boot_id = "first"
+        self.is_synchronised = False
+
+    def pass_by(self, ms: int) -> None:
+        self.unix_ms += ms
+        self.boot_ms += ms
+
+    def __call__(self) -> Reading:
+        return Reading(
+            boot_id=self.boot_id,
+            boot_ms=self.boot_ms,
+            unix_ms=self.unix_ms,
+            is_synchronised=self.is_synchronised,
+        )
 
 
 def open_journal(folder: Path, *, retention_s: float = DAY_S, **options: Any) -> Journal:
@@ -76,14 +91,14 @@ def test_events_are_numbered_per_stream_without_gaps(tmp_path: Path):
 
 def test_numbers_and_ids_go_on_after_a_restart_even_if_the_clock_went_back(tmp_path: Path):
     async def main() -> None:
-        clock = Clock()
-        journal = open_journal(tmp_path, now_ms=clock)
+        clocks = Clocks()
+        journal = open_journal(tmp_path, read_clocks=clocks)
         await journal.append([(event(1),), (event(2),)])
         journal.close()
-        clock.ms -= 500_000
-        journal = open_journal(tmp_path, now_ms=clock)
+        clocks.unix_ms -= 500_000
+        journal = open_journal(tmp_path, read_clocks=clocks)
         await journal.append([(event(3),)])
-        clock.ms += 900_000
+        clocks.unix_ms += 900_000
         await journal.append([(event(4),)])
         rows = await journal.pending(10)
         journal.close()
@@ -100,11 +115,11 @@ def test_numbers_and_ids_go_on_after_a_restart_even_if_the_clock_went_back(tmp_p
 
 def test_what_is_published_is_no_longer_pending(tmp_path: Path):
     async def main() -> None:
-        clock = Clock()
-        journal = open_journal(tmp_path, now_ms=clock)
+        clocks = Clocks()
+        journal = open_journal(tmp_path, read_clocks=clocks)
         assert journal.oldest_pending_age_s == 0.0
         await journal.append([unit_with_defect(n) for n in range(5)])
-        clock.ms += 3_000
+        clocks.pass_by(3_000)
         rows = await journal.pending(4)
         await journal.mark_published(rows)
         assert journal.pending_count == 6
@@ -169,17 +184,19 @@ def test_groups_that_wait_together_are_all_journaled_whole(tmp_path: Path):
 
 def test_only_old_delivered_events_are_pruned(tmp_path: Path):
     async def main() -> None:
-        clock = Clock()
-        journal = open_journal(tmp_path, retention_s=3600.0, now_ms=clock)
+        clocks = Clocks()
+        journal = open_journal(tmp_path, retention_s=3600.0, read_clocks=clocks)
         await journal.append([(event(n),) for n in range(600)])
         await journal.mark_published(await journal.pending(500))
-        floor = await journal.trim_floor(Stream.UNITS, clock.ms + 1)
+        assert await journal.trim_floor(Stream.UNITS, 3600.0) is None
+        clocks.pass_by(3600 * 1000)
+        floor = await journal.trim_floor(Stream.UNITS, 60.0)
         assert floor == StreamId(1_000_000, 0)
         for _ in range(5):
-            clock.ms += 3600 * 1000
-            await journal.append([(event(1000 + clock.ms),)])
+            clocks.pass_by(3600 * 1000)
+            await journal.append([(event(1000 + clocks.boot_ms),)])
         rows = await journal.pending(1000)
-        floor = await journal.trim_floor(Stream.UNITS, clock.ms)
+        floor = await journal.trim_floor(Stream.UNITS, 3600.0)
         assert [r.seq for r in rows] == list(range(501, 606))
         assert floor == rows[0].entry_id
         # Everything delivered is gone by now, so a Redis that came back empty gets the rest only.
@@ -210,8 +227,8 @@ def test_a_redis_that_lost_events_gets_exactly_those_again(tmp_path: Path):
 
 def test_pending_events_can_follow_a_strangers_entry(tmp_path: Path):
     async def main() -> None:
-        clock = Clock()
-        journal = open_journal(tmp_path, now_ms=clock)
+        clocks = Clocks()
+        journal = open_journal(tmp_path, read_clocks=clocks)
         await journal.append([(event(n),) for n in range(4)])
         await journal.mark_published(await journal.pending(1))
         tip = Tip(last_id=StreamId(9_000_000, 3), seq=40)

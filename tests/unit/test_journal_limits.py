@@ -12,7 +12,7 @@ from inspector.publish.journal import Journal
 from inspector.publish.journal_file import FILE_NAME, salvage_counters
 from inspector.publish.stream_ids import NOTHING, Tip
 from inspector.records import Stream
-from tests.unit.test_journal import Clock, event, in_loop, open_journal, unit_number
+from tests.unit.test_journal import Clocks, event, in_loop, open_journal, unit_number
 
 LIMIT_BYTES = 200_000
 
@@ -73,13 +73,13 @@ def test_a_full_journal_makes_verdicts_wait_until_redis_takes_some(tmp_path: Pat
 
 def test_a_nearly_full_journal_gives_up_what_redis_has_and_nothing_else(tmp_path: Path):
     async def main() -> None:
-        clock = Clock()
-        journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, now_ms=clock)
+        clocks = Clocks()
+        journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, read_clocks=clocks)
         count = 0
         while count < 6000:  # several times what it holds
             await journal.append([(event(count + n),) for n in range(100)])
             count += 100
-            clock.ms += 10
+            clocks.pass_by(10)
             await journal.mark_published(await journal.pending(100))
             assert journal.used_bytes < LIMIT_BYTES
         assert 0 < journal.reach_s < 0.6

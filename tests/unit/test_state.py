@@ -3,6 +3,7 @@
 import time
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def station() -> StationState:
 def test_every_part_is_told_and_good_while_nothing_is_wrong():
     parts = named(station())
     assert list(parts) == [
-        "camera top", "camera side", "triton", "redis", "journal", "evidence", "deadline",
+        "camera top", "camera side", "triton", "redis", "journal", "evidence", "clock", "deadline",
     ]  # fmt: skip
     assert all(p["good"] and not p["since"] and not p["advice"] for p in parts.values())
     assert "evidence" not in named(StationState(["top"], keeps_evidence=False))
@@ -53,6 +54,17 @@ def test_a_disk_has_two_parts():
     state.on_fault(Fault(kind="disk", subject="evidence", cause="full"), raised=True)
     parts = named(state)
     assert (parts["journal"]["good"], parts["evidence"]["good"]) == (True, False)
+
+
+@pytest.mark.parametrize("subject", ["", "redis"])
+def test_a_wrong_clock_is_told_whichever_it_is(subject):
+    state, fault = station(), Fault(kind="clock", subject=subject, cause="30 days ahead")
+    state.on_fault(fault, raised=True)
+    part = named(state)["clock"]
+    assert (part["good"], part["words"]) == (False, "30 days ahead.")
+    assert "NTP" in part["advice"]
+    state.on_fault(fault, raised=False)
+    assert named(state)["clock"]["good"]
 
 
 def test_without_redis_people_hear_that_nothing_is_lost_and_how_much_waits():

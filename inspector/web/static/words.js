@@ -31,6 +31,7 @@ export const PARTS = {
   redis: "Redis (events to the MES)",
   journal: "Journal (disk)",
   evidence: "Pictures (disk)",
+  clock: "Clock",
   deadline: "Deadline",
 };
 

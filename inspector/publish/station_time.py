@@ -1,0 +1,153 @@
+"""How much time has really passed, whatever the wall clock says: pure, no clock.
+
+What is deleted by age is aged by *station time*: milliseconds that have passed for certain since
+the journal was made. Within a boot the machine's own monotonic clock counts them, suspended time
+included, through restarts of the service and however often the wall clock is set. For the time
+in which the machine was off there is only the wall clock, so that time counts only where a time
+server vouches for it at both ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+MS_PER_S = 1000
+MINUTE_MS = 60 * MS_PER_S
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+TOLERANCE_MS = 10 * MINUTE_MS
+"""A wall clock that is further from the time that passed was set, or has stopped."""
+LONGEST_REST_MS = 4 * DAY_MS
+"""A machine that was off for longer than a long weekend has more likely lost its time."""
+TAKEN_AS_IT_IS_AFTER_MS = DAY_MS
+"""So long after a step, with no other, a clock without a time server is taken as it is."""
+SETTLED_AFTER_MS = HOUR_MS
+"""So long a time server must have vouched for the clock before time that was off counts."""
+LONGEST_OFF_MS = 366 * DAY_MS
+"""More cannot be true: such steps come from receivers whose week counter began again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The machine's clocks at one moment."""
+
+    boot_id: str
+    """Another one after every boot; within a boot `boot_ms` only grows."""
+    boot_ms: int
+    """Since the boot, suspended time included."""
+    unix_ms: int
+    """The wall clock."""
+    is_synchronised: bool
+    """A time server vouches for the wall clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What both clocks said at once."""
+
+    station_ms: int
+    unix_ms: int
+
+    def wall_ahead_ms(self, later: Moment) -> int:
+        """By how much more the wall clock went on until `later` than time passed."""
+        return (later.unix_ms - self.unix_ms) - (later.station_ms - self.station_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a station knows about time; the journal keeps it."""
+
+    boot_id: str
+    boot_ms: int
+    station_ms: int
+    """Station time at `boot_ms` of that boot."""
+    believed: Moment
+    """When the wall clock was last taken to be right."""
+    vouched: Moment | None = None
+    """When it last was right for certain: a time server had vouched for it for a while."""
+    vouched_since_ms: int | None = None
+    """Station time since when a time server vouches for it; None while none does."""
+    off_by_ms: int = 0
+    """How far the wall clock is from where it should be; 0 while it is believed."""
+    off_since_ms: int = 0
+    """Station time since when it is off by just that much."""
+
+    def station_ms_at(self, now: Reading) -> int:
+        """Station time now. It never goes back."""
+        if now.boot_id != self.boot_id or now.boot_ms < self.boot_ms:
+            return self.station_ms
+        return self.station_ms + now.boot_ms - self.boot_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    """What happened up to a station time is older by so much: the machine was off."""
+
+    through_ms: int
+    by_ms: int
+
+
+def first_known(now: Reading, *, station_ms: int = 0) -> Known:
+    """What a station knows that never knew anything."""
+    return Known(
+        boot_id=now.boot_id,
+        boot_ms=now.boot_ms,
+        station_ms=station_ms,
+        believed=Moment(station_ms=station_ms, unix_ms=now.unix_ms),
+    )
+
+
+def tick(known: Known, now: Reading) -> tuple[Known, Older | None]:
+    """Let time pass until `now`; the second value says what turned out to be older."""
+    station_ms = known.station_ms_at(now)
+    here = Moment(station_ms=station_ms, unix_ms=now.unix_ms)
+    off_by_ms = known.believed.wall_ahead_ms(here)
+    was_off = now.boot_id != known.boot_id or now.boot_ms < known.boot_ms
+    known = replace(known, boot_id=now.boot_id, boot_ms=now.boot_ms, station_ms=station_ms)
+    if now.is_synchronised:
+        return _vouched_for(known, here, is_step=was_off or abs(off_by_ms) > TOLERANCE_MS)
+    known = replace(known, vouched_since_ms=None)
+    if abs(off_by_ms) <= TOLERANCE_MS or (was_off and 0 <= off_by_ms <= LONGEST_REST_MS):
+        return replace(known, believed=here, off_by_ms=0), None
+    if known.off_by_ms == 0 or abs(off_by_ms - known.off_by_ms) > TOLERANCE_MS:
+        return replace(known, off_by_ms=off_by_ms, off_since_ms=station_ms), None
+    if station_ms - known.off_since_ms >= TAKEN_AS_IT_IS_AFTER_MS:
+        return replace(known, believed=here, off_by_ms=0), None
+    return known, None
+
+
+def _vouched_for(known: Known, here: Moment, *, is_step: bool) -> tuple[Known, Older | None]:
+    since_ms = known.vouched_since_ms
+    if since_ms is None or is_step:
+        since_ms = here.station_ms
+    known = replace(known, believed=here, off_by_ms=0, vouched_since_ms=since_ms)
+    if here.station_ms - since_ms < SETTLED_AFTER_MS:
+        return known, None
+    older = None
+    if known.vouched is not None:
+        off_ms = known.vouched.wall_ahead_ms(here)
+        if MINUTE_MS < off_ms <= LONGEST_OFF_MS:
+            # When it was off is not known, only that it was after `vouched`: what came later
+            # may have come after that, and is left as young as it may be.
+            older = Older(through_ms=known.vouched.station_ms, by_ms=off_ms)
+    return replace(known, vouched=here), older
+
+
+def trouble(known: Known) -> str | None:
+    """What is wrong with the wall clock, for people; None while it is believed."""
+    if known.off_by_ms == 0:
+        return None
+    direction = "ahead of" if known.off_by_ms > 0 else "behind"
+    return (
+        f"the clock is {span(known.off_by_ms)} {direction} the time that has passed since it was"
+        " last right; nothing is deleted because of that"
+    )
+
+
+def span(ms: int) -> str:
+    """A span of time in its largest unit that fits, without its sign."""
+    for unit_ms, unit in ((DAY_MS, "days"), (HOUR_MS, "hours"), (MINUTE_MS, "minutes")):
+        if abs(ms) >= unit_ms:
+            return f"{abs(ms) / unit_ms:.1f} {unit}"
+    return f"{abs(ms) / MS_PER_S:.1f} seconds"
