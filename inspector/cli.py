@@ -159,6 +159,10 @@ def events(  # noqa: PLR0917 - options, given by name
     group: Annotated[
         str | None, typer.Option(help="Read as a member of this consumer group.")
     ] = None,
+    consumer: Annotated[
+        str | None,
+        typer.Option(help="This member's name; keep it. Else made of machine and user."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event per line.")] = False,  # noqa: FBT002
     as_cfx: Annotated[  # noqa: FBT002
@@ -175,8 +179,20 @@ def events(  # noqa: PLR0917 - options, given by name
 
     if as_cfx and stream != "units":
         raise typer.BadParameter(f"--cfx is for units; --stream is {stream}")
+    if consumer is not None and not (group and consumer.strip()):
+        raise typer.BadParameter("--consumer names a member of a group: give --group, and a name")
     form: Form = "cfx" if as_cfx else "json" if as_json else "text"
-    _run(show_events(settings, stream, group=group, follow=follow, form=form, redis_url=redis_url))
+    _run(
+        show_events(
+            settings,
+            stream,
+            group=group,
+            consumer=consumer,
+            follow=follow,
+            form=form,
+            redis_url=redis_url,
+        )
+    )
 
 
 @app.command()

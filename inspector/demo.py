@@ -18,8 +18,9 @@ from rich.table import Table
 
 from inspector.capture.sources import probe_size
 from inspector.configuration import load_settings
-from inspector.consumer import Gap, ReceivedEvent, read_events
+from inspector.consumer import ReceivedEvent, read_events
 from inspector.errors import CameraUnavailableError, ConfigurationError
+from inspector.event_text import notice
 from inspector.places import find
 from inspector.service import Service, stop_on_signals
 from inspector.setting_types import Size
@@ -145,8 +146,8 @@ async def _wait_until_settled(service: Service, summary: Summary, timeout_s: flo
 async def _read(url: str, settings: Settings, summary: Summary) -> None:
     shown_until_s, skipped = 0.0, 0
     async for item in read_events(url, station_id=settings.station.id, follow=True):
-        if isinstance(item, Gap):
-            console.print(f"[red]gap: {item.missing} events are missing[/red]")
+        if not isinstance(item, ReceivedEvent):
+            console.print(notice(item), style="red", markup=False)
             continue
         summary.add(item)
         now_s = time.monotonic()

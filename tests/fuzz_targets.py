@@ -16,8 +16,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tritonclient.grpc import InferResult
 from tritonclient.grpc import service_pb2 as pb
 
-from inspector.consumer import read_entry
+from inspector.consumer import ReceivedEvent, read_entry
 from inspector.errors import MalformedReplyError
+from inspector.event_text import as_json, as_line
 from inspector.geometry import fit
 from inspector.inference.reply_tensors import read_outputs
 from inspector.publish.recovery import last_numbers
@@ -154,7 +155,13 @@ def entry(data: bytes) -> None:
     parts = data.split(b"\0")
     fields = dict(zip(parts[::2], parts[1::2], strict=False))
     event = read_entry("5-1", fields)
-    assert event is None or isinstance(event.body, dict)
+    if isinstance(event, ReceivedEvent):
+        assert isinstance(event.body, dict)
+        assert 0 < event.seq < 2**63
+        assert as_line(event).isprintable()
+        assert as_json(event.body).isprintable()
+    else:
+        assert event.why
     tip = read_tip({"last-generated-id": b"5-1", "last-entry": (b"5-1", fields)})
     assert tip.seq is None or tip.seq >= 0
     assert all(number > 0 for number in last_numbers(parts).values())
@@ -183,7 +190,7 @@ SEEDS: dict[str, list[bytes]] = {
         b'{"unit_id":"PCB-1","at":"2026-01-31T14:05:09Z","camera":null}',
     ],
     "entry": [
-        b"id\0a\0seq\x007\0schema\0s\0time\0t\0unit_id\0u\0result\0PASSED\0data\0{}",
+        b"id\0a\0seq\x007\0schema\0inspector.unit/1\0time\0t\0unit_id\0u\0result\0PASSED\0data\0{}",
         b'{"camera":"top","unit":{"number":7}}',
     ],
     "address": [

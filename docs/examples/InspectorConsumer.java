@@ -9,22 +9,25 @@ import java.util.*;
  *
  *   REDIS_PASSWORD=... java InspectorConsumer.java HOST PORT USER STATION GROUP MEMBER STORE
  *
- * STORE, a file with one line per unit, stands for your database. What is safe about it: an event is stored
- * before it is acknowledged, so a crash in between brings it again; and it is stored under its `id`, so one
- * that comes again is not stored again. USER of "-": Redis asks for no login. With a Redis library of your
- * own (Jedis, Lettuce), the commands stay the same: XGROUP CREATE, XREADGROUP, XAUTOCLAIM, XRANGE, XACK.
+ * STORE, a file with one line per unit, stands for your database; several members need one database, since
+ * each must know what the others stored. What is safe about it: an event is stored before it is acknowledged,
+ * so a crash in between brings it again; it is stored under its `id`, so one that comes again is not stored
+ * again; and the largest number stored says which one comes next, over a restart too. USER of "-": Redis asks
+ * for no login. With a Redis library of your own (Jedis, Lettuce), the commands stay the same: XGROUP CREATE,
+ * XREADGROUP, XAUTOCLAIM, XREVRANGE, XACK.
  */
 public final class InspectorConsumer {
     private static final int BLOCK_MS = 2000;
     private static final int STALE_MS = 30_000;
+    private static final String PAGE = "100";
 
     private final String key;
     private final String group;
     private final String member;
     private final Set<String> stored = new HashSet<>();
     private final FileOutputStream store;
-    private String lastEntry;
-    private long lastSeq;
+    private long lastSeq; // the largest stored
+    private boolean knowsWhereItBegan;
 
     private InspectorConsumer(String station, String group, String member, Path file) throws IOException {
         this.key = "inspector:{" + station + "}:units";
@@ -33,7 +36,9 @@ public final class InspectorConsumer {
         if (Files.exists(file)) {
             cutTornLine(file);
             for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
-                stored.add(line.split(" ")[0]);
+                String[] words = line.split(" ");
+                stored.add(words[0]);
+                lastSeq = Math.max(lastSeq, Long.parseLong(words[1]));
             }
         }
         this.store = new FileOutputStream(file.toFile(), true);
@@ -44,6 +49,7 @@ public final class InspectorConsumer {
         int port = Integer.parseInt(arguments[1]);
         InspectorConsumer consumer =
             new InspectorConsumer(arguments[3], arguments[4], arguments[5], Path.of(arguments[6]));
+        String told = "";
         while (true) { // Redis may go and come: try again for ever
             try (Redis redis = new Redis(host, port, BLOCK_MS + 3000)) {
                 if (!arguments[2].equals("-")) {
@@ -51,7 +57,9 @@ public final class InspectorConsumer {
                 }
                 consumer.readUntilLost(redis);
             } catch (IOException lost) {
-                System.err.println("Redis: " + lost.getMessage());
+                String cause = printable("waiting for Redis: " + lost.getMessage());
+                if (!cause.equals(told)) System.err.println(cause);
+                told = cause;
                 Thread.sleep(1000);
             }
         }
@@ -60,56 +68,133 @@ public final class InspectorConsumer {
     private void readUntilLost(Redis redis) throws IOException {
         try {
             redis.ask("XGROUP", "CREATE", key, group, "0", "MKSTREAM");
+            // A new group begins with what is stored now: what was trimmed before that is no gap.
+            knowsWhereItBegan = lastSeq > 0;
         } catch (Redis.Refused there) {
             if (!there.getMessage().startsWith("BUSYGROUP")) throw there;
+            knowsWhereItBegan = true;
         }
-        // First what this member had taken and not acknowledged before it died.
-        handleAll(redis, entriesOf(redis.ask("XREADGROUP", "GROUP", group, member, "STREAMS", key, "0")), true);
+        handleOwnUnfinished(redis);
+        String claimFrom = "0-0";
         while (true) {
-            // Then what another member took and died over.
+            // What another member took and died over.
             List<?> stale = (List<?>) redis.ask(
-                "XAUTOCLAIM", key, group, member, String.valueOf(STALE_MS), "0-0", "COUNT", "100");
-            handleAll(redis, (List<?>) stale.get(1), true);
-            handleAll(redis, entriesOf(redis.ask("XREADGROUP", "GROUP", group, member, "COUNT", "100",
+                "XAUTOCLAIM", key, group, member, String.valueOf(STALE_MS), claimFrom, "COUNT", PAGE);
+            claimFrom = (String) stale.get(0); // 0-0 again once all were looked at
+            List<?> claimed = (List<?>) stale.get(1);
+            handleAll(redis, claimed, true);
+            // Entries that were trimmed meanwhile: since Redis 7.0 a third part names them. Before, they are
+            // nil, without their IDs, and are now among this member's own.
+            if (stale.size() > 2) tellGone((List<?>) stale.get(2));
+            if (claimed.contains(null)) handleOwnUnfinished(redis);
+            handleAll(redis, entriesOf(redis.ask("XREADGROUP", "GROUP", group, member, "COUNT", PAGE,
                 "BLOCK", String.valueOf(BLOCK_MS), "STREAMS", key, ">")), false);
         }
     }
 
+    /** What this member had taken and not acknowledged, before it died say, page by page. */
+    private void handleOwnUnfinished(Redis redis) throws IOException {
+        String after = "0";
+        while (true) {
+            List<?> own = entriesOf(
+                redis.ask("XREADGROUP", "GROUP", group, member, "COUNT", PAGE, "STREAMS", key, after));
+            if (own.isEmpty()) return;
+            handleAll(redis, own, true);
+            after = (String) ((List<?>) own.get(own.size() - 1)).get(0);
+        }
+    }
+
     private void handleAll(Redis redis, List<?> entries, boolean again) throws IOException {
+        List<String> gone = new ArrayList<>();
         for (Object found : entries) {
             List<?> entry = (List<?>) found;
-            if (entry == null) continue; // deleted meanwhile
+            if (entry == null) continue; // trimmed, in Redis 6.2's XAUTOCLAIM
             String entryId = (String) entry.get(0);
-            Map<String, String> fields = fieldsOf((List<?>) entry.get(1));
-            if (fields.containsKey("id")) {
-                if (!again) tellGaps(redis, entryId, Long.parseLong(fields.get("seq")));
-                handle(fields);
+            if (entry.get(1) == null) {
+                gone.add(entryId); // trimmed after it was taken: it comes without fields
+            } else {
+                Map<String, String> fields = fieldsOf((List<?>) entry.get(1));
+                String strange = whyNoEvent(fields);
+                if (strange != null) {
+                    System.err.println(printable("set aside: entry " + entryId + " is no event: " + strange));
+                } else if (!stored.contains(fields.get("id"))) { // else it came again
+                    if (!again) tellGaps(redis, entryId, Long.parseLong(fields.get("seq")));
+                    handle(fields);
+                }
             }
             redis.ask("XACK", key, group, entryId);
         }
+        tellGone(gone);
     }
 
     /** Your work. `data` is the whole event as JSON; only PASSED means good. */
     private void handle(Map<String, String> fields) throws IOException {
-        if (!stored.add(fields.get("id"))) return; // it came again
         String line = fields.get("id") + " " + fields.get("seq") + " " + fields.get("result") + "\n";
         store.write(line.getBytes(StandardCharsets.UTF_8));
         store.getFD().sync();
+        stored.add(fields.get("id"));
+        lastSeq = Math.max(lastSeq, Long.parseLong(fields.get("seq")));
+        knowsWhereItBegan = true;
+    }
+
+    /** Others can write to the stream too. Null: it is an event of the station. */
+    private static String whyNoEvent(Map<String, String> fields) {
+        for (String name : List.of("id", "seq", "schema", "result", "data")) {
+            if (!fields.containsKey(name)) return "it has no field " + name;
+        }
+        if (!fields.get("schema").startsWith("inspector.")) return "its schema is " + fields.get("schema");
+        if (!fields.get("seq").matches("[0-9]{1,18}")) return "its seq is " + fields.get("seq");
+        if (!(fields.get("id") + fields.get("result")).matches("[!-~]+")) return "its id or result is odd";
+        return null;
     }
 
     /** A number that is missing was trimmed or deleted; one in between may be another member's. */
     private void tellGaps(Redis redis, String entryId, long seq) throws IOException {
-        if (lastEntry != null && seq != lastSeq + 1) {
-            Set<Long> there = new HashSet<>();
-            for (Object found : (List<?>) redis.ask("XRANGE", key, "(" + lastEntry, "(" + entryId)) {
-                there.add(Long.parseLong(fieldsOf((List<?>) ((List<?>) found).get(1)).get("seq")));
-            }
-            for (long missing = lastSeq + 1; missing < seq; missing++) {
-                if (!there.contains(missing)) System.err.println("gap: seq " + missing + " is missing");
+        if (!knowsWhereItBegan || seq == lastSeq + 1) return;
+        if (seq <= lastSeq) {
+            tellGap(lastSeq + 1, seq);
+            return;
+        }
+        TreeSet<Long> there = new TreeSet<>(List.of(seq));
+        String before = entryId;
+        for (boolean more = true; more; ) {
+            List<?> page = (List<?>) redis.ask("XREVRANGE", key, "(" + before, "-", "COUNT", PAGE);
+            more = !page.isEmpty();
+            for (Object found : page) {
+                before = (String) ((List<?>) found).get(0);
+                Map<String, String> fields = fieldsOf((List<?>) ((List<?>) found).get(1));
+                if (whyNoEvent(fields) != null) continue;
+                long other = Long.parseLong(fields.get("seq"));
+                if (other > lastSeq && other < seq) there.add(other);
+                else more = false;
             }
         }
-        lastEntry = entryId;
-        lastSeq = seq;
+        long expected = lastSeq + 1;
+        for (long found : there) {
+            if (found > expected) tellGap(expected, found);
+            expected = found + 1;
+        }
+    }
+
+    private static void tellGap(long expected, long found) {
+        System.err.println("gap: expected " + expected + ", found " + found
+            + " (" + Math.max(0, found - expected) + " missing)");
+    }
+
+    private static void tellGone(List<?> entryIds) {
+        if (entryIds.isEmpty()) return;
+        System.err.println("gone: " + entryIds.size() + " entries were taken, never acknowledged, and trimmed or"
+            + " deleted since: " + entryIds.get(0) + " to " + entryIds.get(entryIds.size() - 1));
+    }
+
+    /** Nothing that a terminal would obey. */
+    private static String printable(String text) {
+        StringBuilder shown = new StringBuilder();
+        text.codePoints().limit(300).forEach(c -> {
+            if (c >= ' ' && c <= '~') shown.append((char) c);
+            else shown.append(String.format("\\u%04x", c));
+        });
+        return shown.toString();
     }
 
     /** A crash may leave half a line: that event was not acknowledged, and comes again. */

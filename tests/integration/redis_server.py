@@ -67,6 +67,12 @@ class RedisServer:
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, decode_responses=True)
 
+    @property
+    def counts_what_groups_read(self) -> bool:
+        """Since Redis 7.0."""
+        with self.client() as client:
+            return int(client.info("server")["redis_version"].split(".")[0]) >= 7
+
     def __enter__(self) -> Self:
         try:
             self.start()
