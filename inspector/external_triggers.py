@@ -14,7 +14,7 @@ from inspector.records import CameraId, EventGroup
 from inspector.results.event_builder import unit_counters
 from inspector.settings import Settings
 from inspector.triggers.desk import TriggerDesk
-from inspector.triggers.ledger import Ledger
+from inspector.triggers.ledger import EPOCH, Ledger, counter_names
 
 LOOK_EVERY_S = 0.05
 NS_PER_S = 1_000_000_000
@@ -36,12 +36,12 @@ class ExternalTriggers:
         gates = pipeline.triggered
         if not gates:
             return None
-        kept = {f"triggers:{c}": journal.counter(f"triggers:{c}") for c in gates}
+        names = counter_names(gates, journal.counter(EPOCH))
         self._desk = TriggerDesk(
             gates,
             cameras=[CameraId(c) for c in settings.cameras],
             units_before={c: journal.counter(f"units:{c}") for c in gates},
-            ledger=Ledger(gates, kept),
+            ledger=Ledger(gates, {name: journal.counter(name) for name in names}),
             registry=metrics.registry,
         )
         return self._desk

@@ -95,7 +95,11 @@ class OperatorPage(UnitSource):
             CameraId(c): LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc)
             for c in settings.cameras
         }
-        self._state = StationState(list(settings.cameras), keeps_evidence=settings.evidence.enabled)
+        self._state = StationState(
+            list(settings.cameras),
+            keeps_evidence=settings.evidence.enabled,
+            reads_triggers=any(c.trigger == "external" for c in settings.cameras.values()),
+        )
         folder = settings.evidence.directory or settings.journal.directory / "evidence"
         self._pictures = UnitPictureFiles(Path(folder))
 

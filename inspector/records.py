@@ -138,6 +138,8 @@ class UnitRef:
     triggered_unix_ns: int
     given_id: str | None = None
     """What the trigger called it; None when it did not."""
+    trigger_entry: str | None = None
+    """The entry of the stream of triggers that announced it; None where none did."""
     label: str | None = None
     """The file a still picture came from, or the simulated unit."""
 

@@ -22,6 +22,7 @@ from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.systemd import Notifier
+from inspector.publish.archive import Archive
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
 from inspector.publish.recovery import recover_unit_numbers
@@ -37,7 +38,7 @@ from inspector.source_uri import traits
 from inspector.station_views import StationViews
 from inspector.station_watch import StationWatch
 from inspector.supervisor import run_pipeline
-from inspector.telemetry import Telemetry
+from inspector.telemetry import Telemetry, TriggerNews
 from inspector.triggers.worker import TriggerWorker
 from inspector.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.watchdog import feed_watchdog
@@ -79,6 +80,8 @@ class Service:
             self.faults.expect("camera", camera)
         self.faults.expect("triton")
         self.faults.expect("redis")
+        if any(camera.trigger == "external" for camera in settings.cameras.values()):
+            self.faults.expect("triggers")
         self.views = StationViews(settings.station.id, self.faults)
         self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
         self._stop = self.views.stopping
@@ -288,11 +291,16 @@ class Service:
         pipeline = self.views.pipeline = build_pipeline(settings, around, publishing)
         desk = self._triggers.connect(pipeline, settings, journal, self.metrics)
         if desk is not None:
+            archive = Archive(settings.journal.directory)
+            stack.callback(archive.close)
             self.views.trigger_reader = TriggerWorker(
                 self.redis_url,
                 station_id=settings.station.id,
                 desk=desk,
                 password=settings.redis.secret(),
+                telemetry=TriggerNews(self.metrics, self.faults),
+                answered=archive,
+                note=journal.raise_counters,
             )
         return pipeline
 

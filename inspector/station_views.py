@@ -16,8 +16,9 @@ _AWAITED = {
     "camera": "waiting for its first picture",
     "triton": "waiting for the first answer of the model",
     "redis": "waiting for the first answer",
+    "triggers": "their stream has not been read yet",
 }
-_NEEDED = ("camera", "triton", "disk")
+_NEEDED = ("camera", "triton", "disk", "triggers")
 """The kinds of parts without which no unit can be inspected."""
 
 
@@ -68,14 +69,12 @@ class StationViews:
         blocking = [
             f
             for f in self._faults.standing
-            # Without evidence verdicts go on.
-            if f.kind in _NEEDED and f.subject != "evidence"
+            # Without evidence verdicts go on; a stream that began again is being read.
+            if f.kind in _NEEDED and f.subject not in ("evidence", "stream")
         ]
         causes = [_cause(f.kind, f.subject, f.cause) for f in blocking]
         awaited = self._faults.awaited
         causes += [_cause(kind, of, _AWAITED[kind]) for kind, of in awaited if kind in _NEEDED]
-        if self.trigger_reader is not None and not self.trigger_reader.has_begun:
-            causes.append("triggers: their stream has not been found yet")
         ready = self.running.is_set() and not self.stopping.is_set() and not causes
         self.has_been_ready |= ready
         return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}

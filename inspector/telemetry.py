@@ -1,4 +1,4 @@
-"""Publishing, as metrics, log lines and faults."""
+"""Publishing, and reading triggers, as metrics, log lines and faults."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from inspector.publish.redis_room import Memory
 from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.publish.worker import PublishTelemetry
 from inspector.records import Stream
+from inspector.triggers.worker import TriggerTelemetry
 
 log = structlog.get_logger("service")
 
@@ -92,3 +93,27 @@ class Telemetry(PublishTelemetry):
         self._metrics.journal_bytes.set(used_bytes)
         self._metrics.journal_limit_bytes.set(limit_bytes)
         self._metrics.journal_reach.set(reach_s)
+
+
+class TriggerNews(TriggerTelemetry):
+    """Reading the stream of triggers, as metrics and faults."""
+
+    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
+        self._metrics = metrics
+        self._faults = faults
+
+    def on_reading(self, reading: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """Triggers are read, or are not."""
+        if reading:
+            self._faults.clear("triggers")
+        else:
+            self._faults.raise_fault("triggers", cause)
+
+    def on_begun_anew(self, cause: str) -> None:
+        """Told until what it holds was read: what had been sent to the old one may be lost."""
+        self._metrics.trigger_streams_begun.inc()
+        self._faults.raise_fault("triggers", cause, "stream")
+
+    def on_caught_up(self) -> None:
+        """Nothing of it is unread."""
+        self._faults.clear("triggers", "stream")

@@ -209,6 +209,7 @@ class ExternalWatch:
             triggered_mono_ns=trigger.received_mono_ns if old else at_ns,
             triggered_unix_ns=at_unix_ns,
             given_id=trigger.unit_id,
+            trigger_entry=trigger.entry,
         )
         self._opened += 1
         self._ids[trigger.unit_id] = (unit.index, trigger.received_mono_ns)

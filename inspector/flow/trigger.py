@@ -34,6 +34,8 @@ class Trigger:
     """When it was there, by the wall clock; None: when this was received."""
     too_late: str = ""
     """Why nothing can be inspected for it any more, for people; empty: it can."""
+    entry: str | None = None
+    """Its entry ID in the stream of triggers; None where it came another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

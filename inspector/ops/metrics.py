@@ -21,6 +21,8 @@ STATION_FAULTS = (
     ("disk", "evidence"),
     ("clock", ""),
     ("clock", "redis"),
+    ("triggers", ""),
+    ("triggers", "stream"),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""
 STAGES = ("queue", "preprocess", "inference", "results", "evidence", "serial")
@@ -179,6 +181,10 @@ class Metrics:
             ["camera"],
         )
         self.fault = gauge("inspector_fault", "1 while the fault stands", ["fault", "subject"])
+        self.trigger_streams_begun = counter(
+            "inspector_trigger_stream_restarts",
+            "How often the stream of triggers began again with smaller IDs, and was read anew",
+        )
         self.ready = gauge("inspector_ready", "1 while a unit that comes can be inspected")
         self.deadline_seconds = gauge("inspector_deadline_seconds", "inspection.deadline_ms")
         self.disk_free = gauge(

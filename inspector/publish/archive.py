@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ from inspector.records import Judgement, Stream
 T = TypeVar("T")
 
 REVIEWS_REMEMBERED = 20_000
+LAST_TRIGGERED_STEPS = 20
+ANSWERED_STEPS = 20
+"""Of a thousand units each: so far back it is looked whatever the clocks say."""
 PAUSE_S = 0.002
 """Between two steps of counting: whoever wants to read something else gets in."""
 
@@ -110,6 +114,57 @@ class Archive:
             return ask(self._figures, list(self._reviews.values()))
 
         return await self._ask(answer)
+
+    async def last_triggered(self) -> tuple[str, str] | None:
+        """Entry and unit of the newest verdict on a trigger of the stream; None without any.
+
+        Looks at the last `LAST_TRIGGERED_STEPS` thousand units.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        async for units in self._triggered_units(LAST_TRIGGERED_STEPS):
+            for entry, unit in units:
+                if entry is not None:
+                    return entry, unit
+        return None
+
+    async def answered(self, triggers: Mapping[str, str], *, since_ms: int) -> set[str]:
+        """The newest of these triggers (entry, unit) that have their verdict in the journal.
+
+        Looks back until some were found, but not far beyond `since_ms` by our clock.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        known: set[str] = set()
+        async for units in self._triggered_units(ANSWERED_STEPS, since_ms=since_ms):
+            before = len(known)
+            known |= {e for e, unit in units if e is not None and triggers.get(e) == unit}
+            if before and before == len(known):
+                # Cameras do not get their verdicts in the order of their triggers, but nearly.
+                break
+        return known
+
+    async def _triggered_units(
+        self, steps: int, *, since_ms: int | None = None
+    ) -> AsyncIterator[list[tuple[str | None, str]]]:
+        """Trigger entries and units, a step at a time, the newest first."""
+        before = await self._ask(lambda c: sql.last_seq(c, Stream.UNITS)) + 1
+        floor = 1
+        if since_ms is not None:
+            floor = await self._ask(lambda c: sql.first_seq_since(c, since_ms))
+        done = 0
+        while before > 1 and (done < steps or (since_ms is not None and before > floor)):
+            found = await self._ask(partial(sql.triggered_units, before_seq=before))
+            if not found:
+                return
+            yield [(entry, unit) for _seq, entry, unit in found]
+            before = found[-1][0]
+            done += 1
+            await asyncio.sleep(PAUSE_S)
 
     def close(self) -> None:
         """Finish what was asked and close the connection. Blocks for a moment."""

@@ -15,6 +15,7 @@ from inspector.records import Stream
 LOOKED_AT_PER_CALL = 20_000
 """Rows; so a rare filter takes some tens of milliseconds per call, however long the journal is."""
 FACTS_PER_STEP = 1000
+TRIGGERED_PER_STEP = 1000
 _NEAR_MS = 5000
 _NEAR_ROWS = 5000
 _ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -168,3 +169,17 @@ def reviews_after(connection: sqlite3.Connection, seq: int) -> list[tuple[int, b
         "SELECT seq, body FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?",
         (Stream.REVIEWS.value, seq, FACTS_PER_STEP),
     ).fetchall()
+
+
+def triggered_units(
+    connection: sqlite3.Connection, before_seq: int
+) -> list[tuple[int, str | None, str]]:
+    """Number, trigger entry and name of the units before that number, the newest first."""
+    found = connection.execute(
+        "SELECT seq, body, unit_id FROM events WHERE stream = ? AND seq < ?"
+        " ORDER BY seq DESC LIMIT ?",
+        (Stream.UNITS.value, before_seq, TRIGGERED_PER_STEP),
+    )
+    return [
+        (seq, orjson.loads(body).get("trigger", {}).get("entry"), unit) for seq, body, unit in found
+    ]

@@ -137,7 +137,7 @@ class EventBuilder:
                 "serial": None if found.serial is None else asdict(found.serial),
                 "outline_px": None if found.outline is None else _corners(found.outline),
             },
-            "trigger": {"kind": unit.kind.value, "at": seen_at},
+            "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
             "model": {"name": self._model, "version": verdict.model_version},
             "recipe": self._recipe,
             "reason": verdict.reason,

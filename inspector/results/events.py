@@ -80,6 +80,8 @@ class TriggerPart(_Part):
 
     kind: Literal["every_frame", "presence", "external"]
     at: Timestamp
+    entry: str | None = None
+    """Of the trigger, in the stream of triggers; null where it did not come from there."""
 
 
 class ModelPart(_Part):
@@ -180,7 +182,7 @@ class DefectEvent(_Envelope):
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
-    fault: Literal["camera", "triton", "redis", "disk", "clock"]
+    fault: Literal["camera", "triton", "redis", "disk", "clock", "triggers"]
     subject: str
     state: Literal["raised", "cleared"]
     cause: str

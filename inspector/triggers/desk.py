@@ -18,6 +18,12 @@ from inspector.triggers.parse import MalformedTriggerError, TriggerFields, parse
 MAX_UNANSWERED = 1000
 """So many triggers of the stream may wait for their verdict before the next ones are read."""
 NS_PER_S = 1_000_000_000
+UNUSABLE = (
+    TriggerOutcome.MALFORMED,
+    TriggerOutcome.UNKNOWN_CAMERA,
+    TriggerOutcome.NOT_EXTERNAL,
+)
+"""Of no camera; nothing was opened, and nothing will be."""
 
 
 class Inlet(Protocol):
@@ -44,6 +50,10 @@ class StreamEntry:
 
     position: int
     fields: Mapping[bytes, object]
+    entry_id: str | None = None
+    """As Redis writes it; for the verdict's event."""
+    is_answered: bool | None = None
+    """Whether its verdict is in the journal; None: its position tells."""
     came_mono_ns: int | None
     """When it was added, by our monotonic clock; None where that cannot be known."""
     too_late: str = ""
@@ -86,6 +96,8 @@ class TriggerDesk:
         for camera in (*inlets, ""):
             for outcome in TriggerOutcome:
                 self._count.labels(camera, outcome)
+        for outcome in UNUSABLE if inlets else ():
+            self._count.labels("", outcome)
 
     def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
         """A trigger that was received just now."""
@@ -102,13 +114,20 @@ class TriggerDesk:
         except _UnusableError as unusable:
             self.ledger.read(entry.position)
             return self._unusable(unusable)
-        if self.ledger.is_answered(camera, entry.position):
+        is_answered = entry.is_answered
+        if is_answered is None:
+            is_answered = self.ledger.is_answered(camera, entry.position)
+        if is_answered:
             came_ns = entry.came_mono_ns
             came_ns = self._clocks.mono_ns() if came_ns is None else came_ns
             self._inlets[camera].remember(said.unit_id, came_ns)
             return None
         receipt = self._trigger(
-            camera, said, came_mono_ns=entry.came_mono_ns, too_late=entry.too_late
+            camera,
+            said,
+            came_mono_ns=entry.came_mono_ns,
+            too_late=entry.too_late,
+            entry_id=entry.entry_id,
         )
         if receipt.outcome is TriggerOutcome.REFUSED:
             return receipt  # and not read: the next start answers it
@@ -177,6 +196,7 @@ class TriggerDesk:
         *,
         came_mono_ns: int | None = None,
         too_late: str = "",
+        entry_id: str | None = None,
     ) -> TriggerReceipt:
         now_mono_ns, now_unix_ns = self._clocks.mono_ns(), self._clocks.unix_ns()
         at_unix_ns = said.at_unix_ns
@@ -188,6 +208,7 @@ class TriggerDesk:
             received_unix_ns=now_unix_ns,
             at_unix_ns=at_unix_ns,
             too_late=too_late,
+            entry=entry_id,
         )
         answer = TriggerAnswer(outcome=TriggerOutcome.REFUSED)
         if not self._is_closed:

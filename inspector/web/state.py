@@ -16,6 +16,7 @@ _GOOD = {
     "camera": "Pictures arrive.",
     "triton": "The model answers.",
     "redis": "Events are delivered.",
+    "triggers": "Triggers are read.",
     "journal": "Every verdict is written down.",
     "evidence": "Pictures of units are kept.",
     "clock": "The clock goes on as time passes.",
@@ -25,6 +26,7 @@ _AWAITED = {
     "camera": "Waiting for its first picture.",
     "triton": "Waiting for the first answer of the model.",
     "redis": "Waiting for the first answer of Redis.",
+    "triggers": "No triggers have been read yet.",
 }
 _ADVICE = {
     "camera": "Look whether the camera has power and its cable is in. It is tried again all the "
@@ -35,6 +37,8 @@ _ADVICE = {
     "whoever looks after Redis and the network.",
     "producer": "Two services call themselves by this station's id, and their events are mixed. "
     "Tell whoever looks after the station: each needs an id of its own.",
+    "triggers": "Units that the line announces through Redis are not inspected: set them aside. "
+    "Tell whoever looks after Redis; reading is tried again all the time.",
     "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
     "broken, or the journal has reached its limit because Redis takes nothing.",
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
@@ -74,8 +78,11 @@ class Deadlines:
 class StationState:
     """The faults that stand, with the time since when. Event loop only."""
 
-    def __init__(self, cameras: Sequence[str], *, keeps_evidence: bool) -> None:
+    def __init__(
+        self, cameras: Sequence[str], *, keeps_evidence: bool, reads_triggers: bool = False
+    ) -> None:
         self._cameras = tuple(cameras)
+        self._reads_triggers = reads_triggers
         self._keeps_evidence = keeps_evidence
         self._standing: dict[tuple[str, str], tuple[str, str]] = {}
         self.deadlines = Deadlines()
@@ -115,6 +122,8 @@ class StationState:
         if redis["good"] and rival is not None:
             redis |= _wrong(*rival, advice=_ADVICE["producer"])
         parts.append(redis)
+        if self._reads_triggers:
+            parts.append(part("triggers", ""))
         parts.append(part("disk", "journal"))
         if self._keeps_evidence:
             parts.append(part("disk", "evidence"))

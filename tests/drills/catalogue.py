@@ -10,6 +10,7 @@ from tests.drills import (
     machine_drills,
     redis_drills,
     service_drills,
+    trigger_drills,
     triton_drills,
 )
 from tests.drills.stand import Stand, Tally
@@ -67,6 +68,14 @@ DRILLS = (
         recover_within_s=5,
     ),
     Drill("Redis: trimmed by somebody else", redis_drills.trimmed_by_somebody_else),
+    Drill(
+        "triggers: the stream begins again",
+        trigger_drills.stream_begins_again,
+        3,
+        1,
+        recover_within_s=5,
+    ),
+    Drill("triggers: rights taken away", trigger_drills.rights_taken, 1, 1, recover_within_s=5),
     Drill("Triton: SIGKILL", triton_drills.killed, 5, recover_within_s=5),
     Drill("Triton: SIGSTOP for 8 s", triton_drills.frozen, 3, recover_within_s=5),
     Drill("Triton: ten times slower", triton_drills.ten_times_slower),

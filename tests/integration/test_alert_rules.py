@@ -237,6 +237,20 @@ CASES = [
     Case("JournalFilling", "nine of ten", 20, True, journal_size("9e9x30", "0+1x30")),
     Case("JournalFilling", "half", 20, False, journal_size("5e9x30", "0+1x30")),
     Case("JournalFilling", "all delivered", 20, False, journal_size("9e9x30", "0x30")),
+    Case("TriggersNotRead", "stands", 2, True, fault("triggers", "", "1x10")),
+    Case("TriggersNotRead", "the stream began again", 2, False, fault("triggers", "stream", "1x9")),
+    Case(
+        *("TriggerStreamBeganAgain", "the first time", 5, True),
+        {"inspector_trigger_stream_restarts_total": "0 0 1x10"},
+    ),
+    Case(
+        *("TriggerStreamBeganAgain", "never", 5, False),
+        {"inspector_trigger_stream_restarts_total": "0x10"},
+    ),
+    Case(
+        *("TriggerStreamBeganAgain", "an hour ago", 80, False),
+        {"inspector_trigger_stream_restarts_total": "0 0 1x100"},
+    ),
     Case("TriggersRefused", "malformed", 5, True, {TRIGGERS.format("malformed"): "0 0 1x10"}),
     Case(
         *("TriggersRefused", "doubled and accepted", 5, False),

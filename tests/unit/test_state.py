@@ -35,6 +35,17 @@ def test_every_part_is_told_and_good_while_nothing_is_wrong():
     ]  # fmt: skip
     assert all(p["good"] and not p["since"] and not p["advice"] for p in parts.values())
     assert "evidence" not in named(StationState(["top"], keeps_evidence=False))
+    assert "triggers" in named(StationState(["top"], keeps_evidence=False, reads_triggers=True))
+
+
+def test_triggers_that_are_not_read_are_told_and_one_stream_that_began_again_is_not_a_part():
+    state = StationState(["top"], keeps_evidence=False, reads_triggers=True)
+    state.on_fault(Fault(kind="triggers", subject="stream", cause="new"), raised=True)
+    assert named(state)["triggers"]["good"]
+    state.on_fault(Fault(kind="triggers", subject="", cause="no right"), raised=True)
+    part = named(state)["triggers"]
+    assert (part["good"], part["words"]) == (False, "No right.")
+    assert "set them aside" in part["advice"]
 
 
 def test_a_fault_is_told_with_its_cause_since_when_and_what_to_do_until_it_is_over():
@@ -95,7 +106,7 @@ def test_a_part_that_nobody_has_heard_of_is_not_good_and_not_at_fault():
     state = station()
     parts = named(state, awaited=[("camera", "side"), ("triton", ""), ("redis", "")])
     good = {name for name, part in parts.items() if part["good"]}
-    assert good == {"camera top", "journal", "evidence", "deadline"}
+    assert good == {"camera top", "journal", "evidence", "deadline", "clock"}
     assert parts["camera side"]["words"] == "Waiting for its first picture."
     assert all(part["since"] is None for part in parts.values())
     state.on_fault(Fault(kind="camera", subject="side", cause="refused"), raised=True)

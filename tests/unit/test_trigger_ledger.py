@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.records import CameraId
-from inspector.triggers.ledger import Ledger, ms_of, position_of
+from inspector.triggers.ledger import Ledger, is_exact, ms_of, position_of
 
 A, B = CameraId("a"), CameraId("b")
 FIRST = 10
@@ -66,6 +66,62 @@ def test_units_that_the_stream_did_not_trigger_change_nothing() -> None:
     ledger.journaled(A, 5)
     ledger.journaled(CameraId("elsewhere"), 5)
     assert ledger.counters() == {}
+
+
+def noted(ledger: Ledger, before: dict[str, int]) -> dict[str, int]:
+    """As the journal does: its counters never go back."""
+    return {n: max(v, before.get(n, 0)) for n, v in (before | ledger.counters()).items()}
+
+
+def test_a_first_start_at_an_empty_stream_is_remembered() -> None:
+    ledger = Ledger([A], {})
+    ledger.begin(0)
+    assert Ledger([A], ledger.counters()).resume_after == 0
+
+
+def test_a_stream_that_begins_again_has_positions_that_may_be_smaller() -> None:
+    before = {"triggers:a": 700, "triggers:b": 650}
+    ledger = Ledger([A, B], before)
+    assert ledger.begin_anew(0, is_all_read=False) == 0
+    ledger.opened(A, 1, 30)
+    ledger.read(30)
+    ledger.journaled(A, 1)
+    again = Ledger([A, B], noted(ledger, before))
+    assert (again.resume_after, again.is_answered(A, 30), again.is_answered(A, 31)) == (
+        30,
+        True,
+        False,
+    )
+
+
+def test_of_an_older_copy_each_camera_goes_on_where_it_was() -> None:
+    before = {"triggers:a": 70, "triggers:b": 40}
+    ledger = Ledger([A, B], before)
+    assert ledger.begin_anew(60, is_all_read=False) == 40
+    assert ledger.is_answered(A, 60)
+    assert not ledger.is_answered(A, 61)
+    assert not ledger.is_answered(B, 41)
+    again = Ledger([A, B], noted(ledger, before))
+    assert (again.is_answered(A, 60), again.is_answered(B, 41)) == (True, False)
+
+
+def test_what_waits_and_is_gone_from_the_stream_does_not_hold_up_what_is_noted() -> None:
+    ledger = Ledger([A], {})
+    for number, position in ((1, 10), (2, 50)):
+        ledger.opened(A, number, position)
+        ledger.read(position)
+    assert ledger.begin_anew(20, is_all_read=True) == 20
+    assert ledger.counters()["triggers:a@1"] == 9
+    ledger.journaled(A, 1)
+    assert ledger.counters()["triggers:a@1"] == 20
+    ledger.journaled(A, 2)  # its verdict comes all the same
+    assert ledger.counters()["triggers:a@1"] == 20
+
+
+def test_positions_out_of_range_are_known_as_inexact() -> None:
+    assert is_exact("1764000000000-7")
+    assert not is_exact("1764000000000000000-0")
+    assert not is_exact("0-2000000")
 
 
 @given(st.data())

@@ -29,6 +29,7 @@ export const PARTS = {
   camera: "Camera",
   triton: "Triton (the model)",
   redis: "Redis (events to the MES)",
+  triggers: "Triggers (from the line)",
   journal: "Journal (disk)",
   evidence: "Pictures (disk)",
   clock: "Clock",
