@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from inspector.plain_text import plain
+
 
 class InspectorError(Exception):
-    """Base class; catch it only at the top of the process."""
+    """Base class; catch it only at the top of the process.
+
+    Its text is `plain`: it quotes file names, cameras and servers, and is logged, shown and
+    published as it is.
+    """
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(plain(part) if isinstance(part, str) else part for part in said))
 
 
 class RetryableError(InspectorError):
@@ -51,7 +60,7 @@ class ConfigurationError(FatalError):
     """
 
     def __init__(self, *problems: str) -> None:
-        self.problems = tuple(" ".join(problem.splitlines()) for problem in problems)
+        self.problems = tuple(plain(" ".join(problem.splitlines())) for problem in problems)
         super().__init__("; ".join(self.problems))
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import orjson
-
 from inspector.app import Pipeline, Surroundings, build_pipeline
 from inspector.background import first_of
 from inspector.capture.sources import probe_size
@@ -20,6 +18,7 @@ from inspector.errors import CameraUnavailableError, ConfigurationError
 from inspector.flow.channel import Channel
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
+from inspector.plain_text import as_json
 from inspector.records import CameraId, EventGroup, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.results.events import rfc3339
@@ -99,7 +98,7 @@ class JsonLinesSink:
         self._tally.add(body)
         numbered = body | {"seq": self._tally.total, "published_at": rfc3339(time.time_ns())}
         if self._out is not None:
-            self._out.write(orjson.dumps(numbered).decode() + "\n")
+            self._out.write(as_json(numbered).decode() + "\n")
             self._out.flush()
         self._on_unit()
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
+import structlog
+
 from inspector.capture.pictures import Pictures
 from inspector.capture.video import Video
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.records import Grabbed, Image
 from inspector.source_uri import FileUri, Pace
+
+log = structlog.get_logger("capture")
 
 _NS_PER_S = 1_000_000_000
 
@@ -46,6 +50,11 @@ class FootageSource:
         return self._footage.size if self._footage else self._expected_size
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the recording; sentences. Empty before `open`."""
+        return self._footage.notes if self._footage else ()
+
+    @property
     def interval_ns(self) -> int | None:
         """The time from one recorded frame to the next; None before `open`."""
         return self._footage.interval_ns if self._footage else None
@@ -59,6 +68,9 @@ class FootageSource:
         kind = Pictures if self._uri.path.is_dir() else Video
         self._footage = kind(self._uri, self._expected_size)
         self._schedule = Schedule()
+        if self._expected_size is not None:  # not asked for the size alone
+            for note in self._footage.notes:
+                log.warning("recording", source=str(self._uri), note=note)
 
     def grab(self) -> Grabbed:
         """Wait for the next frame's time."""

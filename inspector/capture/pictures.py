@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from inspector.capture.stills import decode_still, pages_in
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.plain_text import plain
 from inspector.records import Image
 from inspector.source_uri import FileUri
 
@@ -17,10 +21,44 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _NS_PER_S = 1_000_000_000
 _FPS = 10.0
 _DIGITS = re.compile(r"(\d+)")
+_OF_PAGES = frozenset({".tif", ".tiff"})
+# What cameras and people put beside pictures, and what systems leave there: none was meant.
+_NO_PICTURES = frozenset({"", ".db", ".csv", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml"})
+_NAMED_KINDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    path: Path
+    page: int | None = None
+    """Counted from 0; None of a file that holds one picture."""
+
+    def __str__(self) -> str:
+        return f"{self.path}{self._page()}"
+
+    @property
+    def label(self) -> str:
+        """How a unit is called that has no other name."""
+        return plain(f"{self.path.name}{self._page()}")
+
+    def _page(self) -> str:
+        return "" if self.page is None else f" page {self.page + 1}"
+
+    def decode(self) -> Image:
+        try:
+            return decode_still(self.path.read_bytes(), self.page or 0)
+        except OSError as error:
+            msg = f"{self}: the picture cannot be read ({error.strerror})"
+            raise FrameUnreadableError(msg) from error
+        except FrameUnreadableError as error:
+            raise FrameUnreadableError(f"{self}: {error}") from error
 
 
 class Pictures:
     """Every picture of a folder, by name; one thread. The list is read once, at opening.
+
+    Each page of a TIFF is a picture. Hidden files are none: `._board.jpg`, which a Mac leaves
+    beside `board.jpg`, is no picture, whatever its name says.
 
     Raises:
         CameraUnavailableError: the folder cannot be read or holds no picture.
@@ -30,25 +68,34 @@ class Pictures:
     def __init__(self, uri: FileUri, expected_size: tuple[int, int] | None) -> None:
         self._uri = uri
         try:
-            found = [p for p in uri.path.iterdir() if p.suffix.lower() in SUFFIXES]
+            files = [p for p in uri.path.iterdir() if not p.name.startswith(".")]
         except OSError as error:
             msg = f"{uri}: the folder cannot be read ({error.strerror})"
             raise CameraUnavailableError(msg) from error
+        found = [p for p in files if p.suffix.lower() in SUFFIXES]
         if not found:
             msg = f"{uri}: no pictures ({', '.join(sorted(SUFFIXES))}) in this folder"
             raise CameraUnavailableError(msg)
-        self._paths = sorted(found, key=lambda path: natural_order(path.name))
+        found.sort(key=lambda path: natural_order(path.name))
+        self._pictures = [picture for path in found for picture in _pictures_in(path)]
+        self.notes = (*_left_out(files), *self._of_pages(found))
+        """What a person should know of the folder; whole sentences."""
         self.interval_ns = round(_NS_PER_S / (uri.fps or _FPS))
         self._shown_total = 0
         self._next = 0
-        self._current: Path | None = None
+        self._current: _Picture | None = None
         self.size = expected_size or self._first_size()
         """Width and height in pixels."""
 
     @property
     def label(self) -> str | None:
-        """The current picture's file name."""
-        return None if self._current is None else self._current.name
+        """The current picture's file name, and which page of it where there are several."""
+        return None if self._current is None else self._current.label
+
+    @property
+    def total(self) -> int:
+        """How many pictures there are."""
+        return len(self._pictures)
 
     @property
     def position_ns(self) -> int:
@@ -57,9 +104,9 @@ class Pictures:
 
     def advance(self) -> bool:
         """Go to the next picture without reading it; False at the end."""
-        if self._next >= len(self._paths):
+        if self._next >= len(self._pictures):
             return False
-        self._current = self._paths[self._next]
+        self._current = self._pictures[self._next]
         self._next += 1
         self._shown_total += 1
         return True
@@ -73,7 +120,7 @@ class Pictures:
         if self._current is None:
             msg = f"{self._uri}: no picture was grabbed"
             raise FrameUnreadableError(msg)
-        decoded = _decode(self._current)
+        decoded = self._current.decode()
         expected = (self.size[1], self.size[0], 3)
         if decoded.shape != expected or image.shape != expected:
             height, width = decoded.shape[:2]
@@ -90,14 +137,19 @@ class Pictures:
 
     def _first_size(self) -> tuple[int, int]:
         """The size of the first picture that can be read."""
-        for path in self._paths:
+        for picture in self._pictures:
             try:
-                height, width = _decode(path).shape[:2]
+                height, width = picture.decode().shape[:2]
             except FrameUnreadableError:
                 continue
             return width, height
-        msg = f"{self._uri}: none of the {len(self._paths)} pictures can be read"
+        msg = f"{self._uri}: none of the {len(self._pictures)} pictures can be read"
         raise CameraUnavailableError(msg)
+
+    def _of_pages(self, files: list[Path]) -> list[str]:
+        if len(self._pictures) == len(files):
+            return []
+        return [f"{len(files)} files hold {len(self._pictures)} pictures: each page is one"]
 
 
 def natural_order(name: str) -> tuple[tuple[int, str], ...]:
@@ -107,17 +159,24 @@ def natural_order(name: str) -> tuple[tuple[int, str], ...]:
     return (*folded, (-1, name))
 
 
-def _decode(path: Path) -> Image:
-    # Not cv2.imread(path, dst): for a file it cannot read, OpenCV 5.0 returns `dst` untouched,
-    # with the picture before in it.
+def _pictures_in(path: Path) -> list[_Picture]:
+    if path.suffix.lower() not in _OF_PAGES:
+        return [_Picture(path)]
     try:
-        encoded = np.fromfile(path, np.uint8)
-        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    except (OSError, cv2.error) as error:
-        msg = f"{path}: the picture cannot be read ({type(error).__name__})"
-        raise FrameUnreadableError(msg) from error
-    if decoded is None:
-        msg = f"{path}: damaged, or not a picture"
-        raise FrameUnreadableError(msg)
-    image: Image = decoded.astype(np.uint8, copy=False)
-    return image
+        # Mapped: of large files only the directories are read.
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            pages = pages_in(content)
+    except (OSError, ValueError):  # ValueError: it is empty
+        pages = 1
+    return [_Picture(path, page) for page in range(pages)] if pages > 1 else [_Picture(path)]
+
+
+def _left_out(files: list[Path]) -> list[str]:
+    """A sentence about files that may have been meant as pictures."""
+    kinds = Counter(p.suffix.lower() for p in files if p.is_file())
+    for known in SUFFIXES | _NO_PICTURES:
+        kinds.pop(known, None)
+    if not kinds:
+        return []
+    named = ", ".join(plain(kind) for kind, _ in kinds.most_common(_NAMED_KINDS))
+    return [f"{kinds.total()} files of other kinds are left out ({named})"]

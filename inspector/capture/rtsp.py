@@ -19,6 +19,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from inspector.capture.damage import Damage
+from inspector.capture.jpeg import check_jpeg
 from inspector.capture.pixels import PixelWriter
 from inspector.capture.rtsp_errors import explain
 from inspector.capture.stream_clock import SenderClock, StreamClock
@@ -215,6 +216,7 @@ class _Connection:
         stream = container.streams.video[0]
         # Frame threads would hold one frame back per thread: 16 threads, half a second.
         stream.thread_type = "SLICE"
+        self._sends_jpegs = stream.codec_context.name == "mjpeg"
         self._packets: Iterator[Packet[VideoStream]] = container.demux(stream)
 
     def read_packet(self) -> None:
@@ -244,7 +246,9 @@ class _Connection:
         frames: list[VideoFrame | None]
         try:
             frames = list(packet.decode())
-        except FFmpegError:
+            if self._sends_jpegs:
+                check_jpeg(bytes(packet))
+        except (FFmpegError, FrameUnreadableError):
             frames = [None]
         for frame in frames:
             stamped = packet if frame is None else frame

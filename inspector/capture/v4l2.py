@@ -1,14 +1,18 @@
-"""Cameras of this machine (USB, capture cards) over Video4Linux2, by OpenCV."""
+"""Cameras of this machine (USB, capture cards) over Video4Linux2."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import errno
 import os
 import threading
 import time
 
-import cv2
+import numpy as np
 
+from inspector.capture.v4l2_device import Buffer, NotACameraError, PixelFormat, V4l2Device
+from inspector.capture.v4l2_gaps import SequenceGaps
+from inspector.capture.v4l2_pixels import PREFERRED, write_frame
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Grabbed, Image
 from inspector.source_uri import V4l2Uri
@@ -16,16 +20,20 @@ from inspector.source_uri import V4l2Uri
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _OLDEST_NS = 30 * _NS_PER_S
-_SILENT_S = 0.9
-_SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
+_LOOK_S = 0.1
+_UNREADABLE_LIMIT = 30
+_FIRST_FRAMES = 10
+"""Some cameras begin with frames that are not whole."""
+_FAILURES_LIMIT = 10
+_GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.EBADF})
 
 
 class V4l2Source:
     """A camera of this machine as a `FrameSource`; one thread.
 
-    OpenCV waits for a frame in whole seconds, and for the whole process: `read_timeout_s` is
-    rounded up, and of several cameras the first one opened decides for all. It tells us neither
-    of frames the driver dropped nor of those it marked damaged.
+    Frames that the driver numbered and did not deliver come as unreadable ones: they were due.
+    What is not whole is never shown, nor is anything of the frame before it: a frame is written
+    from its own bytes alone, after they were counted.
     """
 
     def __init__(
@@ -39,9 +47,16 @@ class V4l2Source:
         self._uri = uri
         self._expected_size = size
         self._size = size
-        self._timeout_s = max(1, math.ceil(read_timeout_s))
+        self._timeout_s = read_timeout_s
         self._stop = stop
-        self._capture: cv2.VideoCapture | None = None
+        self._device: V4l2Device | None = None
+        self._layout: PixelFormat | None = None
+        self._current: Buffer | None = None
+        self._next: Buffer | None = None
+        """Fetched already; frames that are missing before it come first."""
+        self._missing: list[int] = []
+        self._gaps = SequenceGaps()
+        self._unreadable_in_a_row = 0
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -49,59 +64,108 @@ class V4l2Source:
         return self._size
 
     def open(self) -> None:
-        """Configure the camera and wait for its first frame.
-
-        The first frame is the proof: OpenCV calls a dead device opened, and a camera asked for
-        a size it does not have takes the nearest.
-        """
+        """Configure the camera and wait for its first whole frame, which is the proof."""
         self.close()
         self._check_device()
-        # Read once, when the process opens its first camera.
-        os.environ[_SELECT_TIMEOUT] = str(self._timeout_s)
-        self._capture = cv2.VideoCapture(str(self._uri.device), cv2.CAP_V4L2)
         try:
-            self._configure(self._capture)
-            self._check_first_frame(self._capture)
+            self._device = self._opened()
+            self._check_first_frames()
         except CameraUnavailableError:
             self.close()
             raise
+        except OSError as error:
+            self.close()
+            raise CameraUnavailableError(self._refusal(error)) from error
 
     def grab(self) -> Grabbed:
         """Wait for the next frame; the driver's own time stamp says when it was captured."""
-        asked_ns = time.monotonic_ns()
-        if self._capture is None or self._stop.is_set() or not self._capture.grab():
-            raise CameraUnavailableError(self._no_frame(asked_ns))
-        now_ns = time.monotonic_ns()
-        position_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        captured_ns = captured_mono_ns(position_ms, now_ns)
-        return Grabbed(
-            captured_mono_ns=captured_ns,
-            captured_unix_ns=time.time_ns() - (time.monotonic_ns() - captured_ns),
-        )
+        self._give_back()
+        if self._next is None:
+            self._fetch()
+        if self._missing:
+            return _times(self._missing.pop(0))
+        self._current, self._next = self._next, None
+        stamp_ns = None if self._current is None else self._current.stamp_ns
+        return _times(captured_mono_ns((stamp_ns or 0) / _NS_PER_MS, time.monotonic_ns()))
 
     def retrieve_into(self, image: Image) -> None:
-        """Decode the grabbed frame into `image`."""
-        if self._capture is None:
+        """Write the grabbed frame into `image`."""
+        if self._device is None or self._layout is None:
             msg = f"{self._uri}: not open"
             raise FrameUnreadableError(msg)
-        decoded, written = self._capture.retrieve(image)
-        if not decoded:
-            msg = f"{self._uri}: a frame was damaged and could not be decoded"
-            raise FrameUnreadableError(msg)
-        if written is not image:  # of another size: OpenCV then returns a new array, silently
-            height, width = written.shape[:2]
-            msg = (
-                f"{self._uri}: the frame is {width}x{height} pixels, "
-                f"expected {image.shape[1]}x{image.shape[0]}"
-            )
-            raise FrameUnreadableError(msg)
+        try:
+            self._write(image)
+        except FrameUnreadableError as error:
+            self._unreadable_in_a_row += 1
+            msg = f"{self._uri}: {error}"
+            if self._unreadable_in_a_row >= _UNREADABLE_LIMIT:
+                msg = f"{msg}; {_UNREADABLE_LIMIT} such frames in a row"
+                raise CameraUnavailableError(msg) from error
+            raise FrameUnreadableError(msg) from error
+        finally:
+            self._give_back()
+        self._unreadable_in_a_row = 0
 
     def close(self) -> None:
         """Give the device back."""
-        capture, self._capture = self._capture, None
+        device, self._device = self._device, None
+        self._current = self._next = None
+        self._missing = []
+        self._gaps = SequenceGaps()
+        self._unreadable_in_a_row = 0
         self._size = self._expected_size
-        if capture is not None:
-            capture.release()
+        if device is not None:
+            device.close()
+
+    def _write(self, image: Image) -> None:
+        if self._current is None:
+            raise FrameUnreadableError("a frame was lost before it reached the driver's buffers")
+        if self._current.is_damaged:
+            raise FrameUnreadableError("the driver marked a frame as damaged")
+        if self._layout is not None:
+            write_frame(self._current.content, self._layout, image)
+
+    def _give_back(self) -> None:
+        """Let the driver have the current frame's buffer again."""
+        buffer, self._current = self._current, None
+        if buffer is not None and self._device is not None:
+            # BufferError: an exception under way still holds the frame; OSError: the next
+            # dequeue says what is wrong.
+            with contextlib.suppress(BufferError):
+                buffer.content.release()
+            with contextlib.suppress(OSError):
+                self._device.enqueue(buffer.index)
+
+    def _fetch(self) -> None:
+        """Wait for the driver's next frame; note those that are missing before it."""
+        asked_ns = time.monotonic_ns()
+        deadline_ns = asked_ns + round(self._timeout_s * _NS_PER_S)
+        failures = 0
+        while self._device is not None and not self._stop.is_set():
+            now_ns = time.monotonic_ns()
+            if now_ns > deadline_ns:
+                waited_s = (now_ns - asked_ns) / _NS_PER_S
+                msg = f"{self._uri}: no frame, the camera is silent for {waited_s:.1f} s"
+                raise CameraUnavailableError(msg)
+            try:
+                if not self._device.wait(min(_LOOK_S, (deadline_ns - now_ns) / _NS_PER_S)):
+                    continue
+                self._next = self._device.dequeue()
+            except OSError as error:
+                failures += 1
+                # EIO may pass (a lost signal, a failed transfer), says the kernel's manual.
+                if error.errno in _GONE or failures >= _FAILURES_LIMIT:
+                    reason = os.strerror(error.errno or 0)
+                    msg = f"{self._uri}: no frame, the camera is gone or failing ({reason})"
+                    raise CameraUnavailableError(msg) from error
+                continue
+            if self._next is not None:
+                self._missing = self._gaps.missing_before(
+                    self._next.sequence, self._next.stamp_ns or time.monotonic_ns()
+                )
+                return
+        state = "not open" if self._device is None else "stopped"
+        raise CameraUnavailableError(f"{self._uri}: {state}")
 
     def _check_device(self) -> None:
         if not self._uri.device.exists():
@@ -111,47 +175,69 @@ class V4l2Source:
             msg = f"{self._uri}: this user may not use it (is it in the group `video`?)"
             raise CameraUnavailableError(msg)
 
-    def _configure(self, capture: cv2.VideoCapture) -> None:
-        if not capture.isOpened():
-            msg = f"{self._uri}: cannot be opened: in use by another program, or no camera"
-            raise CameraUnavailableError(msg)
-        if self._uri.fourcc is not None:
-            wanted = cv2.VideoWriter.fourcc(*self._uri.fourcc)
-            capture.set(cv2.CAP_PROP_FOURCC, wanted)
-            found = int(capture.get(cv2.CAP_PROP_FOURCC))
-            if found != wanted:
-                name = found.to_bytes(4, "little").decode("ascii", "replace")
-                msg = f"{self._uri}: the camera delivers {name}, expected {self._uri.fourcc}"
-                raise CameraUnavailableError(msg)
-        if self._expected_size is not None:
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._expected_size[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._expected_size[1])
-        if self._uri.fps is not None:
-            capture.set(cv2.CAP_PROP_FPS, self._uri.fps)
+    def _opened(self) -> V4l2Device:
+        try:
+            device = V4l2Device(self._uri.device)
+        except NotACameraError as error:
+            raise CameraUnavailableError(f"{self._uri}: cannot be opened: {error}") from error
+        try:
+            self._layout = self._configured(device)
+            if self._uri.fps is not None:
+                with contextlib.suppress(OSError):  # not every camera lets it be set
+                    device.set_rate(self._uri.fps)
+            device.start()
+        except NotACameraError as error:
+            device.close()
+            raise CameraUnavailableError(f"{self._uri}: {error}") from error
+        except BaseException:
+            device.close()
+            raise
+        return device
 
-    def _check_first_frame(self, capture: cv2.VideoCapture) -> None:
-        asked_ns = time.monotonic_ns()
-        arrived, picture = capture.read()
-        if not arrived:
-            raise CameraUnavailableError(self._no_frame(asked_ns))
-        found = (picture.shape[1], picture.shape[0])
-        if self._expected_size is not None and found != self._expected_size:
+    def _configured(self, device: V4l2Device) -> PixelFormat:
+        wanted = self._uri.fourcc
+        if wanted is None:
+            found = _preferred(device, self._expected_size)
+        else:
+            found = device.set_format(wanted, self._expected_size)
+        if wanted is not None and found.fourcc != wanted.ljust(4):
+            msg = f"{self._uri}: the camera delivers {found.fourcc}, expected {wanted}"
+            raise CameraUnavailableError(msg)
+        if found.fourcc not in PREFERRED:
             msg = (
-                f"{self._uri}: the camera delivers {found[0]}x{found[1]} pixels, "
+                f"{self._uri}: the camera delivers {found.fourcc}, "
+                f"expected one of {', '.join(sorted(PREFERRED))}"
+            )
+            raise CameraUnavailableError(msg)
+        size = (found.width, found.height)
+        if self._expected_size is not None and size != self._expected_size:
+            msg = (
+                f"{self._uri}: the camera delivers {size[0]}x{size[1]} pixels, "
                 f"expected {self._expected_size[0]}x{self._expected_size[1]}"
             )
             raise CameraUnavailableError(msg)
-        self._size = found
+        self._size = size
+        return found
 
-    def _no_frame(self, asked_ns: int) -> str:
-        if self._capture is None:
-            return f"{self._uri}: not open"
-        if self._stop.is_set():
-            return f"{self._uri}: stopped"
-        waited_s = (time.monotonic_ns() - asked_ns) / _NS_PER_S
-        # OpenCV's answer is the same for both; only the driver's refusal comes at once.
-        why = f"silent for {waited_s:.1f} s" if waited_s >= _SILENT_S else "gone or failing"
-        return f"{self._uri}: no frame, the camera is {why}"
+    def _check_first_frames(self) -> None:
+        width, height = self._size or (0, 0)
+        image = np.empty((height, width, 3), np.uint8)
+        for number in range(1, _FIRST_FRAMES + 1):
+            self.grab()
+            try:
+                self.retrieve_into(image)
+            except FrameUnreadableError as error:
+                if number == _FIRST_FRAMES:
+                    msg = f"{error}; none of its first {number} frames is whole"
+                    raise CameraUnavailableError(msg) from error
+            else:
+                return
+
+    def _refusal(self, error: OSError) -> str:
+        if error.errno == errno.EBUSY:
+            return f"{self._uri}: cannot be opened: in use by another program"
+        reason = os.strerror(error.errno or 0)
+        return f"{self._uri}: cannot be opened ({reason}): in use by another program, or no camera"
 
 
 def captured_mono_ns(position_ms: float, now_mono_ns: int) -> int:
@@ -161,3 +247,20 @@ def captured_mono_ns(position_ms: float, now_mono_ns: int) -> int:
     """
     stamp_ns = round(position_ms * _NS_PER_MS)
     return stamp_ns if 0 <= now_mono_ns - stamp_ns <= _OLDEST_NS else now_mono_ns
+
+
+def _times(captured_ns: int) -> Grabbed:
+    return Grabbed(
+        captured_mono_ns=captured_ns,
+        captured_unix_ns=time.time_ns() - (time.monotonic_ns() - captured_ns),
+    )
+
+
+def _preferred(device: V4l2Device, size: tuple[int, int] | None) -> PixelFormat:
+    """The first format of ours that the camera has; else what it has."""
+    found = None
+    for fourcc in PREFERRED:
+        found = device.set_format(fourcc, size)
+        if found.fourcc == fourcc:
+            return found
+    return found or device.set_format(None, size)

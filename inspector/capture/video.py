@@ -6,25 +6,36 @@ from collections import deque
 from collections.abc import Iterator
 
 import av
+import numpy as np
+import structlog
 from av import Packet, VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from inspector.capture.broken_off import missing_pictures
+from inspector.capture.jpeg import check_jpeg
 from inspector.capture.pixels import PixelWriter
+from inspector.capture.turning import AS_STORED, Turning, turning_of
 from inspector.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.records import Image
 from inspector.source_uri import FileUri
+
+log = structlog.get_logger("capture")
 
 _NS_PER_S = 1_000_000_000
 _GUESSED_FPS = 25.0
 
 
 class Video:
-    """Every frame of a video, damaged ones too; opening reads its header. One thread.
+    """Every frame of a video, damaged ones too, as it is to be shown. One thread.
+
+    Opening reads its header and decodes its first frame, which says how it is turned. Where the
+    file broke off, the frames that are missing come last, as damaged ones.
 
     Raises:
-        CameraUnavailableError: it is no video, or not of the expected size.
+        CameraUnavailableError: it is no video, not of the expected size, or to be shown slanted.
 
     """
 
@@ -35,9 +46,13 @@ class Video:
         self._index = -1
         self.position_ns = 0
         """The current frame's time since the start; goes on over `rewind`."""
+        self._turning = AS_STORED
+        self._stored: Image | None = None
         self._open_file()
-        self.size = (self._stream.width, self._stream.height)
-        """Width and height in pixels."""
+        self.notes = self._look_at_first()
+        """What a person should know of the recording; sentences."""
+        self.size = self._turning.size((self._stream.width, self._stream.height))
+        """Width and height in pixels, as shown."""
         if expected_size not in {None, self.size}:
             self.close()
             msg = f"{uri}: the video is {_by(self.size)} pixels, expected {_by(expected_size)}"
@@ -54,6 +69,7 @@ class Video:
             if not self._read_packet():
                 return False
         self._frame = self._decoded.popleft()
+        self._taken += 1
         self._index += 1
         self.position_ns = self._position_ns()
         return True
@@ -67,16 +83,25 @@ class Video:
     def retrieve_into(self, image: Image) -> None:
         """Convert the current frame to BGR, in `image`."""
         if self._frame is None:
-            msg = f"{self._uri}: frame {self._index} is damaged"
+            state = "missing: the file broke off" if self._has_ended else "damaged"
+            msg = f"{self._uri}: frame {self._index} is {state}"
             raise FrameUnreadableError(msg)
-        found = (self._frame.width, self._frame.height)
+        turning = self._turning_of(self._frame)
+        found = turning.size((self._frame.width, self._frame.height))
         if found != self.size:
             msg = (
                 f"{self._uri}: frame {self._index} is {_by(found)} pixels, "
                 f"expected {_by(self.size)}"
             )
             raise FrameUnreadableError(msg)
-        self._writer.write(self._frame, image)
+        if not turning:
+            self._writer.write(self._frame, image)
+            return
+        shape = (self._frame.height, self._frame.width, 3)
+        if self._stored is None or self._stored.shape != shape:
+            self._stored = np.empty(shape, np.uint8)
+        self._writer.write(self._frame, self._stored)
+        turning.show(self._stored, image)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -86,15 +111,17 @@ class Video:
     def _open_file(self, turn_start_ns: int = 0) -> None:
         self._container: InputContainer
         try:
-            self._container = av.open(str(self._uri.path), mode="r")
+            # With its protocol: else FFmpeg takes `cam1:line.mp4` for a file of protocol cam1.
+            self._container = av.open(f"file:{self._uri.path}", mode="r")
         except (FFmpegError, OSError, ValueError) as error:
             msg = f"{self._uri}: not a video that can be read ({type(error).__name__})"
             raise CameraUnavailableError(msg) from error
-        if not self._container.streams.video:
+        videos = _videos(self._container)
+        if not videos:
             self._container.close()
             msg = f"{self._uri}: holds no video"
             raise CameraUnavailableError(msg)
-        self._stream: VideoStream = self._container.streams.video[0]
+        self._stream: VideoStream = videos[0]
         self._stream.thread_type = "AUTO"
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
         self._decoded: deque[VideoFrame | None] = deque()
@@ -103,6 +130,10 @@ class Video:
         self._turn_start_ns = turn_start_ns
         self._first_pts_ns: int | None = None
         self._frames_this_turn = 0
+        self._taken = 0
+        self._has_ended = False
+        self._cut_pts: set[int | None] = set()
+        self._holds_jpegs = self._stream.codec_context.name == "mjpeg"
 
     def _read_packet(self) -> bool:
         """Decode one packet, into any number of frames; False at the end."""
@@ -114,14 +145,65 @@ class Video:
             self._decoded.append(None)
             return True
         if packet is None:
-            return False
+            return self._add_missing()
         try:
             decoded = packet.decode()
-        except FFmpegError:
+            if self._holds_jpegs and packet.size:
+                check_jpeg(bytes(packet))
+        except (FFmpegError, FrameUnreadableError):
             self._decoded.append(None)
             return True
-        self._decoded.extend(None if frame.is_corrupt else frame for frame in decoded)
+        if packet.is_corrupt:  # cut off in the middle; its frame may come later
+            self._cut_pts.add(packet.pts)
+        for frame in decoded:
+            is_whole = not frame.is_corrupt and frame.pts not in self._cut_pts
+            self._decoded.append(frame if is_whole else None)
         return True
+
+    def _add_missing(self) -> bool:
+        """At the end: the frames that are missing there, once; False if there are none."""
+        if self._has_ended:
+            return False
+        self._has_ended = True
+        until_s = (self.position_ns - self._turn_start_ns + self.interval_ns) / _NS_PER_S
+        missing = missing_pictures(
+            *(self._uri.path, self._container, self._stream),
+            had=self._taken,
+            had_until_s=until_s if self._taken else 0.0,
+        )
+        if missing:
+            note = f"the file broke off: at least {missing} of its pictures are missing"
+            log.warning("recording", source=str(self._uri), note=note)
+        self._decoded.extend([None] * missing)
+        return missing > 0
+
+    def _look_at_first(self) -> tuple[str, ...]:
+        """Decode the first frame for the next `advance`, and say what is special about it all."""
+        while not self._decoded and self._read_packet():
+            pass
+        first = self._decoded[0] if self._decoded else None
+        notes = []
+        if first is not None:
+            try:
+                self._turning = turning_of(first)
+            except CameraUnavailableError as error:
+                self.close()
+                raise CameraUnavailableError(f"{self._uri}: {error}") from error
+            if self._turning:
+                notes.append(f"the video says that it is to be shown {self._turning}, and is")
+            if first.interlaced_frame:
+                notes.append("the video is interlaced: what moves is seen twice in a picture")
+        tracks = len(_videos(self._container))
+        if tracks > 1:
+            notes.append(f"the file holds {tracks} videos: only the first is looked at")
+        return tuple(notes)
+
+    def _turning_of(self, frame: VideoFrame) -> Turning:
+        try:
+            return turning_of(frame)
+        except CameraUnavailableError as error:
+            msg = f"{self._uri}: frame {self._index}: {error}"
+            raise FrameUnreadableError(msg) from error
 
     def _position_ns(self) -> int:
         """From the frame's own time stamp; counted where it has none, or fps= overrides it."""
@@ -135,6 +217,11 @@ class Video:
         if self._first_pts_ns is None:
             self._first_pts_ns = pts_ns
         return self._turn_start_ns + pts_ns - self._first_pts_ns
+
+
+def _videos(container: InputContainer) -> list[VideoStream]:
+    """Its videos, without the cover picture that music players show."""
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
 def _by(size: tuple[int, int] | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from inspector.plain_text import plain
+
 NS_PER_S = 1_000_000_000
 
 
@@ -53,7 +55,7 @@ class FaultBoard:
 
     def raise_fault(self, kind: str, cause: str, subject: str = "") -> None:
         """Something broke; a fault that stands already only gets the new cause."""
-        fault = Fault(kind=kind, subject=subject, cause=cause)
+        fault = Fault(kind=kind, subject=subject, cause=plain(cause))
         is_new = (kind, subject) not in self._standing
         self._standing[kind, subject] = fault
         if is_new:

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-import orjson
-
+from inspector.plain_text import as_json
 from inspector.publish import journal_rows as sql
 from inspector.publish.clocks import read_clocks
 from inspector.publish.journal_file import (
@@ -316,7 +315,7 @@ def _encode(event: Event) -> bytes:
     taken = event.body.keys() & {"seq", "published_at"}
     if taken:
         raise ValueError(f"event {event.id} sets {', '.join(sorted(taken))}, which is not its own")
-    return orjson.dumps(event.body)
+    return as_json(event.body)
 
 
 def _read_snapshot(connection: sqlite3.Connection) -> _Snapshot:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from inspector.errors import ConfigurationError
+from inspector.plain_text import as_json
 from inspector.sections import HttpSettings
 from inspector.web.access import Guard, login_routes
 from inspector.web.static_files import StaticFiles
@@ -71,7 +71,7 @@ def build_app(views: Views, token: str | None, more: Sequence[BaseRoute] = ()) -
 
 
 def _json(content: object, status_code: int = 200) -> Response:
-    return Response(orjson.dumps(content), status_code, media_type="application/json")
+    return Response(as_json(content), status_code, media_type="application/json")
 
 
 def _verdict(good: bool, detail: dict[str, Any]) -> Response:  # noqa: FBT001 - from a pair

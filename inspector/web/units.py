@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from inspector.errors import RetryableError
+from inspector.plain_text import as_json
 from inspector.records import Judgement, Result, SecondLook
 from inspector.web.briefs import brief
 from inspector.web.pictures import UnitPictureFiles
@@ -221,7 +222,7 @@ def _second_look(event: Mapping[str, Any], said: Mapping[str, Any]) -> SecondLoo
 
 def _json(content: object, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
-    return Response(orjson.dumps(content), status, headers, "application/json")
+    return Response(as_json(content), status, headers, "application/json")
 
 
 def _line(status: int, text: str) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+from inspector.plain_text import as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ NO_NEWS = News(0, b"")
 
 def packed(header: Mapping[str, Any], jpeg: bytes = b"") -> bytes:
     """Four bytes with the length of the JSON, the JSON, and a picture or none."""
-    text = orjson.dumps(header)
+    text = as_json(header)
     return len(text).to_bytes(4, "big") + text + jpeg
 
 

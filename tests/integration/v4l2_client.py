@@ -37,7 +37,8 @@ def watch(
     stop = threading.Event()
     camera = V4l2Source(device, size=size, read_timeout_s=read_timeout_s, stop=stop)
     image = np.zeros((size[1], size[0], 3), np.uint8)
-    seen: dict[str, Any] = {"ages_ms": [], "levels": [], "captured_ms": [], "wall_off_ms": []}
+    kinds = ("ages_ms", "levels", "captured_ms", "wall_off_ms", "unreadable")
+    seen: dict[str, Any] = {kind: [] for kind in kinds}
     started_s = asked_s = time.monotonic()
     try:
         camera.open()
@@ -49,9 +50,15 @@ def watch(
             seen["ages_ms"].append((time.monotonic_ns() - grabbed.captured_mono_ns) / 1e6)
             seen["captured_ms"].append(grabbed.captured_mono_ns / 1e6)
             seen["wall_off_ms"].append((time.time_ns() - grabbed.captured_unix_ns) / 1e6)
-            camera.retrieve_into(image)
-            seen["levels"].append(float(image.mean()))
-    except (CameraUnavailableError, FrameUnreadableError) as error:
+            image[:] = 7
+            try:
+                camera.retrieve_into(image)
+            except FrameUnreadableError as error:
+                seen["unreadable"].append(str(error))
+                seen["levels"].append(None)
+            else:
+                seen["levels"].append(float(image.mean()))
+    except CameraUnavailableError as error:
         seen["error"] = f"{type(error).__name__}: {error}"
         seen["blocked_s"] = time.monotonic() - asked_s
     finally:

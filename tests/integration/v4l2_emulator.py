@@ -3,7 +3,7 @@
     umockdev-wrapper /usr/bin/python3 v4l2_emulator.py [options] -- command …
 
 This is an emulator of ours, not the kernel: umockdev catches the command's ioctls on the device,
-and the class below answers the ones that a capture program sends. It shows that OpenCV and our
+and the class below answers the ones that a capture program sends. It shows that our
 source agree with the V4L2 interface as we read it; the kernel's own driver is tested in
 tests/system. `select` on the emulated device is always readable, so a driver that says nothing
 cannot be shown here, only one that is late.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import shutil
 import struct
@@ -29,7 +30,6 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 DEVICE = "/dev/video0"
 FPS = 30
 BUFFERS = 4
-YUYV = int.from_bytes(b"YUYV", "little")
 
 # The low byte of the ioctl numbers in <linux/videodev2.h>.
 QUERYCAP, ENUM_FMT, G_FMT, S_FMT, REQBUFS, QUERYBUF, QBUF, DQBUF = 0, 2, 4, 5, 8, 9, 15, 17
@@ -37,7 +37,7 @@ STREAMON, STREAMOFF, G_PARM, S_PARM, ENUMINPUT, G_INPUT, S_INPUT, TRY_FMT = (
     *(18, 19, 21, 22, 26, 38, 39, 64),
 )
 CAPTURE, MMAP, FIELD_NONE = 1, 1, 1
-FLAG_MAPPED, FLAG_QUEUED, FLAG_DONE, FLAG_MONOTONIC = 0x1, 0x2, 0x4, 0x2000
+FLAG_MAPPED, FLAG_QUEUED, FLAG_DONE, FLAG_ERROR, FLAG_MONOTONIC = 0x1, 0x2, 0x4, 0x40, 0x2000
 
 _PLUG = """\
 P: /devices/pci0000:00/usb1/1-1/video4linux/video0
@@ -79,8 +79,13 @@ class _Camera:
         self._late_at, self._late_s = arguments.late_at, arguments.late_s
         self._unplugged = False
         self._queue: list[int] = []
-        self._sequence = 0
+        self._sequence = self._shown_total = 0
         self._taken_s = 0.0
+        script = json.loads(arguments.script.read_text()) if arguments.script else {}
+        self._fourcc = int.from_bytes(script.get("fourcc", "YUYV").encode(), "little")
+        self._row_bytes = script.get("row_bytes", arguments.width * 2)
+        self._picture_bytes = max(self._picture_bytes, self._row_bytes * arguments.height)
+        self._script: list[dict[str, Any]] = script.get("frames", [])
         with node.open("wb") as memory:
             memory.truncate(self._picture_bytes * BUFFERS)
 
@@ -130,15 +135,14 @@ class _Camera:
     def _enumerate_format(self, memory: bytearray) -> int:
         if struct.unpack_from("<I", memory)[0]:
             return errno.EINVAL
-        struct.pack_into("<32sI", memory, 12, b"YUYV 4:2:2", YUYV)
+        struct.pack_into("<32sI", memory, 12, b"Its one format", self._fourcc)
         return 0
 
     def _format(self, memory: bytearray) -> int:
         """Whatever is asked: the camera has one format and one size, as V4L2 allows."""
-        line_bytes = self._width * 2
         struct.pack_into("<I", memory, 0, CAPTURE)
-        shape = (self._width, self._height, YUYV, FIELD_NONE, line_bytes, self._picture_bytes)
-        struct.pack_into("<8I", memory, 8, *shape, 8, 0)
+        shape = (self._width, self._height, self._fourcc, FIELD_NONE, self._row_bytes)
+        struct.pack_into("<8I", memory, 8, *shape, self._picture_bytes, 8, 0)
         return 0
 
     def _request_buffers(self, memory: bytearray) -> int:
@@ -172,18 +176,36 @@ class _Camera:
         if self._sequence == self._late_at:
             time.sleep(self._late_s)
         index = self._queue.pop(0)
-        level = self._sequence * 4 % 256
-        with self._node.open("r+b", buffering=0) as memory_file:
-            memory_file.seek(index * self._picture_bytes)
-            memory_file.write(bytes((level, 128)) * (self._picture_bytes // 2))
-        self._describe(memory, index, FLAG_DONE, captured_s=captured_s)
+        step = self._script[self._shown_total % len(self._script)] if self._script else {}
+        self._shown_total += 1
+        self._sequence += step.get("skipped", 0)
+        self._fill(index, step)
+        flags = FLAG_DONE | (FLAG_ERROR if step.get("error") else 0)
+        used_bytes = step.get("used_bytes", self._picture_bytes)
+        self._describe(memory, index, flags, captured_s=captured_s, used_bytes=used_bytes)
         return 0
 
+    def _fill(self, index: int, step: dict[str, Any]) -> None:
+        """A file of the script, or a rising grey level: only the bytes that are said to come."""
+        level = step.get("level", self._sequence * 4 % 256)
+        content = bytes((level, 128)) * (self._picture_bytes // 2)
+        if "file" in step:
+            content = Path(step["file"]).read_bytes()
+            step["used_bytes"] = len(content)
+        with self._node.open("r+b", buffering=0) as memory_file:
+            memory_file.seek(index * self._picture_bytes)
+            memory_file.write(content[: step.get("used_bytes", self._picture_bytes)])
+
     def _describe(
-        self, memory: bytearray, index: int, flags: int, *, captured_s: float = 0.0
+        self,
+        memory: bytearray,
+        index: int,
+        flags: int,
+        *,
+        captured_s: float = 0.0,
+        used_bytes: int = 0,
     ) -> None:
         """Fill in a `struct v4l2_buffer`."""
-        used_bytes = self._picture_bytes if flags & FLAG_DONE else 0
         flags |= FLAG_MAPPED | FLAG_MONOTONIC
         struct.pack_into("<5I", memory, 0, index, CAPTURE, used_bytes, flags, FIELD_NONE)
         struct.pack_into("<qq", memory, 24, int(captured_s), int(captured_s % 1 * 1e6))
@@ -247,6 +269,7 @@ def _main() -> int:
     parser.add_argument("--fail-at", type=int, help="the frame whose transfer fails: EIO")
     parser.add_argument("--late-at", type=int, help="the frame that the driver holds back")
     parser.add_argument("--late-s", type=float, default=1.0)
+    parser.add_argument("--script", type=Path, help="JSON: fourcc, row_bytes, frames one by one")
     parser.add_argument("command", nargs="+")
     return _run(parser.parse_args())
 

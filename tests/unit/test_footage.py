@@ -1,4 +1,7 @@
+import contextlib
 import itertools
+import re
+import struct
 import threading
 import time
 from pathlib import Path
@@ -28,11 +31,11 @@ def still(number, size=SIZE):
     return canvas
 
 
-def record(path, frames=FRAMES, size=SIZE, codec="mpeg4"):
-    with av.open(str(path), "w") as container:
+def record(path, frames=FRAMES, size=SIZE, codec="mpeg4", options=None):
+    with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.gop_size = 5
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(still(number, size), format="bgr24")
@@ -306,6 +309,208 @@ def test_the_example_line_video_is_read_to_its_end():
     with pytest.raises(EndOfFootageError):
         footage.grab()
     footage.close()
+
+
+def turned(path, matrix):
+    """The same MP4 with another display matrix in its video track's header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    struct.pack_into(">9i", content, at, *(value << 16 for value in matrix[:8]), 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((0, 1, 0, -1, 0, 0, 0, 0), lambda stored: np.rot90(stored, -1)),
+        ((-1, 0, 0, 0, -1, 0, 0, 0), lambda stored: np.rot90(stored, 2)),
+        ((0, -1, 0, 1, 0, 0, 0, 0), lambda stored: np.rot90(stored, 1)),
+        ((-1, 0, 0, 0, 1, 0, 0, 0), lambda stored: stored[:, ::-1]),
+        ((1, 0, 0, 0, -1, 0, 0, 0), lambda stored: stored[::-1]),
+        ((0, 1, 0, 1, 0, 0, 0, 0), lambda stored: stored.transpose(1, 0, 2)),
+    ],
+    ids=["90", "180", "270", "mirrored", "upside down in a mirror", "transposed"],
+)
+def test_a_video_is_shown_as_it_says(video, matrix, shown):
+    def first(footage):
+        footage.open()
+        footage.grab()
+        image = np.zeros((footage.size[1], footage.size[0], 3), np.uint8)
+        footage.retrieve_into(image)
+        notes = footage.notes
+        footage.close()
+        return image, notes
+
+    stored, said = first(source(video, size=None))
+    assert said == ()
+    image, said = first(source(turned(video, matrix), size=None))
+    assert np.array_equal(image, shown(stored))
+    [note] = said
+    a, b, _, c, d, *_ = matrix
+    assert ("mirror" in note) == (a * d - b * c < 0)
+
+
+def test_a_video_shown_slanted_is_refused(video):
+    with pytest.raises(CameraUnavailableError, match="slanted or stretched"):
+        source(turned(video, (1, 1, 0, 0, 1, 0, 0, 0))).open()
+
+
+def test_the_size_of_a_turned_video_is_that_shown(shared):
+    path = shared / "cases/cam/video-rotation/rp_90.mp4"
+    footage = source(path, size=(1280, 360))
+    footage.open()
+    assert footage.size == (1280, 360)
+    footage.close()
+    with pytest.raises(CameraUnavailableError, match="1280x360 pixels, expected 360x1280"):
+        source(path, size=(360, 1280)).open()
+
+
+def states(frames):
+    return "".join("." if isinstance(pixels, bytes) else "x" for _, pixels in frames)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "counted"),
+    [
+        ("index_first.mp4", "mpeg4", {"movflags": "faststart"}, True),
+        ("fragments.mp4", "mpeg4", {"movflags": "frag_keyframe+empty_moov"}, False),
+        ("line.mkv", "mpeg4", {}, True),
+        ("line.avi", "mjpeg", {}, False),
+        ("jpegs.mov", "mjpeg", {"movflags": "faststart"}, True),
+    ],
+)
+def test_the_pictures_of_a_file_that_broke_off_are_missed(tmp_path, name, codec, options, counted):
+    path = record(tmp_path / name, codec=codec, options=options)
+    assert states(every_frame(source(path))) == "." * FRAMES
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    frames = every_frame(source(path))
+    seen = states(frames)
+    assert re.fullmatch(r"\.+x+", seen)
+    assert "broke off" in str(frames[-1][1])
+    if counted:
+        assert len(frames) == pytest.approx(FRAMES, abs=1)
+
+
+def test_a_looped_file_that_broke_off_misses_the_same_pictures_each_time(tmp_path):
+    path = record(tmp_path / "line.mp4", options={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    once = every_frame(source(path))
+    twice = every_frame(source(path, query="?loop=1"), limit=2 * len(once))
+    assert states(twice) == states(once) * 2
+
+
+def test_a_broken_off_copy_has_as_many_pictures_as_the_whole(shared):
+    def seen(name):
+        folder = shared / "cases/cam/video-cut-short"
+        footage = FootageSource(
+            FileUri(path=folder / name), size=None, pace="max", stop=threading.Event()
+        )
+        footage.open()
+        count = 0
+        with contextlib.suppress(EndOfFootageError):
+            while True:
+                footage.grab()
+                count += 1
+        footage.close()
+        return count
+
+    assert seen("fs.mp4") == seen("fs_cut.mp4") == 40
+
+
+def test_several_videos_in_a_file_are_said(tmp_path):
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height = SIZE
+            stream.pix_fmt = "yuv420p"
+        for number in range(5):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(still(number), format="bgr24")
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    footage = source(path)
+    footage.open()
+    assert footage.notes == ("the file holds 2 videos: only the first is looked at",)
+    footage.close()
+
+
+def test_an_interlaced_video_is_said(tmp_path):
+    path = tmp_path / "fields.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct"})
+        stream.width, stream.height = (160, 128)
+        stream.pix_fmt = "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame.from_ndarray(still(number, (160, 128)), format="bgr24")
+            frame = frame.reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    footage = source(path, size=(160, 128))
+    footage.open()
+    assert "interlaced" in " ".join(footage.notes)
+    footage.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "10:30.mp4",
+        "cam1:line.mp4",
+        "what?.mp4",
+        "100%.mp4",
+        "a%20b.mp4",
+        "shot%03d.mp4",
+        "g\udcfcn.mp4",
+    ],
+)
+def test_a_video_may_be_called_anything(video, name, monkeypatch):
+    monkeypatch.chdir(video.parent)
+    video.rename(name)
+    footage = FootageSource(FileUri(path=Path(name)), size=SIZE, pace="max", stop=threading.Event())
+    assert len(every_frame(footage)) == FRAMES
+
+
+def test_a_name_that_is_no_utf8_is_shown_with_a_replacement_character(folder):
+    (folder / "Shot9.png").rename(folder / "Sh\udcfct9.png")
+    (folder / "Shot10.png").write_bytes(b"damaged")
+    (folder / "Shot10.png").rename(folder / "Shot10\udcff\x1b[2J\n.png")
+    frames = every_frame(source(folder))
+    labels = [label for label, _ in frames]
+    assert "Sh\ufffdt9.png" in labels
+    assert "Shot10\ufffd\ufffd[2J .png" in labels
+    for label, pixels in frames:
+        str(label).encode()
+        if isinstance(pixels, str):
+            pixels.encode()
+
+
+def test_hidden_files_are_no_pictures_and_other_kinds_are_said(folder):
+    for name in ("._Shot1.png", ".DS_Store", "Thumbs.db", "new.webp", "other.heic", ".hidden.webp"):
+        (folder / name).write_bytes(b"whatever")
+    footage = source(folder)
+    footage.open()
+    [note] = footage.notes
+    assert "2 files of other kinds are left out" in note
+    assert ".webp" in note
+    footage.close()
+    assert len(every_frame(footage)) == 4
+
+
+def test_each_page_of_a_tiff_comes_with_its_number(tmp_path):
+    pages = [still(1), still(2), still(3)]
+    assert cv2.imwritemulti(str(tmp_path / "b.tif"), pages)
+    cv2.imwrite(str(tmp_path / "a.tif"), still(7))
+    frames = every_frame(source(tmp_path))
+    assert [label for label, _ in frames] == [
+        "a.tif",
+        "b.tif page 1",
+        "b.tif page 2",
+        "b.tif page 3",
+    ]
+    assert [pixels for _, pixels in frames] == [still(n).tobytes() for n in (7, 1, 2, 3)]
 
 
 def record_sound(path):
