@@ -6,7 +6,7 @@ These models check; `inspector.configuration` reads the file, the environment an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
@@ -171,10 +171,6 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return self
-
-    def public(self) -> dict[str, Any]:
-        """All settings for display; secrets are masked."""
-        return self.model_dump(mode="json")
 
     def secrets(self) -> frozenset[str]:
         """Every password and token in plain text, for the log to look out for. Never print it."""

@@ -26,7 +26,7 @@ class SimulatedLine:
     `options` are documented field by field at `SimulationOptions`; `size` is the picture's
     (width, height). One thread, as every source; `stop` ends a wait, and the frame then due is
     delivered early. Frame n after `open` is the same in every run, and
-    `inspector.simulation.belt.truth_of_frame` says what is in it.
+    `inspector.simulation.belt.SimulatedView.truth` says what is in it.
 
     Raises:
         ValueError: an option is unknown or out of range, or the size is too small.

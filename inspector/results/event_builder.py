@@ -158,7 +158,8 @@ class EventBuilder:
             },
             "deadline_met": self.is_in_time(verdict, now_ns),
         }
-        event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id)
+        result = verdict.result.value
+        event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id, result)
         return (event, *(self._defect(s, common, identity.id, found.event_id) for s in stamped))
 
     def _defect(
@@ -170,7 +171,7 @@ class EventBuilder:
             "unit_event_id": unit_event_id,
             "defect": stamped.part,
         }
-        return _event(Stream.DEFECTS, DEFECT_SCHEMA, body, unit_id)
+        return _event(Stream.DEFECTS, DEFECT_SCHEMA, body, unit_id, body["result"])
 
     def health(self, fault: Fault, *, raised: bool) -> EventGroup:
         """A fault that was raised or cleared just now."""
@@ -183,11 +184,8 @@ class EventBuilder:
             "subject": fault.subject,
             "state": state,
             "cause": fault.cause[:MAX_DETAIL_CHARACTERS],
-            "result": state,
         }
-        event = _event(Stream.HEALTH, HEALTH_SCHEMA, body, "")
-        del event.body["result"]  # a field for filtering, not part of a health event
-        return (event,)
+        return (_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state),)
 
     def review(self, look: SecondLook) -> EventGroup:
         """A person judged a unit just now."""
@@ -202,7 +200,7 @@ class EventBuilder:
             "defect_id": look.defect_id,
             "code": look.code,
         }
-        return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id),)
+        return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, look.judgement.value),)
 
 
 def unit_counters(group: EventGroup) -> dict[str, int]:
@@ -214,14 +212,15 @@ def unit_counters(group: EventGroup) -> dict[str, int]:
     }
 
 
-def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str) -> Event:
+def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, result: str) -> Event:
+    """`result` is a field for filtering, which a health event has and its body has not."""
     return Event(
         stream=stream,
         id=body["id"],
         schema=schema,
         time=body["time"],
         unit_id=unit_id,
-        result=body["result"],
+        result=result,
         body=body,
     )
 

@@ -14,24 +14,25 @@ class UnitPictures:
 
     def __init__(self) -> None:
         self._kept: dict[CameraId, dict[int, tuple[float, Frame]]] = {}
-        self.given_up = 0
-        """Units that will be without a picture because too many others wait for their verdict."""
 
-    def offer(self, unit: UnitRef, frame: Frame, result: FrameResult) -> None:
-        """Take over a frame of an undecided unit; keeps the better of two, releases the other."""
+    def offer(self, unit: UnitRef, frame: Frame, result: FrameResult) -> bool:
+        """Take over a frame of an undecided unit; keeps the better of two, releases the other.
+
+        False where the unit stays without a picture: too many others wait for their verdict.
+        """
         kept = self._kept.setdefault(unit.camera_id, {})
         score = max((d.confidence for d in result.detections or ()), default=0.0)
         before = kept.get(unit.index)
         if before is not None:
             if score <= before[0]:
                 frame.lease.release()
-                return
+                return True
             before[1].lease.release()
         elif len(kept) >= KEPT_PER_CAMERA:
-            self.given_up += 1
             frame.lease.release()
-            return
+            return False
         kept[unit.index] = (score, frame)
+        return True
 
     def take(self, unit: UnitRef) -> Frame | None:
         """The picture of a unit that is decided, and the ownership of its buffer."""

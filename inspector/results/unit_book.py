@@ -72,8 +72,6 @@ class UnitBook:
         self._closed: set[int] = set()
         self._opened = 0
         self._given = 0
-        self.late = 0
-        """Frames settled after the verdict on their unit: dropped."""
 
     @property
     def opened_units(self) -> int:
@@ -117,10 +115,10 @@ class UnitBook:
             frames_awaited=opened.frames_expected,
         )
 
-    def settled(self, frame: FrameResult) -> list[DecidedUnit]:
+    def settled(self, frame: FrameResult) -> list[DecidedUnit] | None:
         """A frame of a unit was inspected or missed; returns the units whose turn has come.
 
-        One that comes after its unit was decided is counted as late, whatever its end was. Call
+        None where the frame is late: its unit was decided before, and the frame is dropped. Call
         `expire` first: a frame that comes after the deadline is late even if nobody looked yet.
 
         Raises:
@@ -137,9 +135,8 @@ class UnitBook:
         if sequence in seen:
             raise RuntimeError(f"{_name(frame)} was settled twice")
         if unit is None:
-            self.late += 1
             self._remembered.get(index, set()).add(sequence)
-            return []
+            return None
         unit.frames[sequence] = frame
         return self._due(index)
 

@@ -233,17 +233,14 @@ class ResultsWorker:
             return
         book = self._books[camera]
         await self._hand_on(book.expire(time.monotonic_ns()))
-        late_before = book.late
         decided = book.settled(result)
-        if book.late > late_before:
+        if decided is None:
             self._metrics.results_late.labels(camera).inc()
-        if frame is not None:
-            if book.late > late_before:
+            if frame is not None:
                 frame.lease.release()
-            else:
-                given_up_before = self._pictures.given_up
-                self._pictures.offer(unit, frame, result)
-                self._metrics.evidence_failures.inc(self._pictures.given_up - given_up_before)
+            return
+        if frame is not None and not self._pictures.offer(unit, frame, result):
+            self._metrics.evidence_failures.inc()
         await self._hand_on(decided)
 
     async def _hand_on(self, decided: list[DecidedUnit]) -> None:

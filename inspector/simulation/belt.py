@@ -229,16 +229,6 @@ class SimulatedView:
         return _Strip(image, outline_px, truth)
 
 
-def truth_of_frame(
-    options: SimulationOptions, size: tuple[int, int], frame_index: int
-) -> tuple[BoardInView, ...]:
-    """Return the boards in a frame, from the left; frame 0 is the first after `open`.
-
-    For many frames make one `SimulatedView` and ask it.
-    """
-    return SimulatedView(options, size).truth(frame_index)
-
-
 def _turned_box(
     bbox_px: tuple[int, int, int, int], matrix: NDArray[np.float64]
 ) -> tuple[int, int, int, int]:

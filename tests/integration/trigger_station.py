@@ -177,7 +177,7 @@ class Station:
 
     def _settle(self, result: FrameResult) -> None:
         self._note()
-        self._hand_on(self.book.settled(result))
+        self._hand_on(self.book.settled(result) or [])
 
     def _note(self) -> None:
         for notice in self._notices:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.records import Image
-from inspector.simulation.belt import SimulatedView, truth_of_frame
+from inspector.simulation.belt import SimulatedView
 from inspector.simulation.board import draw_board
 from inspector.simulation.circuit import lay_out
 from inspector.simulation.data_matrix import encode
@@ -172,8 +172,9 @@ def test_the_outline_is_where_the_board_is():
 @pytest.mark.parametrize(("direction", "step_px"), [(Direction.LEFT, -12), (Direction.RIGHT, 12)])
 def test_boards_move_at_the_speed_of_the_belt(direction, step_px):
     options = SimulationOptions(direction=direction)
+    view = SimulatedView(options, SIZE)
     where = [
-        {board.number: board.outline_px[0] for board in truth_of_frame(options, SIZE, frame_index)}
+        {board.number: board.outline_px[0] for board in view.truth(frame_index)}
         for frame_index in (90, 91)
     ]
     both = where[0].keys() & where[1].keys()

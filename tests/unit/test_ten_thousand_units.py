@@ -189,7 +189,11 @@ class Line:
         def settle() -> None:
             self.counts["inspected" if result.miss is None else "missed"] += 1
             self._publish(self.book.expire(self.now_ms * MS))
-            self._publish(self.book.settled(result))
+            decided = self.book.settled(result)
+            if decided is None:
+                self.counts["late"] += 1
+            else:
+                self._publish(decided)
 
         self.at(self.now_ms + after_ms, settle)
 
@@ -258,7 +262,7 @@ def test_each_of_ten_thousand_units_gets_its_one_true_verdict(
     ):
         assert told[outcome] >= 3, told
     assert line.counts[TriggerOutcome.DOUBLED] > 100
-    assert line.book.late > 5
+    assert line.counts["late"] > 5
 
 
 def test_the_check_notices_a_unit_that_passed_unseen() -> None:

@@ -49,20 +49,18 @@ def test_a_unit_gets_the_first_of_its_frames_that_shows_most_and_every_buffer_co
 ) -> None:
     pool, pictures = FramePool(buffers=BUFFERS, size=Size(4, 4)), UnitPictures()
     best: dict[tuple[CameraId, int], tuple[float, int]] = {}
-    given_up = 0
     for number, (what, camera, index, confidences) in enumerate(steps):
         key = (camera, index)
         if what == "offer":
             shown = frame(pool, number, camera)
-            pictures.offer(unit(index, camera), shown, seen(shown.ref, confidences))
+            is_kept = pictures.offer(unit(index, camera), shown, seen(shown.ref, confidences))
             score = max(confidences, default=0.0)
             waiting = sum(kept[0] == camera for kept in best)
             if key in best:
                 best[key] = max(best[key], (score, number), key=lambda one: one[0])
             elif waiting < KEPT_PER_CAMERA:
                 best[key] = (score, number)
-            else:
-                given_up += 1
+            assert is_kept == (key in best)
         else:
             found = pictures.take(unit(index, camera))
             expected = best.pop(key, None)
@@ -70,4 +68,3 @@ def test_a_unit_gets_the_first_of_its_frames_that_shows_most_and_every_buffer_co
             if found is not None:
                 found.lease.release()
         assert pool.free == BUFFERS - len(best)
-        assert pictures.given_up == given_up
