@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import structlog
@@ -67,6 +68,16 @@ def ignore_frame(frame: Frame) -> None:
     del frame
 
 
+class DeployedModel(Model, Protocol):
+    """A model whose settings may change while it is connected. Event loop only."""
+
+    async def compare(self, settings: Settings) -> None:
+        """Raise where the model does not fit these settings; see `TritonModel.compare`."""
+
+    def change(self, settings: Settings) -> None:
+        """Connect by these settings from now on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the pipeline is put into, and tests replace."""
@@ -77,7 +88,7 @@ class Surroundings:
     triton_url: str
     units_before: Mapping[CameraId, int]
     make_source: MakeSource = open_source
-    make_model: Callable[[str, Settings, TensorPool], Model] = TritonModel
+    make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
     pictures: PictureKeeper = field(default_factory=NoPictures)
     serials: SerialDesk = field(default_factory=NoSerials)
     on_chosen: Callable[[Frame], None] = ignore_frame
@@ -96,6 +107,7 @@ class Pipeline:
 
     cameras: tuple[Camera, ...]
     stages: tuple[Stage, ...]
+    model: DeployedModel
     inference: InferenceWorker
     results: ResultsWorker
     groups: Channel[EventGroup]
@@ -128,6 +140,7 @@ class Pipeline:
         """Work by other settings of those that may change live. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
+        self.model.change(settings)
         self.results.change(Recipe(rules=fusing_rules(settings), builder=builder))
 
     def give_up(self) -> None:
@@ -168,9 +181,10 @@ def build_pipeline(
         metrics=around.metrics,
         waits_for_model=only_recordings,
     )
+    model = around.make_model(around.triton_url, settings, tensors)
     inference = InferenceWorker(
         batches,
-        around.make_model(around.triton_url, settings, tensors),
+        model,
         outcomes,
         limits=inference_limits(settings, wait_for_server=only_recordings),
         metrics=around.metrics,
@@ -190,6 +204,7 @@ def build_pipeline(
     return Pipeline(
         cameras=tuple(built),
         stages=(batching, inference, results, make_sink(groups)),
+        model=model,
         inference=inference,
         results=results,
         groups=groups,

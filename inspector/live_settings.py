@@ -31,6 +31,15 @@ LIVE = frozenset(
 """Dotted keys; `*` stands for every camera. Everything else is built into the running pipeline."""
 
 
+OF_THE_MODEL = (
+    "batching.max_regions",
+    "inference.",
+    "inspection.codes",
+    "inspection.threshold",
+)
+"""Keys, or how they begin, that the deployed model may contradict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a settings file that was read again changes."""
@@ -41,6 +50,16 @@ class Changes:
     """Dotted keys whose new value takes effect now."""
     needs_restart: tuple[str, ...]
     """Dotted keys that are different from what runs and wait for the next start."""
+
+    @property
+    def concern_model_now(self) -> bool:
+        """Whether the model may contradict what takes effect now."""
+        return any(key.startswith(OF_THE_MODEL) for key in self.applied)
+
+    @property
+    def concern_model_later(self) -> bool:
+        """Whether the model may contradict the next start."""
+        return any(key.startswith(OF_THE_MODEL) for key in self.needs_restart)
 
 
 def compare(running: Settings, wanted: Settings) -> Changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,8 +29,9 @@ class Reloader:
     """Keeps the running settings and their file together, one change at a time. Event loop only.
 
     A file that is wrong in any way is refused as a whole. What cannot change while the service
-    runs keeps its old value, and the log names it. `apply` is called with settings that differ from
-    those in force in nothing but live keys; it must not wait.
+    runs keeps its old value, and the log names it. `check` gets the changes and what the file says,
+    and raises ConfigurationError where a running part objects. `apply` is called with settings
+    that differ from those in force in nothing but live keys; it must not wait.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Reloader:
         file: Path,
         settings: Settings,
         *,
+        check: Callable[[Changes, Settings], Awaitable[None]],
         apply: Callable[[Settings], None],
         on_outcome: Callable[[str, bool], None],
         notifier: Notifier,
@@ -45,6 +47,7 @@ class Reloader:
         """`on_outcome` hears `applied` or `refused`, and whether anything waits for a restart."""
         self._file = file
         self._settings = settings
+        self._check = check
         self._apply = apply
         self._on_outcome = on_outcome
         self._notifier = notifier
@@ -98,6 +101,7 @@ class Reloader:
             # Not on the event loop: the file may lie on a disk that does not answer.
             wanted = await asyncio.to_thread(load_settings, self._file)
             changes = compare(self._settings, wanted)
+            await self._check(changes, wanted)
         except ConfigurationError as error:
             self._on_outcome("refused", bool(self.needs_restart))
             _tell_refusal(error.problems)

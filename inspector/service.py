@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
@@ -13,10 +13,12 @@ import structlog
 from inspector import __version__
 from inspector.app import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.background import background, first_of
+from inspector.errors import ConfigurationError, InferenceUnavailableError
 from inspector.external_triggers import ExternalTriggers, expire_triggers
 from inspector.fault_news import FaultNews
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
+from inspector.live_settings import Changes
 from inspector.operator_page import OperatorPage, ShownPictures
 from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.log import configure_logging
@@ -94,6 +96,7 @@ class Service:
             Reloader(
                 config,
                 settings,
+                check=self._check_changes,
                 apply=self._apply,
                 on_outcome=self._on_reload,
                 notifier=self._notifier,
@@ -173,6 +176,30 @@ class Service:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
             await self._run_to_the_end(pipeline, journal)
+
+    async def _check_changes(self, changes: Changes, wanted: Settings) -> None:
+        """Refuse what the deployed model contradicts, now or at the next start.
+
+        A threshold is not taken before the model was seen once: it cannot be compared. What the
+        next start will read is compared if it asks the same server; nothing is known of others.
+        """
+        pipeline, running = self.views.pipeline, self._settings.inference
+        assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        if changes.concern_model_now:
+            try:
+                await pipeline.model.compare(changes.settings)
+            except InferenceUnavailableError as away:
+                raise ConfigurationError(
+                    f"inspection: the model is not known yet, so that nothing can be compared with "
+                    f"it: {away}; expected it to be there when its thresholds change"
+                ) from None
+        same_server = (running.url, running.repository) == (
+            wanted.inference.url,
+            wanted.inference.repository,
+        )
+        if changes.concern_model_later and same_server:
+            with suppress(InferenceUnavailableError):
+                await pipeline.model.compare(wanted)
 
     def _apply(self, settings: Settings) -> None:
         """Live changes; what is under way keeps the settings it began with."""

@@ -91,6 +91,12 @@ class OracleModel:
                 error=None,
             )
 
+    async def compare(self, settings: Settings) -> None:
+        """It fits all."""
+
+    def change(self, settings: Settings) -> None:
+        """It knows what was painted, whatever the settings say."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

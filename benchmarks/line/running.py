@@ -15,13 +15,13 @@ from benchmarks.line.footage import Footage
 from benchmarks.line.matching import SeenUnit
 from benchmarks.line.oracle import OracleModel
 from benchmarks.line.truth import TrueBox
-from inspector.app import Surroundings, build_pipeline
+from inspector.app import DeployedModel, Surroundings, build_pipeline
 from inspector.background import first_of
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource, Model
+from inspector.ports import FrameSource
 from inspector.records import CameraId
 from inspector.replay import CAMERA, JsonLinesSink, Tally
 from inspector.results.event_builder import EventBuilder
@@ -33,7 +33,7 @@ from inspector.unit_services import build_serials
 
 NOWHERE = "127.0.0.1:1"
 """Nobody asks this server: the oracle needs none."""
-MakeModel = Callable[[str, Settings, TensorPool], Model]
+MakeModel = Callable[[str, Settings, TensorPool], DeployedModel]
 
 
 def settings_for(footage: Footage, url: str = NOWHERE, **camera: Any) -> Settings:
@@ -62,7 +62,7 @@ def settings_for(footage: Footage, url: str = NOWHERE, **camera: Any) -> Setting
 def oracle_for(footage: Footage) -> MakeModel:
     """A perfect detector in the model's place."""
 
-    def make(_url: str, settings: Settings, tensors: TensorPool) -> Model:
+    def make(_url: str, settings: Settings, tensors: TensorPool) -> DeployedModel:
         return OracleModel(footage.truth, settings, tensors)
 
     return make

@@ -8,11 +8,22 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from inspector.sections import AUTHORIZATION, InferenceSettings
 
+CHANNEL_OPTIONS: list[tuple[str, int]] = [
+    # Else gRPC sends every call through the `http_proxy` of the environment, those to 127.0.0.1
+    # too, and a company's proxy answers for Triton.
+    ("grpc.enable_http_proxy", 0),
+    # tritonclient's own, which options of ours replace: a batch is larger than gRPC's 4 MB.
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.max_receive_message_length", 2**31 - 1),
+]
+
 
 def connect_to(url: str, inference: InferenceSettings) -> Any:
     """A client of its own for each connection. Event loop only."""
     ca = str(inference.tls_ca) if inference.tls_ca else None
-    return InferenceServerClient(url, ssl=inference.tls, root_certificates=ca)
+    return InferenceServerClient(
+        url, ssl=inference.tls, root_certificates=ca, channel_args=CHANNEL_OPTIONS
+    )
 
 
 def login_of(inference: InferenceSettings) -> dict[str, str] | None:

@@ -16,14 +16,11 @@ from tritonclient.utils import InferenceServerException
 from inspector.errors import ConfigurationError, InferenceUnavailableError
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.connection import connect_to, login_of
-from inspector.inference.model_check import (
-    ModelDescription,
-    TensorDescription,
-    check_model,
-    no_such_model,
-)
+from inspector.inference.describing import describe_model
+from inspector.inference.model_check import ModelDescription, check_model
 from inspector.inference.reply_tensors import read_outputs
 from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
+from inspector.sections import InferenceSettings
 from inspector.settings import Settings
 
 log = structlog.get_logger("triton")
@@ -54,6 +51,7 @@ class TritonModel:
         self._tensors = tensors
         self._client: Any = None
         self._spec: ModelSpec | None = None
+        self._described: ModelDescription | None = None
         self._region: str | None = None
         self._headers = login_of(self._inference)
 
@@ -68,13 +66,46 @@ class TritonModel:
         await self.close()
         self._client = connect_to(self._url, self._inference)
         try:
-            await self._require_ready()
-            self._spec = check_model(await self._describe(), self._settings)
+            self._described = await describe_model(self._client, self._inference)
+            self._spec = check_model(self._described, self._settings)
             self._tensors.shape_for(self._spec.input)
             await self._share_tensors()
         except (InferenceServerException, grpc.RpcError) as error:
             raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
         return self._spec
+
+    async def compare(self, settings: Settings) -> None:
+        """Whether the deployed model fits other settings; the connection is not touched.
+
+        A server that is away is taken to have the model that it had.
+
+        Raises:
+            InferenceUnavailableError: it is away, and what it has is not known.
+            ConfigurationError: the model would not fit them.
+
+        """
+        check_model(await self._described_for(settings.inference), settings)
+
+    def change(self, settings: Settings) -> None:
+        """Compare the model with these settings at the next connection.
+
+        They differ from those before in nothing but what may change live.
+        """
+        self._settings = settings
+
+    async def _described_for(self, inference: InferenceSettings) -> ModelDescription:
+        client = connect_to(self._url, self._inference)
+        try:
+            return await describe_model(client, inference)
+        except (InferenceServerException, grpc.RpcError, InferenceUnavailableError) as error:
+            known = self._described
+            named = (self._inference.model, self._inference.version)
+            if known is not None and named == (inference.model, inference.version):
+                return known
+            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
+        finally:
+            with suppress(Exception):
+                await client.close()
 
     @property
     def is_sharing(self) -> bool:
@@ -83,56 +114,6 @@ class TritonModel:
 
     def _call(self) -> dict[str, Any]:
         return {"headers": self._headers, "client_timeout": self._inference.connect_timeout_s}
-
-    async def _require_ready(self) -> None:
-        model, version = self._inference.model, self._inference.version
-        if not await self._client.is_server_ready(**self._call()):
-            raise InferenceUnavailableError(f"Triton at {self._url} is not ready")
-        if await self._client.is_model_ready(model, version, **self._call()):
-            return
-        index = (await self._client.get_model_repository_index(**self._call())).models
-        states = [entry for entry in index if entry.name == model]
-        if not states:
-            available = sorted({entry.name for entry in index if entry.state == "READY"})
-            raise ConfigurationError(no_such_model(model, available))
-        if version and version not in [entry.version for entry in states]:
-            deployed = ", ".join(entry.version for entry in states)
-            raise ConfigurationError(
-                f'inference.version is "{version}", but model {model} has: {deployed}'
-            )
-        reason = "; ".join(f"{s.state} {s.reason}".strip() for s in states)
-        raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")
-
-    async def _describe(self) -> ModelDescription:
-        model, version = self._inference.model, self._inference.version
-        metadata = await self._client.get_model_metadata(model, version, **self._call())
-        config = (await self._client.get_model_config(model, version, **self._call())).config
-
-        def tensors(listed: Any) -> list[TensorDescription]:
-            return [
-                TensorDescription(name=t.name, dtype=t.datatype, shape=tuple(t.shape))
-                for t in listed
-            ]
-
-        return ModelDescription(
-            name=model,
-            version=version or (max(metadata.versions, key=int) if metadata.versions else ""),
-            inputs=tensors(metadata.inputs),
-            outputs=tensors(metadata.outputs),
-            max_batch_size=config.max_batch_size,
-            decoupled=config.model_transaction_policy.decoupled,
-            sequences=config.HasField("sequence_batching"),
-            parameters={k: v.string_value for k, v in config.parameters.items()},
-            instances=await self._instances_of(config),
-        )
-
-    async def _instances_of(self, config: Any) -> int:
-        """How many requests are worked on at once; an ensemble is as narrow as its steps."""
-        steps = {step.model_name for step in config.ensemble_scheduling.step}
-        if not steps:
-            return sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)
-        asked = [await self._client.get_model_config(name, **self._call()) for name in steps]
-        return min([await self._instances_of(answer.config) for answer in asked])
 
     async def _share_tensors(self) -> None:
         """Let the server read our tensors where they lie, if it is on this machine."""

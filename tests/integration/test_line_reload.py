@@ -119,6 +119,101 @@ def test_settings_change_live_without_a_missed_frame_and_a_wrong_file_changes_no
         assert len(list(kept.rglob("*.jpg"))) == sum(len(u.event["evidence"]) for u in found)
 
 
+def test_new_settings_that_the_model_contradicts_are_refused_as_a_whole(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    """Accepted, they would end the next start with exit code 78."""
+    line = Line(
+        tmp_path,
+        cameras={"top": STEADY},
+        triton=triton.grpc_url,
+        redis_url=redis_server.url,
+        inspection={"threshold": IMPOSSIBLE, "deadline_ms": 20_000.0},
+        batching={"max_age_ms": 15_000.0, "lane_capacity": 16},
+        evidence={"passed_share": 0.0},
+        reload={"watch": False},
+    )
+    too_low = (
+        "inspection.threshold goes down to 0.1, but model pcb_inspection reports nothing below 0.25"
+        " (its score_threshold)"
+    )
+    before = f"threshold = {json.dumps(IMPOSSIBLE)}"
+    wrong = [
+        # A value that is live, beside another one that is right.
+        (before + "\ndeadline", "threshold = 0.1\nmin_size_px = 1.0\ndeadline", too_low),
+        (before + "\ndeadline", before + "\nthresholds = {short = 0.1}\ndeadline", too_low),
+        # Values that wait for a restart, which they would prevent.
+        (
+            before + "\ndeadline",
+            before
+            + '\ncodes = ["short", "open", "mousebite", "spur", "copper", "pin-hole"]\ndeadline',
+            (
+                "inspection.codes is short, open, mousebite, spur, copper, pin-hole, but model "
+                "pcb_inspection was built for: open, short, mousebite, spur, copper, pin-hole"
+            ),
+        ),
+        (
+            "[batching]",
+            "[batching]\nmax_regions = 9",
+            (
+                "batching.max_regions is 9, but model pcb_inspection takes at most 8 per request "
+                "(its max_batch_size)"
+            ),
+        ),
+        (
+            "[inference]",
+            '[inference]\nmodel = "pcb_inspektion"',
+            'inference.model is "pcb_inspektion", but the server has: ',
+        ),
+    ]
+    with line, contextlib.closing(redis_server.client()) as client:
+        line.wait_ready()
+        wait_units(lambda: entries(client, "units"), lambda found: len(found) >= 2)
+        for times, (right, mistake, problem) in enumerate(wrong, 1):
+            change(line, right, mistake)
+            line.send(signal.SIGHUP)
+            refused = wait_told(line, "settings refused, the old ones stay", times)
+            assert [told.startswith(problem) for told in refused["problems"]] == [True], refused
+            change(line, mistake, right)
+        refusals = line.scrape().total("inspector_settings_reloads_total", outcome="refused")
+        assert refusals == len(wrong)
+        status = json.loads(line.get("/api/status")[1])
+        assert status["needs_restart"] == []
+
+        # What the model allows is still taken, and a lost connection is made by the new values.
+        change(line, before, "threshold = 0.3")
+        line.send(signal.SIGHUP)
+        assert wait_told(line, "settings read again", 1)["applied"] == ["inspection.threshold"]
+        line.stop()
+        recipes = {u.event["recipe"]["sha256"] for u in entries(client, "units")}
+        assert len(recipes) <= 2, "a refused file changed what is in force"
+
+
+def test_thresholds_wait_for_a_model_that_was_never_seen_and_other_settings_do_not(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    line = Line(
+        tmp_path,
+        cameras={"top": STEADY},
+        triton="127.0.0.1:9",
+        redis_url=redis_server.url,
+        inspection={"threshold": 0.5},
+        evidence={"passed_share": 0.0},
+        reload={"watch": False},
+    )
+    with line:
+        wait_told(line, "running", 1, within_s=30.0)
+        change(line, "threshold = 0.5", "threshold = 0.6")
+        line.send(signal.SIGHUP)
+        [problem] = wait_told(line, "settings refused, the old ones stay", 1)["problems"]
+        assert problem.startswith("inspection: the model is not known yet")
+        change(line, "threshold = 0.6", "threshold = 0.5")
+        change(line, "passed_share = 0.0", "passed_share = 1.0")
+        line.send(signal.SIGHUP)
+        assert wait_told(line, "settings read again", 1)["applied"] == ["evidence.passed_share"]
+        line.stop()
+
+
 def assert_judged_by_what_they_name(units: list[Entry], first_recipe: str) -> None:
     recipes = [u.event["recipe"]["sha256"] for u in units]
     old = recipes.count(first_recipe)

@@ -17,14 +17,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from inspector.app import Pipeline, Surroundings, build_pipeline
+from inspector.app import DeployedModel, Pipeline, Surroundings, build_pipeline
 from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource, Model
+from inspector.ports import FrameSource
 from inspector.records import CameraId, EventGroup, Grabbed, Image, MissReason, Stream
 from inspector.results.event_builder import EventBuilder
 from inspector.sections import CameraSettings
@@ -302,7 +302,7 @@ def is_ours(task: asyncio.Task[Any]) -> bool:
     return code is not None and "/inspector/" in code.co_filename and not task.done()
 
 
-MakeModel = Callable[[str, Settings, TensorPool], Model]
+MakeModel = Callable[[str, Settings, TensorPool], DeployedModel]
 
 
 @asynccontextmanager

@@ -135,6 +135,12 @@ class FlakyModel:
         }
         return Reply(request_id=name, outputs=outputs, error=None)
 
+    async def compare(self, settings: Settings) -> None:
+        pass
+
+    def change(self, settings: Settings) -> None:
+        pass
+
     async def close(self) -> None:
         await self._pause()
 

@@ -1,0 +1,97 @@
+"""Asks a Triton server for one model: is it ready, what does it say of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.inference.connection import login_of
+from inspector.inference.model_check import ModelDescription, TensorDescription, no_such_model
+from inspector.sections import InferenceSettings
+
+DEEPEST_ENSEMBLE = 8
+"""Ensembles within ensembles; one that held itself would have no end."""
+
+
+async def describe_model(client: Any, inference: InferenceSettings) -> ModelDescription:
+    """The model that the settings name, once it and every step of it are ready.
+
+    The server as a whole is not asked: with strict readiness it is not ready while somebody
+    else's model, which nobody here needs, cannot be loaded.
+
+    Raises:
+        ConfigurationError: the server has no such model, or no such version of it.
+        InferenceUnavailableError: it has, and it is not ready.
+        InferenceServerException, grpc.RpcError: the server does not answer.
+
+    """
+    asked = _Asked(client, inference)
+    await asked.require_ready()
+    return await asked.describe()
+
+
+class _Asked:
+    """One round of questions."""
+
+    def __init__(self, client: Any, inference: InferenceSettings) -> None:
+        self._client = client
+        self._model, self._version = inference.model, inference.version
+        self._call = {
+            "headers": login_of(inference),
+            "client_timeout": inference.connect_timeout_s,
+        }
+
+    async def require_ready(self) -> None:
+        model, version = self._model, self._version
+        if await self._client.is_model_ready(model, version, **self._call):
+            return
+        index = (await self._client.get_model_repository_index(**self._call)).models
+        states = [entry for entry in index if entry.name == model]
+        if not states:
+            available = sorted({entry.name for entry in index if entry.state == "READY"})
+            raise ConfigurationError(no_such_model(model, available))
+        if version and version not in [entry.version for entry in states]:
+            deployed = ", ".join(entry.version for entry in states)
+            raise ConfigurationError(
+                f'inference.version is "{version}", but model {model} has: {deployed}'
+            )
+        reason = "; ".join(f"{s.state} {s.reason}".strip() for s in states)
+        raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")
+
+    async def describe(self) -> ModelDescription:
+        model, version = self._model, self._version
+        metadata = await self._client.get_model_metadata(model, version, **self._call)
+        config = (await self._client.get_model_config(model, version, **self._call)).config
+
+        def tensors(listed: Any) -> list[TensorDescription]:
+            return [
+                TensorDescription(name=t.name, dtype=t.datatype, shape=tuple(t.shape))
+                for t in listed
+            ]
+
+        return ModelDescription(
+            name=model,
+            version=version or (max(metadata.versions, key=int) if metadata.versions else ""),
+            inputs=tensors(metadata.inputs),
+            outputs=tensors(metadata.outputs),
+            max_batch_size=config.max_batch_size,
+            decoupled=config.model_transaction_policy.decoupled,
+            sequences=config.HasField("sequence_batching"),
+            parameters={k: v.string_value for k, v in config.parameters.items()},
+            instances=await self._instances_of(config, DEEPEST_ENSEMBLE),
+        )
+
+    async def _instances_of(self, config: Any, depth: int) -> int:
+        """How many requests are worked on at once; an ensemble is as narrow as its steps."""
+        steps = {step.model_name for step in config.ensemble_scheduling.step}
+        if not steps or not depth:
+            return sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)
+        instances = []
+        for name in sorted(steps):
+            if not await self._client.is_model_ready(name, **self._call):
+                raise InferenceUnavailableError(
+                    f"model {self._model} is not ready: its step {name} is not"
+                )
+            answer = await self._client.get_model_config(name, **self._call)
+            instances.append(await self._instances_of(answer.config, depth - 1))
+        return min(instances)
