@@ -108,9 +108,9 @@ class Listening(FakeTriton):
         super().__init__()
         self.came_with: list[dict[str, str]] = []
 
-    async def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.came_with.append({item.key: item.value for item in context.invocation_metadata()})
-        return await super().ServerReady(request, context)
+        return await super().ModelReady(request, context)
 
 
 @pytest.mark.parametrize(
