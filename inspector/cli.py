@@ -17,6 +17,7 @@ from rich.console import Console
 from inspector import __version__
 from inspector.configuration import load_settings
 from inspector.errors import ConfigurationError, InspectorError
+from inspector.ops import standard_error
 from inspector.ops.log import configure_logging
 from inspector.sections import LogSettings
 from inspector.settings import Settings
@@ -31,7 +32,7 @@ DEFAULT_CONFIG = Path("config/inspector.toml")
 
 app = typer.Typer(
     help="One verdict per unit: cameras in, NVIDIA Triton inspects, Redis Streams out.",
-    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
+    rich_markup_mode="rich" if all(s and s.isatty() for s in (sys.stdout, sys.stderr)) else None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,10 +44,11 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML set
 
 def main() -> None:
     """Run a command; a user's mistake is one line, never a traceback."""
+    standard_error.take_over()
     code = _exit_code()
     with suppress(OSError):  # whoever read our output may be gone
         sys.stdout.flush()
-        sys.stderr.flush()
+    standard_error.flush()
     # Not sys.exit: gRPC's polling thread kills a process that Python is taking down around it
     # ("terminate called without an active exception", in 3 of 43 exits measured), and systemd
     # would see SIGABRT instead of 78. What has to be closed was closed before.
@@ -86,8 +88,9 @@ def _top(
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The service: cameras, Triton, events. SIGTERM drains, SIGHUP reads the settings again."""
+    standard_error.let_libraries_never_wait()
     # systemd ends a service that gives no sign of life with SIGABRT: then where it hangs is said.
-    faulthandler.enable()
+    faulthandler.enable(2)
     settings = load_settings(config)
     configure_logging(settings.log, settings.secrets())
     from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly

@@ -23,6 +23,7 @@ from inspector.operator_page import OperatorPage, ShownPictures
 from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
+from inspector.ops.standard_error import lost_lines
 from inspector.ops.systemd import Notifier
 from inspector.publish.archive import Archive
 from inspector.publish.journal import Journal
@@ -70,6 +71,7 @@ class Service:
         self._notifier = Notifier()
         cameras = [CameraId(c) for c in settings.cameras]
         self.metrics = Metrics(cameras, settings.inspection.codes)
+        self.metrics.count_lost_log_lines(lost_lines)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         kinds = {

@@ -45,11 +45,10 @@ class StateNews:
         waited = now_s - self._since_s > READY_AT_LATEST_S
         words = self._views.in_words()
         if not self._notifier.is_ready_told and (self._views.is_all_known or waited):
+            if self._notifier.send("READY=1", f"STATUS={words}"):
+                self._told = words
+        elif words != self._told and self._notifier.send(f"STATUS={words}"):
             self._told = words
-            self._notifier.send("READY=1", f"STATUS={words}")
-        elif words != self._told:
-            self._told = words
-            self._notifier.send(f"STATUS={words}")
 
 
 async def feed_watchdog(

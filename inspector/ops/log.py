@@ -6,12 +6,14 @@ import json
 import logging
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 import structlog
 
+from inspector.ops import standard_error
 from inspector.sections import LogSettings
 from inspector.source_uri import redact
 
@@ -74,7 +76,31 @@ class _IntoStructlog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Pass the record on."""
         log = structlog.get_logger(record.name)
-        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - a log call never fails
+            message = f"{record.msg!s} {record.args!r}"  # its arguments do not fit its words
+        log.log(record.levelno, message, exc_info=record.exc_info)
+
+
+def _never_failing(base: Any) -> Any:
+    """A logger of that kind whose calls raise nothing, whatever they are given."""
+
+    class NeverFailing(base):  # type: ignore[misc]
+        def _proxy_to_logger(self, method: str, event: str | None = None, **more: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method, event, **more)
+            except Exception as error:  # noqa: BLE001 - a log call never fails
+                with suppress(Exception):
+                    cause = type(error).__name__
+                    super()._proxy_to_logger("error", "a line could not be logged", cause=cause)
+                return None
+
+    return NeverFailing
+
+
+def _tell_losses(lost: int) -> None:
+    structlog.get_logger("log").warning("log lines were lost", lost=lost)
 
 
 def _line(event: dict[str, Any], **_: object) -> bytes:
@@ -88,8 +114,10 @@ def _line(event: dict[str, Any], **_: object) -> bytes:
 def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> None:
     """Set up logging for the process, libraries' warnings included; writes to standard error.
 
-    None of `secrets` is ever written, and no password in a URL.
+    None of `secrets` is ever written, and no password in a URL. No log call fails; none waits where
+    `standard_error.take_over` was called before.
     """
+    standard_error.tell_of_losses(_tell_losses)
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     level = getattr(logging, settings.level.upper())
     shared: list[structlog.typing.Processor] = [
@@ -99,17 +127,18 @@ def configure_logging(settings: LogSettings, secrets: Collection[str] = ()) -> N
         structlog.processors.format_exc_info,
         _Redaction(secrets),
     ]
+    wrapper = _never_failing(structlog.make_filtering_bound_logger(level))
     if as_json:
         structlog.configure(
             processors=[*shared, structlog.processors.JSONRenderer(serializer=_line)],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=wrapper,
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
             cache_logger_on_first_use=False,
         )
     else:
         structlog.configure(
             processors=[*shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=wrapper,
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
             cache_logger_on_first_use=False,
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import product
 from time import monotonic, time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from inspector.records import CameraId, Judgement, MissReason, Result, Stream
 
@@ -30,6 +32,18 @@ _LATE = {False: "no", True: "yes"}
 _STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _VERDICT_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
+
+
+class _LostLogLines(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, lost: Callable[[], int]) -> None:
+        self._lost = lost
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counter as it stands."""
+        what = "Log lines that nobody took, or that could not be written"
+        yield CounterMetricFamily("inspector_log_lines_lost", what, value=self._lost())
 
 
 class Metrics:
@@ -263,6 +277,10 @@ class Metrics:
         # is shown then moves with inspector_time_seconds, and their difference stays true.
         at_s = monotonic()
         self._last_unit.labels(camera).set_function(lambda: time() - (monotonic() - at_s))
+
+    def count_lost_log_lines(self, lost: Callable[[], int]) -> None:
+        """Expose what `lost` returns."""
+        self.registry.register(_LostLogLines(lost))
 
     def stage(self, name: str, elapsed_ns: int) -> None:
         """Record how long something took in a stage."""

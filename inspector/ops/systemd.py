@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 MICROSECONDS_PER_S = 1_000_000
-SEND_TIMEOUT_S = 0.5
-"""A systemd that reads nothing must not hold up the event loop for longer."""
 
 
 class Notifier:
@@ -30,15 +29,22 @@ class Notifier:
             int(microseconds) / MICROSECONDS_PER_S if microseconds.isdecimal() and for_us else None
         )
 
-    def send(self, *assignments: str) -> None:
-        """Send lines such as READY=1; a systemd that does not listen is not our problem.
+    def send(self, *assignments: str) -> bool:
+        """Send lines such as READY=1; False while a systemd that listens reads nothing.
 
-        Each argument stays one line, whatever text is in it.
+        Never waits. Each argument stays one line, whatever text is in it.
         """
-        self.is_ready_told |= "READY=1" in assignments
-        if not self._address:
-            return
+        is_sent = not self._address or self._send(assignments)
+        if "READY=1" in assignments:
+            self.is_ready_told = is_sent
+        return is_sent
+
+    def _send(self, assignments: Sequence[str]) -> bool:
         lines = "\n".join(" ".join(line.splitlines()) for line in assignments)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.settimeout(SEND_TIMEOUT_S)
-            channel.sendto(lines.encode(), self._address)
+            channel.setblocking(False)
+            try:
+                channel.sendto(lines.encode(), self._address)
+            except BlockingIOError:
+                return False
+        return True

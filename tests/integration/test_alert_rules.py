@@ -92,6 +92,7 @@ INSPECTED = 'inspector_frames_inspected_total{camera="top"}'
 CERTIFICATE = 'inspector_certificate_expiry_timestamp_seconds{subject="redis", certificate="shown"}'
 TRIGGERS = 'inspector_triggers_total{{camera="top", outcome="{}"}}'
 NO_CAMERA = 'inspector_triggers_total{camera="", outcome="malformed"}'
+LOST = "inspector_log_lines_lost_total"
 UPTIME = "inspector_uptime_seconds"
 LAST = 'inspector_last_unit_timestamp_seconds{{camera="{}"}}'
 DISK = 'inspector_disk_free_bytes{folder="journal"}'
@@ -130,6 +131,12 @@ CASES = [
     Case(
         "RestartNeeded", "soon done", 70, False, {"inspector_settings_restart_needed": "1x50 0x40"}
     ),
+    Case("LogLost", "some", 5, True, {LOST: "0 0 5x10"}),
+    Case(
+        "LogLost", "the first, before anybody looked", 3, True, {LOST: "_ 5x9", UPTIME: "_ 9+60x9"}
+    ),
+    Case("LogLost", "none", 5, False, {LOST: "0x10", UPTIME: "9+60x10"}),
+    Case("LogLost", "days ago", 5, False, {LOST: "9x10", UPTIME: "86400+60x10"}),
     # promtool's clock starts at 0.
     Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
     Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),

@@ -46,6 +46,7 @@ CONTRACT = {
     "inspector_camera_units_total",
     "inspector_uptime_seconds",
     "inspector_fault",
+    "inspector_log_lines_lost_total",
     "inspector_last_unit_timestamp_seconds",
     "inspector_ready",
     "inspector_time_seconds",
@@ -56,6 +57,7 @@ CONTRACT = {
 def exposed() -> tuple[Metrics, str]:
     metrics = Metrics([CameraId("left"), CameraId("right")], ["open", "short"])
     metrics.build_info.labels("1", "m").set(1)
+    metrics.count_lost_log_lines(lambda: 3)
     metrics.certificate_expiry.labels("redis", "shown").set(1)
     metrics.disk_free.labels("journal").set(1)
     metrics.stage("inference", 2_000_000)
