@@ -366,6 +366,8 @@ class Serial:
     """How sure that is; a closed list, see `inspector.serials.agreement`."""
     frames_read: int
     """Frames that show it."""
+    detail: str = ""
+    """For people: what was read instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

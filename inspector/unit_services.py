@@ -16,6 +16,7 @@ from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
 from inspector.ports import PictureKeeper, SerialDesk
 from inspector.records import CameraId, Evidence, Frame, Serial, UnitPicture, UnitRef
+from inspector.results.event_builder import MAX_DETAIL_CHARACTERS
 from inspector.serials.codes import GreyPicture, grey_picture
 from inspector.serials.reader import SerialReader, UnitSerial
 from inspector.settings import Settings
@@ -119,6 +120,7 @@ class SerialsUnderWay(SerialDesk):
             format=known.format,
             quality=known.quality.value,
             frames_read=known.frames_read,
+            detail=known.detail[:MAX_DETAIL_CHARACTERS],
         )
 
 

@@ -58,3 +58,5 @@ class TriggerReceipt:
     """The unit's, as its event will carry it; None where there is none, or it is not known."""
     problem: str = ""
     """One line; empty for an accepted one."""
+    kind: str = ""
+    """Which kind of mistake; of a closed list, so that each is worth a line in the log."""

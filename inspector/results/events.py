@@ -54,10 +54,19 @@ class SerialPart(_Part):
     text: Annotated[str, Field(min_length=1, max_length=64)] | None
     format: Literal["DataMatrix", "QRCode", "Code128"] | None
     quality: Literal[
-        "good", "partial", "conflict", "pattern_mismatch", "unreadable", "late", "not_looked"
+        "good",
+        "partial",
+        "conflict",
+        "pattern_mismatch",
+        "refused",
+        "unreadable",
+        "late",
+        "not_looked",
     ]
     """good: every frame shows it; partial: some do. With the others no serial is claimed."""
     frames_read: Count
+    detail: str = ""
+    """For people: what was read instead."""
 
 
 class UnitPart(_Part):

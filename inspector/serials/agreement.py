@@ -24,6 +24,8 @@ class SerialQuality(StrEnum):
     """Two different serials were read: none is claimed."""
     PATTERN_MISMATCH = "pattern_mismatch"
     """Codes were read, and none matches the pattern: none is claimed."""
+    REFUSED = "refused"
+    """A code was read, and what it says can be no serial: none is claimed."""
     UNREADABLE = "unreadable"
     """No code was read on any frame."""
     LATE = "late"
@@ -60,8 +62,8 @@ class Serial:
     """For people: what was read instead."""
 
 
-def agree(looks: Sequence[Look], pattern: str) -> Serial:
-    """Judge what the frames of one unit show.
+def agree(looks: Sequence[Look], pattern: str, refused: Sequence[str] = ()) -> Serial:
+    """Judge what the frames of one unit show; `refused` says what else was read, and why not.
 
     Damaged codes are refused by their own check digits, so one frame is enough to claim a serial.
     Two different texts cannot both be it; a pattern says which of several codes on a unit is the
@@ -80,6 +82,10 @@ def agree(looks: Sequence[Look], pattern: str) -> Serial:
             frames=len(looks),
         )
     quality, detail = _why_none(looks, seen, texts, pattern)
+    if refused and not seen:
+        others = sorted(set(refused))
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        quality, detail = SerialQuality.REFUSED, f"read a code that {others[0]}{more}"
     return Serial(
         text=None, format=None, quality=quality, frames_read=0, frames=len(looks), detail=detail
     )

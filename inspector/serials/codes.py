@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,8 +12,9 @@ import zxingcpp
 from numpy.typing import NDArray
 
 from inspector.geometry import moved, outline_box_px, upright_matrix
+from inspector.part_names import NameUnusableError, unit_name
 from inspector.records import Image, Outline
-from inspector.serials.agreement import Code, is_serial
+from inspector.serials.agreement import MAX_SERIAL_CHARACTERS, Code
 from inspector.unit_sections import SerialFormat
 
 QUIET_PX = 16
@@ -26,8 +27,8 @@ _FORMATS: dict[SerialFormat, zxingcpp.BarcodeFormat] = {
     "QRCode": zxingcpp.BarcodeFormat.QRCode,
     "Code128": zxingcpp.BarcodeFormat.Code128,
 }
-# Binary content and the envelopes of ISO 15434 hold control characters, for which the library
-# writes printable names into the text.
+# For the control characters of other content, such as the envelopes of ISO 15434, the library
+# writes printable names into the text; the bytes have them as they are.
 _TEXTS = frozenset({zxingcpp.ContentType.Text, zxingcpp.ContentType.GS1})
 
 
@@ -63,9 +64,15 @@ def grey_picture(frame: Image, outline: Outline | None) -> GreyPicture:
 
 
 def read_codes(
-    picture: GreyPicture, formats: Sequence[SerialFormat], *, enlarged: bool = False
+    picture: GreyPicture,
+    formats: Sequence[SerialFormat],
+    *,
+    enlarged: bool = False,
+    on_refused: Callable[[str], None] = lambda _why: None,
 ) -> tuple[Code, ...]:
     """The codes on the unit whose text can be a serial; blocks for 5 to 30 ms at 720p.
+
+    `on_refused` hears of each other code on the unit what it says, and why that is no serial.
 
     Matrix codes are read at any turn, light on dark too; Code 128 only dark on light, and up to
     15 degrees off upright or a quarter turn. Modules should be 3 pixels wide; enlarged, 1.6 are
@@ -86,14 +93,26 @@ def read_codes(
     )
     codes = []
     for barcode in found:
-        text = barcode.text.strip()
-        if (
-            barcode.content_type in _TEXTS
-            and is_serial(text)
-            and _is_on_unit(barcode.position, picture, scale)
-        ):
+        if not _is_on_unit(barcode.position, picture, scale):
+            continue
+        try:
+            text = unit_name(_said(barcode), longest=MAX_SERIAL_CHARACTERS)
+        except NameUnusableError as error:
+            on_refused(str(error))
+        else:
             codes.append(Code(text, wanted[barcode.format]))
     return tuple(codes)
+
+
+def _said(barcode: zxingcpp.Barcode) -> str:
+    if barcode.content_type in _TEXTS:
+        text: str = barcode.text
+        return text
+    read: bytes = barcode.bytes
+    try:
+        return read.decode()
+    except UnicodeDecodeError:
+        return read.decode("latin-1")  # what these codes hold unless they say otherwise
 
 
 def can_be_enlarged(picture: GreyPicture) -> bool:

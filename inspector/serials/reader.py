@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 
 import structlog
@@ -19,6 +21,8 @@ from inspector.unit_sections import SerialSettings
 
 log = structlog.get_logger("serials")
 
+MAX_REFUSED = 16
+"""So many refused codes of a unit are remembered."""
 MAX_WAITING = 12
 """Grey pictures that wait for the thread; one more is in work."""
 _MS_PER_S = 1000
@@ -74,9 +78,9 @@ class SerialReader:
             self._jobs.put(_Job(picture, unit, done))
         return done
 
-    def judge(self, looks: list[Look]) -> Serial:
+    def judge(self, looks: list[Look], refused: Sequence[str] = ()) -> Serial:
         """Agree on a unit's serial, and count how that ended; for `UnitSerial`."""
-        serial = agree(looks, self._settings.pattern)
+        serial = agree(looks, self._settings.pattern, refused)
         self._metrics.serials.labels(serial.quality).inc()
         return serial
 
@@ -93,10 +97,15 @@ class SerialReader:
         started_ns = time.monotonic_ns()
         codes: tuple[Code, ...] = ()
         try:
-            codes = read_codes(job.picture, self._settings.formats)
+            look = partial(
+                read_codes, job.picture, self._settings.formats, on_refused=job.unit.refuse
+            )
+            codes = look()
             # Once per unit until it is read: small and blurred codes, at several times the cost.
             if not (codes or job.unit.is_read) and can_be_enlarged(job.picture):
-                codes = read_codes(job.picture, self._settings.formats, enlarged=True)
+                codes = look(enlarged=True)
+                # Also where it says what is no serial, which the next frame would say again.
+                job.unit.is_read |= job.unit.has_refused
         except Exception:  # a picture the library cannot take is one without a code
             log.exception("a picture could not be searched for a serial")
         job.unit.is_read |= bool(codes)
@@ -114,6 +123,8 @@ class UnitSerial:
     is_over: bool = False
     """Nobody asks any more: frames that still wait are not looked at."""
     _looks: list[asyncio.Future[Look]] = field(default_factory=list)
+    _refused: list[str] = field(default_factory=list)
+    """Why codes that were read are no serial; filled by the reader's thread."""
 
     def look(self, frame: Image, outline: Outline | None = None) -> None:
         """Look at one more frame; it may be released at once. Event loop only.
@@ -140,7 +151,18 @@ class UnitSerial:
                 await asyncio.wait(self._looks, timeout=within_s)
         finally:
             self.is_over = True
-        return self.reader.judge([done.result() if done.done() else None for done in self._looks])
+        looks = [done.result() if done.done() else None for done in self._looks]
+        return self.reader.judge(looks, tuple(self._refused))
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether a code was read that is no serial; the reader's thread."""
+        return bool(self._refused)
+
+    def refuse(self, why: str) -> None:
+        """A code was read, and is no serial; the reader's thread."""
+        if len(self._refused) < MAX_REFUSED:
+            self._refused.append(why)
 
     def abandon(self) -> None:
         """The unit got its verdict without: waste no more time on it."""

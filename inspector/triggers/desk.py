@@ -162,7 +162,9 @@ class TriggerDesk:
         try:
             said = parse_trigger(fields)
         except MalformedTriggerError as malformed:
-            raise _UnusableError(TriggerOutcome.MALFORMED, str(malformed)) from malformed
+            raise _UnusableError(
+                TriggerOutcome.MALFORMED, str(malformed), malformed.kind
+            ) from malformed
         return self._camera_of(said), said
 
     def _camera_of(self, said: TriggerFields) -> CameraId:
@@ -174,7 +176,7 @@ class TriggerDesk:
                 problem = "no camera of this station is triggered from outside"
                 raise _UnusableError(TriggerOutcome.NOT_EXTERNAL, problem)
             problem = f"camera is missing, expected one of: {external}"
-            raise _UnusableError(TriggerOutcome.MALFORMED, problem)
+            raise _UnusableError(TriggerOutcome.MALFORMED, problem, "camera: missing")
         camera = CameraId(said.camera)
         if camera in self._inlets:
             return camera
@@ -187,7 +189,7 @@ class TriggerDesk:
     def _unusable(self, unusable: _UnusableError) -> TriggerReceipt:
         # Not under the name it gave: senders must not make up label values.
         self._count.labels("", unusable.outcome).inc()
-        return TriggerReceipt(outcome=unusable.outcome, problem=str(unusable))
+        return TriggerReceipt(outcome=unusable.outcome, problem=str(unusable), kind=unusable.kind)
 
     def _trigger(
         self,
@@ -233,9 +235,10 @@ class TriggerDesk:
 
 
 class _UnusableError(Exception):
-    def __init__(self, outcome: TriggerOutcome, problem: str) -> None:
+    def __init__(self, outcome: TriggerOutcome, problem: str, kind: str = "") -> None:
         super().__init__(problem)
         self.outcome = outcome
+        self.kind = kind
 
 
 def _problem(outcome: TriggerOutcome, unit_id: str, number: int | None) -> str:

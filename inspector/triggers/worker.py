@@ -7,13 +7,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 from redis import exceptions
 
 from inspector.errors import RetryableError
-from inspector.flow.trigger import TriggerOutcome
+from inspector.flow.trigger import TriggerOutcome, TriggerReceipt
 from inspector.redis_client import cancellable, passwords_of, redis_client
 from inspector.triggers.continuity import (
     NOTHING,
@@ -26,7 +27,7 @@ from inspector.triggers.continuity import (
     should_be_there,
     why_another,
 )
-from inspector.triggers.desk import MAX_UNANSWERED, StreamEntry, TriggerDesk
+from inspector.triggers.desk import MAX_UNANSWERED, UNUSABLE, StreamEntry, TriggerDesk
 from inspector.triggers.ledger import id_of, is_exact, ms_of, position_of
 from inspector.triggers.parse import MalformedTriggerError, parse_trigger
 
@@ -49,6 +50,9 @@ COMPARED_ASKS = 20
 """A stream whose last 20,000 entries are all unknown is another one."""
 LOOK_BACK_MS = 3_600_000
 """So much older than its trigger may a verdict be by our clock: clocks were wrong then."""
+REFUSAL_SCHEMA = "inspector.refusal/1"
+REFUSALS_KEPT = 10_000
+"""By number: a sender that only makes mistakes must not fill Redis."""
 _CAUSE_CHARACTERS = 200
 
 _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
@@ -71,6 +75,11 @@ log = structlog.get_logger("triggers")
 def triggers_key(station_id: str) -> str:
     """The key of the stream that others write and the station reads."""
     return f"inspector:{{{station_id}}}:triggers"
+
+
+def refusals_key(station_id: str) -> str:
+    """The key of the stream that says which triggers opened no unit, and why."""
+    return f"inspector:{{{station_id}}}:refusals"
 
 
 class TriggerTelemetry:
@@ -126,7 +135,8 @@ class TriggerWorker:
     at every connection, and within `BLOCK_MS` in between: what it holds and was not answered before
     is answered then.
 
-    Redis is never written to: one user with +xread +xinfo +time on the key is enough.
+    The stream is never written to. Why a trigger opened no unit is said in another one, whose
+    entries name the trigger; after a crash some may come twice.
     """
 
     name = "triggers"
@@ -155,7 +165,9 @@ class TriggerWorker:
         self._note = note
         self._stop = asyncio.Event()
         self._told: set[tuple[TriggerOutcome, str]] = set()
+        self._answers_key = refusals_key(station_id)
         self._is_lost = False
+        self._is_silent = False
         self._lost_reads = 0
         self._has_caught_up = False
         self._started_ns = time.monotonic_ns()
@@ -366,10 +378,12 @@ class TriggerWorker:
             receipt = self._desk.take(entry)
             if receipt is not None and receipt.outcome is TriggerOutcome.REFUSED:
                 await self._stop.wait()
-            if receipt is not None:
-                self._tell_once(receipt.outcome, receipt.problem, entry_id)
             self._last_id = entry_id
             self._remember(parsed, unit_id)
+            if receipt is not None:
+                self._tell_once(receipt, entry_id)
+                if receipt.outcome in UNUSABLE:
+                    await self._answer(receipt, entry_id)
 
     async def _answered_of(self, entries: list[Entry]) -> dict[str, bool]:
         """Of entries that their position does not tell: whether the journal has their verdict."""
@@ -426,13 +440,39 @@ class TriggerWorker:
             meaning = "Redis lacks a command that reading them takes"
         return f"{meaning}: {reason[:_CAUSE_CHARACTERS]}"
 
-    def _tell_once(self, outcome: TriggerOutcome, problem: str, entry_id: str) -> None:
+    def _tell_once(self, receipt: TriggerReceipt, entry_id: str) -> None:
         """One line per kind of mistake; the metric has their number."""
-        kind = (outcome, problem.partition(" ")[0])
-        if outcome is TriggerOutcome.ACCEPTED or kind in self._told:
+        kind = (receipt.outcome, receipt.kind)
+        if receipt.outcome is TriggerOutcome.ACCEPTED or kind in self._told:
             return
         self._told.add(kind)
-        log.warning("a trigger is of no use", outcome=outcome, entry=entry_id, problem=problem)
+        log.warning(
+            "a trigger is of no use",
+            outcome=receipt.outcome,
+            entry=entry_id,
+            problem=receipt.problem,
+        )
+
+    async def _answer(self, receipt: TriggerReceipt, entry_id: str) -> None:
+        """Say in a stream why a trigger opened no unit; reading goes on where that is refused."""
+        fields: dict[Any, Any] = {
+            "schema": REFUSAL_SCHEMA,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "trigger": entry_id,
+            "outcome": receipt.outcome.value,
+            "kind": receipt.kind,
+            "problem": receipt.problem,
+        }
+        try:
+            await _ask(
+                self._redis.xadd(self._answers_key, fields, maxlen=REFUSALS_KEPT, approximate=True)
+            )
+        except exceptions.ResponseError as error:
+            if not self._is_silent:
+                self._is_silent = True
+                log.warning("refused triggers are not answered", cause=self._cause(error))
+        else:
+            self._is_silent = False
 
 
 async def _ask(reply: Awaitable[Any]) -> Any:

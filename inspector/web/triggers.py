@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -48,7 +49,7 @@ def trigger_routes(desk: Desk) -> list[Route]:
             if len(body) > MAX_BODY_BYTES:
                 return _line(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
         try:
-            fields = orjson.loads(body)
+            fields = orjson.loads(body.removeprefix(codecs.BOM_UTF8))  # RFC 8259, 8.1
         except orjson.JSONDecodeError:
             fields = None
         if not isinstance(fields, dict):

@@ -41,7 +41,7 @@ GRANTED = {
         *("xinfo|stream", "xinfo|groups", "xinfo|consumers"),
         *("echo", "client|setname", "client|id", "ping"),
     },
-    "plc": {"xadd", "ping"},
+    "plc": {"xadd", "xread", "ping"},
 }
 
 
@@ -100,6 +100,9 @@ def test_each_user_reaches_its_own_keys_only(shipped: ShippedRedis):
             assert not can_read("mes", stream.value, "plant1.smt2.other")
         assert can_read("inspector", "triggers")
         assert not can_write("inspector", "triggers")
+        assert can_write("inspector", "refusals")
+        assert all(can_read(user, "refusals") for user in ("mes", "plc"))
+        assert not any(can_write(user, "refusals") for user in ("mes", "plc"))
         assert can_write("plc", "triggers")
         assert not can_read("plc", "triggers")
         assert not can_read("mes", "triggers")

@@ -149,12 +149,49 @@ def test_a_code_at_the_very_edge_of_a_unit_is_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[)>\x1e06\x1dP123\x1dS456\x1e\x04", "a\0b", "a\nb", "x" * 65, "y" * 2000, "   ", "a\u202eb"],
+    ["[)>\x1e06\x1dP123\x1dT456\x1e\x04", "a\0b", "a\nb", "x" * 65, "y" * 2000, "   ", "a\u202eb"],
 )
 def test_what_cannot_be_a_serial_is_none(text: str) -> None:
     symbol = np.kron(label(text, "QRCode"), np.ones((4, 4, 1), np.uint8))
     assert len(zxingcpp.read_barcodes(symbol)) == 1, "the code itself can be read"
     assert texts(symbol) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "quality", "said"),
+    [
+        ("[)>\x1e06\x1dP12345-67\x1dSABC123\x1e\x04", SerialQuality.GOOD, "ABC123"),
+        ("P12345\x1dSABC123", SerialQuality.GOOD, "ABC123"),
+        ("A" * 65, SerialQuality.REFUSED, "65 characters"),
+        ("PCB-000129\tREV2", SerialQuality.REFUSED, r"'PCB-000129\tREV2', which holds TAB"),
+    ],
+)
+def test_a_code_that_was_read_is_never_called_unreadable(
+    text: str, quality: SerialQuality, said: str
+) -> None:
+    frame = np.kron(label(text), np.ones((6, 6, 1), np.uint8))
+
+    async def main() -> None:
+        serial, counted = await serial_of([(frame, None), (frame, None)])
+        assert serial.quality is quality
+        assert said in (serial.text or serial.detail)
+        assert serial.detail.isprintable()
+        assert counted == {quality.value: 1}
+
+    asyncio.run(main(), debug=True)
+
+
+def test_the_codes_of_the_case_are_read(shared: Path) -> None:
+    folder = shared / "cases/cam/serial-refused-is-called-unreadable"
+    if not folder.exists():
+        pytest.skip("no such case beside the checkout")
+    found = []
+    for file in sorted(folder.glob("*.png")):
+        refused: list[str] = []
+        picture = grey_picture(np.asarray(cv2.imread(str(file)), np.uint8), None)
+        codes = read_codes(picture, ALL_FORMATS, on_refused=refused.append)
+        found.append(([code.text for code in codes], len(refused)))
+    assert found == [(["ABC123"], 0), (["ABC123"], 0), ([], 1), ([], 1)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 1280), (720, 1), (2048, 2448)])

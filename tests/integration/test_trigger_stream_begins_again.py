@@ -318,3 +318,60 @@ def test_a_connection_that_is_closed_once_is_not_told(any_redis, tmp_path):
                 assert [reading for reading, _cause in station.heard.reading] == [True]
 
     asyncio.run(main(), debug=True)
+
+
+# --- triggers that open no unit ---
+
+
+def test_each_refused_trigger_is_answered_and_each_kind_logged_once(
+    any_redis, tmp_path, capsys: pytest.CaptureFixture[str]
+):
+    async def main() -> None:
+        told: list[Verdict] = []
+        with any_redis.client() as client:
+            async with running(tmp_path, any_redis.url, told):
+                sent = [
+                    client.xadd(KEY, fields)
+                    for fields in (
+                        {"unit_id": "Gehäuse".encode("latin-1")},
+                        {"unit_id": b"Geh\xe4use 2"},
+                        {"unit_id": "PCB\t1"},
+                        {"unit_id": "u", "at": "2026-01-01T00:00:00"},
+                        {"unit_id": "u", "camera": "nose"},
+                    )
+                ]
+                client.xadd(KEY, {"unit_id": "good\r\n"})
+                await given(told, "good")
+                answers = client.xrange(KEY.replace("triggers", "refusals"))
+        assert [fields["trigger"] for _, fields in answers] == sent
+        assert {fields["schema"] for _, fields in answers} == {"inspector.refusal/1"}
+        assert [fields["kind"] for _, fields in answers] == [
+            "unit_id: not UTF-8",
+            "unit_id: not UTF-8",
+            "unit_id: holds TAB",
+            "at: no offset",
+            "",
+        ]
+        assert answers[-1][1]["outcome"] == "unknown_camera"
+        assert all(fields["problem"].isprintable() for _, fields in answers)
+
+    asyncio.run(main(), debug=True)
+    logged = capsys.readouterr().out.count("a trigger is of no use")
+    assert logged == 4
+
+
+def test_answers_that_may_not_be_written_hold_up_nothing(any_redis, tmp_path):
+    async def main() -> None:
+        told: list[Verdict] = []
+        with any_redis.client() as admin:
+            admin.execute_command(
+                *("ACL", "SETUSER", "station", "on", ">pw", f"~{KEY}", "+@all", "-xadd")
+            )
+            url = any_redis.url.replace("//", "//station:pw@")
+            async with running(tmp_path, url, told) as station:
+                admin.xadd(KEY, {"unit_id": ""})
+                admin.xadd(KEY, {"unit_id": "good"})
+                await given(told, "good")
+                assert station.heard.is_reading
+
+    asyncio.run(main(), debug=True)
