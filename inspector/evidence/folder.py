@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from inspector.errors import RetryableError
@@ -29,6 +31,9 @@ class EvidenceUnwritableError(RetryableError):
 class EvidenceFolder:
     """Knows every picture in the evidence directory; blocks; belongs to one thread.
 
+    The oldest goes first: the one that was written first, as its time of modification says, which
+    never goes back, whatever the clock does. Its name says what the clock showed.
+
     Other files in the directory are left alone. Only one process may use a directory: what
     another is writing would be taken for left over.
     """
@@ -39,6 +44,8 @@ class EvidenceFolder:
         self._floor_bytes = floor_bytes
         self._index = RetentionIndex()
         self._scan: Iterator[None] | None = self._scanned_in_steps()
+        self._newest_ns = 0
+        self._meanwhile: list[Kept] = []
 
     def limit(self, *, quota_bytes: int, floor_bytes: int) -> None:
         """Keep to other limits from the next picture on. Any thread."""
@@ -70,6 +77,8 @@ class EvidenceFolder:
             next(self._scan)
         except StopIteration:
             self._scan = None
+            self._put_last(self._meanwhile)
+            self._meanwhile = []
         except OSError as error:
             self._scan = self._scanned_in_steps()
             raise _unwritable(self._directory, error) from error
@@ -86,7 +95,7 @@ class EvidenceFolder:
 
         """
         day, _, name = path.partition("/")
-        kept = kept_picture(day, name, _on_disk_bytes(len(content)))
+        kept = kept_picture(day, name, _on_disk_bytes(len(content)), self._next_ns())
         if kept is None:
             raise ValueError(f"{path} is no name of a picture")
         try:
@@ -94,14 +103,14 @@ class EvidenceFolder:
             self._make_room(kept.size_bytes)
             for _ in range(_ROUNDS):
                 try:
-                    self._write(path, content)
+                    self._write(kept, content)
                 except OSError as error:
                     # Out of inodes, or of what somebody else took since we asked.
                     if error.errno not in _NO_SPACE or not self._delete(kept.size_bytes):
                         raise
                 else:
                     return kept
-            self._write(path, content)
+            self._write(kept, content)
         except OSError as error:
             raise _unwritable(self._directory, error) from error
         return kept
@@ -109,6 +118,8 @@ class EvidenceFolder:
     def admit(self, kept: Kept) -> None:
         """Somebody refers to the picture: from now on it counts."""
         self._index.add(kept)
+        if not self.is_scanned:
+            self._meanwhile.append(kept)
 
     def withdraw(self, kept: Kept) -> None:
         """Nobody will refer to the picture: remove it."""
@@ -133,14 +144,28 @@ class EvidenceFolder:
         except OSError as error:
             raise _unwritable(self._directory, error) from error
 
-    def _write(self, path: str, content: bytes) -> None:
-        target = self._directory / path
+    def _next_ns(self) -> int:
+        """When a picture is written: by the clock, unless that would go back."""
+        self._newest_ns = max(time.time_ns(), self._newest_ns + 1)
+        return self._newest_ns
+
+    def _put_last(self, pictures: list[Kept]) -> None:
+        """What was written while others were still looked at is younger than all of those."""
+        for kept in pictures:
+            if kept.path in self._index:
+                later = replace(kept, written_ns=self._next_ns())
+                self._index.move(later)
+                with suppress(OSError):  # then the clock's time stands, which is mostly right
+                    _date(self._directory / kept.path, later.written_ns)
+
+    def _write(self, kept: Kept, content: bytes) -> None:
+        target = self._directory / kept.path
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             _sync_folder(self._directory)
         temporary = target.with_name(unfinished(target.name))
         try:
-            _write_synced(temporary, content)
+            _write_synced(temporary, content, kept.written_ns)
             temporary.replace(target)
             _sync_folder(target.parent)
         except OSError:
@@ -224,9 +249,10 @@ class EvidenceFolder:
         if is_unfinished(entry.name):
             Path(entry.path).unlink(missing_ok=True)
             return
-        size_bytes = _on_disk_bytes(entry.stat(follow_symlinks=False).st_size)
-        kept = kept_picture(day, entry.name, size_bytes)
-        if kept is not None:
+        found = entry.stat(follow_symlinks=False)
+        kept = kept_picture(day, entry.name, _on_disk_bytes(found.st_size), found.st_mtime_ns)
+        if kept is not None and kept.path not in self._index:
+            self._newest_ns = max(self._newest_ns, kept.written_ns)
             self._index.add(kept)
 
 
@@ -240,12 +266,18 @@ def _free_bytes(directory: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def _write_synced(path: Path, content: bytes, written_ns: int | None = None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, 0o644), "wb") as file:  # noqa: PTH123 - Path.open follows links
         file.write(content)
         file.flush()
+        if written_ns is not None:
+            os.utime(file.fileno(), ns=(written_ns, written_ns))
         os.fsync(file.fileno())
+
+
+def _date(path: Path, written_ns: int) -> None:
+    os.utime(path, ns=(written_ns, written_ns))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -56,13 +56,13 @@ def picture_path(subject: Subject) -> str:
     return f"{moment.year:04d}-{moment:%m-%d}/{'_'.join(fields)}.jpg"
 
 
-def kept_picture(day: str, name: str, size_bytes: int) -> Kept | None:
+def kept_picture(day: str, name: str, size_bytes: int, written_ns: int) -> Kept | None:
     """A file as the index keeps it; None for one that is not ours."""
     match = _NAME.fullmatch(name)
     if match is None or not is_day(day) or match[1] not in _RESULTS:
         return None
     passed = _RESULTS[match[1]] is Result.PASSED
-    return Kept(path=f"{day}/{name}", size_bytes=size_bytes, passed=passed)
+    return Kept(path=f"{day}/{name}", size_bytes=size_bytes, passed=passed, written_ns=written_ns)
 
 
 def is_day(name: str) -> bool:

@@ -12,9 +12,11 @@ class Kept:
     """A picture on the disk."""
 
     path: str
-    """Relative to the evidence directory; paths in order of their letters are in order of time."""
+    """Relative to the evidence directory. The clock named it: where that was set, names lie."""
     size_bytes: int
     passed: bool
+    written_ns: int = 0
+    """Grows from picture to picture, whatever the clock does; of equal ones the name decides."""
 
     @property
     def day(self) -> str:
@@ -26,15 +28,17 @@ class RetentionIndex:
     """What is kept, in the order in which it would go; one thread.
 
     Adding, dropping and choosing cost the logarithm of what is kept, so that nothing is listed
-    or sorted when a picture is written. About 210 bytes of memory per picture.
+    or sorted when a picture is written. About 300 bytes of memory per picture.
     """
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
         self._per_day: dict[str, int] = {}
-        # Oldest on top. A path that is no longer in `_sizes` is skipped when it comes up.
-        self._passed: list[str] = []
-        self._rest: list[str] = []
+        # Oldest on top. A path that is no longer in `_sizes` is skipped when it comes up, and one
+        # of `_moved` too, unless it comes up as it says there.
+        self._passed: list[tuple[int, str]] = []
+        self._rest: list[tuple[int, str]] = []
+        self._moved: dict[str, int] = {}
         self.total_bytes = 0
 
     def __len__(self) -> int:
@@ -49,10 +53,16 @@ class RetentionIndex:
             self.total_bytes += kept.size_bytes - self._sizes[kept.path]
             self._sizes[kept.path] = kept.size_bytes
             return
-        heapq.heappush(self._passed if kept.passed else self._rest, kept.path)
+        self._push(kept)
         self._sizes[kept.path] = kept.size_bytes
         self._per_day[kept.day] = self._per_day.get(kept.day, 0) + 1
         self.total_bytes += kept.size_bytes
+
+    def move(self, kept: Kept) -> None:
+        """A picture that is known takes another place in the order."""
+        if kept.path in self._sizes:
+            self._moved[kept.path] = kept.written_ns
+            self._push(kept)
 
     def first_to_go(self) -> Iterator[Kept]:
         """The pictures in the order in which they go; each leaves the index as it is yielded.
@@ -61,13 +71,21 @@ class RetentionIndex:
         """
         for heap, passed in ((self._passed, True), (self._rest, False)):
             while heap:
-                path = heapq.heappop(heap)
-                size_bytes = self._sizes.pop(path, None)
-                if size_bytes is None:
+                written_ns, path = heapq.heappop(heap)
+                if path not in self._sizes or self._moved.get(path, written_ns) != written_ns:
                     continue
-                kept = Kept(path=path, size_bytes=size_bytes, passed=passed)
+                kept = Kept(
+                    path=path,
+                    size_bytes=self._sizes.pop(path),
+                    passed=passed,
+                    written_ns=written_ns,
+                )
+                self._moved.pop(path, None)
                 self._forget(kept)
                 yield kept
+
+    def _push(self, kept: Kept) -> None:
+        heapq.heappush(self._passed if kept.passed else self._rest, (kept.written_ns, kept.path))
 
     def is_last_of(self, day: str) -> bool:
         """Whether no picture of this day is left."""

@@ -117,5 +117,6 @@ DRILLS = (
     Drill("machine: state folder read-only", machine_drills.state_read_only, 1),
     Drill("machine: corrupt journal", machine_drills.corrupt_journal, 3),
     Drill("machine: clock steps by an hour", machine_drills.clock_steps, 1),
+    Drill("machine: clock months off", machine_drills.clock_months_off, 2, 1),
     Drill("machine: /dev/shm full", machine_drills.shared_memory_full, 1),
 )

@@ -33,6 +33,7 @@ WITHOUT_FLUSH = 2
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 FULL_S = 6.0
 HOUR = 3600
+DAY = 24 * HOUR
 DISK_MB = 64
 
 
@@ -194,20 +195,57 @@ def corrupt_journal(stand: Stand) -> None:
     stand.tally.repetitions = stand.repetitions
 
 
-def clock_steps(stand: Stand) -> None:
-    """The wall clock steps an hour forward and back again; the monotonic clock does not."""
+def _wall_clock(stand: Stand) -> tuple[Path, dict[str, str]]:
+    """A file that sets a process's wall clock, and the environment for it."""
     if not FAKETIME.exists():
         raise CannotDrillError("libfaketime is not installed")
     steps = stand.folder / "clock"
     steps.write_text("+0\n")
-    line, witness = stand.running(
-        environment={
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(steps),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_NO_CACHE": "1",
-        }
-    )
+    return steps, {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(steps),
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "1",
+    }
+
+
+def clock_months_off(stand: Stand) -> None:
+    """The wall clock is a month ahead, then a year behind, also at a start; then it is right.
+
+    After each, Redis loses all it has: what the journal deleted because of the clock is missing.
+    """
+    steps, environment = _wall_clock(stand)
+    line, witness = stand.running(environment=environment)
+    for _ in range(stand.repetitions):
+        for offset_s in (30 * DAY, -400 * DAY):
+            began_s, _unix_s = since()
+            steps.write_text(f"{offset_s:+d}\n")
+            stand.detected("the fault clock", has_fault(line, "clock"), began_s)
+            _ten_more(witness)
+            line.stop(within_s=20)
+            line.start()
+            _ten_more(witness)
+            if not has_fault(line, "clock")():
+                stand.tally.problems.append("the fault clock was forgotten by a restart")
+            with stand.redis.client() as client:
+                client.flushall()
+            _ten_more(witness)
+        steps.write_text("+0\n")
+        wait_for(has_no_fault(line, "clock"), within_s=60, what="the clock is believed again")
+        stand.recovered(witness)
+    stand.close(line, witness, lives=True)
+    stand.tally.repetitions = 3 * stand.repetitions
+
+
+def _ten_more(witness: Witness) -> None:
+    seen = len(witness.units())
+    wait_for(partial(_has_units, witness, seen + 10), within_s=60, what="ten more units")
+
+
+def clock_steps(stand: Stand) -> None:
+    """The wall clock steps an hour forward and back again; the monotonic clock does not."""
+    steps, environment = _wall_clock(stand)
+    line, witness = stand.running(environment=environment)
     for offset_s in (HOUR, 0, -HOUR, 0) * stand.repetitions:
         steps.write_text(f"{offset_s:+d}\n")
         seen = len(witness.units())

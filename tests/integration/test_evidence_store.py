@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -190,6 +192,36 @@ def test_the_quota_is_kept_by_deleting_passed_first_then_the_oldest(tmp_path: Pa
     # Even numbers PASSED: each went for the next picture.
     assert units == [str(number) for number in range(len(order)) if number % 2][-blocks:]
     assert len(list(tmp_path.iterdir())) == blocks, "folders of days that are gone stay"
+
+
+def test_what_was_written_last_goes_last_whatever_the_clock_said(tmp_path: Path) -> None:
+    """Ahead, right, a dead battery, right: over three runs, so that only the disk remembers."""
+    blocks = 12
+    month_ns, year_ns = 30 * DAY_NS, 365 * DAY_NS
+    moments_ns = [month_ns, 0, -year_ns, 1]
+    now_ns = time.time_ns()
+
+    async def main() -> None:
+        for run, offset_ns in enumerate(moments_ns):
+            async with kept_in(tmp_path, quota_gb=blocks * BLOCK_BYTES / GB) as kept:
+                for number in range(5):
+                    seen_ns = now_ns + offset_ns + run * 1000 + number
+                    with clock_at(seen_ns):
+                        asked = subject(f"{run}{number}", seen_unix_ns=seen_ns)
+                        assert await kept.store.keep(SMALL.copy(), asked) is not None
+                await kept.until(lambda: kept.store._folder.is_scanned)
+
+    asyncio.run(main(), debug=True)
+    units = sorted(name.split("_")[2] for name in files_in(tmp_path))
+    assert units == ["13", "14", *(f"{run}{n}" for run in (2, 3) for n in range(5))]
+
+
+@contextmanager
+def clock_at(unix_ns: int) -> Iterator[None]:
+    """The wall clock as it is when a picture is written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: unix_ns)
+        yield
 
 
 def test_a_picture_larger_than_the_quota_deletes_nothing(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_no_unit_id_and_no_clock_makes_a_name_that_is_not_ours(
     assert path.isascii()
     assert path.isprintable()
     assert len(unfinished(name)) <= 255
-    kept = kept_picture(day, name, 7)
+    kept = kept_picture(day, name, 7, 8)
     assert kept is not None
     assert (kept.path, kept.size_bytes, kept.passed) == (path, 7, result is Result.PASSED)
     assert is_unfinished(unfinished(name))
@@ -77,7 +77,7 @@ def test_paths_are_in_order_of_time(first: tuple[int, int], second: tuple[int, i
     ],
 )
 def test_files_that_are_not_ours_are_no_pictures(day: str, name: str) -> None:
-    assert kept_picture(day, name, 1) is None
+    assert kept_picture(day, name, 1, 2) is None
 
 
 @pytest.mark.parametrize("result", [Result.FAILED, Result.NOT_INSPECTED, Result.ERROR])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,10 +17,15 @@ pictures = st.lists(
         ),
         size_bytes=st.integers(0, 1_000_000),
         passed=st.booleans(),
+        written_ns=st.integers(0, 9),
     ),
     unique_by=lambda kept: kept.path,
     max_size=60,
 )
+
+
+def in_order(one: Kept) -> tuple[bool, int, str]:
+    return (not one.passed, one.written_ns, one.path)
 
 
 def filled(kept: list[Kept]) -> RetentionIndex:
@@ -31,7 +38,7 @@ def filled(kept: list[Kept]) -> RetentionIndex:
 @given(pictures)
 def test_passed_goes_before_all_others_and_the_oldest_before_the_younger(kept: list[Kept]) -> None:
     index = filled(kept)
-    assert list(index.first_to_go()) == sorted(kept, key=lambda one: (not one.passed, one.path))
+    assert list(index.first_to_go()) == sorted(kept, key=in_order)
     assert index.total_bytes == 0
     assert len(index) == 0
 
@@ -49,7 +56,7 @@ def test_the_order_holds_while_pictures_come_and_go(
             index.add(one)
             left[one.path] = one
     assert index.total_bytes == sum(one.size_bytes for one in left.values())
-    order = sorted(left.values(), key=lambda one: (not one.passed, one.path))
+    order = sorted(left.values(), key=in_order)
     assert list(index.first_to_go()) == order
 
 
@@ -66,6 +73,18 @@ def test_a_picture_that_is_found_twice_counts_once() -> None:
     index = filled([Kept(path="2026-11-22/a.jpg", size_bytes=5, passed=True)] * 2)
     assert index.total_bytes == 5
     assert [one.path for one in index.first_to_go()] == ["2026-11-22/a.jpg"]
+
+
+def test_what_takes_another_place_goes_there_and_only_there() -> None:
+    kept = [
+        Kept(path=f"2026-11-22/{n}", size_bytes=5, passed=True, written_ns=n) for n in (1, 2, 3)
+    ]
+    index = filled(kept)
+    index.move(replace(kept[0], written_ns=9))
+    index.move(replace(kept[0], path="2026-11-22/unknown"))
+    assert index.total_bytes == 15
+    assert [one.path[-1] for one in index.first_to_go()] == ["2", "3", "1"]
+    assert index.total_bytes == 0
 
 
 amounts = st.integers(0, 10**13)
