@@ -157,7 +157,7 @@ class Service:
                 self.redis_url, station_id=settings.station.id, password=settings.redis.secret()
             )
             stack.push_async_callback(writer.close)
-            await recover_unit_numbers(journal, writer)
+            lost = await recover_unit_numbers(journal, writer)
             pipeline = self._build(triton_url, journal, writer, stack, page)
             stack.callback(pipeline.tensors.close)
             watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
@@ -173,6 +173,8 @@ class Service:
                 image_buffers_mb=round(settings.image_memory_bytes() / 1e6, 1),
                 buffers_per_camera={c: settings.buffers_of(c) for c in settings.cameras},
             )
+            if lost is not None:
+                self._tell_lost_journal(lost)
             self.running.set()
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
@@ -347,6 +349,12 @@ class Service:
         else:
             log.error("the journal cannot be written", cause=cause)
             self.faults.raise_fault("disk", cause, "journal")
+
+    def _tell_lost_journal(self, cause: str) -> None:
+        """It happened, and is over: the health stream gets both."""
+        log.error("the journal was lost", cause=cause)
+        self.faults.raise_fault("disk", cause, "journal")
+        self.faults.clear("disk", "journal")
 
 
 def stop_on_signals(service: Service) -> None:

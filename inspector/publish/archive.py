@@ -60,6 +60,7 @@ class Archive:
         self._now_s = now_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
         self._figures = Figures()
         self._counted_seq: int | None = None
         self._reviewed_seq = 0
@@ -184,7 +185,12 @@ class Archive:
     # In the thread.
 
     def _connected(self) -> sqlite3.Connection:
+        found = self._path.stat() if self._path.exists() else None
+        inode = None if found is None else (found.st_dev, found.st_ino)
+        if inode != self._inode:  # removed, and written anew by the journal
+            self._disconnect()
         if self._connection is None:
+            self._inode = inode
             # Read-only: whatever goes wrong here, the journal stays as it is.
             self._connection = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None

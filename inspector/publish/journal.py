@@ -14,6 +14,7 @@ from inspector.plain_text import as_json
 from inspector.publish import journal_rows as sql
 from inspector.publish.clocks import read_clocks
 from inspector.publish.journal_file import (
+    FileKeeper,
     FolderLock,
     note_damage,
     open_journal_file,
@@ -139,6 +140,7 @@ class Journal:
                     after_commit=after_commit,
                     on_fault=causes.of("file"),
                     on_corrupt=partial(note_damage, folder),
+                    renew=FileKeeper(folder, lock).renew,
                 )
 
             return cls(

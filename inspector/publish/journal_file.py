@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +21,8 @@ from inspector.publish.stream_ids import LARGEST
 
 FILE_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
+PUT_BACK_EVERY_S = 5.0
+"""So often it is tried to write a journal anew whose file was removed."""
 QUICK_CHECK_BELOW_BYTES = 64 * 1024 * 1024
 """A larger file is read through at start only after damage was met while running."""
 
@@ -72,14 +77,37 @@ class FolderLock:
             FatalError: another process holds it.
 
         """
+        self.path = folder / "lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "lock").open("a+")
+            self._file = self.path.open("a+")
         except OSError as error:
             raise ConfigurationError(
                 f"journal.directory: {folder} cannot be written by user {os.geteuid()}"
                 f" ({error.strerror}); expected a folder that belongs to the service"
             ) from error
+        self._claim()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file that is held still has its name."""
+        held = os.fstat(self._file.fileno())
+        return _of(self.path) == (held.st_dev, held.st_ino)
+
+    def take_again(self) -> None:
+        """Take the lock that has the name now, where the one that is held was removed.
+
+        Raises:
+            OSError: it cannot be made.
+            FatalError: another process holds it.
+
+        """
+        if not self.is_there:
+            self._file.close()
+            self._file = self.path.open("a+")
+            self._claim()
+
+    def _claim(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -87,7 +115,7 @@ class FolderLock:
             owner = self._file.read().strip() or "unknown"
             self._file.close()
             raise FatalError(
-                f"another inspector runs for this station: process {owner} holds {folder / 'lock'}"
+                f"another inspector runs for this station: process {owner} holds {self.path}"
             ) from error
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
@@ -98,6 +126,81 @@ class FolderLock:
         """Let the next process in."""
         with suppress(OSError):
             self._file.close()
+
+
+class FileKeeper:
+    """Notices that the open journal's files were removed or replaced, and puts them back.
+
+    SQLite writes on into a file that has no name any more, and does not say so; it is gone with
+    the process. All of it can still be read through the connection that has it open. One thread.
+    """
+
+    def __init__(self, folder: Path, lock: FolderLock) -> None:
+        """Take the files that are open now as they are."""
+        self._path = folder / FILE_NAME
+        self._names = (self._path, _wal(self._path))
+        self._lock = lock
+        self._known = self._identities()
+        self._again_s = -math.inf
+
+    def renew(
+        self, connection: sqlite3.Connection, tell: Callable[[str], None]
+    ) -> sqlite3.Connection:
+        """The connection to go on with: this one, or to a file that was written anew.
+
+        `tell` hears what is wrong. Where it cannot be put right now, the line goes on: events
+        still reach Redis, and only a crash or a power cut would lose some.
+
+        Raises:
+            FatalError: the file was written anew and cannot be opened, or another process has
+                taken the folder.
+
+        """
+        # SQLite makes its log when it first needs one.
+        self._known = [known or _of(p) for p, known in zip(self._names, self._known, strict=True)]
+        gone = [p for p, known in zip(self._names, self._known, strict=True) if _of(p) != known]
+        if not gone and self._lock.is_there:
+            return connection
+        cause = f"{gone[0] if gone else self._lock.path} was removed or replaced while it was open"
+        tell(cause)
+        if time.monotonic() < self._again_s:
+            return connection
+        self._again_s = time.monotonic() + PUT_BACK_EVERY_S
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.take_again()
+            fresh = self._put_back(connection)
+        except (OSError, sqlite3.Error) as error:
+            reason = str(error)  # no traceback: it says nothing about a disk or a permission
+            log.warning("journal_not_put_back", cause=cause, reason=reason)
+            return connection
+        log.error("journal_put_back", cause=cause)
+        self._again_s = -math.inf
+        return fresh
+
+    def _put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Write all that is open to a new file under the old name; what lies there is set aside."""
+        copy = self._path.with_name(f"{FILE_NAME}.copy")
+        copy.unlink(missing_ok=True)
+        with closing(sqlite3.connect(copy, isolation_level=None)) as target:
+            target.execute("PRAGMA synchronous = FULL")
+            connection.backup(target)
+        if _of(self._path) not in {None, self._known[0]}:
+            log.error("journal_replaced", kept_as=str(_set_aside(self._path, "found")))
+        copy.rename(self._path)
+        _sync_folder(self._path.parent)
+        # Before the new one is opened: closing deletes the log by its name, which is the same.
+        connection.close()
+        _wal(self._path).unlink(missing_ok=True)
+        try:
+            fresh = _open(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise FatalError(f"{self._path} was written anew and cannot be opened") from error
+        self._known = self._identities()
+        return fresh
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [_of(path) for path in self._names]
 
 
 def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
@@ -191,9 +294,31 @@ def _add_what_came_later(connection: sqlite3.Connection) -> None:
     connection.executescript(tables)
 
 
-def _set_aside(path: Path) -> Path:
+def _of(path: Path) -> tuple[int, int] | None:
+    """Which file has this name; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # network file systems know no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_aside(path: Path, why: str = "damaged") -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = path.with_name(f"{path.name}.{why}-{stamp}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):

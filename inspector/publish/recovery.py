@@ -19,21 +19,30 @@ LARGEST_NUMBER = 2**53
 log = structlog.get_logger(__name__)
 
 
-async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> None:
+LOST = (
+    "the journal is new, and Redis has events of this station: what Redis had not taken is lost,"
+    " and triggers that came meanwhile are not answered. A new PC, or a journal that was removed"
+)
+
+
+async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> str | None:
     """Let units be numbered on from where Redis's stream ends, where the journal is new.
 
-    Never raises for an absent Redis: a line does not stand still for a number.
+    Says what is lost with a journal that was removed. Never raises for an absent Redis: a line
+    does not stand still for a number.
     """
     if not journal.is_new:
-        return
+        return None
     try:
         bodies = await writer.newest(Stream.UNITS, NEWEST_UNITS)
     except SinkUnavailableError as error:
         log.warning("unit numbers may begin again", cause=str(error))
-        return
+        return None
     if numbers := last_numbers(bodies):
         await journal.raise_counters({f"units:{c}": n for c, n in numbers.items()})
         log.info("unit numbers go on after those in Redis", numbers=numbers)
+    # Where a damaged one was set aside, that was told.
+    return LOST if numbers and journal.set_aside is None else None
 
 
 def last_numbers(bodies: Iterable[bytes]) -> dict[str, int]:

@@ -60,7 +60,9 @@ class SqliteThread:
     nothing but the connection. `after_commit` runs in the thread before the callers hear of
     their jobs, outside any transaction. `on_fault` runs on the event loop, with a cause when
     jobs start to wait and None when they got through. `on_corrupt` runs in the thread when the
-    file is found damaged.
+    file is found damaged. `renew` runs in the thread after a commit, before anybody hears of it:
+    it gets the connection and a way to tell what is wrong, and answers with the connection to go
+    on with.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class SqliteThread:
         after_commit: Callable[[sqlite3.Connection], None],
         on_fault: Callable[[str | None], None],
         on_corrupt: Callable[[], None],
+        renew: Callable[[sqlite3.Connection, Callable[[str], None]], sqlite3.Connection],
     ) -> None:
         self._connection = connection
+        self._renew = renew
         self._after_commit = after_commit
         self._on_fault = on_fault
         self._on_corrupt = on_corrupt
@@ -145,9 +149,29 @@ class SqliteThread:
                     job.error = FatalError(f"the journal cannot be used: {error}")
                     job.error.__cause__ = error
                 return
-            self._report(jobs[0].loop, None)
+            try:
+                told = self._look_at_file(jobs[0].loop)
+            except FatalError as error:
+                for job in jobs:
+                    job.error = error
+                return
+            if not told:
+                self._report(jobs[0].loop, None)
             self._follow_up()
             return
+
+    def _look_at_file(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Go on with another file where ours is gone; whether something is still wrong."""
+        wrong = False
+
+        def tell(cause: str) -> None:
+            nonlocal wrong
+            wrong = True
+            self._report(loop, cause)
+
+        before = self._connection
+        self._connection = self._renew(before, tell)
+        return wrong and self._connection is before
 
     def _follow_up(self) -> None:
         # Apart from the commit: what is committed must not run again, whatever happens here.

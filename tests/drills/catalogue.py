@@ -116,6 +116,7 @@ DRILLS = (
     Drill("machine: disk full", machine_drills.disk_full, 2),
     Drill("machine: state folder read-only", machine_drills.state_read_only, 1),
     Drill("machine: corrupt journal", machine_drills.corrupt_journal, 3),
+    Drill("machine: journal removed", machine_drills.journal_removed, 3, 1),
     Drill("machine: clock steps by an hour", machine_drills.clock_steps, 1),
     Drill("machine: clock months off", machine_drills.clock_months_off, 2, 1),
     Drill("machine: /dev/shm full", machine_drills.shared_memory_full, 1),

@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -23,7 +24,7 @@ from tests.drills.stand import (
 )
 from tests.drills.triton_drills import is_ready
 from tests.drills.witness import Witness
-from tests.integration.line import wait_for
+from tests.integration.line import Line, wait_for
 from tests.integration.redis_server import RedisServer
 from tests.integration.triton_server import embedded_triton_in_background
 
@@ -193,6 +194,51 @@ def corrupt_journal(stand: Stand) -> None:
         stand.tally.problems.append(f"set aside: {kept}")
     stand.close(line, witness, lives=True)
     stand.tally.repetitions = stand.repetitions
+
+
+def journal_removed(stand: Stand) -> None:
+    """Its files are deleted under it while Redis is away; then it is killed, and comes again.
+
+    At last they are deleted while it does not run: what Redis had is all there is then.
+    """
+    line, witness = stand.running()
+    for _ in range(stand.repetitions):
+        stand.wait_inspecting(witness, units=5)
+        stand.redis.stop()
+        _remove_journal(line)
+        began_s, _unix_s = since()
+        stand.detected("journal_put_back", _has_logged(line, "journal_put_back"), began_s)
+        wait_for(partial(_owes, line, 10), within_s=60, what="verdicts while Redis is away")
+        owed = line.scrape().total("inspector_journal_pending_events")
+        line.kill()
+        before = len(witness.read)
+        stand.redis.start()
+        line.start()
+        stand.recovered(witness)
+        if len(witness.read) - before < owed:
+            stand.tally.problems.append(f"{owed:.0f} events were owed, fewer came")
+    line.stop(within_s=20)
+    _remove_journal(line)
+    line.start()
+    wait_for(_has_logged(line, "the journal was lost"), within_s=60, what="it says so")
+    stand.recovered(witness)
+    if ("disk", "journal", "raised") not in witness.faults():
+        stand.tally.problems.append("the health stream does not tell of it")
+    stand.close(line, witness, lives=True)
+    stand.tally.repetitions = stand.repetitions + 1
+
+
+def _owes(line: Line, events: int) -> bool:
+    return line.scrape().total("inspector_journal_pending_events") >= events
+
+
+def _remove_journal(line: Line) -> None:
+    for path in line.state.glob("journal.sqlite*"):
+        path.unlink()
+
+
+def _has_logged(line: Line, event: str) -> Callable[[], bool]:
+    return lambda: any(said["event"] == event for said in line.log())
 
 
 def _wall_clock(stand: Stand) -> tuple[Path, dict[str, str]]:
