@@ -53,8 +53,11 @@ __all__ = [
     "ReceivedEvent",
     "SetAside",
     "StreamReader",
+    "group_position",
     "read_entry",
     "read_events",
+    "seq_of",
+    "stream_ends",
 ]
 
 
@@ -238,8 +241,8 @@ class StreamReader:
         """Learn from Redis which number the group goes on with, over our own restart."""
         try:
             groups = await _ask(self._redis.xinfo_groups(self._key))
-            stream = await self._ends()
-            position = next(p for name, p in map(_position, groups) if name == group.name)
+            stream = stream_ends(await _ask(self._redis.xinfo_stream(self._key)))
+            position = next(p for name, p in map(group_position, groups) if name == group.name)
             taken = 0
             oldest = "+" if stream.first_id is None else f"({_id_text(stream.first_id)}"
             async for entry_ids in self._taken_before(group, oldest):
@@ -254,25 +257,13 @@ class StreamReader:
         at = _id_text(position.last_delivered_id)
         last = await _ask(self._redis.xrange(self._key, at, at))
         if last:
-            if (seq := _seq_of(last[0])) is not None:
+            if (seq := seq_of(last[0])) is not None:
                 self._order.begin_after(at, seq)
         elif stream.first_id is None or position.last_delivered_id < stream.first_id:
             trimmed = trimmed_unread(stream, position)
             lost = None if trimmed is None else trimmed + taken
             was_read = position.last_delivered_id > NOTHING_YET
             self._order.begin_behind(at, lost, certain=was_read or not lost)
-
-    async def _ends(self) -> StreamEnds:
-        found = await _ask(self._redis.xinfo_stream(self._key))
-        first, last = found["first-entry"], found["last-entry"]
-        return StreamEnds(
-            length=int(found["length"]),
-            first_id=parse_entry_id(_text(first[0])) if first else None,
-            last_generated_id=parse_entry_id(_text(found["last-generated-id"])),
-            first_seq=_seq_of(first),
-            last_seq=_seq_of(last),
-            ever_added=found.get("entries-added"),
-        )
 
     async def _taken_before(self, group: Group, end: str) -> AsyncGenerator[tuple[str, ...], None]:
         """Entries the group was given and did not acknowledge, older than all that are stored."""
@@ -343,7 +334,7 @@ class StreamReader:
                 self._key, f"({after_id}", f"({before_id}", ENTRIES_PER_READ
             )
             found = await _ask(between)
-            seqs.update(seq for entry in found if (seq := _seq_of(entry)) is not None)
+            seqs.update(seq for entry in found if (seq := seq_of(entry)) is not None)
             if len(found) < ENTRIES_PER_READ:
                 return seqs
             after_id = _text(found[-1][0])
@@ -462,15 +453,28 @@ def _id_text(entry_id: tuple[int, int]) -> str:
     return f"{entry_id[0]}-{entry_id[1]}"
 
 
-def _position(group: Mapping[str, Any]) -> tuple[str, GroupPosition]:
-    """A group of XINFO GROUPS, with its name."""
-    return _text(group["name"]), GroupPosition(
-        last_delivered_id=parse_entry_id(_text(group["last-delivered-id"])),
-        entries_read=group.get("entries-read"),
+def stream_ends(reply: Mapping[str, Any]) -> StreamEnds:
+    """Read XINFO STREAM's reply."""
+    first, last = reply["first-entry"], reply["last-entry"]
+    return StreamEnds(
+        length=int(reply["length"]),
+        first_id=parse_entry_id(_text(first[0])) if first else None,
+        last_generated_id=parse_entry_id(_text(reply["last-generated-id"])),
+        first_seq=seq_of(first),
+        last_seq=seq_of(last),
+        ever_added=reply.get("entries-added"),
     )
 
 
-def _seq_of(entry: Any) -> int | None:
+def group_position(reply: Mapping[str, Any]) -> tuple[str, GroupPosition]:
+    """Read one group of XINFO GROUPS's reply: its name and where it stands."""
+    return _text(reply["name"]), GroupPosition(
+        last_delivered_id=parse_entry_id(_text(reply["last-delivered-id"])),
+        entries_read=reply.get("entries-read"),
+    )
+
+
+def seq_of(entry: Any) -> int | None:
     """The number of an entry as a reply has it; None where it is no event."""
     if not entry:
         return None

@@ -28,6 +28,7 @@ from inspector.ops.systemd import Notifier
 from inspector.publish.archive import Archive
 from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
+from inspector.publish.readers import ReaderWatch
 from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.worker import PublishTerms, PublishWorker
@@ -41,7 +42,7 @@ from inspector.source_uri import traits
 from inspector.station_views import StationViews
 from inspector.station_watch import StationWatch
 from inspector.supervisor import run_pipeline
-from inspector.telemetry import Telemetry, TriggerNews
+from inspector.telemetry import ReaderNews, Telemetry, TriggerNews
 from inspector.triggers.worker import TriggerWorker
 from inspector.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.watchdog import feed_watchdog
@@ -176,6 +177,8 @@ class Service:
             if lost is not None:
                 self._tell_lost_journal(lost)
             self.running.set()
+            readers = self._readers().run_until_cancelled()
+            await stack.enter_async_context(background(readers, name="readers"))
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
@@ -204,6 +207,17 @@ class Service:
         if changes.concern_model_later and same_server:
             with suppress(InferenceUnavailableError):
                 await pipeline.model.compare(wanted)
+
+    def _readers(self) -> ReaderWatch:
+        redis = self._settings.redis
+        self.metrics.retention.set(redis.retention_days * SECONDS_PER_DAY)
+        news = self.views.reader_news = ReaderNews(self.metrics)
+        return ReaderWatch(
+            self.redis_url,
+            station_id=self._settings.station.id,
+            password=redis.secret(),
+            telemetry=news,
+        )
 
     def _apply(self, settings: Settings) -> None:
         """Live changes; what is under way keeps the settings it began with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from inspector import __version__
@@ -10,6 +11,7 @@ from inspector.app import Pipeline
 from inspector.operator_page import OperatorPage
 from inspector.ops.health import FaultBoard
 from inspector.reloading import Reloader
+from inspector.telemetry import ReaderNews
 from inspector.triggers.worker import TriggerWorker
 
 _AWAITED = {
@@ -39,6 +41,7 @@ class StationViews:
         self.page: OperatorPage | None = None
         self.reloader: Reloader | None = None
         self.trigger_reader: TriggerWorker | None = None
+        self.reader_news: ReaderNews | None = None
 
     @property
     def journal_fault(self) -> str:
@@ -100,6 +103,9 @@ class StationViews:
                 {"kind": f.kind, "subject": f.subject, "cause": f.cause}
                 for f in self._faults.standing
             ],
+            "readers": [asdict(reader) for reader in self.reader_news.readers]
+            if self.reader_news
+            else [],
             "awaited": [{"kind": kind, "subject": of} for kind, of in self._faults.awaited],
         }
         page = self.page

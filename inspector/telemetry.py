@@ -6,6 +6,7 @@ import structlog
 
 from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
+from inspector.publish.readers import Reader, Readers, ReaderTelemetry
 from inspector.publish.redis_room import Memory
 from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.publish.worker import PublishTelemetry
@@ -117,3 +118,62 @@ class TriggerNews(TriggerTelemetry):
     def on_caught_up(self) -> None:
         """Nothing of it is unread."""
         self._faults.clear("triggers", "stream")
+
+
+class ReaderNews(ReaderTelemetry):
+    """How far the readers of the streams are, as metrics and log lines, and for the status."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._crowded = False
+        self.readers: tuple[Reader, ...] = ()
+        """At the latest look."""
+
+    def on_readers(self, readers: Readers) -> None:
+        """Series of groups that were destroyed go."""
+        metrics = self._metrics
+        now = {(reader.stream, reader.group): reader for reader in readers.watched}
+        before = {(reader.stream, reader.group): reader for reader in self.readers}
+        for labels in before.keys() - now.keys():
+            for gauge in (
+                metrics.group_undelivered,
+                metrics.group_pending,
+                metrics.group_oldest,
+                metrics.group_lost,
+            ):
+                gauge.remove(*labels)
+        for labels, reader in now.items():
+            metrics.group_undelivered.labels(*labels).set(reader.undelivered)
+            metrics.group_pending.labels(*labels).set(reader.pending)
+            metrics.group_oldest.labels(*labels).set(reader.oldest_s)
+            metrics.group_lost.labels(*labels).set(reader.lost)
+            known = before.get(labels)
+            if reader.lost and not (known and known.lost):
+                log.warning(
+                    "events were trimmed before a group read them",
+                    stream=reader.stream,
+                    group=reader.group,
+                    events=reader.lost,
+                )
+        self._tell_crowd(readers)
+        self.readers = readers.watched
+
+    def _tell_crowd(self, readers: Readers) -> None:
+        for stream, groups in readers.unwatched.items():
+            self._metrics.groups_unwatched.labels(stream).set(groups)
+        crowded = any(readers.unwatched.values())
+        if crowded and not self._crowded:
+            beyond = {stream: groups for stream, groups in readers.unwatched.items() if groups}
+            log.warning("more consumer groups than are watched", beyond=beyond)
+        self._crowded = crowded
+
+    def on_refused(self, cause: str | None) -> None:
+        """Inspection and events go on without."""
+        if cause is None:
+            log.info("how far readers are can be seen")
+        else:
+            log.warning(
+                "how far readers are cannot be seen: allow the user of redis.username"
+                " +xinfo|groups and +xpending",
+                cause=cause,
+            )

@@ -9,6 +9,7 @@ from typing import Any
 from redis import exceptions
 
 from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.redis_readers import look_at_readers
 from inspector.doctor.redis_room import look_at_room
 from inspector.errors import ConfigurationError
 from inspector.publish.embedded_redis import find_redis_server
@@ -41,6 +42,7 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
         if findings[0].mark is Mark.OK:
             findings.append(await _asked("redis eviction", client.info("memory"), _eviction))
             findings.append(await look_at_room(client, settings))
+            findings.append(await look_at_readers(settings))
             findings.append(
                 await _asked("redis persistence", client.info("persistence"), _persistence)
             )

@@ -149,6 +149,7 @@ class Metrics:
             "inspector_redis_memory_expected_bytes",
             "What it will use once the streams reach back redis.retention_days",
         )
+        self._readers(gauge)
         self.events_published = counter(
             "inspector_events_published", "Events Redis took", ["stream"]
         )
@@ -172,6 +173,32 @@ class Metrics:
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
         )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
+
+    def _readers(self, gauge: Callable[..., Gauge]) -> None:
+        """How far the consumer groups of the streams are; series come and go with the groups."""
+        per_group = ["stream", "group"]
+        self.group_undelivered = gauge(
+            "inspector_group_undelivered_events",
+            "Events that are stored and were not given to the group yet",
+            per_group,
+        )
+        self.group_pending = gauge(
+            "inspector_group_pending_events",
+            "Events that the group was given and has not acknowledged",
+            per_group,
+        )
+        self.group_oldest = gauge(
+            "inspector_group_oldest_seconds", "Age of the oldest of both", per_group
+        )
+        self.group_lost = gauge(
+            "inspector_group_lost_events",
+            "Events that were trimmed before the group acknowledged them",
+            per_group,
+        )
+        self.groups_unwatched = gauge(
+            "inspector_groups_unwatched", "Groups that are not among these: too many", ["stream"]
+        )
+        self.retention = gauge("inspector_retention_seconds", "redis.retention_days")
 
     def _watched(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
         """For alert rules and shift reports."""
@@ -241,6 +268,7 @@ class Metrics:
             self.reviews.labels(judgement)
         for stream in Stream:
             self.events_published.labels(stream)
+            self.groups_unwatched.labels(stream)
 
     def _preset_camera(self, camera: CameraId) -> None:
         for metric in (

@@ -85,6 +85,22 @@ def redis_memory(used: str, *, expected: str = "0x20", limit: str = "3.2e9x20") 
     }
 
 
+def readers(**oldest: str) -> dict[str, str]:
+    """By group: the age of the oldest event that it has not acknowledged. Retention is 14 days."""
+    return {"inspector_retention_seconds": "1209600x60"} | {
+        f'inspector_group_oldest_seconds{{stream="units", group="{group}"}}': values
+        for group, values in oldest.items()
+    }
+
+
+def lost(**events: str) -> dict[str, str]:
+    """By group: events deleted before it acknowledged them."""
+    return {
+        f'inspector_group_lost_events{{stream="units", group="{group}"}}': values
+        for group, values in events.items()
+    }
+
+
 LINE_RUNS = units("0+30x3000")
 SERIAL = "inspector_serials_total{{outcome={}}}"
 MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
@@ -227,6 +243,43 @@ CASES = [
     Case(
         *("TwoProducers", "Redis away", 2, False),
         {'inspector_fault{fault="redis",subject=""}': "1x10"},
+    ),
+    Case("ReaderBehind", "nobody reads at all", 30, False, readers()),
+    Case("ReaderBehind", "keeps up", 30, False, readers(mes="0 12 0x28")),
+    Case("ReaderBehind", "six days", 30, False, readers(mes="518400+60x60")),
+    Case("ReaderBehind", "eight days", 30, True, readers(mes="691200+60x60")),
+    Case("ReaderBehind", "its first value", 6, True, readers(mes="691200+60x60")),
+    Case("ReaderBehind", "made in between", 30, True, readers(mes="_x20 691200+60x20")),
+    Case(
+        *("ReaderBehind", "the station was restarted", 30, True),
+        readers(mes="691200+60x15 stale 692220+60x20"),
+    ),
+    Case(
+        *("ReaderBehind", "one of three stands still", 30, True),
+        readers(mes="691200+60x60", spc="0x60", archive="3600x60"),
+    ),
+    Case("ReaderBehind", "it reads again", 30, False, readers(mes="691200+60x10 0x40")),
+    Case("ReaderLostEvents", "never", 30, False, lost()),
+    Case("ReaderLostEvents", "none", 30, False, lost(mes="0x60", spc="0x60")),
+    Case("ReaderLostEvents", "the first", 12, True, lost(mes="0x10 1x50")),
+    Case("ReaderLostEvents", "its first value, at the first look", 1, True, lost(mes="8x60")),
+    Case("ReaderLostEvents", "seen only once", 20, True, lost(mes="0x10 3 0x50")),
+    Case(
+        *("ReaderLostEvents", "the station was restarted", 30, True),
+        lost(mes="0x5 8x10 stale 8x30"),
+    ),
+    Case("ReaderLostEvents", "one of two", 30, True, lost(mes="8x60", spc="0x60")),
+    Case("ReaderLostEvents", "it read on long ago", 40, False, lost(mes="8x10 0x50")),
+    Case(
+        *("ReadersUnwatched", "one stream of two", 10, True),
+        {
+            'inspector_groups_unwatched{stream="units"}': "0x20",
+            'inspector_groups_unwatched{stream="health"}': "4x20",
+        },
+    ),
+    Case(
+        *("ReadersUnwatched", "few", 10, False),
+        {'inspector_groups_unwatched{stream="units"}': "0x20"},
     ),
     Case("JournalGrowing", "grows", 20, True, {"inspector_journal_pending_events": "0+100x30"}),
     Case("JournalGrowing", "drains", 20, False, {"inspector_journal_pending_events": "9000-90x30"}),

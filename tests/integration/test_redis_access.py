@@ -255,7 +255,14 @@ def test_the_service_its_triggers_and_the_mes_work_with_just_these_users(tmp_pat
                 "tls_ca": str(server.ca),
             },
         )
+        with server.client("mes") as mes:
+            mes.xgroup_create(key("units", "test.one.aoi"), "spc", "0", mkstream=True)
         with line:
+            wait_for(
+                lambda: 'group="spc",stream="units"' in line.get("/metrics")[1],
+                within_s=40,
+                what="the service sees how far the group spc is",
+            )
             wait_for(
                 lambda: _reads_triggers(line.get("/readyz")[1]),
                 within_s=40,
