@@ -27,6 +27,7 @@ from inspector.errors import ConfigurationError
 from inspector.setting_types import PATTERNS
 from inspector.settings import Settings
 from inspector.source_uri import redact
+from inspector.url_text import unparsed
 
 ENV_PREFIX = "INSPECTOR_"
 ENV_DELIMITER = "__"
@@ -263,7 +264,7 @@ def _shown(where: list[str], found: object) -> str:
     """The refused value, unless it is or may hold a secret."""
     if any(key in where[-1:] for key in _SECRET_KEYS):
         return "a secret"
-    shown = redact(str(found))[:LONGEST_SHOWN]
+    shown = redact(unparsed(str(found)))[:LONGEST_SHOWN]
     return repr(shown) if isinstance(found, str) else shown
 
 

@@ -24,6 +24,10 @@ class CameraUnavailableError(RetryableError):
     """The camera cannot be opened, or stopped delivering frames. Never holds a password."""
 
 
+class LoginRefusedError(CameraUnavailableError):
+    """The camera refused the login: asked too often, it locks everybody out."""
+
+
 class InferenceUnavailableError(RetryableError):
     """Triton cannot be reached, has no such model ready, or dropped the stream."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 SENTINEL_PORT = 26379
 REDIS_PORT = 6379
@@ -62,9 +62,16 @@ def parse_redis_url(text: str) -> RedisUrl:
         ValueError: it is none of these; holds no password.
 
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        # What it says quotes the login.
+        raise ValueError("brackets that do not belong there") from None
     if parts.scheme not in _SCHEMES:
         raise ValueError("unknown scheme")
+    if "#" in text or "@" in parts.path or any("=" not in option for option in _options(parts)):
+        # It has no use for any of these: a password that was not percent-encoded has.
+        raise ValueError("a login that is not percent-encoded")
     layout, tls = _SCHEMES[parts.scheme]
     login, at, hosts = parts.netloc.rpartition("@")
     default_port = SENTINEL_PORT if layout is Layout.SENTINEL else REDIS_PORT
@@ -95,6 +102,19 @@ def with_sentinel_login(url: str, username: str | None, password: str | None) ->
         return url
     parts = urlsplit(url)
     return parts._replace(query=f"{parts.query}&{extra}" if parts.query else extra).geturl()
+
+
+def _options(parts: SplitResult) -> list[str]:
+    """The query's parts; what is no `name=value` would be dropped without a word."""
+    options = parts.query.split("&") if parts.query else []
+    foreign = [option for option in options if "@" in option and not _is_login(option)]
+    if "@" not in parts.netloc and foreign:
+        raise ValueError("a login that is not percent-encoded")
+    return options
+
+
+def _is_login(option: str) -> bool:
+    return option.partition("=")[0].removeprefix("sentinel_") in {"username", "password"}
 
 
 def _address(text: str, default_port: int) -> Address:

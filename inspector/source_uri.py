@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from inspector.plain_text import plain
+from inspector.url_text import STARS, hides_login, unparsed
+
 Pace = Literal["recorded", "max"]
 
 ACCEPTED = "rtsp://…, rtsps://…, v4l2:/dev/video0, file:PATH or sim:"
 
-_STARS = "***"
 # Begins at a word's start and looks no further than a login can be long: without that, text of
 # 100 kB took minutes, and every line of the log goes through here.
 _USERINFO = re.compile(
@@ -127,7 +129,7 @@ def parse_source(uri: str) -> SourceUri:
             return _file(rest, uri)
         case "sim":
             return _simulated(rest, uri)
-    msg = f"{redact(uri)!r} is not a camera source; accepted are {ACCEPTED}"
+    msg = f"{_shown(uri)!r} is not a camera source; accepted are {ACCEPTED}"
     raise ValueError(msg)
 
 
@@ -151,8 +153,8 @@ def redact(text: str) -> str:
     From the user's colon up to the last @ of the word, because a password that was not
     percent-encoded may hold any character: rather a path hidden than a password shown.
     """
-    starred = _USERINFO.sub(rf"\g<start>\g<user>:{_STARS}@", text)
-    return _PARAMETER.sub(rf"\g<name>={_STARS}", starred)
+    starred = _USERINFO.sub(rf"\g<start>\g<user>:{STARS}@", text)
+    return _PARAMETER.sub(rf"\g<name>={STARS}", starred)
 
 
 def _rtsp(scheme: Literal["rtsp", "rtsps"], rest: str, uri: str) -> RtspUri:
@@ -163,7 +165,8 @@ def _rtsp(scheme: Literal["rtsp", "rtsps"], rest: str, uri: str) -> RtspUri:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if not rest.startswith("//") or not host or "@" in rest.partition("@")[2].split("/")[0]:
+    login_twice = "@" in re.split("[/?#]", rest.partition("@")[2])[0]
+    if not rest.startswith("//") or not host or login_twice or hides_login(rest[2:]):
         raise _malformed(uri, expected)
     if port is None:
         if parts.netloc.endswith(":"):
@@ -257,4 +260,10 @@ def _fps(options: Mapping[str, str], uri: str) -> float | None:
 
 
 def _malformed(uri: str, expected: str) -> ValueError:
-    return ValueError(f"{redact(uri)!r} is not a camera source: expected {expected}")
+    return ValueError(f"{_shown(uri)!r} is not a camera source: expected {expected}")
+
+
+def _shown(uri: str) -> str:
+    """What may be seen of a source that was refused; a file has no login to hide."""
+    is_file = uri.strip().lower().startswith("file:") and "@" not in uri
+    return plain(redact(uri if is_file else unparsed(uri)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
+MAX_CAUSES = 8
+"""Of one outage; no more are told."""
+_SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +47,22 @@ def judge_camera(sighting: Sighting, *, silent_after_s: float, now_ns: int) -> L
 def is_stuck(sighting: Sighting, *, stuck_after_s: float, now_ns: int) -> bool:
     """Whether the library has been inside one call for longer than any time-out of its own."""
     return (now_ns - sighting.returned_ns) / NS_PER_S > stuck_after_s
+
+
+class Outage:
+    """What of a camera's state is news: that it goes, why, another reason, that it comes back."""
+
+    def __init__(self) -> None:
+        self._up: bool | None = None
+        self._causes: set[str] = set()
+
+    def is_news(self, *, up: bool, cause: str) -> bool:
+        """Each cause of an outage is told once, however often it takes turns with another."""
+        kind = _SECONDS.sub("", cause)
+        if up != self._up:
+            self._up, self._causes = up, {kind}
+            return True
+        if up or kind in self._causes or len(self._causes) >= MAX_CAUSES:
+            return False
+        self._causes.add(kind)
+        return True

@@ -13,7 +13,12 @@ import structlog
 from inspector.capture.gate import CameraGate
 from inspector.capture.liveness import Sighting
 from inspector.capture.reconnect import ReconnectDelay
-from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
+from inspector.errors import (
+    CameraUnavailableError,
+    EndOfFootageError,
+    FrameUnreadableError,
+    LoginRefusedError,
+)
 from inspector.flow.frame_pool import FrameLease, FramePool
 from inspector.ops.metrics import Metrics
 from inspector.ports import FrameSource
@@ -116,7 +121,7 @@ class CameraReader:
         try:
             source = self._make_source(self.stop)
             while not self.stop.is_set():
-                self.stop.wait(self._read_until_lost(source))
+                self._wait(self._read_until_lost(source))
         except EndOfFootageError:
             self._interrupt(MissReason.SHUTTING_DOWN, "the recording ended")
         except BaseException as error:  # noqa: BLE001 - handed to the event loop's side
@@ -124,6 +129,12 @@ class CameraReader:
             self._interrupt(MissReason.CAMERA_LOST, f"{type(error).__name__} in its reader")
         else:
             self._interrupt(MissReason.SHUTTING_DOWN, "the service stops")
+
+    def _wait(self, delay_s: float) -> None:
+        """Wait before the next attempt; nobody is to take this for a library that is stuck."""
+        until_s = time.monotonic() + delay_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self.stop.wait(min(left_s, 1.0)):
+            self._returned_ns = time.monotonic_ns()
 
     def _interrupt(self, reason: MissReason, detail: str) -> None:
         """Close the units in view, unless this reader was replaced and no longer speaks."""
@@ -133,6 +144,7 @@ class CameraReader:
     def _read_until_lost(self, source: FrameSource) -> float:
         """Read one connection to its end; returns how long to wait before the next."""
         metrics = self._outlets.metrics
+        refused = False
         try:
             source.open()
             self._returned_ns = time.monotonic_ns()
@@ -140,6 +152,7 @@ class CameraReader:
                 self._forward_next(source)
         except CameraUnavailableError as lost:
             self._lost = str(lost)
+            refused = isinstance(lost, LoginRefusedError)
         except EndOfFootageError:
             raise
         except Exception as failure:
@@ -153,7 +166,7 @@ class CameraReader:
             return 0.0
         self._interrupt(MissReason.CAMERA_LOST, self._lost or "the camera is gone")
         metrics.camera_reconnects.labels(self._camera_id).inc()
-        return self._delay.after_failure()
+        return self._delay.after_refusal() if refused else self._delay.after_failure()
 
     def _forward_next(self, source: FrameSource) -> None:
         grabbed = source.grab()

@@ -15,15 +15,16 @@ from pathlib import Path
 import av
 from av import Packet, VideoFrame
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, HTTPUnauthorizedError
 from av.video.stream import VideoStream
 
 from inspector.capture.damage import Damage
 from inspector.capture.jpeg import check_jpeg
 from inspector.capture.pixels import PixelWriter
-from inspector.capture.rtsp_errors import explain
+from inspector.capture.rtsp_errors import explain, explain_answer, is_an_answer
+from inspector.capture.rtsp_probe import first_refusal
 from inspector.capture.stream_clock import SenderClock, StreamClock
-from inspector.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.errors import CameraUnavailableError, FrameUnreadableError, LoginRefusedError
 from inspector.records import Grabbed, Image
 from inspector.source_uri import RtspUri
 
@@ -39,6 +40,7 @@ _OPTIONS = {
     "probesize": "2048",
 }
 _UNREADABLE_LIMIT = 10
+_PROBE_S = 2.0
 _SETTLING_LIMIT_S = 2.0
 _PRODUCER_TIME = struct.Struct("<qi")  # FFmpeg's AVProducerReferenceTime: unix µs, flags
 
@@ -135,14 +137,26 @@ class RtspSource:
         timeouts_s = (self._connect_timeout_s, self._read_timeout_s)
         failure = f"{self._uri}: no answer within {self._connect_timeout_s:g} s"
         deadline_s = time.monotonic() + 0.95 * self._connect_timeout_s
+        refused = False
         try:
             return av.open(self._uri.url(), mode="r", options=options, timeout=timeouts_s)
         except (FFmpegError, OSError, ValueError) as error:
             # A connection that opened and stayed silent ends as "invalid data".
             if time.monotonic() < deadline_s:
-                failure = explain(error, self._uri, timeout_s=self._connect_timeout_s)
+                refused = isinstance(error, HTTPUnauthorizedError)
+                failure = self._explain(error)
         # Raised out here, so that no exception keeps FFmpeg's, whose text holds the password.
-        raise CameraUnavailableError(failure)
+        raise LoginRefusedError(failure) if refused else CameraUnavailableError(failure)
+
+    def _explain(self, error: Exception) -> str:
+        """What went wrong, if need be in the camera's own words."""
+        answer = None
+        if is_an_answer(error) and not self._stop.is_set():
+            log_in = not isinstance(error, HTTPUnauthorizedError)
+            answer = first_refusal(self._uri, timeout_s=_PROBE_S, log_in=log_in)
+        if answer is not None:
+            return explain_answer(answer, self._uri)
+        return explain(error, self._uri, timeout_s=self._connect_timeout_s)
 
     def _settled(self, connection: _Connection, deadline_ns: int) -> _Picture:
         """The first whole picture that the camera let us wait for: its backlog is gone.

@@ -21,6 +21,8 @@ _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _OLDEST_NS = 30 * _NS_PER_S
 _LOOK_S = 0.1
+_DEFAULT_FPS = 30.0
+"""As OpenCV asks for; left to themselves, some drivers take five."""
 _UNREADABLE_LIMIT = 30
 _FIRST_FRAMES = 10
 """Some cameras begin with frames that are not whole."""
@@ -182,9 +184,8 @@ class V4l2Source:
             raise CameraUnavailableError(f"{self._uri}: cannot be opened: {error}") from error
         try:
             self._layout = self._configured(device)
-            if self._uri.fps is not None:
-                with contextlib.suppress(OSError):  # not every camera lets it be set
-                    device.set_rate(self._uri.fps)
+            with contextlib.suppress(OSError):  # not every camera lets it be set
+                device.set_rate(self._uri.fps or _DEFAULT_FPS)
             device.start()
         except NotACameraError as error:
             device.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from inspector.capture.liveness import Liveness, Sighting, is_stuck, judge_camera
+from inspector.capture.liveness import Liveness, Outage, Sighting, is_stuck, judge_camera
 from inspector.capture.reader import CameraReader, FrameCount
 from inspector.errors import FatalError
 from inspector.records import CameraId
@@ -60,7 +60,7 @@ class CaptureWorker:
         kind = traits(settings.source.get_secret_value())
         self._is_live = kind.live
         self._is_device = kind.live and not kind.simulated
-        self._told_up: bool | None = None
+        self._outage = Outage()
         self._stuck = 0
 
     @property
@@ -120,8 +120,7 @@ class CaptureWorker:
         if liveness.up and (obstacle := self._obstacle()):
             liveness = Liveness(up=False, cause=obstacle)
         told = liveness.up or (False if liveness.cause else None)
-        if told is not None and told != self._told_up:
-            self._told_up = told
+        if told is not None and self._outage.is_news(up=told, cause=liveness.cause):
             self._on_up(self._camera_id, told, liveness.cause)
         if self._is_device and is_stuck(sighting, stuck_after_s=STUCK_AFTER_S, now_ns=now_ns):
             return self._replace(reader)

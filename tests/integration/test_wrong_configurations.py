@@ -119,16 +119,20 @@ READING = [
     Wrong(
         name="unknown camera scheme",
         camera=camera(f"http://viewer:{CANARY}@192.0.2.1/x"),
-        says=("{file}: cameras.top.source: 'http://viewer:***@192.0.2.1/x' " + NOT_A_SOURCE,),
+        says=("{file}: cameras.top.source: 'http://***' " + NOT_A_SOURCE,),
         begins=True,
     ),
     *(
         Wrong(
-            name=f"malformed RTSP URL {shown}",
-            camera=camera(shown.replace("***", CANARY)),
+            name=f"malformed RTSP URL {written}",
+            camera=camera(written.replace("***", CANARY)),
             says=(f"{{file}}: cameras.top.source: '{shown}' is not a camera source: {RTSP}",),
         )
-        for shown in ("rtsp:/viewer:***@192.0.2.1/x", "rtsp://viewer:***@192.0.2.1:99999/x")
+        for written, shown in (
+            ("rtsp:/viewer:***@192.0.2.1/x", "rtsp:/***"),
+            ("rtsp://viewer:***@192.0.2.1:99999/x", "rtsp://***"),
+            ("rtsp://viewer:12#***@192.0.2.1/x", "rtsp://***"),
+        )
     ),
     Wrong(
         name="unknown option of the simulated line",
@@ -216,14 +220,14 @@ READING = [
     Wrong(
         name="bad Redis URL",
         more=f'[redis]\nurl = "http://:{CANARY}@192.0.2.1"\n',
-        says=("{file}: redis.url: found 'http://:***@192.0.2.1'; " + REDIS,),
+        says=("{file}: redis.url: found 'http://***'; " + REDIS,),
     ),
     Wrong(
         name="bad Triton URL",
         more='[inference]\nurl = "http://192.0.2.1:8000"\n',
         says=(
             (
-                "{file}: inference.url: found 'http://192.0.2.1:8000'; "
+                "{file}: inference.url: found 'http://***'; "
                 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
             ),
         ),

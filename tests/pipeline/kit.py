@@ -18,7 +18,12 @@ from threading import Event
 from typing import Any
 
 from inspector.app import DeployedModel, Pipeline, Surroundings, build_pipeline
-from inspector.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
+from inspector.errors import (
+    CameraUnavailableError,
+    EndOfFootageError,
+    FrameUnreadableError,
+    LoginRefusedError,
+)
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
@@ -65,6 +70,8 @@ class Refuses:
     """The next `open` fails."""
 
     cause: str = "connection refused"
+    login: bool = False
+    """Because of the login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ class ScriptedCamera:
             self._began_s = time.monotonic()
         step = self._next()
         if isinstance(step, Refuses):
-            raise CameraUnavailableError(step.cause)
+            raise (LoginRefusedError if step.login else CameraUnavailableError)(step.cause)
         self._held = step
         self.opened += 1
 
@@ -119,7 +126,7 @@ class ScriptedCamera:
         match self._next():
             case None:
                 raise EndOfFootageError("the script is over")
-            case Lost(cause) | Refuses(cause):
+            case Lost(cause) | Refuses(cause=cause):
                 raise CameraUnavailableError(cause)
             case Fails(error):
                 raise error

@@ -75,6 +75,24 @@ def test_an_exception_while_a_picture_is_decoded_costs_that_frame_only() -> None
     assert run.results() == [*["PASSED"] * 4, "frame_unreadable", *["PASSED"] * 4]
 
 
+def test_the_long_pause_after_a_refused_login_is_not_taken_for_a_stuck_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inspector.capture.worker.STUCK_AFTER_S", 1.3)
+    monkeypatch.setattr("inspector.capture.reconnect.REFUSED_LATER_S", 2.5)
+
+    async def main() -> float:
+        async with serving(FakeTriton()) as fake:
+            settings = settings_for(fake.url, {"a": {"silent_after_s": 0.3}})
+            steps = [*frames(5), Lost(), Refuses("refused (401)", login=True), *frames(5)]
+            async with line(settings, {"a": steps}) as run:
+                await run.until(lambda: [f.cause for f in run.faults.standing] == ["refused (401)"])
+                return await run.until(lambda: len(run.units) == 10)
+
+    # A reader that was taken to be stuck is replaced, and its successor knows of no pause.
+    assert asyncio.run(main(), debug=True) > 2.0
+
+
 def test_a_lost_camera_is_a_fault_and_its_return_clears_it() -> None:
     async def main() -> None:
         gone: list[Step] = [Lost("switch is off"), *[Refuses("no route")] * 12]

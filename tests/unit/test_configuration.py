@@ -209,9 +209,9 @@ REDIS = (
         ("[http]\nhost = '0.0.0.0'\ntoken = ''\n", "http.token: found nothing; expected a secret"),
         (
             f"[redis]\nurl = 'redis://:{CANARY}@h:port'\n",
-            f"redis.url: found 'redis://:***@h:port'; {REDIS}",
+            f"redis.url: found 'redis://***'; {REDIS}",
         ),
-        (f"[redis]\nurl = 'redis//:{CANARY}@h'\n", f"redis.url: found 'redis//:***@h'; {REDIS}"),
+        (f"[redis]\nurl = 'redis//:{CANARY}@h'\n", f"redis.url: found 'redis//***'; {REDIS}"),
         (
             "[redis]\npassword = 20250101\n",
             "redis.password: found a secret; expected text in quotes",

@@ -5,7 +5,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.capture.liveness import NS_PER_S, Sighting, is_stuck, judge_camera
+from inspector.capture.liveness import (
+    MAX_CAUSES,
+    NS_PER_S,
+    Outage,
+    Sighting,
+    is_stuck,
+    judge_camera,
+)
 
 
 def sighting(**known: Any) -> Sighting:
@@ -92,3 +99,26 @@ def test_waiting_alone_never_makes_a_camera_better(
     if waited_ns > limit_s * NS_PER_S * (1 + 1e-9):
         assert later.cause, "silence for so long is always told"
         assert is_stuck(seen, stuck_after_s=limit_s, now_ns=now_ns + waited_ns)
+
+
+def test_another_cause_of_the_same_outage_is_news_once() -> None:
+    outage = Outage()
+    told = [
+        outage.is_news(up=up, cause=cause)
+        for up, cause in (
+            (False, "no frame for 2 s"),
+            (False, "no frame for 2.5 s"),
+            (False, "refused (401)"),
+            (False, "refused (453)"),
+            (False, "refused (401)"),
+            (True, ""),
+            (True, ""),
+            (False, "refused (401)"),
+        )
+    ]
+    assert told == [True, False, True, True, False, True, False, True]
+
+
+def test_causes_that_never_end_are_told_up_to_a_number() -> None:
+    outage = Outage()
+    assert sum(outage.is_news(up=False, cause=f"number {n}") for n in range(100)) == MAX_CAUSES

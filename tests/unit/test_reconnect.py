@@ -26,3 +26,19 @@ def test_waits_are_spread_by_up_to_a_quarter_and_bounded(draw: float, failures: 
     for number, wait_s in enumerate(waits):
         whole_s = min(0.1 * 2**number, 3.0)
         assert 0.75 * whole_s <= wait_s <= whole_s
+
+
+def test_a_camera_that_refuses_the_login_is_asked_five_times_in_half_an_hour() -> None:
+    delay = ReconnectDelay(first_s=0.25, last_s=2.0, random=lambda: 0.0)
+    at_s, attempts = 0.0, 1
+    while (at_s := at_s + delay.after_refusal()) < 1800:
+        attempts += 1
+    assert attempts == 5
+
+
+def test_a_login_that_was_right_before_is_tried_again_sooner() -> None:
+    delay = ReconnectDelay(first_s=0.25, last_s=2.0, random=lambda: 0.0)
+    delay.after_refusal()
+    delay.after_frame()
+    assert [delay.after_refusal() for _ in range(4)] == [15, 30, 60, 120]
+    assert delay.after_failure() == 0.25

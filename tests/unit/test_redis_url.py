@@ -116,3 +116,18 @@ def test_the_sentinels_login_travels_in_the_query():
 def test_an_option_that_no_connection_knows_is_refused_before_one_is_needed(url):
     with pytest.raises(ConfigurationError, match=r"redis\.url: cannot be read"):
         redis_client(url, password=None, timeout_s=1, connect_timeout_s=1, key="k")
+
+
+@pytest.mark.parametrize("password", ["12#34", "12/34", "12?34", "12/3?4=5", "12?a=34"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "redis+cluster"])
+@pytest.mark.parametrize("user", ["", "inspector"])
+def test_a_password_that_was_not_encoded_never_names_a_server(scheme, password, user):
+    path = "/line/0" if scheme.endswith("sentinel") else ""
+    with pytest.raises(ValueError, match=r".") as refusal:
+        parse_redis_url(f"{scheme}://{user}:{password}@redis.local:6379{path}")
+    assert "34" not in str(refusal.value)
+    assert "12" not in str(refusal.value)
+
+
+def test_a_login_in_the_query_may_hold_an_at_sign():
+    assert parse_redis_url("redis://h:1/0?password=a@b").addresses == (("h", 1),)

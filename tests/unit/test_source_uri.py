@@ -90,7 +90,7 @@ def test_the_simulations_options_are_passed_on():
     [
         ("", ["''", "rtsp://", "sim:"]),
         ("camera1", ["'camera1'", "file:PATH"]),
-        ("http://10.0.0.7/video", ["'http://10.0.0.7/video'", "rtsp://"]),
+        ("http://10.0.0.7/video", ["'http://***'", "rtsp://"]),
         ("genicam:x", ["genicam:x", "v4l2:"]),
         ("rtsp:/10.0.0.7/x", ["host"]),
         ("rtsp://", ["host"]),
@@ -184,3 +184,59 @@ def test_redacting_long_text_takes_no_time(text):
     before_s = time.process_time()
     redact(text)
     assert time.process_time() - before_s < 20  # a fraction of a second; it was minutes
+
+
+UNENCODED = [
+    "12#34",
+    "12/34",
+    "12?34",
+    "12#3/4",
+    "12/3#4",
+    "1:2/34",
+    "#1234",
+    "/1234",
+    "?1234",
+    "12/3@4",
+]
+
+
+@pytest.mark.parametrize("password", UNENCODED)
+@pytest.mark.parametrize("host", ["192.0.2.1", "cam.local", "cam", "[fe80::1]", "192.0.2.1:8554"])
+def test_a_password_that_was_not_encoded_is_refused_and_nothing_of_it_shown(password, host):
+    with pytest.raises(ValueError, match="the password percent-encoded") as refusal:
+        parse_source(f"rtsp://admin:{password}@{host}/stream")
+    assert str(refusal.value).startswith("'rtsp://***' is not a camera source")
+    assert "12" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "rtsp://admin:p@ss/word@192.0.2.1/stream",
+        "rtsp://admin:p@ss#word@cam/stream",
+        "rtsp://admin:p@ss?word@cam.local/stream",
+        "rtsp://user/na:me@host/x",
+    ],
+)
+def test_a_password_of_which_a_part_reads_as_the_host_is_refused(uri):
+    with pytest.raises(ValueError, match=r"rtsp://\*\*\*"):
+        parse_source(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "host", "target"),
+    [
+        ("rtsp://192.0.2.1:554/live/a@b", "192.0.2.1", "/live/a@b"),
+        ("rtsp://cam/live/a@b", "cam", "/live/a@b"),
+        ("rtsp://cam:s3cret@cam.local/live/ch@2", "cam.local", "/live/ch@2"),
+        ("rtsp://cam.local:554/user=a_password=b_channel=1.sdp", "cam.local", None),
+        ("rtsp://[fe80::1]:554/a@b", "fe80::1", "/a@b"),
+        ("rtsp://cam:554/live?time=10:30", "cam", "/live?time=10:30"),
+        ("rtsp://cam/live#t=10", "cam", "/live"),
+    ],
+)
+def test_an_at_sign_of_the_cameras_own_path_is_left_alone(uri, host, target):
+    camera = parse_source(uri)
+    assert isinstance(camera, RtspUri)
+    assert camera.host == host
+    assert target in {None, camera.target}
