@@ -35,6 +35,7 @@ from inspector.records import (
     UnitRef,
 )
 from inspector.results.event_builder import EventBuilder
+from inspector.setting_types import EMBEDDED
 from inspector.settings import Settings
 from inspector.web.live import LiveFeed
 from inspector.web.live_socket import live_routes
@@ -99,6 +100,7 @@ class OperatorPage(UnitSource):
             list(settings.cameras),
             keeps_evidence=settings.evidence.enabled,
             reads_triggers=any(c.trigger == "external" for c in settings.cameras.values()),
+            embeds_triton=settings.inference.url == EMBEDDED,
         )
         folder = settings.evidence.directory or settings.journal.directory / "evidence"
         self._pictures = UnitPictureFiles(Path(folder))

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import mmap
 import os
+import re
 import secrets
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from inspector.records import ModelInput
 
 SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory lives here; Triton opens it by name
 SHM_PREFIX = "inspector-"
+_OF_A_POOL = re.compile(rf"{SHM_PREFIX}\d+-[0-9a-f]{{8}}")
 _DTYPES: dict[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32}
 
 
@@ -163,17 +165,39 @@ class TensorPool:
 
 
 def remove_segments_of_the_dead(min_age_s: float = 10.0) -> list[str]:
-    """Remove segments whose owner was killed before it could; returns their names."""
-    removed = []
-    for path in SHM_DIRECTORY.glob(f"{SHM_PREFIX}*-*"):
-        with suppress(OSError):  # locked by its owner, or gone meanwhile
-            fd = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # A young one may be between its creation and its lock.
-                if time.time() - os.fstat(fd).st_mtime >= min_age_s:
-                    path.unlink()
-                    removed.append(path.name)
-            finally:
-                os.close(fd)
-    return removed
+    """Remove segments whose owner was killed before it could; returns their names.
+
+    Only those of pools: others of ours, as the embedded server's, nobody locks, and their owner
+    takes them away.
+    """
+    return sorted(
+        path.name
+        for path in SHM_DIRECTORY.glob(f"{SHM_PREFIX}*")
+        if _OF_A_POOL.fullmatch(path.name) and _unlink_if_dead(path, min_age_s)
+    )
+
+
+def give_up_segment_of_the_dead(name: str) -> bool:
+    """Whether a segment that a server on this machine has mapped belongs to nobody any more.
+
+    It is removed if it is still there. A server that could map ours has the same /dev/shm, so
+    that a name which is not in it has no owner.
+    """
+    if not _OF_A_POOL.fullmatch(name):
+        return False
+    path = SHM_DIRECTORY / name
+    return not path.exists() or _unlink_if_dead(path, min_age_s=0.0)
+
+
+def _unlink_if_dead(path: Path, min_age_s: float) -> bool:
+    with suppress(OSError):  # locked by its owner, somebody else's, or gone meanwhile
+        fd = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A young one may be between its creation and its lock.
+            if time.time() - os.fstat(fd).st_mtime >= min_age_s:
+                path.unlink()
+                return True
+        finally:
+            os.close(fd)
+    return False

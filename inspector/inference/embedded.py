@@ -16,6 +16,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, FatalError, InferenceUnavailableError
+from inspector.inference.connection import CHANNEL_OPTIONS
 from inspector.inference.embedded_environment import (
     EmbeddedEnvironment,
     Report,
@@ -28,6 +29,9 @@ from inspector.inference.embedded_process import (
     STOP_TIMEOUT_S,
     TritonPorts,
     exit_text,
+    has_ended,
+    kill_group,
+    model_that_ended,
     new_memory_prefix,
     remove_traces_of_dead_owners,
     server_process,
@@ -45,9 +49,9 @@ log = structlog.get_logger("triton")
 
 # gRPC's own defaults wait a second and more between two attempts to connect.
 _CHANNEL_OPTIONS = [
+    *CHANNEL_OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.enable_http_proxy", 0),
 ]
 
 
@@ -84,6 +88,7 @@ class EmbeddedTriton:
         self._failure: type[FatalError | InferenceUnavailableError] | None = None
         self._settled = asyncio.Event()  # it is ready, or it has failed for good
         self._ready_at_s: float | None = None
+        self._lost_model = ""
 
     @property
     def grpc_url(self) -> str:
@@ -127,8 +132,9 @@ class EmbeddedTriton:
     async def run(self) -> None:
         """Keep the server running until cancelled; the first run installs it.
 
-        A server that dies is started again for ever, with growing delays. One that refuses its
-        very first start is not: what it was given is wrong.
+        A server that dies is started again for ever, with growing delays, and so is one of whose
+        models the process died: it would refuse every batch, and call itself ready. One that
+        refuses its very first start is not: what it was given is wrong.
 
         Raises:
             ConfigurationError: as for `wait_ready`.
@@ -157,6 +163,8 @@ class EmbeddedTriton:
             lived_s = self._seconds_since_ready()
             ever_ready = ever_ready or lived_s is not None
             reason = failure_reason(self._errors) or exit_text(exit_code)
+            if self._lost_model:
+                reason = f"the process of its model {self._lost_model} ended"
             if not ever_ready and exit_code >= 0:
                 raise ConfigurationError(f"the embedded Triton refused to start: {reason}")
             self._doing = f"it ended ({reason}) and is being restarted"
@@ -171,23 +179,33 @@ class EmbeddedTriton:
     async def _live_once(self, environment: EmbeddedEnvironment) -> int:
         """Run one server process to its end; returns its exit code, negative for a signal."""
         self._errors.clear()
+        self._lost_model = ""
         self._doing = "loading its models"
         remove_traces_of_dead_owners()
         running = server_process(environment, self._repository, self._ports, self._memory_prefix)
         try:
             async with running as process, asyncio.TaskGroup() as group:
                 self._process = process
-                announcement = group.create_task(self._announce_ready(), name="triton/ready")
+                guard = group.create_task(self._guard(process), name="triton/guard")
                 pump = group.create_task(self._pump_log(process), name="triton/log")
                 exit_code = await wait_end(process)
                 self._settled.clear()
-                announcement.cancel()
+                guard.cancel()
                 with suppress(TimeoutError):
                     # Its last words matter; a Python model that outlives the server does not.
                     await asyncio.wait_for(pump, STOP_TIMEOUT_S)
         finally:
             self._process = None
         return exit_code
+
+    async def _guard(self, process: Process) -> None:
+        """Say when it is ready; from then on end it as soon as one of its models has died."""
+        await self._announce_ready()
+        model = await model_that_ended(process.pid)
+        if not has_ended(process.pid):  # else the model only followed
+            self._lost_model = model
+            self._settled.clear()
+            kill_group(process)
 
     async def _announce_ready(self) -> None:
         """Wait for the server's own word that every model is ready."""

@@ -134,8 +134,62 @@ async def wait_end(process: Process) -> int:
         finally:
             loop.remove_reader(watched)
             os.close(watched)
-    _kill_group(process)
+    kill_group(process)
     return await process.wait()
+
+
+async def model_that_ended(server_pid: int) -> str:
+    """Return, once it has happened, the name of the model whose process ended.
+
+    The server goes on without it and calls itself and its models ready (2.51): every batch fails
+    from then on, and nothing starts the process again. Cancelled, it watches no longer.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[str] = loop.create_future()
+    watched: list[int] = []
+
+    def tell(model: str) -> None:
+        if not ended.done():
+            ended.set_result(model)
+
+    try:
+        for pid, model in _model_processes(server_pid).items():
+            with suppress(ProcessLookupError):
+                watched.append(os.pidfd_open(pid))
+                loop.add_reader(watched[-1], tell, model)
+        return await ended
+    finally:
+        for descriptor in watched:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, or is dead and nobody has taken note yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
+def _model_processes(server_pid: int) -> dict[int, str]:
+    """The server's children that hold models, with the name of each model's instance."""
+    found: dict[int, str] = {}
+    for children in Path(f"/proc/{server_pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for pid in map(int, children.read_text().split()):
+                program, *arguments = _command_line(pid)
+                if Path(program).name == STUB:
+                    # … parent's pid, backend's folder, a number, the instance, its runtime.
+                    found[pid] = arguments[-2] if len(arguments) > 1 else "?"
+    return found
+
+
+def _command_line(pid: int) -> list[str]:
+    return (
+        Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").strip("\0").split("\0")
+    )
 
 
 async def _end(process: Process) -> None:
@@ -146,11 +200,12 @@ async def _end(process: Process) -> None:
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await wait_end(process)
     finally:
-        _kill_group(process)
+        kill_group(process)
     await process.wait()
 
 
-def _kill_group(process: Process) -> None:
+def kill_group(process: Process) -> None:
+    """End the server and its models at once."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, SIGKILL)
 
@@ -179,7 +234,7 @@ def remove_traces_of_dead_owners() -> None:
     """
     for stub in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            program, *arguments = stub.read_bytes().decode(errors="replace").split("\0")
+            program, *arguments = _command_line(int(stub.parent.name))
             if Path(program).name == STUB and any(map(_is_of_dead_owner, arguments)):
                 os.kill(int(stub.parent.name), SIGKILL)
     for file in SHARED_MEMORY.glob(f"{_namespace_prefix()}*"):

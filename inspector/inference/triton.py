@@ -14,7 +14,7 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, InferenceUnavailableError
-from inspector.flow.tensor_pool import TensorPool
+from inspector.flow.tensor_pool import TensorPool, give_up_segment_of_the_dead
 from inspector.inference.connection import connect_to, login_of
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import ModelDescription, check_model
@@ -136,9 +136,21 @@ class TritonModel:
         if self._region is None and self._inference.tensors == "shared_memory":
             raise ConfigurationError(f"inference.tensors is shared_memory, but {why_not}")
         if self._region:
+            await self._unmap_regions_of_the_dead()
             log.info("tensors go through shared memory", region=self._region, url=self._url)
         else:
             log.info("tensors go inline", reason=why_not, url=self._url)
+
+    async def _unmap_regions_of_the_dead(self) -> None:
+        """Have the server let go of what killed services registered, or it keeps their memory."""
+        mine = self._region
+        with suppress(InferenceServerException):  # it does not tell; nothing is lost by it
+            status = await self._client.get_system_shared_memory_status(**self._call())
+            dead = [n for n in status.regions if n != mine and give_up_segment_of_the_dead(n)]
+            for name in dead:
+                await self._client.unregister_system_shared_memory(name, **self._call())
+            if dead:
+                log.info("the server gave back memory of services that were killed", regions=dead)
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Make the wire request: a reference into shared memory, or the bytes themselves."""

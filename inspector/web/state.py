@@ -33,6 +33,8 @@ _ADVICE = {
     "time; units are not inspected meanwhile. Set them aside.",
     "triton": "Units are not inspected. Tell whoever looks after the Triton server; it is tried "
     "again all the time.",
+    "embedded triton": "Units are not inspected. The service starts its own Triton again, which "
+    "takes seconds. If this stays, tell whoever looks after the station: the log has the cause.",
     "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
     "whoever looks after Redis and the network.",
     "producer": "Two services call themselves by this station's id, and their events are mixed. "
@@ -79,9 +81,17 @@ class StationState:
     """The faults that stand, with the time since when. Event loop only."""
 
     def __init__(
-        self, cameras: Sequence[str], *, keeps_evidence: bool, reads_triggers: bool = False
+        self,
+        cameras: Sequence[str],
+        *,
+        keeps_evidence: bool,
+        reads_triggers: bool = False,
+        embeds_triton: bool = False,
     ) -> None:
         self._cameras = tuple(cameras)
+        self._advice = dict(_ADVICE)
+        if embeds_triton:
+            self._advice["triton"] = _ADVICE["embedded triton"]
         self._reads_triggers = reads_triggers
         self._keeps_evidence = keeps_evidence
         self._standing: dict[tuple[str, str], tuple[str, str]] = {}
@@ -142,7 +152,7 @@ class StationState:
         found = self._standing.get((kind, subject))
         part = _good(name, subject if kind == "camera" else "")
         if found is not None:
-            part |= _wrong(*found, advice=_ADVICE[name])
+            part |= _wrong(*found, advice=self._advice[name])
         elif not running:
             part |= _wrong("The service is starting.", None, advice="Wait a moment.")
         elif (kind, subject) in awaited:

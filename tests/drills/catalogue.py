@@ -77,6 +77,7 @@ DRILLS = (
     ),
     Drill("triggers: rights taken away", trigger_drills.rights_taken, 1, 1, recover_within_s=5),
     Drill("Triton: SIGKILL", triton_drills.killed, 5, recover_within_s=5),
+    Drill("Triton: a model's process SIGKILL", triton_drills.model_killed, 3, recover_within_s=5),
     Drill("Triton: SIGSTOP for 8 s", triton_drills.frozen, 3, recover_within_s=5),
     Drill("Triton: ten times slower", triton_drills.ten_times_slower),
     Drill("Triton: six kinds of bad reply", triton_drills.bad_replies, fast_repetitions=1),

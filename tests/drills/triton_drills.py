@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -20,7 +20,7 @@ from tests.drills.stand import DEADLINE_S, Stand, since, triton_down
 from tests.drills.triton_process import ControlledTriton
 from tests.drills.witness import Witness
 from tests.integration.line import wait_for
-from tests.integration.processes import descendants
+from tests.integration.processes import arguments, descendants
 from tests.integration.triton_server import MODEL_REPOSITORY, embedded_triton_in_background
 from tests.pipeline.fake_triton import Act, FakeTriton, honest
 
@@ -43,6 +43,20 @@ def is_ready(http_url: str) -> bool:
 
 def killed(stand: Stand) -> None:
     """SIGKILL; its supervisor starts it again."""
+    _killed(stand, lambda server: server)
+
+
+def model_killed(stand: Stand) -> None:
+    """SIGKILL of the process that holds the network; the server goes on and calls itself ready."""
+    _killed(stand, _network_of)
+
+
+def _network_of(server: int) -> int:
+    (found,) = (pid for pid in descendants(server) if "/pcb_detector/" in arguments(pid))
+    return found
+
+
+def _killed(stand: Stand, victim: Callable[[int], int]) -> None:
     with embedded_triton_in_background() as triton:
         line, witness = stand.running(triton=triton.grpc_url)
         for _ in range(stand.repetitions):
@@ -50,7 +64,7 @@ def killed(stand: Stand) -> None:
             pid = triton.process_id
             assert pid is not None
             began_s, began_unix_s = since()
-            os.kill(pid, signal.SIGKILL)
+            os.kill(victim(pid), signal.SIGKILL)
             stand.detected("triton_up 0", triton_down(line), began_s)
             wait_for(lambda: is_ready(triton.http_url), within_s=90, what="Triton is back")
             stand.nobody_looks(began_unix_s + 0.05, time.time() - DEADLINE_S)

@@ -20,7 +20,8 @@ HOST = "127.0.0.1"
 class ControlledTriton:
     """Every model of the repository is loaded at first; runs inside a `with`."""
 
-    def __init__(self, repository: Path, log: Path) -> None:
+    def __init__(self, repository: Path, log: Path, *options: str) -> None:
+        self._options = options
         self._repository = repository
         self._log = log
         self._ports = TritonPorts().chosen()
@@ -29,6 +30,15 @@ class ControlledTriton:
     @property
     def grpc_url(self) -> str:
         return f"{HOST}:{self._ports.grpc}"
+
+    @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def http_address(self) -> str:
+        return f"{HOST}:{self._ports.http}"
 
     def __enter__(self) -> Self:
         environment = asyncio.run(prepare_environment())
@@ -41,7 +51,7 @@ class ControlledTriton:
                     *(f"--grpc-address={HOST}", f"--grpc-port={self._ports.grpc}"),
                     *(f"--http-address={HOST}", f"--http-port={self._ports.http}"),
                     *(f"--metrics-address={HOST}", f"--metrics-port={self._ports.metrics}"),
-                    *("--model-control-mode=explicit", "--load-model=*"),
+                    *("--model-control-mode=explicit", "--load-model=*", *self._options),
                     "--exit-timeout-secs=3",
                     f"--backend-config=python,shm-region-prefix-name=inspector-drill-{os.getpid()}",
                 ],
@@ -51,7 +61,9 @@ class ControlledTriton:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(lambda: self._ask("GET", "/v2/health/ready"), within_s=120, what="Triton is ready")
+        # Of the server as a whole: strict readiness is not there while any model is broken.
+        path = "/v2/health/live" if self._options else "/v2/health/ready"
+        wait_for(lambda: self._ask("GET", path), within_s=120, what="Triton is ready")
         return self
 
     def __exit__(self, *_: object) -> None:

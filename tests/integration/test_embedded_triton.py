@@ -23,6 +23,7 @@ import tritonclient.grpc.aio as aio_client
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.embedded import EmbeddedTriton
 from inspector.inference.embedded_environment import REQUIREMENTS
 from inspector.inference.embedded_process import SHARED_MEMORY, TritonPorts
@@ -528,9 +529,41 @@ def test_a_killed_server_comes_back_at_the_same_address_and_says_so_once(boards,
             assert_same(reply.as_numpy("boxes"), postprocessed(candidates[:1])["boxes"])
             return logs
 
-    events = [entry["event"] for entry in asyncio.run(main(), debug=True)]
-    assert events.count("triton_died") == 1
+    logs = asyncio.run(main(), debug=True)
+    events = [entry["event"] for entry in logs]
+    (died,) = (entry for entry in logs if entry["event"] == "triton_died")
+    assert died["reason"] == "killed by SIGKILL"
     assert events.count("triton_ready") == 1
+
+
+def test_a_server_whose_model_process_was_killed_is_started_again_and_says_why(boards, candidates):
+    """It would go on without the model, refuse every batch, and call itself ready."""
+
+    async def main() -> list[Any]:
+        async with embedded_triton() as triton:
+            for _ in range(2):
+                first = triton.process_id
+                assert first is not None
+                (model,) = (pid for pid in children_of(first) if serves(pid, "pcb_detector"))
+                with structlog.testing.capture_logs() as logs, watched([first]) as gone:
+                    os.kill(model, signal.SIGKILL)
+                    assert await asyncio.to_thread(gone, 10)
+                    async with asyncio.timeout(10):
+                        while triton.process_id == first:  # noqa: ASYNC110
+                            await asyncio.sleep(0.01)
+                    await triton.wait_ready(60)
+                    async with aio_client.InferenceServerClient(triton.grpc_url) as client:
+                        sent = tensor("image", boards[:1], "UINT8", aio_client)
+                        reply = await client.infer("pcb_inspection", [sent])
+                assert_same(reply.as_numpy("boxes"), postprocessed(candidates[:1])["boxes"])
+            return logs
+
+    (died,) = (e for e in asyncio.run(main(), debug=True) if e["event"] == "triton_died")
+    assert died["reason"] == "the process of its model pcb_detector_0_0 ended"
+
+
+def serves(process_id: int, model: str) -> bool:
+    return f"/{model}/" in Path(f"/proc/{process_id}/cmdline").read_text()
 
 
 def test_the_runtime_keeps_no_telemetry(tmp_path, monkeypatch):
@@ -579,6 +612,27 @@ def test_the_server_dies_with_its_parent_even_when_that_is_killed():
     # Whatever they left in /dev/shm is taken away by the next server that starts.
     with embedded_triton_in_background():
         assert not list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
+
+
+def test_the_start_of_a_service_leaves_the_memory_of_living_servers_alone():
+    def memory_of(owner: int) -> set[Path]:
+        return set(SHARED_MEMORY.glob(f"inspector-triton-*-{owner}-*"))
+
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(REPOSITORY)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        next(line for line in parent.stdout if line.startswith("serving"))
+        before = memory_of(parent.pid)
+        assert before
+        remove_segments_of_the_dead(min_age_s=0.0)
+        with embedded_triton_in_background():
+            ours = memory_of(os.getpid())
+            assert ours
+            remove_segments_of_the_dead(min_age_s=0.0)
+            assert memory_of(os.getpid()) == ours
+            assert memory_of(parent.pid) == before
+        parent.kill()
 
 
 def test_stopping_leaves_no_process_and_no_shared_memory():

@@ -230,6 +230,12 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
             self.regions[request.name] = mmap.mmap(segment.fileno(), request.byte_size)
         return pb.SystemSharedMemoryRegisterResponse()
 
+    async def SystemSharedMemoryStatus(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        reply = pb.SystemSharedMemoryStatusResponse()
+        for name, region in self.regions.items():
+            reply.regions[name].byte_size = len(region)
+        return reply
+
     async def SystemSharedMemoryUnregister(self, request: Any, _context: Any) -> Any:  # noqa: N802
         region = self.regions.pop(request.name, None)
         if region is not None:

@@ -214,3 +214,16 @@ def test_late_verdicts_are_counted_for_ten_minutes(verdicts):
         late, verdicts_total, first_s = deadlines.recent()
         assert (late, verdicts_total) == (recent.count(False), len(recent))
         assert (first_s is None) == (late == 0)
+
+
+def test_nobody_is_sent_for_a_triton_that_the_service_runs_itself() -> None:
+    down = Fault(kind="triton", subject="", cause="connection refused")
+    advice = []
+    for embeds in (False, True):
+        state = StationState(["top"], keeps_evidence=False, embeds_triton=embeds)
+        state.on_fault(down, raised=True)
+        (part,) = (p for p in state.parts(running=True, pending=0, oldest_s=0) if not p["good"])
+        advice.append(part["advice"])
+    assert "whoever looks after the Triton server" in advice[0]
+    assert "starts its own Triton again" in advice[1]
+    assert "whoever looks after the Triton server" not in advice[1]

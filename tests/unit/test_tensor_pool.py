@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from inspector.flow import tensor_pool
-from inspector.flow.tensor_pool import TensorPool, remove_segments_of_the_dead
+from inspector.flow.tensor_pool import (
+    TensorPool,
+    give_up_segment_of_the_dead,
+    remove_segments_of_the_dead,
+)
 from inspector.records import ModelInput
 
 
@@ -180,16 +184,42 @@ def test_only_segments_of_the_dead_are_removed(
     async def test(pool: TensorPool) -> None:
         pool.shape_for(model_input())
         alive = tmp_path / str(pool.key).strip("/")
-        dead, young, foreign = (
-            tmp_path / name for name in ("inspector-999-dead", "inspector-999-new", "other-1-x")
+        dead, young, foreign, of_a_server = (
+            tmp_path / name
+            for name in (
+                "inspector-999-0123abcd",
+                "inspector-999-4567abcd",
+                "other-1-0123abcd",
+                "inspector-triton-4026531836-999-0123abcd-4567abcd-7f36-4a37-82be-d307b4ff4ed3",
+            )
         )
-        for path in (dead, young, foreign):
+        for path in (dead, young, foreign, of_a_server):
             path.touch()
-        for path in (alive, dead, foreign):
+        for path in (alive, dead, foreign, of_a_server):
             os.utime(path, (0, 0))
-        assert remove_segments_of_the_dead() == ["inspector-999-dead"]
-        assert alive.exists()
-        assert young.exists()
-        assert foreign.exists()
+        assert remove_segments_of_the_dead() == [dead.name]
+        for path in (alive, young, foreign, of_a_server):
+            assert path.exists()
+
+    run(test)
+
+
+def test_a_mapped_segment_is_given_up_only_where_its_owner_is_dead(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tensor_pool, "SHM_DIRECTORY", tmp_path)
+
+    async def test(pool: TensorPool) -> None:
+        pool.shape_for(model_input())
+        alive = str(pool.key).strip("/")
+        dead = tmp_path / "inspector-999-0123abcd"
+        dead.touch()
+        assert not give_up_segment_of_the_dead(alive)
+        assert (tmp_path / alive).exists()
+        assert give_up_segment_of_the_dead(dead.name)
+        assert not dead.exists()
+        assert give_up_segment_of_the_dead(dead.name), "nobody can have what is not there"
+        assert not give_up_segment_of_the_dead("somebody-elses")
+        assert not give_up_segment_of_the_dead("inspector-../etc")
 
     run(test)
