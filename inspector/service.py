@@ -20,6 +20,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.live_settings import Changes
 from inspector.operator_page import OperatorPage, ShownPictures
+from inspector.ops.descriptors import connections_of_http, raise_limit
 from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
@@ -285,7 +286,13 @@ class Service:
             token.get_secret_value() if token else None,
             more=[*trigger_routes(self._triggers), *page.routes(self.views.status)],
         )
-        server = HttpServer(app, self._settings.http)
+        connections = connections_of_http(raise_limit(), cameras=len(self._settings.cameras))
+        server = HttpServer(
+            app,
+            self._settings.http,
+            connections=connections,
+            on_closed=lambda why: self.metrics.http_closed.labels(why).inc(),
+        )
         self.http_url = server.url
         await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
         return server

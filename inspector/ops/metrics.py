@@ -236,6 +236,11 @@ class Metrics:
             "Until when a certificate holds",
             ["subject", "certificate"],
         )
+        self.http_closed = counter(
+            "inspector_http_connections_closed",
+            "Connections closed because there were too many, or they asked nothing in time",
+            ["why"],
+        )
         started_s = monotonic()
         gauge("inspector_uptime_seconds", "Since the start, by a clock nobody sets").set_function(
             lambda: monotonic() - started_s
@@ -266,6 +271,8 @@ class Metrics:
             self.reloads.labels(outcome)
         for judgement in Judgement:
             self.reviews.labels(judgement)
+        for why in ("full", "late"):
+            self.http_closed.labels(why)
         for stream in Stream:
             self.events_published.labels(stream)
             self.groups_unwatched.labels(stream)

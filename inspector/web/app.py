@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,22 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from inspector.errors import ConfigurationError
+from inspector.ops.descriptors import MOST_CONNECTIONS
 from inspector.plain_text import as_json
 from inspector.sections import HttpSettings
 from inspector.web.access import Guard, login_routes
+from inspector.web.connections import (
+    ConnectionBook,
+    GuardedHttp,
+    GuardedState,
+    GuardedWebSocket,
+    Listener,
+    OnceInAWhile,
+    Patience,
+)
 from inspector.web.static_files import StaticFiles
 
+_LOGGERS = ("uvicorn.error", "asyncio")
 MAX_WEBSOCKET_BYTES = 1024
 """Of a message from a viewer, which has nothing to say but "next"."""
 
@@ -90,27 +102,43 @@ def _refusal(host: str, port: int, error: OSError) -> str:
     )
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn beside the pipeline: its own socket, and no signal handlers of its own."""
+def _ignore(_why: str) -> None:
+    """Nobody counts the connections that are closed."""
 
-    def __init__(self, app: Starlette, settings: HttpSettings) -> None:
-        """Bind at once.
+
+class HttpServer(uvicorn.Server):
+    """uvicorn beside the pipeline: its own socket, bounded connections, no signal handlers."""
+
+    def __init__(
+        self,
+        app: Starlette,
+        settings: HttpSettings,
+        *,
+        connections: int = MOST_CONNECTIONS,
+        on_closed: Callable[[str], None] = _ignore,
+        patience: Patience | None = None,
+    ) -> None:
+        """Bind at once; `on_closed` hears why a connection was closed: `full` or `late`.
 
         Raises:
             ConfigurationError: the address cannot be used.
 
         """
+        self._listener: Listener | None = None
         super().__init__(
             uvicorn.Config(
                 app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
-                ws="websockets-sansio",
+                http=GuardedHttp,
+                ws=GuardedWebSocket,
                 ws_max_size=MAX_WEBSOCKET_BYTES,
                 ws_per_message_deflate=False,  # JPEGs cannot be squeezed further
             )
         )
+        self.book = ConnectionBook(connections, on_closed=on_closed, patience=patience)
+        self.server_state = GuardedState(self.book)
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -129,14 +157,33 @@ class HttpServer(uvicorn.Server):
         """Leave SIGTERM to the supervisor."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen ourselves: see Listener."""
+        del sockets
+        await self.lifespan.startup()
+        self.servers = []
+
+        def make_protocol() -> asyncio.Protocol:
+            return GuardedHttp(self.config, self.server_state, self.lifespan.state)
+
+        self._listener = Listener(self._socket, self.book, make_protocol)
+        self.started = True
+
     async def run_until_cancelled(self) -> None:
         """Serve; closes the socket, and connections that clients keep open, in the end."""
+        once = OnceInAWhile()
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(once)
+        looking = asyncio.create_task(self.book.look_for_ever(), name="http/look")
         try:
             await self.serve(sockets=[self._socket])
         finally:
+            looking.cancel()
+            for name in _LOGGERS:
+                logging.getLogger(name).removeFilter(once)
+            if self._listener is not None:
+                self._listener.close()
             # uvicorn does this only when it ends by itself.
-            for server in getattr(self, "servers", ()):
-                server.close()
             for connection in list(self.server_state.connections):
                 connection.shutdown()
             for task in list(self.server_state.tasks):  # those who look at the live picture

@@ -109,6 +109,7 @@ CERTIFICATE = 'inspector_certificate_expiry_timestamp_seconds{subject="redis", c
 TRIGGERS = 'inspector_triggers_total{{camera="top", outcome="{}"}}'
 NO_CAMERA = 'inspector_triggers_total{camera="", outcome="malformed"}'
 LOST = "inspector_log_lines_lost_total"
+CLOSED = 'inspector_http_connections_closed_total{{why="{}"}}'
 UPTIME = "inspector_uptime_seconds"
 LAST = 'inspector_last_unit_timestamp_seconds{{camera="{}"}}'
 DISK = 'inspector_disk_free_bytes{folder="journal"}'
@@ -153,6 +154,8 @@ CASES = [
     ),
     Case("LogLost", "none", 5, False, {LOST: "0x10", UPTIME: "9+60x10"}),
     Case("LogLost", "days ago", 5, False, {LOST: "9x10", UPTIME: "86400+60x10"}),
+    Case("HttpCrowded", "a scanner", 5, True, {CLOSED.format("full"): "0 0 700x10"}),
+    Case("HttpCrowded", "some are slow", 5, False, {CLOSED.format("late"): "0+1x10"}),
     # promtool's clock starts at 0.
     Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
     Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),
