@@ -18,9 +18,10 @@ from av.container import InputContainer
 from av.error import FFmpegError, HTTPUnauthorizedError
 from av.video.stream import VideoStream
 
-from inspector.capture.damage import Damage
+from inspector.capture.continuity import Continuity, Outcome
 from inspector.capture.jpeg import check_jpeg
 from inspector.capture.pixels import PixelWriter
+from inspector.capture.rtp_losses import RtpLosses
 from inspector.capture.rtsp_errors import explain, explain_answer, is_an_answer
 from inspector.capture.rtsp_probe import first_refusal
 from inspector.capture.stream_clock import SenderClock, StreamClock
@@ -33,13 +34,18 @@ _NS_PER_S = 1_000_000_000
 _OPTIONS = {
     "rtsp_transport": "tcp",  # over UDP lost packets become silently wrong pixels
     "flags": "low_delay",
-    "reorder_queue_size": "0",
+    # From two on, FFmpeg looks at the sequence numbers of RTP packets, over TCP too: cameras and
+    # proxies whose send buffer is full leave packets out. A packet that comes late waits for it.
+    "reorder_queue_size": "2",
+    # Sound would move the pictures' time stamps to its own whenever the camera's clock is set.
+    "allowed_media_types": "video",
     # Look at one packet, not at 0.4 s of them: the first picture comes at once. Not `nobuffer`,
     # which throws that packet away: it is the key frame, the next may be seconds off.
     "analyzeduration": "0",
     "probesize": "2048",
 }
-_UNREADABLE_LIMIT = 10
+_UNREADABLE_LIMIT, _UNREADABLE_LIMIT_S = 10, 2.0
+"""A new connection brings a key frame sooner than a camera that sends few of them."""
 _PROBE_S = 2.0
 _SETTLING_LIMIT_S = 2.0
 _PRODUCER_TIME = struct.Struct("<qi")  # FFmpeg's AVProducerReferenceTime: unix µs, flags
@@ -51,6 +57,10 @@ class _Picture:
 
     grabbed: Grabbed
     frame: VideoFrame | None
+    cause: str
+    """Why there is no frame."""
+    came: bool
+    """False: the camera owed it, and nothing of it arrived."""
     pts_ns: int | None
     waited_ns: int
     """How long the camera let us wait for its packet: next to nothing within a backlog."""
@@ -84,8 +94,9 @@ class RtspSource:
         self._writer = PixelWriter()
         self._connection: _Connection | None = None
         self._held: _Picture | None = None
-        self._current: VideoFrame | None = None
+        self._current: _Picture | None = None
         self._unreadable_in_a_row = 0
+        self._readable_ns = 0
         self.size = size
         """Width and height in pixels; None before `open` where none was asked for."""
 
@@ -111,15 +122,16 @@ class RtspSource:
             deadline_ns = time.monotonic_ns() + round(2 * self._read_timeout_s * _NS_PER_S)
             picture = self._next_picture(self._connection, deadline_ns)
         self._count_unreadable(picture)
-        self._current = picture.frame
+        self._current = picture
         return picture.grabbed
 
     def retrieve_into(self, image: Image) -> None:
         """Convert the grabbed picture to BGR, in `image`."""
-        if self._current is None:
-            msg = f"{self._uri}: a picture was damaged and could not be decoded"
+        if self._current is None or self._current.frame is None:
+            cause = self._current.cause if self._current else "no picture was grabbed"
+            msg = f"{self._uri}: {cause}"
             raise FrameUnreadableError(msg)
-        self._writer.write(self._current, image)
+        self._writer.write(self._current.frame, image)
 
     def close(self) -> None:
         """Disconnect; waits for the camera's goodbye no longer than the read timeout."""
@@ -205,9 +217,17 @@ class RtspSource:
             raise CameraUnavailableError(msg)
 
     def _count_unreadable(self, picture: _Picture) -> None:
-        self._unreadable_in_a_row = 0 if picture.frame else self._unreadable_in_a_row + 1
-        if self._unreadable_in_a_row >= _UNREADABLE_LIMIT:
-            msg = f"{self._uri}: {_UNREADABLE_LIMIT} damaged pictures in a row"
+        if picture.frame is not None:
+            self._unreadable_in_a_row = 0
+            self._readable_ns = picture.grabbed.captured_mono_ns
+            return
+        if not picture.came:
+            return
+        self._unreadable_in_a_row += 1
+        lasts_ns = picture.grabbed.captured_mono_ns - self._readable_ns
+        is_long = lasts_ns >= _UNREADABLE_LIMIT_S * _NS_PER_S
+        if self._unreadable_in_a_row >= _UNREADABLE_LIMIT and is_long:
+            msg = f"{self._uri}: {_UNREADABLE_LIMIT} damaged pictures in a row ({picture.cause})"
             raise CameraUnavailableError(msg)
 
 
@@ -220,7 +240,7 @@ class _Connection:
         self._read_timeout_s = read_timeout_s
         self._clock = StreamClock()
         self._sender = SenderClock()
-        self._damage = Damage()
+        self._losses = RtpLosses()
         self.decoded: deque[_Picture] = deque()
         """Decoded and not taken yet; a packet gives one picture, seldom none or two."""
         if not container.streams.video:
@@ -231,6 +251,11 @@ class _Connection:
         # Frame threads would hold one frame back per thread: 16 threads, half a second.
         stream.thread_type = "SLICE"
         self._sends_jpegs = stream.codec_context.name == "mjpeg"
+        context = stream.codec_context
+        context.copy_opaque = True
+        self._continuity: Continuity[VideoFrame] = Continuity(
+            context.name, context.extradata, captured_ns=self._clock.captured_mono_ns
+        )
         self._packets: Iterator[Packet[VideoStream]] = container.demux(stream)
 
     def read_packet(self) -> None:
@@ -238,7 +263,8 @@ class _Connection:
         asked_ns = time.monotonic_ns()
         packet, failure = None, f"{self._uri}: the camera ended the stream"
         try:
-            packet = next(self._packets, None)
+            with self._losses:
+                packet = next(self._packets, None)
         except (FFmpegError, OSError) as error:
             failure = explain(error, self._uri, timeout_s=2 * self._read_timeout_s)
         if packet is None or packet.size == 0:  # an empty packet marks the end
@@ -257,30 +283,52 @@ class _Connection:
             self._container.close()
 
     def _decode(self, packet: Packet[VideoStream], arrival_ns: int, *, waited_ns: int) -> None:
-        frames: list[VideoFrame | None]
+        pts_ns = _stamp_ns(packet)
+        doubt = self._losses.take()
+        if packet.is_corrupt:
+            doubt = doubt or "a packet is marked as damaged"
+        packet.opaque = self._continuity.sent(
+            bytes(packet),
+            is_key=packet.is_keyframe,
+            pts_ns=pts_ns,
+            arrival_ns=arrival_ns,
+            doubt=doubt,
+        )
+        outcomes: Iterator[Outcome[VideoFrame]]
         try:
-            frames = list(packet.decode())
             if self._sends_jpegs:
                 check_jpeg(bytes(packet))
-        except (FFmpegError, FrameUnreadableError):
-            frames = [None]
-        for frame in frames:
-            stamped = packet if frame is None else frame
-            is_whole = self._damage.is_whole(frame)
-            pts_ns = _in_ns(stamped.pts, stamped.time_base)
+            frames = packet.decode()
+        except FFmpegError:
+            outcomes = self._continuity.refused(pts_ns=pts_ns, arrival_ns=arrival_ns)
+        except FrameUnreadableError as damage:
+            outcomes = self._continuity.refused(
+                pts_ns=pts_ns, arrival_ns=arrival_ns, cause=str(damage)
+            )
+        else:
+            outcomes = self._continuity.decoded(frames, stamp_ns=_stamp_ns, arrival_ns=arrival_ns)
+        for outcome in outcomes:
             picture = _Picture(
-                grabbed=self._times(pts_ns, arrival_ns),
-                frame=frame if is_whole else None,
-                pts_ns=pts_ns,
+                grabbed=self._times(outcome),
+                frame=outcome.frame,
+                cause=outcome.cause,
+                came=outcome.came,
+                pts_ns=outcome.pts_ns,
                 waited_ns=waited_ns,
             )
             self.decoded.append(picture)
 
-    def _times(self, pts_ns: int | None, arrival_ns: int) -> Grabbed:
-        captured_ns = self._clock.captured_mono_ns(pts_ns, arrival_ns)
+    def _times(self, outcome: Outcome[VideoFrame]) -> Grabbed:
+        captured_ns = outcome.captured_ns
         ours_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
-        unix_ns = self._sender.captured_unix_ns(pts_ns, ours_unix_ns=ours_ns)
-        return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=unix_ns, stamp_ns=pts_ns)
+        unix_ns = self._sender.captured_unix_ns(outcome.pts_ns, ours_unix_ns=ours_ns)
+        return Grabbed(
+            captured_mono_ns=captured_ns, captured_unix_ns=unix_ns, stamp_ns=outcome.pts_ns
+        )
+
+
+def _stamp_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
+    return _in_ns(stamped.pts, stamped.time_base)
 
 
 def _in_ns(pts: int | None, time_base: Fraction | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from inspector.capture.broken_off import missing_pictures
+from inspector.capture.continuity import Continuity, Outcome
 from inspector.capture.jpeg import check_jpeg
 from inspector.capture.pixels import PixelWriter
 from inspector.capture.turning import AS_STORED, Turning, turning_of
@@ -29,10 +31,10 @@ _GUESSED_FPS = 25.0
 
 
 class Video:
-    """Every frame of a video, damaged ones too, as it is to be shown. One thread.
+    """Every frame that a video owes, damaged and missing ones too, as it is to be shown.
 
-    Opening reads its header and decodes its first frame, which says how it is turned. Where the
-    file broke off, the frames that are missing come last, as damaged ones.
+    One thread. Opening reads its header and decodes its first frame, which says how it is turned.
+    Where the file broke off, the frames that are missing come last, as damaged ones.
 
     Raises:
         CameraUnavailableError: it is no video, not of the expected size, or to be shown slanted.
@@ -43,6 +45,7 @@ class Video:
         self._uri = uri
         self._writer = PixelWriter()
         self._frame: VideoFrame | None = None
+        self._cause = "no frame was grabbed"
         self._index = -1
         self.position_ns = 0
         """The current frame's time since the start; goes on over `rewind`."""
@@ -68,10 +71,11 @@ class Video:
         while not self._decoded:
             if not self._read_packet():
                 return False
-        self._frame = self._decoded.popleft()
+        shown = self._decoded.popleft()
+        self._frame, self._cause = shown.frame, shown.cause
         self._taken += 1
         self._index += 1
-        self.position_ns = self._position_ns()
+        self.position_ns = self._position_ns(shown.pts_ns)
         return True
 
     def rewind(self) -> None:
@@ -83,8 +87,7 @@ class Video:
     def retrieve_into(self, image: Image) -> None:
         """Convert the current frame to BGR, in `image`."""
         if self._frame is None:
-            state = "missing: the file broke off" if self._has_ended else "damaged"
-            msg = f"{self._uri}: frame {self._index} is {state}"
+            msg = f"{self._uri}: frame {self._index} is damaged or missing: {self._cause}"
             raise FrameUnreadableError(msg)
         turning = self._turning_of(self._frame)
         found = turning.size((self._frame.width, self._frame.height))
@@ -106,6 +109,9 @@ class Video:
     def close(self) -> None:
         """Let go of the file."""
         self._frame = None
+        # A thread that decodes may need the interpreter, which waits for it when it is freed.
+        with contextlib.suppress(FFmpegError, EOFError):
+            self._stream.codec_context.decode(None)
         self._container.close()
 
     def _open_file(self, turn_start_ns: int = 0) -> None:
@@ -124,7 +130,12 @@ class Video:
         self._stream: VideoStream = videos[0]
         self._stream.thread_type = "AUTO"
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
-        self._decoded: deque[VideoFrame | None] = deque()
+        context = self._stream.codec_context
+        context.copy_opaque = True
+        self._decoded: deque[Outcome[VideoFrame]] = deque()
+        self._continuity: Continuity[VideoFrame] = Continuity(
+            context.name, context.extradata, captured_ns=lambda pts_ns, _: pts_ns or 0
+        )
         fps = float(self._uri.fps or self._stream.average_rate or _GUESSED_FPS)
         self.interval_ns = round(_NS_PER_S / fps)
         self._turn_start_ns = turn_start_ns
@@ -132,7 +143,6 @@ class Video:
         self._frames_this_turn = 0
         self._taken = 0
         self._has_ended = False
-        self._cut_pts: set[int | None] = set()
         self._holds_jpegs = self._stream.codec_context.name == "mjpeg"
 
     def _read_packet(self) -> bool:
@@ -142,23 +152,37 @@ class Video:
         except (FFmpegError, OSError):
             # The rest of the file cannot be read: one damaged frame says so, then it is over.
             self._packets = iter(())
-            self._decoded.append(None)
+            self._decoded.extend(self._continuity.ended())
+            self._decoded.extend(self._continuity.refused(pts_ns=None, arrival_ns=0))
             return True
         if packet is None:
             return self._add_missing()
+        pts_ns = _in_ns(packet)
+        if packet.size and not packet.is_discard:
+            packet.opaque = self._continuity.sent(
+                bytes(packet),
+                is_key=packet.is_keyframe,
+                pts_ns=pts_ns,
+                arrival_ns=0,
+                doubt="a packet is marked as damaged" if packet.is_corrupt else "",
+            )
+        self._decoded.extend(self._outcomes(packet, pts_ns))
+        if packet.size == 0:  # it marks the end
+            self._decoded.extend(self._continuity.ended())
+        return True
+
+    def _outcomes(
+        self, packet: Packet[VideoStream], pts_ns: int | None
+    ) -> Iterator[Outcome[VideoFrame]]:
         try:
-            decoded = packet.decode()
             if self._holds_jpegs and packet.size:
                 check_jpeg(bytes(packet))
-        except (FFmpegError, FrameUnreadableError):
-            self._decoded.append(None)
-            return True
-        if packet.is_corrupt:  # cut off in the middle; its frame may come later
-            self._cut_pts.add(packet.pts)
-        for frame in decoded:
-            is_whole = not frame.is_corrupt and frame.pts not in self._cut_pts
-            self._decoded.append(frame if is_whole else None)
-        return True
+            decoded = packet.decode()
+        except FFmpegError:
+            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0)
+        except FrameUnreadableError as damage:
+            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0, cause=str(damage))
+        return self._continuity.decoded(decoded, stamp_ns=_in_ns, arrival_ns=0)
 
     def _add_missing(self) -> bool:
         """At the end: the frames that are missing there, once; False if there are none."""
@@ -174,14 +198,17 @@ class Video:
         if missing:
             note = f"the file broke off: at least {missing} of its pictures are missing"
             log.warning("recording", source=str(self._uri), note=note)
-        self._decoded.extend([None] * missing)
+        broken_off: Outcome[VideoFrame] = Outcome(
+            frame=None, cause="the file broke off", pts_ns=None, captured_ns=0, came=False
+        )
+        self._decoded.extend([broken_off] * missing)
         return missing > 0
 
     def _look_at_first(self) -> tuple[str, ...]:
         """Decode the first frame for the next `advance`, and say what is special about it all."""
         while not self._decoded and self._read_packet():
             pass
-        first = self._decoded[0] if self._decoded else None
+        first = self._decoded[0].frame if self._decoded else None
         notes = []
         if first is not None:
             try:
@@ -205,15 +232,12 @@ class Video:
             msg = f"{self._uri}: frame {self._index}: {error}"
             raise FrameUnreadableError(msg) from error
 
-    def _position_ns(self) -> int:
+    def _position_ns(self, pts_ns: int | None) -> int:
         """From the frame's own time stamp; counted where it has none, or fps= overrides it."""
         counted_ns = self._turn_start_ns + self._frames_this_turn * self.interval_ns
         self._frames_this_turn += 1
-        frame = self._frame
-        if frame is None or frame.pts is None or frame.time_base is None or self._uri.fps:
+        if pts_ns is None or self._uri.fps:
             return counted_ns
-        tick = frame.time_base
-        pts_ns = frame.pts * tick.numerator * _NS_PER_S // tick.denominator
         if self._first_pts_ns is None:
             self._first_pts_ns = pts_ns
         return self._turn_start_ns + pts_ns - self._first_pts_ns
@@ -222,6 +246,13 @@ class Video:
 def _videos(container: InputContainer) -> list[VideoStream]:
     """Its videos, without the cover picture that music players show."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _in_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
+    if stamped.pts is None or stamped.time_base is None:
+        return None
+    tick = stamped.time_base
+    return stamped.pts * tick.numerator * _NS_PER_S // tick.denominator
 
 
 def _by(size: tuple[int, int] | None) -> str:

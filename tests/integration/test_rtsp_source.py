@@ -94,7 +94,7 @@ def test_frames_arrive_on_time_and_bit_for_bit_as_the_camera_sent_them():
             ages_ms.append(age_ms(grabbed))
             captured_ns.append(grabbed.captured_mono_ns)
             camera.retrieve_into(image)
-            received.append(fingerprint(camera._current))
+            received.append(fingerprint(camera._current.frame))
             assert abs(time.time_ns() - grabbed.captured_unix_ns) < 1000 * MS
         took_s = time.monotonic() - started_s
     first = sent.index(received[0])
@@ -169,7 +169,7 @@ def test_the_cameras_own_clock_tells_the_wall_time():
         report_pts_ns, report_unix_ns = camera._connection._sender._report
         # The same time of day, less its PTS: ours would differ by the way through the network.
         offset_ns = grabbed.captured_unix_ns - report_unix_ns + report_pts_ns
-        frame = camera._current
+        frame = camera._current.frame
         assert abs(frame.pts * 1_000_000_000 * frame.time_base - offset_ns) < MS
         assert abs(time.time_ns() - grabbed.captured_unix_ns) < 1000 * MS
 

@@ -1,0 +1,80 @@
+"""Bits of a video stream, most significant first, and where its units (NAL) lie: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_START = b"\x00\x00\x01"
+_HEADER_BYTES = 256
+"""Of a slice only its header is read: what lies behind it costs nothing."""
+
+
+class BitReader:
+    """Reads numbers as ITU-T H.264 and H.265 write them; stops with `EOFError` at the end."""
+
+    def __init__(self, payload: bytes) -> None:
+        """`payload` is without emulation prevention bytes: see `unescaped`."""
+        self._value = int.from_bytes(payload)
+        self.left = 8 * len(payload)
+
+    def u(self, bits: int) -> int:
+        """Read an unsigned number of so many bits."""
+        if bits > self.left:
+            raise EOFError
+        self.left -= bits
+        return (self._value >> self.left) & ((1 << bits) - 1)
+
+    def flag(self) -> bool:
+        """Read one bit."""
+        return self.u(1) == 1
+
+    def ue(self) -> int:
+        """Read an unsigned Exp-Golomb number (H.264, 9.1)."""
+        zeros = 0
+        while not self.u(1):
+            zeros += 1
+            if zeros > 32:  # noqa: PLR2004 - the largest that the standard knows
+                raise EOFError
+        return (1 << zeros) - 1 + self.u(zeros)
+
+    def se(self) -> int:
+        """Read a signed Exp-Golomb number (H.264, 9.1.1)."""
+        code = self.ue()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+def unescaped(nal: bytes, limit_bytes: int | None = _HEADER_BYTES) -> bytes:
+    """Without emulation prevention bytes (H.264, 7.4.1); all of it where the limit is None."""
+    return nal[:limit_bytes].replace(b"\x00\x00\x03", b"\x00\x00")
+
+
+def nal_units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
+    """Yield the units of a packet: with a start code before each, or a length of so many bytes."""
+    if length_bytes and not _looks_annex_b(packet, length_bytes):
+        yield from _with_lengths(packet, length_bytes)
+        return
+    start = packet.find(_START)
+    while start >= 0:
+        following = packet.find(_START, start + 3)
+        # A start code may have a zero more, and zeros may trail a unit.
+        unit = packet[start + 3 : following if following >= 0 else None].rstrip(b"\x00")
+        if unit:
+            yield unit
+        start = following
+
+
+def _looks_annex_b(packet: bytes, length_bytes: int) -> bool:
+    """Some files promise lengths and hold start codes: then the first length makes no sense."""
+    if not packet.startswith((_START, b"\x00" + _START)):
+        return False
+    return int.from_bytes(packet[:length_bytes]) in {0, 1}
+
+
+def _with_lengths(packet: bytes, length_bytes: int) -> Iterator[bytes]:
+    position = 0
+    while position + length_bytes < len(packet):
+        size = int.from_bytes(packet[position : position + length_bytes])
+        position += length_bytes
+        if size:
+            yield packet[position : position + size]
+        position += size
