@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from tests.drills.stand import (
     since,
 )
 from tests.drills.witness import Witness
+from tests.integration.leaky_cable import LeakyCable
 from tests.integration.line import Line, wait_for
 from tests.integration.rtsp_server import RtspServer, Serving
 
@@ -236,6 +237,50 @@ def _is_noticed(line: Line, witness: Witness, since_unix_s: float) -> bool:
         u.seen_unix_s > since_unix_s and u.result == "NOT_INSPECTED" for u in witness.units()
     )
     return unseen or camera_down(line)()
+
+
+def pictures_left_out(stand: Stand) -> None:
+    """A picture never arrives: it is a unit, and nothing is inspected before the next key frame."""
+    _left_out(stand, LeakyCable.lose_picture, renumbers=False)
+
+
+def pictures_left_out_unseen(stand: Stand) -> None:
+    """The same behind a proxy that numbers its packets anew: only the pictures tell of it."""
+    _left_out(stand, LeakyCable.lose_picture, renumbers=True)
+
+
+def packets_left_out(stand: Stand) -> None:
+    """A packet of a picture never arrives: the rest of it looks like a whole one."""
+    _left_out(stand, LeakyCable.lose_packet, renumbers=False)
+
+
+def _left_out(stand: Stand, lose: Callable[[LeakyCable], None], *, renumbers: bool) -> None:
+    server = camera(stand)
+    with LeakyCable(server.port, renumbers=renumbers) as cable:
+        width, height = SIZE
+        source = server.url().replace(str(server.port), str(cable.port))
+        cameras = {"top": {"source": source, "size": f"{width}x{height}"}}
+        line, witness = stand.running(cameras=cameras)
+        for _ in range(stand.repetitions):
+            stand.wait_inspecting(witness, units=3)
+            began_s, began_unix_s = since()
+            lose(cable)
+            stand.detected(
+                "a unit whose picture cannot be used",
+                partial(_is_unreadable, witness, began_unix_s),
+                began_s,
+            )
+            stand.recovered(witness)
+        stand.close(line, witness)
+        assert cable.pictures_left_out + cable.packets_left_out == stand.repetitions
+    stand.tally.repetitions = stand.repetitions
+
+
+def _is_unreadable(witness: Witness, since_unix_s: float) -> bool:
+    return any(
+        u.seen_unix_s > since_unix_s - LATENCY_S and u.event["reason"] == "frame_unreadable"
+        for u in witness.units()
+    )
 
 
 class BadCable:
