@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import av
 import cv2
@@ -14,7 +15,7 @@ from av.error import FFmpegError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.capture.continuity import NEVER_CAME, Continuity, Moment, Owed
+from inspector.capture.continuity import NEVER_CAME, Continuity, Moment, Outcome, Owed
 from inspector.capture.picture_order import Coded
 
 PICTURES, SIZE, RATE = 40, (192, 128), 10
@@ -75,7 +76,7 @@ def _pictures() -> list[np.ndarray]:
 @cache
 def _packets(name: str) -> tuple[str, bytes | None, list[tuple[bytes, bool, int]]]:
     encoder_name, options = STREAMS[name]
-    encoder = av.CodecContext.create(encoder_name, "w")
+    encoder: Any = av.CodecContext.create(encoder_name, "w")
     encoder.width, encoder.height = SIZE
     encoder.pix_fmt = "yuvj420p" if encoder_name == "mjpeg" else "yuv420p"
     encoder.framerate, encoder.time_base = Fraction(RATE), Fraction(1, RATE)
@@ -97,13 +98,13 @@ class Seen:
 
     def __init__(self, name: str, *, without: frozenset[int] = frozenset(), timed: bool = True):
         codec, extradata, packets = _packets(name)
-        decoder = av.CodecContext.create(codec, "r")
+        decoder: Any = av.CodecContext.create(codec, "r")
         decoder.extradata = extradata
         decoder.copy_opaque = True
         continuity: Continuity[av.VideoFrame] = Continuity(
             codec, extradata, captured_ns=lambda pts_ns, _: pts_ns or 0
         )
-        outcomes = []
+        outcomes: list[Outcome[av.VideoFrame]] = []
         for index, (payload, is_key, pts) in enumerate(packets):
             if index in without:
                 continue
