@@ -89,7 +89,7 @@ def _packets(name: str) -> tuple[str, bytes | None, list[tuple[bytes, bool, int]
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     codec = {X264: "h264", X265: "hevc"}.get(encoder_name, encoder_name)
-    found = [(bytes(p), p.is_keyframe, p.pts) for p in packets]
+    found = [(bytes(p), p.is_keyframe, p.pts or 0) for p in packets]
     return codec, encoder.extradata, found
 
 
@@ -122,8 +122,8 @@ class Seen:
         outcomes += continuity.decoded(rest, stamp_ns=self._stamp(timed), arrival_ns=0)
         outcomes += continuity.ended()
         self.total = len(outcomes)
-        self.believed = {
-            outcome.frame.pts: zlib.crc32(outcome.frame.to_ndarray().tobytes())
+        self.believed: dict[int, int] = {
+            outcome.frame.pts or 0: zlib.crc32(outcome.frame.to_ndarray().tobytes())
             for outcome in outcomes
             if outcome.frame is not None
         }
