@@ -29,6 +29,8 @@ REVIEWS_REMEMBERED = 20_000
 LAST_TRIGGERED_STEPS = 20
 ANSWERED_STEPS = 20
 """Of a thousand units each: so far back it is looked whatever the clocks say."""
+STEP_S = 60.0
+"""A clock that moves by more against the monotonic one was set."""
 PAUSE_S = 0.002
 """Between two steps of counting: whoever wants to read something else gets in."""
 
@@ -62,6 +64,7 @@ class Archive:
         self._connection: sqlite3.Connection | None = None
         self._inode: tuple[int, int] | None = None
         self._figures = Figures()
+        self._wall_s = now_s() - time.monotonic()
         self._counted_seq: int | None = None
         self._reviewed_seq = 0
         self._reviews: OrderedDict[tuple[str, str | None], Review] = OrderedDict()
@@ -205,6 +208,7 @@ class Archive:
 
     def _count_some(self, connection: sqlite3.Connection) -> bool:
         """Count the next units; true once all are."""
+        self._count_anew_if_clock_was_set()
         if self._counted_seq is None:
             since_s = self._now_s() - KEPT_MINUTES * SECONDS_PER_MINUTE
             self._counted_seq = sql.first_seq_since(connection, int(since_s * 1000)) - 1
@@ -214,6 +218,12 @@ class Archive:
             self._counted_seq = seq
             counted += 1
         return counted < sql.FACTS_PER_STEP
+
+    def _count_anew_if_clock_was_set(self) -> None:
+        """A clock that was ahead let figures be forgotten that are of today."""
+        wall_s = self._now_s() - time.monotonic()
+        if abs(wall_s - self._wall_s) > STEP_S:
+            self._wall_s, self._counted_seq, self._figures = wall_s, None, Figures()
 
     def _read_reviews(self, connection: sqlite3.Connection) -> None:
         newest = sql.last_seq(connection, Stream.REVIEWS)

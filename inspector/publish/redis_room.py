@@ -8,7 +8,7 @@ from dataclasses import dataclass
 HOLD_ABOVE = 0.9
 """Of `maxmemory`. A Redis at its limit refuses everybody, the PLC that announces units too."""
 RESUME_BELOW = 0.88
-ASK_EVERY_S = 30.0
+ASK_EVERY_S = 10.0
 SPENT_BETWEEN = 0.1
 """Of what was left when Redis was last asked: so much may be written before it is asked again."""
 

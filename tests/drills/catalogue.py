@@ -54,6 +54,7 @@ DRILLS = (
     Drill("Redis: returns older", redis_drills.returns_older, recover_within_s=5),
     Drill("Redis: fails over, last entries missed", redis_drills.fails_over, recover_within_s=5),
     Drill("Redis: refuses writes, OOM", redis_drills.out_of_memory, recover_within_s=5),
+    Drill("Redis: nearly full", redis_drills.nearly_full, 2, 1),
     Drill("Redis: refuses writes, NOREPLICAS", redis_drills.too_few_replicas, recover_within_s=5),
     Drill("Redis: refuses writes, MISCONF", redis_drills.cannot_save, recover_within_s=5),
     Drill("Redis: refuses writes, READONLY", redis_drills.read_only, recover_within_s=5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.drills.stand import Stand, redis_down, since
+from tests.drills.stand import Stand, has_cause, redis_down, since
 from tests.integration.line import Line, wait_for
 from tests.integration.redis_sites import Sentinels, cut_replicas_off
 
@@ -12,6 +12,8 @@ AWAY_S = 30.0
 FROZEN_S = 10.0
 REFUSED_S = 6.0
 STRANGER = "inspector:{test.one.aoi}:units"
+TRIGGERS = "inspector:{test.one.aoi}:triggers"
+FULL_BYTES = 20_000_000
 
 
 def let_pass(seconds: float) -> None:
@@ -129,6 +131,28 @@ def _refuses(stand: Stand, *settings: tuple[str, str, str]) -> None:
 def out_of_memory(stand: Stand) -> None:
     """OOM: maxmemory is reached and nothing may be evicted."""
     _refuses(stand, ("maxmemory", "1", "0"))
+
+
+def nearly_full(stand: Stand) -> None:
+    """Somebody fills it to nine tenths; triggers still fit, and events wait until it is cleared."""
+    line, witness = stand.running()
+    key = "somebody-elses"
+    for _ in range(stand.repetitions):
+        stand.wait_inspecting(witness, units=3)
+        began_s, _unix_s = since()
+        with stand.redis.client() as client:
+            client.setrange(key, FULL_BYTES, "x")
+            used = client.info("memory")["used_memory"]
+            client.config_set("maxmemory", round(used / 0.93))
+            stand.detected("nearly full", has_cause(line, "nearly full"), began_s)
+            for number in range(20):
+                client.xadd(TRIGGERS, {"unit_id": f"T-{number}"})
+            client.delete(key)
+        stand.recovered(witness)
+    with stand.redis.client() as client:
+        client.config_set("maxmemory", 0)
+    stand.close(line, witness)
+    stand.tally.repetitions = stand.repetitions
 
 
 def too_few_replicas(stand: Stand) -> None:

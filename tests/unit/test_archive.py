@@ -71,6 +71,23 @@ async def found(archive: Archive, **query) -> list[int]:
     return [row.seq for row in (await archive.units(UnitQuery(**query))).units]
 
 
+def test_a_clock_that_was_ahead_takes_no_figures_of_today_away(tmp_path):
+    async def main() -> None:
+        ahead_s = [0.0]
+        async with opened(tmp_path) as (journal, _):
+            archive = Archive(tmp_path, now_s=lambda: time.time() + ahead_s[0])
+            now_s = time.time()
+            await journal.append([unit(f"u{n}", at_s=now_s - NOW_S) for n in range(5)])
+            counted = []
+            for days in (0, 30, 0, -400, 0):
+                ahead_s[0] = days * 86_400.0
+                counted.append(await archive.figures(lambda f, _: f.totals(now_s - 60, now_s + 60)))
+            archive.close()
+        assert [counted[n].units for n in (0, 2, 4)] == [5, 5, 5]
+
+    in_loop(main())
+
+
 def test_units_come_newest_first_and_page_by_page(tmp_path):
     async def main() -> None:
         async with opened(tmp_path) as (journal, archive):
