@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from inspector.settings import Settings
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.board import number_of
 from inspector.simulation.options import parse_options
-from inspector.source_uri import SimulatedUri, parse_source
+from inspector.source_uri import FileUri, SimulatedUri, named_source, parse_source
 
 CONFIG = Path("config/demo.toml")
 CAMERA = "top"
@@ -49,14 +50,23 @@ def demo_settings(source: str | None, port: int | None, state: Path) -> Settings
     overrides: dict[str, Any] = {"journal": {"directory": state}, "log": {"level": "error"}}
     overrides["http"] = {"port": port if port is not None else _free_or_any(8090)}
     if source is not None:
-        uri = source if ":" in source.split("/")[0] else f"file:{source}?loop=1"
         try:
+            uri = _as_setting(source)
             size = Size(*probe_size(uri))
         except (ValueError, CameraUnavailableError) as error:
             raise ConfigurationError(f"--source: {error}") from None
         # The whole picture, since we do not know what is in it.
         overrides["cameras"] = {CAMERA: {"source": uri, "size": str(size), "region": None}}
     return load_settings(find(CONFIG), overrides)
+
+
+def _as_setting(source: str) -> str:
+    """A path is shown over and over; a URI as it says."""
+    found = named_source(source, exists=Path(source).exists())
+    if not isinstance(found, FileUri):
+        return source
+    is_path = not source.lower().startswith("file:") or Path(source).exists()
+    return replace(found, loop=found.loop or is_path).uri()
 
 
 def _free_or_any(port: int) -> int:

@@ -26,7 +26,7 @@ from inspector.sections import CameraSettings
 from inspector.servers import start_triton
 from inspector.setting_types import EMBEDDED, Size
 from inspector.settings import Settings
-from inspector.source_uri import parse_source, traits
+from inspector.source_uri import FileUri, Pace, named_source, traits
 from inspector.supervisor import run_pipeline
 from inspector.unit_services import build_pictures, build_serials
 
@@ -53,6 +53,8 @@ class Tally:
     units: Counter[str] = field(default_factory=Counter)
     defects: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    frames_missed: Counter[str] = field(default_factory=Counter)
+    """By reason; with presence a frame may be missed while no unit is in view."""
     latency_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -103,21 +105,20 @@ class JsonLinesSink:
         self._on_unit()
 
 
-def footage_uri(source: str, pace: str) -> str:
-    """A path or a `file:` URI, as a source that is read once at this pace.
+def footage(source: str, pace: Pace) -> FileUri:
+    """A path or a `file:` URI, read at this pace where it names none itself.
 
     Raises:
         ConfigurationError: it is something else.
 
     """
-    uri = source if ":" in source.split("/", maxsplit=1)[0] else f"file:{source}"
     try:
-        parsed = parse_source(uri)
-    except ValueError as error:
+        found = named_source(source, exists=Path(source).exists())
+    except (ValueError, OSError) as error:
         raise ConfigurationError(f"replay: {error}") from None
-    if traits(uri).live:
-        raise ConfigurationError(f"replay: {parsed} is live; expected a video or a folder")
-    return f"{parsed}?pace={pace}"
+    if not isinstance(found, FileUri):
+        raise ConfigurationError(f"replay: {found} is no recording; expected a video or a folder")
+    return replace(found, pace=found.pace or pace)
 
 
 def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Settings:
@@ -216,9 +217,12 @@ async def _replay(
         except ExceptionGroup as group:
             raise first_of(group) from group
     tally.seconds = time.monotonic() - started_s
+    for sample in (s for metric in metrics.frames_missed.collect() for s in metric.samples):
+        if sample.name.endswith("_total") and sample.value:
+            tally.frames_missed[sample.labels["reason"]] += round(sample.value)
     return tally
 
 
-def default_output(source: str) -> Path:
-    """Where the lines go unless told otherwise: beside nothing, in the current folder."""
-    return Path(Path(source.rstrip("/")).stem + ".jsonl")
+def default_output(recording: FileUri) -> Path:
+    """Where the lines go unless told otherwise: named as the recording, in the current folder."""
+    return Path(recording.path.absolute().stem + ".jsonl")

@@ -15,19 +15,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inspector.errors import ConfigurationError
-from inspector.replay import Tally, default_output, footage_uri, replay_settings, run_replay
+from inspector.plain_text import plain
+from inspector.replay import Tally, default_output, footage, replay_settings, run_replay
 from inspector.settings import Settings
+from inspector.source_uri import FileUri, Pace
 
-console = Console(stderr=True, highlight=False)
+# Names may look like markup.
+console = Console(stderr=True, highlight=False, markup=False)
 
 
 def replay_command(
-    source: str, base: Settings | None, *, out: Path | None, pace: str, camera: str | None
+    source: str, base: Settings | None, *, out: Path | None, pace: Pace, camera: str | None
 ) -> int:
     """Run a replay; the exit code: 0 when every frame was inspected, else 1."""
-    uri = footage_uri(source, pace)
-    settings = replay_settings(base, uri, camera)
-    target = out or default_output(source)
+    recording = footage(source, pace)
+    settings = replay_settings(base, recording.uri(), camera)
+    target = out or default_output(recording)
     with ExitStack() as stack:
         lines = _open(target, stack)
         progress = stack.enter_context(
@@ -40,7 +43,7 @@ def replay_command(
                 disable=not console.is_terminal,
             )
         )
-        bar = progress.add_task("frames", total=_frames_in(source))
+        bar = progress.add_task("frames", total=_frames_in(recording))
         tally = asyncio.run(
             run_replay(
                 settings,
@@ -51,12 +54,14 @@ def replay_command(
         )
     _print_summary(tally, target)
     looked_at = tally.units["PASSED"] + tally.units["FAILED"]
-    return 0 if looked_at == tally.total else 1
+    return 0 if looked_at == tally.total and not tally.frames_missed else 1
 
 
-def _frames_in(source: str) -> int | None:
+def _frames_in(recording: FileUri) -> int | None:
     """For the bar only: what a video's header claims; None where that is not known."""
-    with suppress(OSError, ValueError), av.open(source) as container:
+    if recording.loop or recording.path.is_dir():
+        return None
+    with suppress(OSError, ValueError), av.open(f"file:{recording.path}") as container:
         return container.streams.video[0].frames or None
     return None
 
@@ -78,6 +83,8 @@ def _print_summary(tally: Tally, target: Path) -> None:
         table.add_row(result, str(number))
     for reason, number in sorted(tally.reasons.items()):
         table.add_row(f"  {reason}", str(number))
+    for reason, number in sorted(tally.frames_missed.items()):
+        table.add_row(f"frames missed: {reason}", str(number))
     for code, number in tally.defects.most_common():
         table.add_row(f"defect: {code}", str(number))
     if len(tally.latency_ms) > 1:
@@ -85,4 +92,4 @@ def _print_summary(tally: Tally, target: Path) -> None:
         table.add_row("latency p50 / p95, ms", f"{cuts[9]:.0f} / {cuts[18]:.0f}")
     console.print(table)
     if str(target) != "-":
-        console.print(f"events: {target}")
+        console.print(plain(f"events: {target}"))

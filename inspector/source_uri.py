@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from inspector.plain_text import plain
 from inspector.url_text import STARS, hides_login, unparsed
@@ -25,6 +25,7 @@ _USERINFO = re.compile(
 _PARAMETER = re.compile(
     r"(?P<name>pass(?:word|wd)?|pwd|token|secret)=.*?(?=&|_[a-z]+=|[\s#'\"]|$)", re.IGNORECASE
 )
+_NAMES_SCHEME = re.compile(r"(rtsps?|v4l2|file|sim|genicam):|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 _LARGEST_PORT = 65535
 _FOURCC_LENGTH = 4
@@ -82,6 +83,17 @@ class FileUri:
     fps: float | None = None
     """Pace of a folder, or another pace for a video; None means as recorded."""
 
+    def uri(self) -> str:
+        """The same as a `source` setting, whatever is in its name; the path is made absolute."""
+        path = quote(str(self.path.absolute()), errors="surrogateescape")
+        options = {
+            "loop": "1" if self.loop else None,
+            "pace": self.pace,
+            "fps": None if self.fps is None else f"{self.fps:.12g}",
+        }
+        query = urlencode({name: value for name, value in options.items() if value is not None})
+        return f"file://{path}" + (f"?{query}" if query else "")
+
     def __str__(self) -> str:
         return f"file:{self.path}"
 
@@ -131,6 +143,20 @@ def parse_source(uri: str) -> SourceUri:
             return _simulated(rest, uri)
     msg = f"{_shown(uri)!r} is not a camera source; accepted are {ACCEPTED}"
     raise ValueError(msg)
+
+
+def named_source(text: str, *, exists: bool) -> SourceUri:
+    """What somebody means who names a source in a command; `exists` says whether a file is there.
+
+    A file that is there is meant as it is called: `10:30.mp4`, `what?.mp4`, `sim:`.
+
+    Raises:
+        ValueError: as `parse_source`.
+
+    """
+    if exists:
+        return FileUri(path=Path(text))
+    return parse_source(text if _NAMES_SCHEME.match(text) else f"file:{text}")
 
 
 def traits(uri: str) -> SourceTraits:
@@ -201,7 +227,7 @@ def _file(rest: str, uri: str) -> FileUri:
         host, slash, path = location[2:].partition("/")
         if host not in {"", "localhost"} or not slash:
             raise _malformed(uri, "a path on this machine: file:line.mp4 or file:///footage/line")
-        location = unquote(f"/{path}")
+        location = unquote(f"/{path}", errors="surrogateescape")
     if not location:
         raise _malformed(uri, "the path of a video or of a folder of pictures: file:line.mp4")
     options = _options(query, uri, accepted=("loop", "pace", "fps"))

@@ -12,6 +12,7 @@ from inspector.source_uri import (
     RtspUri,
     SimulatedUri,
     V4l2Uri,
+    named_source,
     parse_source,
     redact,
     traits,
@@ -240,3 +241,49 @@ def test_an_at_sign_of_the_cameras_own_path_is_left_alone(uri, host, target):
     assert isinstance(camera, RtspUri)
     assert camera.host == host
     assert target in {None, camera.target}
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0"), min_size=1), st.booleans(), st.floats(0.01, 999)
+)
+def test_every_file_survives_the_way_into_the_settings(name, loop, fps):
+    file = FileUri(path=Path("/footage") / name, loop=loop, pace="max", fps=fps)
+    again = parse_source(file.uri())
+    assert isinstance(again, FileUri)
+    assert (again.path, again.loop, again.pace) == (file.path, loop, "max")
+    assert again.fps == pytest.approx(fps)
+
+
+def test_a_name_that_is_no_utf8_survives_too():
+    file = FileUri(path=Path("/footage/gr\udcfcn?.mp4"))
+    assert file.uri() == "file:///footage/gr%FCn%3F.mp4"
+    assert parse_source(file.uri()) == file
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["10:30.mp4", "cam1:line.mp4", "file:cam1:line.mp4", "what?.mp4", "sim:", "rtsp:x", "a%3Fb"],
+)
+def test_a_file_that_is_there_is_meant_as_it_is_called(name):
+    assert named_source(name, exists=True) == FileUri(path=Path(name))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10:30.mp4", FileUri(path=Path("10:30.mp4"))),
+        ("./cam1:line.mp4", FileUri(path=Path("cam1:line.mp4"))),
+        ("file:cam1:line.mp4", FileUri(path=Path("cam1:line.mp4"))),
+        ("file:///dir/what%3F.mp4", FileUri(path=Path("/dir/what?.mp4"))),
+        ("file:pictures?fps=30&loop=1", FileUri(path=Path("pictures"), fps=30.0, loop=True)),
+        ("pictures?fps=30", FileUri(path=Path("pictures"), fps=30.0)),
+        ("sim:?seed=1", SimulatedUri(options={"seed": "1"})),
+    ],
+)
+def test_else_a_uri_is_read_and_everything_else_is_a_path(text, meant):
+    assert named_source(text, exists=False) == meant
+
+
+def test_another_protocol_is_refused():
+    with pytest.raises(ValueError, match="is not a camera source"):
+        named_source("http://10.0.0.7/line.mp4", exists=False)
