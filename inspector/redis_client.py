@@ -43,6 +43,9 @@ def redis_client(
         "socket_timeout": timeout_s,
         "socket_connect_timeout": connect_timeout_s,
         "health_check_interval": 15,
+        # Without HELLO, which proxies, Redis 5 and some providers do not have; nothing here needs
+        # RESP3. `?protocol=3` in the URL is stronger.
+        "protocol": 2,
     }
     if password is not None:
         options["password"] = password

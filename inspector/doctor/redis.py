@@ -1,4 +1,4 @@
-"""Looks at Redis: may we write, will it keep what it was given, does its clock agree."""
+"""Looks at Redis: may we do all we will do, will it keep what it was given, is its clock right."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from redis import exceptions
 
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis_readers import look_at_readers
-from inspector.doctor.redis_room import look_at_room
+from inspector.doctor.redis_room import WHAT, look_at_room
+from inspector.doctor.redis_trials import Problem, problems_of
 from inspector.errors import ConfigurationError
 from inspector.publish.embedded_redis import find_redis_server
 from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS
 from inspector.redis_client import redis_client
+from inspector.redis_rights import station_user
 from inspector.settings import Settings
 
 CLOCK_TOLERANCE_S = 2.0
 FAULT_S = TOLERANCE_MS / MS_PER_S
 
-_ACL_ADVICE = (
-    "allow this user ~{key} and +xadd +xinfo +xrange +xrevrange +xtrim +watch +multi +exec +ping"
-)
+_SEPARATES_READING = 7
+"""Since this version of Redis a user may be allowed to read a key without writing it."""
+_NAMED_PROBLEMS = 6
 
 
 async def look_at_redis(settings: Settings) -> list[Finding]:
@@ -38,15 +40,15 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
     except ConfigurationError as error:
         return [_unfit_redis(str(error), "correct redis.url")]
     try:
-        findings = [await _stream(client, key)]
+        findings = [await _stream(client, key, settings)]
         if findings[0].mark is Mark.OK:
             findings.append(await _asked("redis eviction", client.info("memory"), _eviction))
-            findings.append(await look_at_room(client, settings))
+            findings.append(await _room(client, settings))
             findings.append(await look_at_readers(settings))
             findings.append(
                 await _asked("redis persistence", client.info("persistence"), _persistence)
             )
-            findings.append(await _permission(client, key))
+            findings.append(await _permission(client, settings))
             findings.append(await _asked("redis clock", client.time(), _redis_clock))
     except (exceptions.RedisError, OSError) as error:
         return [_unfit_redis(str(error), "start Redis there, or correct redis.url")]
@@ -59,7 +61,14 @@ def _unfit_redis(found: str, advice: str) -> Finding:
     return Finding(what="redis", mark=Mark.FAIL, found=found, advice=advice)
 
 
-async def _stream(client: Any, key: str) -> Finding:
+async def _room(client: Any, settings: Settings) -> Finding:
+    try:
+        return await look_at_room(client, settings)
+    except exceptions.ResponseError as error:  # what it takes is among what is tried below
+        return _not_asked(WHAT, error)
+
+
+async def _stream(client: Any, key: str, settings: Settings) -> Finding:
     """Read the station's stream, which the service must be allowed to in any case."""
     try:
         length = (await client.xinfo_stream(key))["length"]
@@ -67,7 +76,7 @@ async def _stream(client: Any, key: str) -> Finding:
         advice = "correct redis.password and redis.username, or the user in Redis"
         return _unfit_redis(f"it refused user name or password: {error}", advice)
     except exceptions.NoPermissionError as error:
-        return _unfit_redis(str(error), _ACL_ADVICE.format(key=key))
+        return _unfit_redis(str(error), await _acl_advice(client, settings))
     except exceptions.ResponseError as error:
         if "no such key" not in str(error):
             return _unfit_redis(str(error), f"is {key} in use for something else?")
@@ -78,13 +87,18 @@ async def _stream(client: Any, key: str) -> Finding:
 async def _asked(what: str, reply: Awaitable[Any], judge: Callable[[Any], Finding]) -> Finding:
     try:
         return judge(await reply)
-    except exceptions.NoPermissionError as error:
-        return Finding(
-            what=what,
-            mark=Mark.WARN,
-            found=f"could not be asked: {error}",
-            advice="look yourself, or allow this user +info and +time",
-        )
+    except exceptions.ResponseError as error:
+        return _not_asked(what, error)
+
+
+def _not_asked(what: str, error: Exception) -> Finding:
+    """Not allowed to this user, or taken away by the provider: the service does without."""
+    return Finding(
+        what=what,
+        mark=Mark.WARN,
+        found=f"could not be asked: {error}",
+        advice="look yourself, or allow this user +info and +time",
+    )
 
 
 def _eviction(memory: dict[str, Any]) -> Finding:
@@ -116,25 +130,69 @@ def _persistence(persistence: dict[str, Any]) -> Finding:
     )
 
 
-async def _permission(client: Any, key: str) -> Finding:
+async def _permission(client: Any, settings: Settings) -> Finding:
+    """Try all that the service will do."""
     what = "redis permission"
-    try:
-        user = await client.execute_command("ACL", "WHOAMI")
-        name = user.decode() if isinstance(user, bytes) else str(user)
-        verdict = await client.execute_command(
-            "ACL", "DRYRUN", name, "XADD", key, "*", "field", "value"
-        )
-    except exceptions.ResponseError:
-        # Before Redis 7 nothing can be tried without being done; a user may also not be allowed
-        # to ask.
-        return Finding(what=what, mark=Mark.OK, found="could not be asked")
-    good = verdict in (b"OK", "OK", True)
+    station_id = settings.station.id
+    reads_triggers = any(c.trigger == "external" for c in settings.cameras.values())
+    problems = await problems_of(client, station_id, reads_triggers=reads_triggers)
+    name = await _user_name(client, settings)
+    if not problems:
+        key = f"inspector:{{{station_id}}}:units"
+        found = f"user {name} may write {key}, and all else that the service does"
+        return Finding(what=what, mark=Mark.OK, found=found)
+    told = [f"{p.command} {p.key}".strip() + f": {p.error}" for p in problems]
+    more = f"; and {len(told) - _NAMED_PROBLEMS} more" if len(told) > _NAMED_PROBLEMS else ""
     return Finding(
         what=what,
-        mark=Mark.OK if good else Mark.FAIL,
-        found=f"user {name} may write {key}" if good else _text(verdict),
-        advice="" if good else _ACL_ADVICE.format(key=key),
+        mark=Mark.FAIL if any(p.is_needed for p in problems) else Mark.WARN,
+        found=f"user {name} cannot do " + "; ".join(told[:_NAMED_PROBLEMS]) + more,
+        advice=await _advice_on(problems, client, settings),
     )
+
+
+async def _advice_on(problems: list[Problem], client: Any, settings: Settings) -> str:
+    advice = []
+    if missing := sorted({p.command.upper() for p in problems if p.is_missing}):
+        names = ", ".join(missing)
+        advice.append(f"this Redis lacks {names}: the service needs one that has it")
+    if any(p.is_denied for p in problems):
+        advice.append(await _acl_advice(client, settings))
+    if not advice:
+        advice.append("make Redis take writes: memory, disk, replicas, or what the key holds")
+    return "; ".join(advice)
+
+
+async def _acl_advice(client: Any, settings: Settings) -> str:
+    """The line of deploy/redis/users.acl, for this station and this user."""
+    name = await _user_name(client, settings)
+    line = station_user(
+        settings.station.id,
+        user=name,
+        password="#HASH-OF-ITS-PASSWORD",  # noqa: S106 - a placeholder
+        separates_reading=await _version(client) >= _SEPARATES_READING,
+        in_cluster="+cluster://" in settings.redis.url.get_secret_value(),
+    )
+    return f"give this user the line of deploy/redis/users.acl: {line}"
+
+
+async def _user_name(client: Any, settings: Settings) -> str:
+    try:
+        return _text(await client.execute_command("ACL", "WHOAMI"))
+    except exceptions.ResponseError:
+        url_user = client.connection_pool.connection_kwargs.get("username")
+        return str(settings.redis.username or url_user or "default")
+
+
+async def _version(client: Any) -> int:
+    """Redis's, as far as it says; every user may ask by HELLO, where there is that command."""
+    try:
+        reply = await client.execute_command("HELLO")
+        fields = [_text(part) for part in reply]
+        told = dict(zip(fields[::2], fields[1::2], strict=True))
+        return int(told["version"].partition(".")[0])
+    except (exceptions.ResponseError, KeyError, ValueError, TypeError):
+        return _SEPARATES_READING
 
 
 def _text(reply: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import redis
 
 from inspector.configuration import load_settings
 from inspector.doctor.clock import look_at_clock
@@ -20,7 +21,9 @@ from inspector.doctor.redis import look_at_redis
 from inspector.publish.journal import Journal
 from inspector.publish.journal_file import FILE_NAME, FolderLock
 from inspector.publish.journal_time import kept_time
+from inspector.redis_rights import COMMANDS, station_user
 from tests.integration.inspector_command import CAMERA, inspector, on_terminal, settings_file
+from tests.integration.redis_server import RedisServer, any_binary
 
 CANARY = "hunter2"
 KEY = "inspector:{plant1.smt2.aoi}:units"
@@ -240,21 +243,114 @@ def test_a_clock_that_left_the_time_that_passed_is_told_from_what_the_journal_kn
     assert "NTP" in found.advice
 
 
-def test_a_user_of_redis_that_may_do_just_what_is_needed_is_enough(ask, redis_server):
-    """As the advice says: a finding that cannot be had is a warning and no failure."""
-    needed = "+xadd +xinfo +xrange +xrevrange +xtrim +watch +multi +exec +ping"
+TRIGGERED = CAMERA + 'trigger = "external"\n'
+
+
+@pytest.fixture
+def ask_triggered(tmp_path):
+    """The same of a station whose triggers come by Redis."""
+
+    def ask(more: str) -> dict[str, dict[str, str]]:
+        file = settings_file(tmp_path, f"[redis]\n{more}", camera=TRIGGERED)
+        findings = asyncio.run(look_at_redis(load_settings(file)), debug=True)
+        return {finding.what: finding.as_dict() for finding in findings}
+
+    return ask
+
+
+def set_user(client: redis.Redis, *rules: str) -> None:
+    client.execute_command("ACL", "SETUSER", "line", "reset", "on", f">{CANARY}", *rules)
+
+
+def advised_rules(advice: str) -> list[str]:
+    """What the line that the advice prints allows."""
+    line = advice.partition("users.acl: ")[2]
+    assert line.startswith("user line on #HASH-OF-ITS-PASSWORD ")
+    return line.split()[4:]
+
+
+def test_the_user_that_is_advised_passes_the_check(ask_triggered, redis_server):
     user = f'url = "{redis_server.url}"\nusername = "line"\npassword = "{CANARY}"\n'
     with redis_server.client() as client:
-        client.execute_command("ACL", "SETUSER", "line", "on", f">{CANARY}", "~other", "+xinfo")
-    findings = ask(user)
-    assert marks(findings) == {"redis": "fail"}
-    assert needed in findings["redis"]["advice"]
+        for first in (["+ping"], [f"~{KEY}", "+@all"], ["~*", "+@read"]):
+            set_user(client, *first)
+            findings = ask_triggered(user)
+            [failed] = [f for f in findings.values() if f["mark"] == "fail"]
+            set_user(client, *advised_rules(failed["advice"]))
+            assert marks(ask_triggered(user)) == {}
+        assert client.dbsize() == 0, "to try is not to touch"
+
+
+def test_the_advice_is_the_line_that_is_shipped():
+    shipped = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
+    assert station_user("plant1.smt2.aoi") in shipped.read_text().splitlines()
+
+
+OPTIONAL = {"xinfo|groups", "xpending", "info"}
+UNTRIED = {"discard"}
+"""Allowed because redis-py sends it where a transaction ends early."""
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in UNTRIED])
+def test_each_command_that_is_missing_is_named(ask_triggered, redis_server, command):
+    if command == "xinfo|stream":
+        command = "xinfo"
+    user = f'url = "{redis_server.url}"\nusername = "line"\npassword = "{CANARY}"\n'
     with redis_server.client() as client:
-        client.execute_command("ACL", "SETUSER", "line", f"~{KEY}", *needed.split())
-    findings = ask(user)
+        set_user(client, "~*", "+@all", f"-{command}")
+    findings = ask_triggered(user)
+    assert ("fail" in marks(findings).values()) == (command not in OPTIONAL)
+    if "redis permission" in marks(findings):
+        advice = findings["redis permission"]["advice"]
+        assert advice.startswith("give this user the line of deploy/redis/users.acl: user line")
+    told = " ".join(f["found"] for f in findings.values() if f["mark"] != "ok").lower()
+    assert command.partition("|")[0] in told
+
+
+class Managed(RedisServer):
+    def client(self) -> redis.Redis:
+        """Without HELLO, which it may not have."""
+        return redis.Redis(port=self.port, decode_responses=True, protocol=2)
+
+
+def without(folder: Path, *commands: str) -> RedisServer:
+    binary = any_binary()
+    if binary is None:
+        pytest.skip("no redis-server on this machine")
+    options = [part for name in commands for part in ("--rename-command", name, "")]
+    return Managed(binary, folder / "managed", *options)
+
+
+def test_a_managed_redis_that_tells_little_passes(ask_triggered, tmp_path):
+    with without(tmp_path, "CONFIG", "INFO", "ACL", "CLIENT", "DEBUG", "HELLO") as server:
+        findings = ask_triggered(f'url = "{server.url}"\n')
+    assert set(marks(findings)) == {"redis eviction", "redis memory", "redis persistence"}
     assert set(marks(findings).values()) == {"warn"}
-    assert "redis" not in marks(findings)
-    assert "+info" in findings["redis eviction"]["advice"]
+
+
+@pytest.mark.parametrize("command", ["TIME", "WATCH", "MULTI", "XADD", "XREAD"])
+def test_a_managed_redis_without_what_the_service_needs_fails(ask_triggered, tmp_path, command):
+    with without(tmp_path, command) as server:
+        permission = ask_triggered(f'url = "{server.url}"\n')["redis permission"]
+    assert permission["mark"] == "fail"
+    assert permission["advice"].startswith(f"this Redis lacks {command}")
+
+
+def test_a_redis_that_takes_no_writes_now_fails(ask, redis_server):
+    with redis_server.client() as client:
+        client.config_set("min-replicas-to-write", "1")
+        permission = ask(f'url = "{redis_server.url}"\n')["redis permission"]
+    assert permission["mark"] == "fail"
+    assert "NOREPLICAS" in permission["found"]
+
+
+def test_nothing_of_a_redis_in_use_is_changed(ask_triggered, redis_server):
+    with redis_server.client() as client:
+        for name in ("units", "defects", "health", "reviews", "triggers", "refusals"):
+            client.xadd(KEY.replace("units", name), {"id": "1", "data": "{}"})
+        before = {key: client.xinfo_stream(key) for key in client.scan_iter()}
+        assert marks(ask_triggered(f'url = "{redis_server.url}"\n')) == {}
+        assert {key: client.xinfo_stream(key) for key in client.scan_iter()} == before
 
 
 def test_on_a_terminal_it_is_a_table(tmp_path, nobody):

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import redis
 
+from inspector.configuration import load_settings
 from inspector.consumer import Group, ReceivedEvent, read_events
+from inspector.doctor.findings import Mark
+from inspector.doctor.redis import look_at_redis
 from inspector.records import Stream
 from tests.integration.line import Line, wait_for
 from tests.integration.redis_access import (
@@ -27,6 +30,7 @@ from tests.integration.redis_access import (
     shipped_users,
 )
 from tests.integration.redis_server import RedisServer, binaries
+from tests.integration.redis_sites import system_redis
 
 # What a connection needs before it is anybody's: Redis grants these to all.
 OF_EVERYBODY = {"auth", "hello", "quit", "reset"}
@@ -282,6 +286,51 @@ def test_the_service_its_triggers_and_the_mes_work_with_just_these_users(tmp_pat
             line.stop()
         refused = [entry for entry in admin.acl_log() if entry["username"] == "inspector"]
         assert refused == []
+
+
+def test_a_user_made_by_the_doctors_advice_runs_the_service(tmp_path: Path):
+    """And the doctor has tried each command that the service then used."""
+    with RedisServer(system_redis(), tmp_path / "redis") as server, server.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "line", "on", ">secret", "+ping")
+        line = Line(
+            tmp_path,
+            cameras={"top": TRIGGERED},
+            triton="127.0.0.1:1",
+            redis_url=server.url,
+            redis={"username": "line", "password": "secret"},
+        )
+        advice = _advice(line)
+        rules = advice.partition("user line on #HASH-OF-ITS-PASSWORD ")[2].split()
+        admin.execute_command("ACL", "SETUSER", "line", *rules)
+        admin.config_resetstat()
+        assert _advice(line) == "", "the advised user passes"
+        tried = set(admin.info("commandstats"))
+        admin.acl_log_reset()  # the doctor asks for its name, which it need not be told
+        admin.config_resetstat()
+        with line:
+            wait_for(
+                lambda: _reads_triggers(line.get("/readyz")[1]),
+                within_s=40,
+                what="the trigger stream is found",
+            )
+            admin.xadd(key("triggers", "test.one.aoi"), {"unit_id": "board-1"})
+            admin.xadd(key("triggers", "test.one.aoi"), {"unit_id": ""})
+            written = [key(name, "test.one.aoi") for name in ("units", "refusals")]
+            wait_for(
+                lambda: admin.exists(*written) == len(written),
+                within_s=40,
+                what="a verdict, and an answer to what is no trigger",
+            )
+            line.stop()
+        used = set(admin.info("commandstats")) - {"cmdstat_exists", "cmdstat_config|resetstat"}
+        assert used <= tried, used - tried
+        assert [entry for entry in admin.acl_log() if entry["username"] == "line"] == []
+
+
+def _advice(line: Line) -> str:
+    """What the doctor says to do about Redis; empty where nothing fails."""
+    findings = asyncio.run(look_at_redis(load_settings(line.config)))
+    return " ".join(f.advice for f in findings if f.mark is Mark.FAIL)
 
 
 def _reads_triggers(readiness: str) -> bool:

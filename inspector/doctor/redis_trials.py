@@ -1,0 +1,150 @@
+"""Tries in Redis every command on every key that the service will use, and changes nothing.
+
+What is asked to be written cannot be: an entry ID of 0-0 is refused by Redis, but only after it has
+looked whether this user may write this key, whether it has memory left and its disk takes writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from redis import exceptions
+
+from inspector.publish.redis_stream import stream_key
+from inspector.records import Stream
+from inspector.redis_rights import REFUSALS
+from inspector.triggers.worker import refusals_key, triggers_key
+
+_IMPOSSIBLE_ID = "0-0"
+_DONE_ALL_THE_SAME = ("no such key", "must be greater than 0-0", "NOGROUP", "No such key")
+"""What Redis says once it has looked at everything else."""
+_NO_GROUP = "inspector-check"
+_ATTEMPTS = 5
+"""A running service may write between WATCH and EXEC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A command that does not work."""
+
+    command: str
+    key: str
+    """Empty for a command without one."""
+    error: str
+    is_needed: bool
+    """Whether the service cannot do its work without; else it does less."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether this Redis has no such command, as where a provider took it away."""
+        return "unknown command" in self.error.lower() or "unknown subcommand" in self.error.lower()
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the user may not."""
+        return "NOPERM" in self.error or "permission" in self.error.lower()
+
+
+Call = Callable[[], Awaitable[Any]]
+
+
+async def problems_of(client: Any, station_id: str, *, reads_triggers: bool) -> list[Problem]:
+    """What the service would not be able to do.
+
+    Raises:
+        redis.exceptions.ConnectionError: Redis went away.
+
+    """
+    trials = _Trials(client)
+    await trials.add("ping", "", client.ping)
+    await trials.add("multi", "", lambda: _begin(client))
+    for stream in Stream:
+        await _publishing(trials, stream_key(station_id, stream))
+    await trials.add("time", "", client.time, is_needed=reads_triggers)
+    if reads_triggers:
+        await _triggers(trials, station_id)
+    return trials.problems
+
+
+class _Trials:
+    """Calls one after the other, and keeps what went wrong."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.problems: list[Problem] = []
+
+    async def add(self, command: str, key: str, call: Call, *, is_needed: bool = True) -> None:
+        try:
+            await call()
+        except exceptions.ConnectionError:
+            raise
+        except exceptions.RedisError as error:
+            if not any(said in str(error) for said in _DONE_ALL_THE_SAME):
+                self.problems.append(
+                    Problem(command=command, key=key, error=_brief(error), is_needed=is_needed)
+                )
+
+
+async def _publishing(trials: _Trials, key: str) -> None:
+    client = trials.client
+    await trials.add("xinfo|stream", key, lambda: client.xinfo_stream(key))
+    await trials.add("xrange", key, lambda: client.xrange(key, "0-1", "0-1"))
+    await trials.add("xrevrange", key, lambda: client.xrevrange(key, count=1))
+    await trials.add("xtrim", key, lambda: client.xtrim(key, minid="0-0", approximate=True))
+    await trials.add("xadd", key, lambda: client.xadd(key, {"id": ""}, id=_IMPOSSIBLE_ID))
+    await trials.add("watch", key, lambda: _watch(client, key))
+    if not any(problem.command in ("watch", "multi", "xadd") for problem in trials.problems):
+        await trials.add("exec", key, lambda: _transaction(client, key))
+    await trials.add("xinfo|groups", key, lambda: client.xinfo_groups(key), is_needed=False)
+    await trials.add("xpending", key, lambda: client.xpending(key, _NO_GROUP), is_needed=False)
+
+
+async def _triggers(trials: _Trials, station_id: str) -> None:
+    client, key = trials.client, triggers_key(station_id)
+    await trials.add("xinfo|stream", key, lambda: client.xinfo_stream(key))
+    await trials.add("xread", key, lambda: client.xread({key: "$"}, 1, 1))
+    await trials.add("xrange", key, lambda: client.xrange(key, "0-1", "0-1"))
+    await trials.add("xrevrange", key, lambda: client.xrevrange(key, count=1))
+    answers = refusals_key(station_id)
+    await trials.add(
+        "xadd",
+        answers,
+        lambda: client.xadd(answers, {REFUSALS: ""}, id=_IMPOSSIBLE_ID),
+        is_needed=False,
+    )
+
+
+async def _begin(client: Any) -> None:
+    """MULTI alone: where it is refused, EXEC only says that nothing was begun."""
+    async with client.client() as one:
+        try:
+            await one.execute_command("MULTI")
+        finally:
+            await one.connection.disconnect()  # nobody else gets it in the middle of this
+
+
+async def _watch(client: Any, key: str) -> None:
+    async with client.client() as one:
+        await one.execute_command("WATCH", key)
+        await one.execute_command("UNWATCH")
+
+
+async def _transaction(client: Any, key: str) -> None:
+    """As the service writes: watched, looked at, added."""
+    for _ in range(_ATTEMPTS):
+        async with client.pipeline(transaction=True) as pipeline:
+            await pipeline.watch(key)
+            pipeline.multi()
+            pipeline.xadd(key, {"id": ""}, id=_IMPOSSIBLE_ID)
+            try:
+                await pipeline.execute(raise_on_error=False)
+            except exceptions.WatchError:
+                continue
+            return
+
+
+def _brief(error: Exception) -> str:
+    # A failed pipeline quotes its command before the reason.
+    return str(error).rpartition("caused error: ")[2][:200]
