@@ -286,3 +286,5 @@ class HealthSettings(Section):
     """When alive no longer means making progress."""
 
     stalled_after_s: Seconds = 15.0
+    watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Without a sign of life for so long the process ends itself; 0: systemd or nobody watches."""

@@ -11,6 +11,7 @@ import structlog
 from inspector.app import Pipeline
 from inspector.flow.notices import MANY
 from inspector.ops.health import Progress
+from inspector.ops.last_resort import LastResort
 from inspector.ops.systemd import Notifier
 from inspector.sections import HealthSettings
 from inspector.station_views import StationViews
@@ -55,6 +56,20 @@ async def feed_watchdog(
     pipeline: Pipeline, views: StationViews, notifier: Notifier, health: HealthSettings
 ) -> Never:
     """Look whether there is progress and what works, and say so, until cancelled."""
+    last_resort = LastResort(health.watchdog_s)
+    try:
+        await _feed(pipeline, views, notifier, health, last_resort)
+    finally:
+        last_resort.close()
+
+
+async def _feed(
+    pipeline: Pipeline,
+    views: StationViews,
+    notifier: Notifier,
+    health: HealthSettings,
+    last_resort: LastResort,
+) -> Never:
     news = StateNews(views, notifier, now_s=time.monotonic())
     progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
     while True:
@@ -70,6 +85,7 @@ async def feed_watchdog(
         # what waits for it in memory has an end too.
         if not stalled or (views.journal_fault and len(pipeline.notices) < MANY):
             notifier.send("WATCHDOG=1")
+            last_resort.feed()
         news.tell(time.monotonic())
         interval_s = notifier.watchdog_interval_s or _NOBODY_WAITS_S
         await asyncio.sleep(min(LOOK_EVERY_S, interval_s / PER_INTERVAL))

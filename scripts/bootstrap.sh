@@ -99,6 +99,11 @@ if ! carries_wanted; then
   locks_stamp >"$VENV/$wanted.stamp"
 fi
 rm -f "$VENV/project.stamp"
+# As it was called before; both would own bin/inspector.
+if compgen -G "$VENV/lib/python*/site-packages/inspector-*.dist-info" >/dev/null; then
+  "$VENV/bin/python" -m pip uninstall --disable-pip-version-check --quiet --yes inspector >"$LOG" 2>&1 ||
+    fail "removing the project under its former name failed"
+fi
 "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --no-input --no-index --no-deps \
   --no-build-isolation --editable . >"$LOG" 2>&1 || fail "installing the project itself failed"
 project_stamp >"$VENV/project.stamp"
