@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -98,10 +99,27 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
         async with _serving(service) as serving:
             console.print(
                 f"up after {time.monotonic() - started_s:.1f} s; look at it: "
-                f"[bold]{service.http_url}[/bold] (Ctrl-C ends)"
+                f"[bold]{service.http_url}[/bold] ({_until(seconds)})",
+                soft_wrap=True,
+            )
+            console.print(
+                f"its events: {_command()} events -c {find(CONFIG)} --redis-url"
+                f" {service.redis_url} --group mes --follow",
+                soft_wrap=True,
+                markup=False,
             )
             await _show_events(service, settings, summary, serving, seconds)
         summary.print(service)
+
+
+def _command() -> str:
+    """How this command was called, to be called again."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "inspector" else f"{sys.executable} -m inspector"
+
+
+def _until(seconds: float) -> str:
+    return f"ends after {seconds:.0f} s; --seconds 0: at Ctrl-C" if seconds else "Ctrl-C ends"
 
 
 @asynccontextmanager

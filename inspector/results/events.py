@@ -226,6 +226,34 @@ def rfc3339(unix_ns: int) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
+CLOSED_LISTS = frozenset({"Result", "Judgement", "state"})
+"""Whose values stay what they are within a schema's number. Values of other lists may be added."""
+
+
 def published_schema(stream: str) -> dict[str, Any]:
-    """JSON Schema of the events in a stream."""
-    return EVENT_MODELS[stream].model_json_schema()
+    """JSON Schema of the events in a stream, as others may hold us to it.
+
+    Within a schema's number fields are added, and values such as reasons and faults. Our own
+    models refuse what they do not know; the published schema allows it, so that who validates
+    with it takes the events of the next release. The values known today are examples there.
+    """
+    schema: dict[str, Any] = _opened(EVENT_MODELS[stream].model_json_schema(), "")
+    return schema
+
+
+def _opened(part: Any, name: str) -> Any:
+    if isinstance(part, list):
+        return [_opened(inner, name) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    opened = {}
+    for key, inner in part.items():
+        if key == "additionalProperties" and inner is False:
+            continue
+        if key == "enum" and name not in CLOSED_LISTS:
+            opened["examples"] = inner
+            continue
+        # Below these stand names of ours; below other keywords the name stays.
+        named = name if key in ("anyOf", "items") else key
+        opened[key] = _opened(inner, named)
+    return opened

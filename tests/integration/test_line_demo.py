@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -93,12 +94,32 @@ def test_a_demo_shows_events_soon_and_ends_with_its_summary() -> None:
         assert {"tritonserver", "redis-server"} <= set(below.values())
         assert demo.wait_end() == 0, demo.output
         await_end(below)
+    assert "(ends after 8 s; --seconds 0: at Ctrl-C)" in demo.output
     summary = demo.summary()
     assert demo.first_event_s is not None
     measured("first event, s", round(demo.first_event_s, 1))
     assert demo.first_event_s < FIRST_EVENT_WITHIN_S
     assert 0 < summary["units with a verdict"] < summary["frames captured"]
     assert summary["PASSED"] + summary["FAILED"] > 0
+
+
+def test_a_demo_prints_the_command_that_reads_its_events() -> None:
+    with contextlib.closing(Demo("--seconds", "0")) as demo:
+        for line in demo.lines():
+            if _EVENT.match(line):
+                break
+        assert "(Ctrl-C ends)" in demo.output
+        printed = re.search(r"^its events: (.+) --follow$", demo.output, flags=re.MULTILINE)
+        assert printed is not None, demo.output
+        read = subprocess.run(
+            shlex.split(printed[1]), capture_output=True, text=True, timeout=40, check=False
+        )
+        demo.press_ctrl_c()
+        assert demo.wait_end() == 0, demo.output
+    header, *events = read.stdout.splitlines()
+    assert header.split()[0] == "SEQ"
+    assert events
+    assert (read.returncode, read.stderr) == (0, "")
 
 
 @needs_amber
