@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from inspector import __version__
+from inspector import __version__, web_proxy
 from inspector.configuration import load_settings
 from inspector.errors import ConfigurationError, InspectorError
 from inspector.ops import standard_error
@@ -44,6 +44,7 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML set
 
 def main() -> None:
     """Run a command; a user's mistake is one line, never a traceback."""
+    web_proxy.keep_the_line_off_it()
     standard_error.take_over()
     code = _exit_code()
     with suppress(OSError):  # whoever read our output may be gone

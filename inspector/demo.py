@@ -21,7 +21,7 @@ from rich.table import Table
 from inspector.capture.sources import probe_size
 from inspector.configuration import load_settings
 from inspector.consumer import ReceivedEvent, read_events
-from inspector.errors import CameraUnavailableError, ConfigurationError
+from inspector.errors import CameraUnavailableError, ConfigurationError, FatalError
 from inspector.event_text import notice
 from inspector.places import find
 from inspector.service import Service, stop_on_signals
@@ -87,6 +87,7 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
 
     Raises:
         ConfigurationError: as `demo_settings`, or a part of it cannot be started.
+        FatalError: units came, and not one was inspected.
 
     """
     started_s = time.monotonic()
@@ -110,6 +111,9 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
             )
             await _show_events(service, settings, summary, serving, seconds)
         summary.print(service)
+        if cause := summary.failure():
+            faults = "; ".join(f"{fault.kind}: {fault.cause}" for fault in service.faults.standing)
+            raise FatalError(f"{cause}; {faults}" if faults else cause)
 
 
 def _command() -> str:
@@ -203,6 +207,7 @@ class Summary:
     def __init__(self, settings: Settings) -> None:
         self._results: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._details: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
         self._latency_ms: list[float] = []
         self._truth = _Truth.of(settings)
@@ -218,10 +223,20 @@ class Summary:
         self._codes.update(d["code"] for d in event.body["defects"])
         if event.body["reason"]:
             self._reasons[event.body["reason"]] += 1
+            self._details[event.body["detail"]] += 1
         else:
             self._latency_ms.append(event.body["timing_ms"]["trigger_to_verdict"])
         if self._truth is not None:
             self._truth.compare(event)
+
+    def failure(self) -> str:
+        """Why not one of the units was inspected; nothing where one was, or none came."""
+        if not self._reasons or self._reasons.total() < self.total:
+            return ""
+        [(reason, number)] = self._reasons.most_common(1)
+        [(detail, _)] = self._details.most_common(1)
+        told = f"none of {self.total} units was inspected: {reason} ({number})"
+        return f"{told}, {detail}" if detail else told
 
     def print(self, service: Service) -> None:
         """The table at the end."""

@@ -26,6 +26,7 @@ from typing import IO
 
 from inspector.errors import ConfigurationError, FatalError
 from inspector.places import default_cache
+from inspector.web_proxy import environment_for_downloads
 
 Report = Callable[[str], None]
 """Told in a few words what is being done, for a progress display; called on the event loop."""
@@ -269,6 +270,7 @@ async def _run(failure: str, *command: str) -> None:
     """
     process = await asyncio.create_subprocess_exec(
         *command,
+        env=environment_for_downloads(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
