@@ -17,6 +17,7 @@ from inspector.cfx import units_inspected
 from inspector.consumer import Group, Item, ReceivedEvent, SetAside, read_events
 from inspector.errors import ConfigurationError
 from inspector.event_text import HEADER, as_json, as_line, notice, printable
+from inspector.publish.embedded_redis import URL_FILE
 from inspector.redis_client import EXPECTED_URL
 from inspector.redis_url import parse_redis_url
 from inspector.settings import Settings
@@ -39,15 +40,13 @@ async def show_events(
     """Print a stream's events as they are read; everything else goes to standard error.
 
     Raises:
-        ConfigurationError: the settings name the embedded Redis, whose address only its own
-            process knows, and no other was given.
+        ConfigurationError: the settings name the embedded Redis, which never ran or is another
+            user's, and no other was given.
         SinkUnavailableError: Redis is away, and nobody asked to follow.
 
     """
     if redis_url is None and settings.redis.is_embedded:
-        raise ConfigurationError(
-            'redis.url is "embedded": its address changes; give --redis-url as the service logs it'
-        )
+        redis_url = _embedded_url(settings)
     key = f"inspector:{{{settings.station.id}}}:{stream}"
     shown = _Shown(form)
     url = redis_url or settings.redis.address()
@@ -74,6 +73,18 @@ async def show_events(
         raise ConfigurationError(f"--redis-url: cannot be read; expected {EXPECTED_URL}") from None
     if not shown.events:
         shown.say(f"no event in {key}" if member is None else f"nothing new in {key}{as_whom}")
+
+
+def _embedded_url(settings: Settings) -> str:
+    """Where the service's own Redis listens, as it has written down for this user."""
+    file = settings.journal.directory / "redis" / URL_FILE
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f'redis.url is "embedded", and {file} cannot be read ({error.strerror}): start the'
+            " service first, read as its user, or give --redis-url"
+        ) from error
 
 
 def _address(url: str) -> str:

@@ -18,6 +18,7 @@ from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS
 from inspector.redis_client import redis_client
 from inspector.redis_rights import station_user
 from inspector.settings import Settings
+from inspector.source_uri import traits
 
 CLOCK_TOLERANCE_S = 2.0
 FAULT_S = TOLERANCE_MS / MS_PER_S
@@ -33,7 +34,7 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
     key = f"inspector:{{{settings.station.id}}}:units"
     try:
         if redis.is_embedded:
-            return [Finding(what="redis", mark=Mark.OK, found=f"embedded: {find_redis_server()}")]
+            return [_embedded(settings)]
         client = redis_client(
             redis.address(), password=redis.secret(), timeout_s=2.0, connect_timeout_s=2.0, key=key
         )
@@ -55,6 +56,24 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
     finally:
         await client.aclose()
     return findings
+
+
+def _embedded(settings: Settings) -> Finding:
+    """Good for a demo: it is on this disk, only this machine reaches it, and it is old."""
+    real = [
+        camera
+        for camera, of in settings.cameras.items()
+        if not (kind := traits(of.source.get_secret_value())).simulated and not kind.replayed
+    ]
+    return Finding(
+        what="redis",
+        mark=Mark.WARN if real else Mark.OK,
+        found=f"embedded: {find_redis_server()}",
+        advice=f"only for demo and tests, and camera {real[0]} is real: run a Redis of your own"
+        " (deploy/redis) and name it in redis.url"
+        if real
+        else "",
+    )
 
 
 def _unfit_redis(found: str, advice: str) -> Finding:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
@@ -26,6 +27,12 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = 0.5
 PORT_ATTEMPTS = 3
+URL_FILE = "url"
+"""In its folder: where it listens, with its password; for this user alone."""
+_PLAIN = frozenset(b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_RIGHTS = "~* &* +@all -@dangerous -@scripting +info"
+"""What who has the password may do. The server that the wheel brings has known holes in Lua, and is
+not kept up to date; nothing here needs scripts, or what Redis itself calls dangerous."""
 _PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(__name__)
@@ -51,7 +58,8 @@ def find_redis_server() -> Path:
 class EmbeddedRedis:
     """Keeps a redis-server running on loopback, with its files in one folder.
 
-    Every event is on the disk before Redis confirms it, and memory pressure never evicts one.
+    Every event is on the disk before Redis confirms it, and memory pressure never evicts one. It
+    asks for a password, made anew each time, and lets nobody run scripts or administer it.
     The server dies with us, also when we are killed: Linux only, and the thread that runs the
     event loop must be the one that lives longest (the main thread).
     """
@@ -69,13 +77,23 @@ class EmbeddedRedis:
         self._binary = binary or find_redis_server()
         self._port = port or _free_port()
         self._may_move = port is None
+        self._password = secrets.token_hex(16)
         self._ready = asyncio.Event()
         self._die_with_us = _die_with_parent()
 
     @property
     def url(self) -> str:
-        """Where it listens; stays the same once `wait_ready` returned."""
-        return f"redis://127.0.0.1:{self._port}/0"
+        """Where it listens, with its password; stays the same once `wait_ready` returned."""
+        return f"redis://:{self._password}@{self._address}/0"
+
+    @property
+    def shown_url(self) -> str:
+        """The same without the password."""
+        return f"redis://{self._address}/0"
+
+    @property
+    def _address(self) -> str:
+        return f"127.0.0.1:{self._port}"
 
     async def wait_ready(self) -> None:
         """Return once it answers. `run` must be running; its errors end it, not this."""
@@ -91,7 +109,8 @@ class EmbeddedRedis:
         self._folder.mkdir(parents=True, exist_ok=True)
         while True:
             process = await self._start()
-            log.info("embedded_redis_ready", url=self.url)
+            self._write_url()
+            log.info("embedded_redis_ready", url=self.shown_url, login=str(self._url_path))
             self._ready.set()
             try:
                 code = await process.wait()
@@ -120,16 +139,27 @@ class EmbeddedRedis:
 
     async def _spawn(self) -> Process:
         self._answered = False
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             self._binary,
-            *self._arguments(),
-            stdin=DEVNULL,
+            "-",  # its configuration by standard input: arguments are everybody's to read
+            stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,
             preexec_fn=self._die_with_us,
         )
+        assert process.stdin is not None  # noqa: S101 - as asked for
+        process.stdin.write(self._configuration().encode())
+        process.stdin.close()
+        return process
 
-    def _arguments(self) -> list[str]:
+    def _write_url(self) -> None:
+        """For `inspector events`, which is another process."""
+        self._url_path.unlink(missing_ok=True)
+        descriptor = os.open(self._url_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(self.url + "\n")
+
+    def _configuration(self) -> str:
         options = {
             "port": str(self._port),
             "bind": "127.0.0.1",
@@ -141,7 +171,8 @@ class EmbeddedRedis:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        return [part for name, value in options.items() for part in (f"--{name}", value)]
+        lines = [f"{name} {_quoted(value)}" for name, value in options.items()]
+        return "\n".join([*lines, f"user default on >{self._password} {_RIGHTS}", ""])
 
     async def _answers(self, process: Process) -> bool:
         """Wait until it answers; False when it died instead."""
@@ -160,6 +191,10 @@ class EmbeddedRedis:
     @property
     def _log_path(self) -> Path:
         return self._folder / "redis.log"
+
+    @property
+    def _url_path(self) -> Path:
+        return self._folder / URL_FILE
 
     def _last_line(self) -> str:
         try:
@@ -180,6 +215,15 @@ async def _stop(process: Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def _quoted(value: str) -> str:
+    """As Redis's configuration reads a value whatever characters a folder's name has."""
+    return (
+        '"'
+        + "".join(chr(byte) if byte in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(value))
+        + '"'
+    )
 
 
 def _free_port() -> int:

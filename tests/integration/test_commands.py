@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,8 +21,10 @@ import pytest
 from ulid import ULID
 
 from inspector import __version__
+from inspector.background import background
 from inspector.configuration import load_settings
 from inspector.ops.health import Fault
+from inspector.publish.embedded_redis import EmbeddedRedis
 from inspector.records import (
     CameraId,
     Detection,
@@ -289,6 +292,20 @@ def test_events_of_a_redis_that_is_away_is_a_failure_and_not_a_wrong_setting(tmp
         ended = inspector("events", "--config", settings_file(tmp_path), "--redis-url", url)
     assert ended.returncode == 1
     assert one_line(ended).startswith("inspector: Redis cannot be read: Error 111")
+
+
+def test_events_of_an_embedded_redis_are_read_where_it_has_written_down(tmp_path):
+    file = settings_file(tmp_path, '[redis]\nurl = "embedded"\n')
+
+    async def main() -> None:
+        embedded = EmbeddedRedis(tmp_path / "state" / "redis")
+        async with background(embedded.run(), name="redis"):
+            await embedded.wait_ready()
+            ended = await asyncio.to_thread(inspector, "events", "--config", file)
+        assert ended.returncode == 0, ended.stderr
+        assert "no event in" in ended.stderr
+
+    asyncio.run(main())
 
 
 def test_events_of_an_embedded_redis_needs_its_address(tmp_path):

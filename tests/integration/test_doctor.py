@@ -89,6 +89,14 @@ def test_the_embedded_parts_are_tried_too(tmp_path):
     assert not (tmp_path / "state").exists(), "a folder made by who checks would be theirs"
 
 
+def test_the_embedded_redis_of_a_station_with_a_real_camera_is_warned_of(tmp_path, nobody):
+    camera = f'[cameras.gate]\nsource = "rtsp://127.0.0.1:{nobody}/x"\nsize = "320x240"\n'
+    file = settings_file(tmp_path, '[redis]\nurl = "embedded"\n', camera=camera)
+    [finding] = asyncio.run(look_at_redis(load_settings(file)))
+    assert finding.mark == "warn"
+    assert "only for demo and tests, and camera gate is real" in finding.advice
+
+
 def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
     """And in a pipe: a line each, plain."""
     camera = (

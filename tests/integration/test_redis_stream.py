@@ -427,9 +427,11 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
         with structlog.testing.capture_logs() as logs:
             supervising = asyncio.create_task(embedded.run())
             await asyncio.wait_for(embedded.wait_ready(), 15)
-        # What `inspector events --redis-url` is to be given.
-        told = {"event": "embedded_redis_ready", "log_level": "info", "url": embedded.url}
-        assert logs == [told]
+        login = tmp_path / "redis" / "url"
+        told = {"event": "embedded_redis_ready", "log_level": "info", "url": embedded.shown_url}
+        assert logs == [told | {"login": str(login)}]
+        assert login.read_text().strip() == embedded.url
+        assert login.stat().st_mode & 0o777 == 0o600, "this user's alone"
         async with running(tmp_path / "state", embedded.url) as station:
             await station.send(10)
             await station.delivered()
@@ -441,14 +443,54 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
             assert (await station.writer.tips())[Stream.UNITS].seq == 20
             assert tips[Stream.UNITS].seq == 10
             again = await station.writer._redis.info("server")
-            policy = await station.writer._redis.config_get("maxmemory-policy")
-            assert policy == {"maxmemory-policy": "noeviction"}
+            policy = (await station.writer._redis.info("memory"))["maxmemory_policy"]
+            assert policy == "noeviction"
         supervising.cancel()
         await asyncio.wait([supervising])
         with pytest.raises(ProcessLookupError):
             os.kill(again["process_id"], 0)
 
     in_loop(main)
+
+
+@pytest.mark.parametrize("binary", binaries())
+def test_the_embedded_redis_lets_nobody_in_without_its_password_and_nobody_run_scripts(
+    tmp_path, binary
+):
+    folder = tmp_path / "a folder 'of' \"ours\" é"
+
+    async def main() -> None:
+        embedded = EmbeddedRedis(folder, binary=Path(binary))
+        supervising = asyncio.create_task(embedded.run())
+        await asyncio.wait_for(embedded.wait_ready(), 15)
+        try:
+            await asyncio.to_thread(_try_the_door, embedded)
+        finally:
+            supervising.cancel()
+            await asyncio.wait([supervising])
+
+    in_loop(main)
+
+
+def _try_the_door(embedded: EmbeddedRedis) -> None:
+    with (
+        redis.Redis.from_url(embedded.shown_url) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.ping()
+    with redis.Redis.from_url(embedded.url) as ours:
+        assert ours.xadd("stream", {"a": "b"})
+        for command in (
+            *(("EVAL", "return 1", "0"), ("SCRIPT", "LOAD", "return 1"), ("EVALSHA", "0", "0")),
+            *(("CONFIG", "SET", "dir", "/"), ("CONFIG", "GET", "requirepass"), ("DEBUG", "SLEEP")),
+            *(("MODULE", "LOAD", "/x"), ("REPLICAOF", "h", "1"), ("SHUTDOWN",), ("FLUSHALL",)),
+            *(("ACL", "LIST"), ("MIGRATE", "h", "1", "k", "0", "1"), ("KEYS", "*")),
+        ):
+            with pytest.raises(redis.ResponseError, match=r"permissions|not allowed"):
+                ours.execute_command(*command)
+        arguments = Path(f"/proc/{ours.info('server')['process_id']}/cmdline").read_bytes()
+    password = embedded.url.partition("://:")[2].partition("@")[0]
+    assert password.encode() not in arguments
 
 
 CHILD = """
