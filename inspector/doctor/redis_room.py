@@ -17,6 +17,7 @@ from inspector.publish.redis_room import (
     megabytes,
 )
 from inspector.publish.redis_stream import read_memory, stream_key
+from inspector.publish.station_time import span
 from inspector.publish.stream_ids import StreamId
 from inspector.records import Stream
 from inspector.settings import Settings
@@ -61,12 +62,15 @@ def judge(memory: Memory | None, paces: list[StreamPace], *, retention_days: flo
         advice = f"{raise_it}: events wait in the journal, and the rest is left to triggers"
         return Finding(what=WHAT, mark=Mark.FAIL, found=found, advice=advice)
     retention_s = retention_days * _SECONDS_PER_DAY
-    needed_bytes = expected_bytes(memory, paces, retention_s=retention_s)
+    needed_bytes = None
+    if sum(pace.entries for pace in paces) >= _SAMPLE:
+        needed_bytes = expected_bytes(memory, paces, retention_s=retention_s, shortest_span_s=0.0)
     if needed_bytes is None:
         per_hour = (usable_bytes - memory.used_bytes) / _GOOD_UNIT_BYTES / retention_days / 24
         found += f"; enough for {retention_days:g} days of {per_hour:,.0f} good units an hour"
         return Finding(what=WHAT, mark=Mark.OK, found=found)
-    found += f", {megabytes(needed_bytes)} with {retention_days:g} days at the pace so far"
+    so_far = span(round(1000 * max(pace.span_s for pace in paces)))
+    found += f", {megabytes(needed_bytes)} with {retention_days:g} days at the pace of {so_far}"
     enough = needed_bytes < usable_bytes
     return Finding(
         what=WHAT,

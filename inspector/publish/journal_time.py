@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import pairwise
 
 import orjson
@@ -137,7 +137,9 @@ def kept_time(connection: sqlite3.Connection) -> Known | None:
     found = connection.execute("SELECT known FROM station_time").fetchone()
     if found is None:
         return None
-    known = orjson.loads(found[0])
+    names = {field.name for field in fields(Known)}
+    # What a later inspector noted besides is passed over.
+    known = {name: value for name, value in orjson.loads(found[0]).items() if name in names}
     moments = {
         name: None if known[name] is None else Moment(**known[name])
         for name in ("believed", "vouched")

@@ -50,16 +50,20 @@ class StreamPace:
 
 
 def expected_bytes(
-    memory: Memory, streams: Iterable[StreamPace], *, retention_s: float
+    memory: Memory,
+    streams: Iterable[StreamPace],
+    *,
+    retention_s: float,
+    shortest_span_s: float = SHORTEST_SPAN_S,
 ) -> float | None:
     """What Redis will use once the streams reach back as far as they are to be kept.
 
-    At the pace so far; None while that is too short to tell.
+    At the pace so far; None while that is of less than `shortest_span_s`.
     """
     streams = list(streams)
     # One span for all: of a stream with few entries its own says nothing.
     span_s = max((s.span_s for s in streams), default=0.0)
-    if span_s <= 0 or span_s < min(SHORTEST_SPAN_S, retention_s):
+    if span_s <= 0 or span_s < min(shortest_span_s, retention_s):
         return None
     growth_bytes = sum(
         max(0.0, s.entries / span_s * retention_s - s.held) * bytes_in_redis(s.json_bytes)

@@ -218,7 +218,7 @@ def test_a_redis_that_will_be_too_small_is_told_long_before(ask, redis_server):
         client.config_set("maxmemory", client.info("memory")["used_memory"])
         full = ask(f'url = "{redis_server.url}"\n')["redis memory"]
     assert [f["mark"] for f in (enough, small, lowered, full)] == ["ok", "warn", "ok", "fail"]
-    assert "with 14 days at the pace so far" in small["found"]
+    assert "with 14 days at the pace of 24.0 hours" in small["found"]
     assert small["advice"].startswith("raise maxmemory, or lower redis.retention_days")
     assert "the rest is left to triggers" in full["advice"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_the_nights_in_which_the_machine_is_off_count_with_a_time_server(tmp_pat
         # Days 0 and 1 are 15 days old and more; day 2 is 14 days and two hours old, and was
         # delivered at most a look before the time server had vouched for that day's clock.
         assert 1300 <= await kept(journal) <= 1400
+        journal.close()
+
+    in_loop(main)
+
+
+def test_streams_may_keep_events_for_longer_than_the_journal(tmp_path: Path):
+    async def main() -> None:
+        clocks = Clocks(NOW_MS)
+        options: dict[str, Any] = {
+            "retention_s": 3600.0,
+            "stream_retention_s": 3 * 3600.0,
+            "read_clocks": clocks,
+        }
+        journal = open_journal(tmp_path, **options)
+        await deliver(journal)
+        last = journal.delivered[Stream.UNITS]
+        for hours, floor in ((2, None), (2, last.following()), (10, last.following())):
+            await run(journal, clocks, hours * HOUR_MS)
+            assert await journal.trim_floor(Stream.UNITS, 3 * 3600.0) == floor
+            assert await kept(journal) == 0
         journal.close()
 
     in_loop(main)
