@@ -65,8 +65,10 @@ def watching(url: str, work: Callable[[Look], Awaitable[None]], *, password: str
             await watch.look()
             return heard
 
-        await work(look)
-        await watch.close()
+        try:
+            await work(look)
+        finally:
+            await watch.close()
 
     asyncio.run(main(), debug=True)
 
