@@ -117,7 +117,7 @@ def footage(source: str, pace: Pace) -> FileUri:
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"replay: {error}") from None
     if not isinstance(found, FileUri):
-        raise ConfigurationError(f"replay: {found} is no recording; expected a video or a folder")
+        raise ConfigurationError(f"replay: {found} is live; expected a video or a folder")
     return replace(found, pace=found.pace or pace)
 
 

@@ -26,6 +26,8 @@ _PARAMETER = re.compile(
     r"(?P<name>pass(?:word|wd)?|pwd|token|secret)=.*?(?=&|_[a-z]+=|[\s#'\"]|$)", re.IGNORECASE
 )
 _NAMES_SCHEME = re.compile(r"(rtsps?|v4l2|file|sim|genicam):|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# What `file:` takes as it is: nothing that reads as a query, a login or an escape.
+_PLAIN_PATH = re.compile(r"(?!//)[\w./:,+=-]+")
 _RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 _LARGEST_PORT = 65535
 _FOURCC_LENGTH = 4
@@ -84,15 +86,17 @@ class FileUri:
     """Pace of a folder, or another pace for a video; None means as recorded."""
 
     def uri(self) -> str:
-        """The same as a `source` setting, whatever is in its name; the path is made absolute."""
-        path = quote(str(self.path.absolute()), errors="surrogateescape")
+        """The same as a `source` setting, whatever is in its name."""
+        path = str(self.path)
+        if not _PLAIN_PATH.fullmatch(path):
+            path = "//" + quote(str(self.path.absolute()), errors="surrogateescape")
         options = {
             "loop": "1" if self.loop else None,
             "pace": self.pace,
             "fps": None if self.fps is None else f"{self.fps:.12g}",
         }
         query = urlencode({name: value for name, value in options.items() if value is not None})
-        return f"file://{path}" + (f"?{query}" if query else "")
+        return f"file:{path}" + (f"?{query}" if query else "")
 
     def __str__(self) -> str:
         return f"file:{self.path}"

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import structlog
 from av import Packet, VideoFrame
 from av.container import InputContainer
 from av.error import FFmpegError, HTTPUnauthorizedError
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 
 from inspector.capture.continuity import Continuity, Outcome
 from inspector.capture.jpeg import check_jpeg
+from inspector.capture.key_frames import FAR_S, KeyFrameDistance
 from inspector.capture.pixels import PixelWriter
 from inspector.capture.rtp_losses import RtpLosses
 from inspector.capture.rtsp_errors import explain, explain_answer, is_an_answer
@@ -29,7 +31,13 @@ from inspector.errors import CameraUnavailableError, FrameUnreadableError, Login
 from inspector.records import Grabbed, Image
 from inspector.source_uri import RtspUri
 
+log = structlog.get_logger("capture")
+
 _NS_PER_S = 1_000_000_000
+_KEY_FRAMES = (
+    f"set the camera's key frame interval (GOP, I frame) to one second: more than {FAR_S:g} s "
+    "without one, and for so long nothing is inspected after a picture that was lost"
+)
 
 _OPTIONS = {
     "rtsp_transport": "tcp",  # over UDP lost packets become silently wrong pixels
@@ -92,6 +100,7 @@ class RtspSource:
         self._stop = stop
         self._tls_ca = tls_ca
         self._writer = PixelWriter()
+        self._key_frames = KeyFrameDistance()
         self._connection: _Connection | None = None
         self._held: _Picture | None = None
         self._current: _Picture | None = None
@@ -105,7 +114,9 @@ class RtspSource:
         self.close()
         deadline_ns = time.monotonic_ns() + round(self._connect_timeout_s * _NS_PER_S)
         try:
-            self._connection = _Connection(self._connect(), self._uri, self._read_timeout_s)
+            self._connection = _Connection(
+                self._connect(), self._uri, self._read_timeout_s, self._key_frames
+            )
             self._held = self._settled(self._connection, deadline_ns)
         except CameraUnavailableError:
             self.close()
@@ -194,7 +205,10 @@ class RtspSource:
     def _next_picture(self, connection: _Connection, deadline_ns: int) -> _Picture:
         while not connection.decoded:
             if time.monotonic_ns() > deadline_ns:
-                msg = f"{self._uri}: the camera sends, but no picture came (no key frame yet?)"
+                msg = (
+                    f"{self._uri}: the camera sends, but no picture came: no key frame yet? Set "
+                    "its key frame interval to one second, or connect_timeout_s above it"
+                )
                 raise CameraUnavailableError(msg)
             if self._stop.is_set():
                 msg = f"{self._uri}: stopped while waiting for a picture"
@@ -234,7 +248,15 @@ class RtspSource:
 class _Connection:
     """One connection: its packets, its decoder, its clocks."""
 
-    def __init__(self, container: InputContainer, uri: RtspUri, read_timeout_s: float) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        uri: RtspUri,
+        read_timeout_s: float,
+        key_frames: KeyFrameDistance,
+    ) -> None:
+        self._key_frames = key_frames
+        key_frames.connected()
         self._container = container
         self._uri = uri
         self._read_timeout_s = read_timeout_s
@@ -284,6 +306,8 @@ class _Connection:
 
     def _decode(self, packet: Packet[VideoStream], arrival_ns: int, *, waited_ns: int) -> None:
         pts_ns = _stamp_ns(packet)
+        if self._key_frames.is_far(is_key=packet.is_keyframe, pts_ns=pts_ns):
+            log.warning("key frames far apart", source=str(self._uri), advice=_KEY_FRAMES)
         doubt = self._losses.take()
         if packet.is_corrupt:
             doubt = doubt or "a packet is marked as damaged"

@@ -59,6 +59,8 @@ def _settings(settings: Settings) -> Finding:
 def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
+    from inspector.capture.footage import FootageSource  # noqa: PLC0415 - nor is FFmpeg
+
     what = f"camera {camera_id}"
     source = open_source(camera_id, camera, threading.Event())
     started_s = time.monotonic()
@@ -67,6 +69,7 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
         source.grab()
         image = np.zeros((camera.size.height_px, camera.size.width_px, 3), np.uint8)
         source.retrieve_into(image)
+        notes = source.notes if isinstance(source, FootageSource) else ()
     except (CameraUnavailableError, FrameUnreadableError, EndOfFootageError) as error:
         return Finding(
             what=what,
@@ -83,6 +86,13 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
             mark=Mark.WARN,
             found=f"a picture of one colour ({camera.size})",
             advice="look at lens cap, light and exposure",
+        )
+    if notes:
+        return Finding(
+            what=what,
+            mark=Mark.WARN,
+            found="; ".join(notes),
+            advice="see that the recording is meant so",
         )
     return Finding(
         what=what, mark=Mark.OK, found=f"{camera.size}, first frame after {took_ms:.0f} ms"

@@ -10,18 +10,23 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import orjson
 import pytest
 import redis
 
 from inspector.configuration import load_settings
 from inspector.doctor.clock import look_at_clock
+from inspector.doctor.examination import _camera as look_at_camera
 from inspector.doctor.findings import Mark
 from inspector.doctor.redis import look_at_redis
 from inspector.publish.journal import Journal
 from inspector.publish.journal_file import FILE_NAME, FolderLock
 from inspector.publish.journal_time import kept_time
+from inspector.records import CameraId
 from inspector.redis_rights import COMMANDS, station_user
+from inspector.sections import CameraSettings
 from tests.integration.inspector_command import CAMERA, inspector, on_terminal, settings_file
 from tests.integration.redis_server import RedisServer, any_binary
 
@@ -95,6 +100,19 @@ def test_the_embedded_redis_of_a_station_with_a_real_camera_is_warned_of(tmp_pat
     [finding] = asyncio.run(look_at_redis(load_settings(file)))
     assert finding.mark == "warn"
     assert "only for demo and tests, and camera gate is real" in finding.advice
+
+
+def test_what_is_special_about_a_recording_is_told(tmp_path):
+    (tmp_path / "shots").mkdir()
+    picture = np.random.default_rng(1).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+    cv2.imwritemulti(str(tmp_path / "shots" / "a.tif"), [picture, picture])
+    (tmp_path / "shots" / "b.webp").touch()
+    content = {"source": f"file:{tmp_path}/shots", "size": "320x240"}
+    camera = CameraSettings.model_validate(content)
+    finding = look_at_camera(CameraId("top"), camera)
+    assert finding.mark is Mark.WARN
+    assert "hold 2 pictures" in finding.found
+    assert "left out (.webp)" in finding.found
 
 
 def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
