@@ -22,7 +22,7 @@ from inspector.capture.worker import CaptureWorker
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
-from inspector.ops.health import FaultBoard
+from inspector.ops.health import FaultBoard, camera_clock
 from inspector.ops.metrics import Metrics
 from inspector.ports import FrameSource, LiveEye, UnitWatch
 from inspector.records import CameraId, Frame
@@ -189,6 +189,14 @@ def _worker(
             log.warning("camera down", camera=camera_id, cause=cause)
             faults.raise_fault("camera", cause, camera_id)
 
+    def report_clock(camera_id: CameraId, trouble: str) -> None:
+        if trouble:
+            log.warning("camera's clock", camera=camera_id, cause=trouble)
+            faults.raise_fault("clock", trouble, camera_clock(camera_id))
+        else:
+            log.info("camera's clock is right again", camera=camera_id)
+            faults.clear("clock", camera_clock(camera_id))
+
     def look(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
 
@@ -198,6 +206,7 @@ def _worker(
         make_reader,
         on_up=report,
         on_look=look,
+        on_clock=report_clock,
         close_lane=around.inbox.close_lane,
         stopped_within_s=around.stopped_within_s,
         obstacle=lambda: gate.obstacle,

@@ -107,6 +107,8 @@ class Grabbed:
     """The name of a still picture's file, or of a simulated unit; None for a stream."""
     stamp_ns: int | None = None
     """The camera's own time stamp, if it has one: only to see whether it moves."""
+    clock_trouble: str = ""
+    """Why the camera's time stamps are not believed, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ class Sighting:
     """When the thread was started."""
     returned_ns: int
     """When a call into the camera's library last came back."""
+    clock_trouble: str = ""
+    """Why the camera's time stamps are not believed, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ class CameraReader:
         self._last_frame_ns: int | None = None
         self._lost: str | None = None
         self._since_ns = self._returned_ns = time.monotonic_ns()
+        self._clock_trouble = ""
         self._claim = Lock()
         self._unsettled: FrameRef | None = None
         self._abandoned = False
@@ -115,6 +116,7 @@ class CameraReader:
             lost=self._lost,
             since_ns=self._since_ns,
             returned_ns=self._returned_ns,
+            clock_trouble=self._clock_trouble,
         )
 
     def _body(self) -> None:
@@ -177,6 +179,7 @@ class CameraReader:
                 return
             ref = self._unsettled = _reference(self._camera_id, sequence, grabbed)
         self._last_frame_ns, self._lost = time.monotonic_ns(), None
+        self._clock_trouble = grabbed.clock_trouble
         self._delay.after_frame()
         metrics = self._outlets.metrics
         metrics.frames_captured.labels(self._camera_id).inc()

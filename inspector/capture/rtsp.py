@@ -293,7 +293,9 @@ class _Connection:
             raise CameraUnavailableError(failure)
         arrival_ns = time.monotonic_ns()
         pts_ns = _in_ns(packet.pts, packet.time_base)
-        self._clock.arrived(pts_ns, arrival_ns)
+        self._clock.arrived(pts_ns, arrival_ns, waited_ns=arrival_ns - asked_ns)
+        for news in self._clock.take_news():
+            log.warning("camera's clock", source=str(self._uri), note=news)
         if pts_ns is not None and packet.has_sidedata("prft"):
             unix_us, _ = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))
             self._sender.reported(pts_ns, unix_us * 1000)
@@ -347,7 +349,10 @@ class _Connection:
         ours_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
         unix_ns = self._sender.captured_unix_ns(outcome.pts_ns, ours_unix_ns=ours_ns)
         return Grabbed(
-            captured_mono_ns=captured_ns, captured_unix_ns=unix_ns, stamp_ns=outcome.pts_ns
+            captured_mono_ns=captured_ns,
+            captured_unix_ns=unix_ns,
+            stamp_ns=outcome.pts_ns,
+            clock_trouble=self._clock.trouble,
         )
 
 

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from inspector.capture.stream_clock import DriverClock
 from inspector.capture.v4l2_device import Buffer, NotACameraError, PixelFormat, V4l2Device
 from inspector.capture.v4l2_gaps import SequenceGaps
 from inspector.capture.v4l2_pixels import PREFERRED, write_frame
@@ -58,6 +59,7 @@ class V4l2Source:
         """Fetched already; frames that are missing before it come first."""
         self._missing: list[int] = []
         self._gaps = SequenceGaps()
+        self._clock = DriverClock()
         self._unreadable_in_a_row = 0
 
     @property
@@ -82,13 +84,16 @@ class V4l2Source:
     def grab(self) -> Grabbed:
         """Wait for the next frame; the driver's own time stamp says when it was captured."""
         self._give_back()
+        asked_ns = time.monotonic_ns()
         if self._next is None:
             self._fetch()
+        now_ns = time.monotonic_ns()
         if self._missing:
-            return _times(self._missing.pop(0))
+            return _times(captured_mono_ns(self._missing.pop(0) / _NS_PER_MS, now_ns))
         self._current, self._next = self._next, None
         stamp_ns = None if self._current is None else self._current.stamp_ns
-        return _times(captured_mono_ns((stamp_ns or 0) / _NS_PER_MS, time.monotonic_ns()))
+        captured_ns = self._clock.captured_mono_ns(stamp_ns, now_ns, waited_ns=now_ns - asked_ns)
+        return _times(captured_ns, clock_trouble=self._clock.trouble)
 
     def retrieve_into(self, image: Image) -> None:
         """Write the grabbed frame into `image`."""
@@ -114,6 +119,7 @@ class V4l2Source:
         self._current = self._next = None
         self._missing = []
         self._gaps = SequenceGaps()
+        self._clock = DriverClock()
         self._unreadable_in_a_row = 0
         self._size = self._expected_size
         if device is not None:
@@ -250,10 +256,11 @@ def captured_mono_ns(position_ms: float, now_mono_ns: int) -> int:
     return stamp_ns if 0 <= now_mono_ns - stamp_ns <= _OLDEST_NS else now_mono_ns
 
 
-def _times(captured_ns: int) -> Grabbed:
+def _times(captured_ns: int, *, clock_trouble: str = "") -> Grabbed:
     return Grabbed(
         captured_mono_ns=captured_ns,
         captured_unix_ns=time.time_ns() - (time.monotonic_ns() - captured_ns),
+        clock_trouble=clock_trouble,
     )
 
 

@@ -43,8 +43,12 @@ class CaptureWorker:
         close_lane: Callable[[], None],
         stopped_within_s: float = STOPPED_WITHIN_S,
         obstacle: Callable[[], str] = str,
+        on_clock: Callable[[CameraId, str], None] = lambda _camera_id, _trouble: None,
     ) -> None:
-        """`obstacle` says why frames that do come are of no use, or nothing."""
+        """`obstacle` says why frames that do come are of no use, or nothing.
+
+        `on_clock` hears why a camera's time stamps are not believed, and when they are again.
+        """
         self.name = f"capture/{camera_id}"
         self._camera_id = camera_id
         self._settings = settings
@@ -54,6 +58,8 @@ class CaptureWorker:
         self._close_lane = close_lane
         self._stopped_within_s = stopped_within_s
         self._obstacle = obstacle
+        self._on_clock = on_clock
+        self._clock_trouble = ""
         self._count = FrameCount()
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -117,6 +123,9 @@ class CaptureWorker:
         self._on_look(self._camera_id)
         now_ns, sighting = time.monotonic_ns(), reader.sighting
         liveness = self._judge(sighting, now_ns)
+        if sighting.clock_trouble != self._clock_trouble:
+            self._clock_trouble = sighting.clock_trouble
+            self._on_clock(self._camera_id, sighting.clock_trouble)
         if liveness.up and (obstacle := self._obstacle()):
             liveness = Liveness(up=False, cause=obstacle)
         told = liveness.up or (False if liveness.cause else None)

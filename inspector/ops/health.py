@@ -21,6 +21,11 @@ class Fault:
     cause: str
 
 
+def camera_clock(camera_id: str) -> str:
+    """Subject of the fault `clock` for a camera's clock: no camera's id is the same."""
+    return f"camera {camera_id}"
+
+
 class FaultBoard:
     """The faults that stand; tells a listener about every change, and only about changes.
 

@@ -12,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from inspector.ops.health import camera_clock
 from inspector.records import CameraId, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
@@ -298,6 +299,7 @@ class Metrics:
         for reason in MissReason:
             self.frames_missed.labels(camera, reason)
         self.fault.labels("camera", camera)
+        self.fault.labels("clock", camera_clock(camera))
 
     def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:
         """Count a verdict, and note that there was one just now. Event loop only."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from inspector.ops.health import Fault
+from inspector.ops.health import Fault, camera_clock
 
 DEADLINES_LOOKED_AT_S = 600
 _GOOD = {
@@ -46,6 +46,8 @@ _ADVICE = {
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
     "clock": "Events carry a wrong time; none is deleted because of that. Tell whoever looks after "
     "the machines: set the clock (NTP).",
+    "camera's clock": "Inspection goes on by the time at which pictures arrive. Tell whoever looks "
+    "after the camera: its frame rate, as set and as sent, and its clock (NTP).",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
@@ -123,7 +125,7 @@ class StationState:
         Nothing is known of the `awaited` parts yet, by kind and subject: none of them is good.
         """
         part = partial(self._part, running=running, awaited=awaited)
-        parts = [part("camera", camera) for camera in self._cameras]
+        parts = [self._camera(camera, part("camera", camera)) for camera in self._cameras]
         parts.append(part("triton", ""))
         redis = part("redis", "")
         if pending and not redis["good"]:
@@ -144,6 +146,13 @@ class StationState:
         parts.append(clock)
         parts.append(self._deadline())
         return parts
+
+    def _camera(self, camera: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Pictures that arrive may carry the time of a clock that is not believed."""
+        clock = self._standing.get(("clock", camera_clock(camera)))
+        if part["good"] and clock is not None:
+            part |= _wrong(*clock, advice=_ADVICE["camera's clock"])
+        return part
 
     def _part(
         self, kind: str, subject: str, *, running: bool, awaited: Collection[tuple[str, str]]

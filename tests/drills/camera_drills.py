@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import threading
@@ -274,6 +275,37 @@ def _left_out(stand: Stand, lose: Callable[[LeakyCable], None], *, renumbers: bo
         stand.close(line, witness)
         assert cable.pictures_left_out + cable.packets_left_out == stand.repetitions
     stand.tally.repetitions = stand.repetitions
+
+
+def clock_is_wrong(stand: Stand) -> None:
+    """Its time stamps run slow, then fast, go back, jump ahead once: no picture is older for it."""
+    server = camera(stand)
+    with LeakyCable(server.port) as cable:
+        width, height = SIZE
+        source = server.url().replace(str(server.port), str(cable.port))
+        cameras = {"top": {"source": source, "size": f"{width}x{height}"}}
+        line, witness = stand.running(cameras=cameras)
+        stand.wait_inspecting(witness, units=5)
+        _began_s, began_unix_s = since()
+        offsets = itertools.chain((90_000 * 7 // 10,), itertools.repeat(0))
+        for stamp in (lambda ticks: ticks + next(offsets), lambda ticks: ticks - 72_000):
+            cable.stamp = stamp
+            let_pass(FAULTY_S)
+        began_s, _unix_s = since()
+        cable.stamp = lambda ticks: ticks * 5 // 6
+        stand.detected("the camera's clock is told", lambda: _tells_clock(witness), began_s)
+        let_pass(FAULTY_S)
+        stale = [u for u in witness.units() if u.event["reason"] == "stale"]
+        # Where a stamp changes by more than a picture's time, one may be taken for late.
+        if len([u for u in stale if u.seen_unix_s > began_unix_s]) > FPS:
+            stand.tally.problems.append(f"{len(stale)} units are stale")
+        cable.stamp = int
+        stand.recovered(witness)
+        stand.close(line, witness)
+
+
+def _tells_clock(witness: Witness) -> bool:
+    return ("clock", "camera top", "raised") in witness.faults()
 
 
 def _is_unreadable(witness: Witness, since_unix_s: float) -> bool:

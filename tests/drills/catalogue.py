@@ -112,6 +112,7 @@ DRILLS = (
         None,
         BACK_WITHIN_S,
     ),
+    Drill("camera: its clock is wrong", camera_drills.clock_is_wrong, 1, 1),
     Drill("camera: packets left out", camera_drills.packets_left_out, 3, 1, None, BACK_WITHIN_S),
     Drill("camera: black", camera_drills.black, 2, 1, None, BACK_WITHIN_S),
     Drill("camera: the same picture", camera_drills.frozen_picture, 2, recover_within_s=5),

@@ -1,10 +1,10 @@
-"""Leaves out what a camera or a proxy with a full send buffer leaves out: RTP over RTSP's TCP."""
+"""Leaves pictures and packets out of RTSP over TCP, and stamps them anew: what cameras do wrong."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -25,6 +25,8 @@ class LeakyCable:
         self._lock = threading.Lock()
         self._pictures_to_lose = self._packets_to_lose = 0
         self._losing: bytes | None = None
+        self.stamp: Callable[[int], int] = int
+        """From ticks since the first picture (90,000 a second) to those that are sent instead."""
         self.pictures_left_out = self.packets_left_out = 0
 
     def lose_picture(self) -> None:
@@ -81,7 +83,7 @@ class LeakyCable:
 
     def _pass_back(self, source: socket.socket, sink: socket.socket) -> None:
         left_out = 0
-        last_stamp = b""
+        last_stamp = first_stamp = b""
         with _closed_is_fine(), source.makefile("rb") as stream:
             while head := stream.read(1):
                 if head != b"$":
@@ -97,7 +99,11 @@ class LeakyCable:
                         left_out += self._renumbers
                         continue
                     number = (int.from_bytes(payload[2:4]) - left_out) & 0xFFFF
-                    payload = payload[:2] + number.to_bytes(2) + payload[4:]
+                    first_stamp = first_stamp or stamp
+                    first = int.from_bytes(first_stamp)
+                    ticks = (int.from_bytes(stamp) - first) & 0xFFFF_FFFF
+                    sent = (first + self.stamp(ticks)) & 0xFFFF_FFFF
+                    payload = payload[:2] + number.to_bytes(2) + sent.to_bytes(4) + payload[8:]
                 sink.sendall(head + channel + size + payload)
         with _closed_is_fine():
             sink.shutdown(socket.SHUT_RDWR)

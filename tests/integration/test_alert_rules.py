@@ -163,6 +163,11 @@ CASES = [
     Case("ClockJumped", "30 days ahead", 2, True, fault("clock", "", "0 1x10")),
     Case("ClockJumped", "another than Redis's", 2, True, fault("clock", "redis", "1x10")),
     Case("ClockJumped", "right", 2, False, fault("clock", "", "0x10")),
+    Case("ClockJumped", "a camera's clock", 8, False, fault("clock", "camera top", "1x10")),
+    Case("CameraClockWrong", "runs slow", 3, True, fault("clock", "camera top", "0 1x10")),
+    Case("CameraClockWrong", "since the start", 3, True, fault("clock", "camera top", "1x10")),
+    Case("CameraClockWrong", "right again", 8, False, fault("clock", "camera top", "1x3 0x10")),
+    Case("CameraClockWrong", "the station's", 8, False, fault("clock", "", "1x10")),
     Case("ClockJumped", "right again", 8, False, fault("clock", "", "0 1x5 0x10")),
     Case(
         *("CertificateExpiring", "in ten days", 5, True),
