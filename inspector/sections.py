@@ -203,7 +203,8 @@ class InferenceSettings(Section):
         if url == EMBEDDED:
             return url
         host, colon, port = url.rpartition(":")
-        if "//" in url or not (host and colon and port.isdecimal() and 0 < int(port) < PORTS):
+        is_host = host and not any(c in "/?#@" or c.isspace() for c in host)
+        if not (is_host and colon and port.isdecimal() and 0 < int(port) < PORTS):
             msg = 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
             raise ValueError(msg)
         return url

@@ -192,6 +192,16 @@ REDIS = (
             "[inference]\ntransport = 'http'\n",
             "inference.transport: found 'http'; expected 'stream' or 'unary'",
         ),
+        *(
+            (
+                f"[inference]\nurl = 'admin:12{mark}{CANARY}@192.0.2.1:8001'\n",
+                (
+                    "inference.url: found 'admin:***@192.0.2.1:8001'; "
+                    'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
+                ),
+            )
+            for mark in "#/?"
+        ),
         (
             "[inference]\nversion = 'latest'\n",
             "inference.version: found 'latest'; expected a number, or nothing for the newest",
