@@ -284,3 +284,42 @@ def test_what_redis_lost_and_the_journal_no_longer_has_is_a_gap_that_a_reader_se
     with redis_server.client() as client:
         seqs = [int(fields["seq"]) for _, fields in client.xrange(UNITS_KEY)]
     assert seqs == list(range(31, 63))
+
+
+def test_entries_whose_ids_are_a_year_ahead_are_trimmed_when_they_are_old(
+    redis_server, tmp_path
+) -> None:
+    """And none before: the clock is a year ahead for the first 300, right for the others."""
+    ahead_ms, passed_ms = [365 * 86_400_000], [0]
+
+    def read_clocks() -> Reading:
+        now = clocks.read_clocks()
+        return dataclasses.replace(
+            now,
+            boot_ms=now.boot_ms + passed_ms[0],
+            unix_ms=now.unix_ms + passed_ms[0] + ahead_ms[0],
+        )
+
+    async def main() -> None:
+        async with running(
+            tmp_path / "state", redis_server.url, retention_s=60.0, read_clocks=read_clocks
+        ) as station:
+            await station.send(300)
+            await station.delivered()
+            ahead_ms[0] = 0
+            await station.worker._delivery.trim(DAY_S)
+            with redis_server.client() as client:
+                assert client.xlen(UNITS_KEY) == 300
+            passed_ms[0] += 2 * 86_400_000
+            for _ in range(3):  # the journal lets go of 200 a second, as it thinks
+                await station.send(100)
+                await station.delivered()
+                passed_ms[0] += 2_000
+            await station.worker._delivery.trim(DAY_S)
+
+    in_loop(main)
+    with redis_server.client() as client:
+        seqs = [int(fields["seq"]) for _, fields in client.xrange(UNITS_KEY)]
+    # Redis trims whole nodes: of the old ones a few may be left.
+    assert seqs[0] > 200
+    assert seqs[-300:] == list(range(301, 601))
