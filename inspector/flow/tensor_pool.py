@@ -25,6 +25,13 @@ _OF_A_POOL = re.compile(rf"{SHM_PREFIX}\d+-[0-9a-f]{{8}}")
 _DTYPES: dict[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32}
 
 
+def empty_tensor(model_input: ModelInput, *leading: int) -> NDArray[Any]:
+    """Black pictures as this model takes them, in an array with these axes before a picture's."""
+    width, height = model_input.width_px, model_input.height_px
+    picture = (3, height, width) if model_input.channels_first else (height, width, 3)
+    return np.zeros((*leading, *picture), np.dtype(_DTYPES[model_input.dtype]))
+
+
 class TensorLease:
     """The input tensor of one request, owned until released."""
 

@@ -14,7 +14,11 @@ from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
 from inspector.errors import ConfigurationError, InferenceUnavailableError
-from inspector.flow.tensor_pool import TensorPool, give_up_segment_of_the_dead
+from inspector.flow.tensor_pool import (
+    TensorPool,
+    empty_tensor,
+    give_up_segment_of_the_dead,
+)
 from inspector.inference.connection import connect_to, login_of
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import ModelDescription, check_model
@@ -24,6 +28,12 @@ from inspector.sections import InferenceSettings
 from inspector.settings import Settings
 
 log = structlog.get_logger("triton")
+
+TRIAL = "trial"
+"""The request id of the picture that is sent at each connection, before any of a camera."""
+TRIAL_TIMEOUT_S = 60.0
+"""Then the connection is made anew; the server goes on building meanwhile."""
+SLOW_TRIAL_S = 2.0
 
 # Status codes with which a request, not the server, is at fault; every other one means that the
 # server is away. Refused logins heal too: tokens are renewed while a line runs.
@@ -36,6 +46,7 @@ _REQUEST_AT_FAULT = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNKNOWN,
 }
+_REFUSALS = {str(code) for code in _REQUEST_AT_FAULT}
 
 
 class TritonModel:
@@ -58,6 +69,9 @@ class TritonModel:
     async def connect(self) -> ModelSpec:
         """Check the server and the model, shape the tensors for it, share them if possible.
 
+        Returns once the model has answered a trial: an engine that is built at its first request
+        takes minutes, in which its server calls it ready.
+
         Raises:
             InferenceUnavailableError: the server is away, or the model is not ready.
             ConfigurationError: the model is not what the settings say.
@@ -70,6 +84,7 @@ class TritonModel:
             self._spec = check_model(self._described, self._settings)
             self._tensors.shape_for(self._spec.input)
             await self._share_tensors()
+            await self._try_out(self._spec)
         except (InferenceServerException, grpc.RpcError) as error:
             raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
         return self._spec
@@ -114,6 +129,29 @@ class TritonModel:
 
     def _call(self) -> dict[str, Any]:
         return {"headers": self._headers, "client_timeout": self._inference.connect_timeout_s}
+
+    async def _try_out(self, spec: ModelSpec) -> None:
+        """Have one empty picture inspected; that it is answered matters, and not how."""
+        picture = empty_tensor(spec.input, 1)
+        tensor = InferInput(spec.input.name, list(picture.shape), spec.input.dtype)
+        tensor.set_data_from_numpy(picture)
+        started_s = asyncio.get_running_loop().time()
+        try:
+            await self._client.infer(
+                spec.name,
+                [tensor],
+                model_version=self._inference.version,
+                request_id=TRIAL,
+                headers=self._headers,
+                client_timeout=TRIAL_TIMEOUT_S,
+            )
+        except InferenceServerException as error:
+            # A refusal is an answer; a model that takes no batch of one may take those of cameras.
+            if error.status() not in _REFUSALS:
+                raise
+        took_s = asyncio.get_running_loop().time() - started_s
+        if took_s > SLOW_TRIAL_S:
+            log.info("the model took long for its first answer", seconds=round(took_s, 1))
 
     async def _share_tensors(self) -> None:
         """Let the server read our tensors where they lie, if it is on this machine."""
@@ -241,7 +279,7 @@ class TritonModel:
         try:
             return self._reply(await call)
         except InferenceServerException as error:
-            if error.status() in {str(code) for code in _REQUEST_AT_FAULT}:
+            if error.status() in _REFUSALS:
                 return Reply(request_id=None, outputs=None, error=_text(error))
             raise
         finally:

@@ -137,14 +137,17 @@ def _require_dense(head: Floats, spec: ModelSpec, floor: float) -> None:
     with_objectness = spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
     columns = head.T if with_objectness else head
     centres, sizes = columns[:2], columns[2:4]
-    if centres.max(initial=0.0) <= _SHARE_PX:
-        raise MalformedReplyError("all centres lie in the first pixel, expected pixels, not shares")
+    filled = columns[:4].any(axis=0)
+    # Not of a head whose candidates are mostly zeros: nothing of it can be told from them.
+    if 2 * np.count_nonzero(filled) > filled.size:
+        if centres.max() <= _SHARE_PX:
+            raise MalformedReplyError("all centres lie in one pixel, expected pixels, not shares")
+        if (sizes >= centres)[:, filled].all():
+            raise MalformedReplyError("the boxes are corners, expected centre and size")
     if sizes.min(initial=0.0) < -_TOLERANCE:
         raise MalformedReplyError(
             f"a candidate is {sizes.min():g} pixels wide or high: the head is not decoded"
         )
-    if (sizes >= centres).all():
-        raise MalformedReplyError("the boxes are corners, expected centre and size")
     if with_objectness and columns[4].max(initial=0.0) >= floor and not columns[5:].any():
         raise MalformedReplyError(
             f"objectness reaches {columns[4].max():g}, and no candidate has a class: "

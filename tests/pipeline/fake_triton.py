@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as rpc
 
+from inspector.inference.triton import TRIAL
+
 BRIGHT = 200
 ROOM = 8
 STRIDES = (8, 16, 32)
@@ -245,6 +247,8 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     # --- inference ---
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.id == TRIAL:  # not in the script: it belongs to connecting
+            return self._infer(request, Act())
         act = self._next_act(request)
         await asyncio.sleep(act.delay_s)
         if act.hang:

@@ -268,8 +268,12 @@ def test_scores_and_class_numbers_are_no_objectness_and_classes() -> None:
     assert "no candidate has a class" in misread(array)
 
 
-def test_rows_of_which_none_was_filled_are_malformed() -> None:
-    assert misread(np.zeros((1, 300, WIDTH), np.float32))
+def test_a_head_of_zeros_tells_nothing_by_them() -> None:
+    array = np.zeros((1, 64, WIDTH), np.float32)
+    assert decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS) == [[]]
+    array[0, 5] = [30, 30, 60, 60, 1, 0.9, 0, 0]
+    ((found,),) = decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+    assert found.confidence == pytest.approx(0.9)
 
 
 def test_a_number_of_candidates_that_no_grid_has_is_malformed() -> None:
