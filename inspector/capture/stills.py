@@ -18,6 +18,7 @@ from inspector.records import Image
 _JPEG = b"\xff\xd8"
 _UNPACKABLE = "the TIFF is damaged (its data cannot be decompressed)"
 _WIDEST_PX, _LARGEST_PX = 1 << 16, 1 << 27  # what FFmpeg takes, as bytes of grey
+_WEBP_ANIMATION = 2
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -43,9 +44,18 @@ def decode_still(content: bytes, page: int = 0) -> Image:
         return decode_jpeg(content)
     if is_tiff(content):
         return _decode_tiff(content, page)
-    if content.startswith(_PNG) and content.find(b"acTL", 0, 4096) >= 0:
-        raise FrameUnreadableError("an animated PNG: expected one picture in a file")
+    if _is_animated(content):
+        raise FrameUnreadableError("an animation: expected one picture in a file")
     return _decode(content)
+
+
+def _is_animated(content: bytes) -> bool:
+    """Whether there are more pictures than the first, which is all that OpenCV would show."""
+    if content.startswith(_PNG):
+        return content.find(b"acTL", 0, content.find(b"IDAT")) >= 0
+    if content[8:16] == b"WEBPVP8X":
+        return bool(content[20:21] and content[20] & _WEBP_ANIMATION)
+    return content[:4] == b"GIF8"
 
 
 def _decode(content: bytes) -> Image:

@@ -126,12 +126,19 @@ def test_a_changed_bit_in_a_png_is_seen():
         decode_still(bytes(content))
 
 
-def test_an_animated_png_is_refused_and_not_its_first_picture_taken():
-    content = cv2.imencode(".png", picture())[1].tobytes()
+def test_an_animation_is_refused_and_not_its_first_picture_taken():
+    png = cv2.imencode(".png", picture())[1].tobytes()
     body = b"acTL" + struct.pack(">II", 3, 0)
     chunk = struct.pack(">I", 8) + body + struct.pack(">I", zlib.crc32(body))
-    with pytest.raises(FrameUnreadableError, match="animated"):
-        decode_still(content[:33] + chunk + content[33:])
+    animation = cv2.Animation()
+    animation.frames = [picture(1), picture(2)]
+    animation.durations = [100, 100]
+    others = [cv2.imencodeanimation(end, animation)[1].tobytes() for end in (".webp", ".gif")]
+    made = [png[:33] + chunk + png[33:], *others]
+    for content in made:
+        with pytest.raises(FrameUnreadableError, match="animation"):
+            decode_still(content)
+    decode_still(cv2.imencode(".webp", picture())[1].tobytes())
 
 
 def test_pages_that_run_in_a_circle_end():
