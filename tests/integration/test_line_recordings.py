@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 
 from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import ROOT, Line
+from tests.integration.line import ROOT, Line, wait_for
+from tests.integration.line_events import entries
+from tests.integration.redis_server import RedisServer
 
 PICTURE = (320, 240)
 WHOLE = ["PASSED", "FAILED"]
@@ -146,3 +149,35 @@ def test_a_folder_may_be_called_anything_and_keeps_its_options(
     first, second = (datetime.fromisoformat(unit["trigger"]["at"]) for unit in paced.units)
     assert (second - first).total_seconds() > 0.4
     assert paced.code == 0
+
+
+def test_a_station_publishes_a_unit_whose_name_is_no_utf8(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, name in enumerate(("a.png", "gr\udcfcn\x1b.png", "z.png")):
+        picture = np.random.default_rng(number).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / "one.png"), picture)
+        (tmp_path / "one.png").rename(folder / name)
+    (folder / "gr\udcfc_broken.png").write_bytes(b"no picture")
+    with (
+        Line(
+            tmp_path,
+            cameras={"top": {"source": f"file:{folder}?loop=1&fps=5", "size": "320x240"}},
+            triton=triton.grpc_url,
+            redis_url=redis_server.url,
+        ) as line,
+        contextlib.closing(redis_server.client()) as client,
+    ):
+        wait_for(
+            lambda: len(entries(client, "units")) >= 12,
+            within_s=30,
+            what="three rounds of the folder decided",
+        )
+        line.stop()
+        units = [entry.event for entry in entries(client, "units")]
+    names = [unit["unit"]["id"] for unit in units[:4]]
+    replaced = "\N{REPLACEMENT CHARACTER}"
+    assert names == ["a.png", f"gr{replaced}_broken.png", f"gr{replaced}n{replaced}.png", "z.png"]
+    assert [unit["reason"] for unit in units[:4]] == [None, "frame_unreadable", None, None]

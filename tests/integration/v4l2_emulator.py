@@ -83,6 +83,7 @@ class _Camera:
         self._taken_s = 0.0
         script = json.loads(arguments.script.read_text()) if arguments.script else {}
         self._fourcc = int.from_bytes(script.get("fourcc", "YUYV").encode(), "little")
+        self._fps = script.get("fps", FPS)
         self._row_bytes = script.get("row_bytes", arguments.width * 2)
         self._picture_bytes = max(self._picture_bytes, self._row_bytes * arguments.height)
         self._script: list[dict[str, Any]] = script.get("frames", [])
@@ -163,9 +164,9 @@ class _Camera:
     def _dequeue(self, memory: bytearray) -> int:
         if not self._queue:
             return errno.EAGAIN
-        due_s = self._taken_s + 1 / FPS
+        due_s = self._taken_s + 1 / self._fps
         time.sleep(max(0.0, due_s - time.monotonic()))
-        self._taken_s = max(due_s, time.monotonic() - 1 / FPS)
+        self._taken_s = max(due_s, time.monotonic() - 1 / self._fps)
         self._sequence += 1
         if self._sequence == self._unplug_at:
             self._unplugged = True
