@@ -32,6 +32,9 @@ from inspector.triggers.ledger import id_of, is_exact, ms_of, position_of
 from inspector.triggers.parse import MalformedTriggerError, parse_trigger
 
 BLOCK_MS = 2000
+BLOCK_AHEAD_MS = 200
+"""The same behind an ID from the future: nothing can come after it but in a new stream, which a
+waiting read does not notice."""
 ENTRIES_PER_READ = 100
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
@@ -170,6 +173,8 @@ class TriggerWorker:
         self._is_silent = False
         self._lost_reads = 0
         self._has_caught_up = False
+        self._clock_offset_ns = 0
+        """Redis's clock less our monotonic one."""
         self._started_ns = time.monotonic_ns()
         self._last_id: str | None = None
         """Read from there on; None until the end of the stream was looked up."""
@@ -239,7 +244,7 @@ class TriggerWorker:
     async def _catch_up(self) -> None:
         """Read what is there already, without waiting for more."""
         # Needed with every trigger: what is missing is missed now, and not when one comes.
-        await _ask(self._redis.time())
+        await self._redis_ns()
         await self._find_place()
         while entries := await self._read(None):
             await self._take(entries, is_backlog=True)
@@ -248,7 +253,7 @@ class TriggerWorker:
 
     async def _follow(self) -> None:
         while True:
-            entries = await self._read(BLOCK_MS)
+            entries = await self._read(BLOCK_AHEAD_MS if self._is_ahead else BLOCK_MS)
             if entries:
                 await self._take(entries, is_backlog=False)
             elif why := why_another(await self._extent(), self._read_through):
@@ -348,8 +353,7 @@ class TriggerWorker:
         return await self._answered.answered(triggers, since_ms=max(0, since_ms))
 
     async def _take(self, entries: list[Entry], *, is_backlog: bool) -> None:
-        seconds, microseconds = await _ask(self._redis.time())
-        redis_ns, asked_ns = (seconds * 1_000_000 + microseconds) * 1000, time.monotonic_ns()
+        redis_ns, asked_ns = await self._redis_ns()
         answered = await self._answered_of(entries)
         for entry_id, fields in entries:
             parsed, unit_id = parse_entry_id(entry_id), _unit_of(fields)
@@ -400,6 +404,19 @@ class TriggerWorker:
         self._recent[entry_id] = unit_id
         if len(self._recent) > REMEMBERED_ENTRIES:
             self._recent.popitem(last=False)
+
+    async def _redis_ns(self) -> tuple[int, int]:
+        """What time it is by Redis's clock, and by our monotonic one."""
+        seconds, microseconds = await _ask(self._redis.time())
+        redis_ns, asked_ns = (seconds * 1_000_000 + microseconds) * 1000, time.monotonic_ns()
+        self._clock_offset_ns = redis_ns - asked_ns
+        return redis_ns, asked_ns
+
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether what was read last came, by its ID, later than now."""
+        now_ms = (time.monotonic_ns() + self._clock_offset_ns) // NS_PER_MS
+        return self._read_through[0] > now_ms
 
     async def _extent(self) -> StreamExtent:
         try:
