@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,9 +14,9 @@ from pathlib import Path
 
 from tests.drills.camera_drills import camera, settings_for
 from tests.drills.redis_drills import let_pass
-from tests.drills.stand import STEADY, Stand, since
+from tests.drills.stand import STEADY, Stand, redis_down, since
 from tests.drills.witness import Witness
-from tests.integration.line import Line, write_locked
+from tests.integration.line import Line, wait_for, write_locked
 from tests.integration.processes import memory_bytes
 from tests.integration.systemd_socket import Systemd
 
@@ -23,6 +24,7 @@ LONGEST_LIFE_S = 5.0
 """A start takes two to three: some are killed before they run."""
 WATCHDOG_S = 2.0
 SQUEEZED_S = 6.0
+IDLE_CONNECTIONS = 1100
 BUSY = STEADY | {"source": "sim:?fps=40&seed=3"}
 """More than a CPU inspects: something is under way at any moment."""
 
@@ -125,6 +127,58 @@ def memory_limit(stand: Stand) -> None:
         stand.recovered(witness)
     stand.close(line, witness, lives=True)
     stand.tally.repetitions = stand.repetitions
+
+
+def idle_connections(stand: Stand) -> None:
+    """More TCP connections than systemd gives descriptors, and not a byte on any of them."""
+    line, witness = stand.running(prefix=["bash", "-c", 'ulimit -Sn 1024; "$@"; exit $?', "bash"])
+    host, _, port = line.address.rpartition(":")
+    for _ in range(stand.repetitions):
+        _began_s, unix_s = since()
+        with contextlib.ExitStack() as held:
+            for _ in range(IDLE_CONNECTIONS):
+                held.enter_context(socket.create_connection((host, int(port)), 5))
+            stand.wait_inspecting(witness, units=20)
+            stand.tally.problems += _not_inspected(witness, unix_s)
+        stand.recovered(witness)
+    stand.close(line, witness)
+    stand.tally.repetitions = stand.repetitions
+
+
+def log_nobody_reads(stand: Stand) -> None:
+    """Whoever takes standard error stops reading, while there is much to say."""
+    pipe = stand.folder / "log.pipe"
+    os.mkfifo(pipe)
+    held = f'exec 3<>"{pipe}"; "$@" 2>&3; exit $?'
+    line, witness = stand.running(prefix=["bash", "-c", held, "bash"])
+    _began_s, unix_s = since()
+    with line.config.open("a") as settings:
+        # Refused at each look, in a line of some 100 kB.
+        settings.write("".join(f'no_such_key_{n:05} = "{n:050}"\n' for n in range(1000)))
+
+    def are_lost() -> bool:
+        line.send(signal.SIGHUP)
+        return line.scrape().total("inspector_log_lines_lost_total") > 0
+
+    wait_for(are_lost, within_s=60, what="more was said than can wait")
+    stand.wait_inspecting(witness, units=20)
+    stand.tally.problems += _not_inspected(witness, unix_s)
+    stand.close(line, witness, lives=True)
+
+
+def log_that_is_full(stand: Stand) -> None:
+    """The log lies on a full disk, at the start already."""
+    line, witness = stand.running(prefix=["bash", "-c", '"$@" 2>/dev/full; exit $?', "bash"])
+    stand.redis.kill()
+    stand.detected("redis_up 0", redis_down(line), since()[0])
+    stand.redis.start()
+    stand.recovered(witness)
+    stand.close(line, witness, lives=True)
+
+
+def _not_inspected(witness: Witness, from_unix_s: float) -> list[str]:
+    seen = [u for u in witness.units() if u.seen_unix_s > from_unix_s]
+    return [str(unit) for unit in seen if unit.result not in {"PASSED", "FAILED"}]
 
 
 def no_descriptors(stand: Stand) -> None:
