@@ -25,6 +25,7 @@ from inspector.plain_text import as_json
 from inspector.sections import HttpSettings
 from inspector.web.access import Guard, login_routes
 from inspector.web.connections import (
+    BACKLOG,
     ConnectionBook,
     GuardedHttp,
     GuardedState,
@@ -146,7 +147,7 @@ class HttpServer(uvicorn.Server):
         try:
             self._socket.bind((settings.host, settings.port))
             # Now, so that of two that bind in the same moment one is refused here.
-            self._socket.listen()
+            self._socket.listen(BACKLOG)
         except OSError as error:
             self._socket.close()
             raise ConfigurationError(_refusal(host, settings.port, error)) from error
