@@ -139,11 +139,10 @@ class StationState:
         parts.append(part("disk", "journal"))
         if self._keeps_evidence:
             parts.append(part("disk", "evidence"))
-        clock = part("clock", "")
-        others = self._standing.get(("clock", "redis"))
-        if clock["good"] and others is not None:
-            clock |= _wrong(*others, advice=_ADVICE["clock"])
-        parts.append(clock)
+        # Not a part of the station: only there while it is wrong.
+        clock = self._standing.get(("clock", "")) or self._standing.get(("clock", "redis"))
+        if clock is not None:
+            parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
         parts.append(self._deadline())
         return parts
 

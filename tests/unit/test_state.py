@@ -31,7 +31,7 @@ def station() -> StationState:
 def test_every_part_is_told_and_good_while_nothing_is_wrong():
     parts = named(station())
     assert list(parts) == [
-        "camera top", "camera side", "triton", "redis", "journal", "evidence", "clock", "deadline",
+        "camera top", "camera side", "triton", "redis", "journal", "evidence", "deadline",
     ]  # fmt: skip
     assert all(p["good"] and not p["since"] and not p["advice"] for p in parts.values())
     assert "evidence" not in named(StationState(["top"], keeps_evidence=False))
@@ -75,7 +75,7 @@ def test_a_wrong_clock_is_told_whichever_it_is(subject):
     assert (part["good"], part["words"]) == (False, "30 days ahead.")
     assert "NTP" in part["advice"]
     state.on_fault(fault, raised=False)
-    assert named(state)["clock"]["good"]
+    assert "clock" not in named(state)
 
 
 def test_without_redis_people_hear_that_nothing_is_lost_and_how_much_waits():
@@ -106,7 +106,7 @@ def test_a_part_that_nobody_has_heard_of_is_not_good_and_not_at_fault():
     state = station()
     parts = named(state, awaited=[("camera", "side"), ("triton", ""), ("redis", "")])
     good = {name for name, part in parts.items() if part["good"]}
-    assert good == {"camera top", "journal", "evidence", "deadline", "clock"}
+    assert good == {"camera top", "journal", "evidence", "deadline"}
     assert parts["camera side"]["words"] == "Waiting for its first picture."
     assert all(part["since"] is None for part in parts.values())
     state.on_fault(Fault(kind="camera", subject="side", cause="refused"), raised=True)
