@@ -16,7 +16,7 @@ from inspector.background import first_of
 from inspector.capture.sources import probe_size
 from inspector.errors import CameraUnavailableError, ConfigurationError
 from inspector.flow.channel import Channel
-from inspector.ops.health import FaultBoard
+from inspector.ops.health import Fault, FaultBoard
 from inspector.ops.metrics import Metrics
 from inspector.plain_text import as_json
 from inspector.records import CameraId, EventGroup, Stream
@@ -164,7 +164,7 @@ async def run_replay(
     report: Callable[[str], None],
     on_unit: Callable[[Tally], None],
 ) -> Tally:
-    """Inspect every frame of the footage; waits for Triton as long as it takes.
+    """Inspect every frame of the footage; waits for Triton as long as it takes, and says so.
 
     Raises:
         ConfigurationError: the model does not fit the settings.
@@ -174,7 +174,12 @@ async def run_replay(
     tally = Tally()
     async with AsyncExitStack() as stack:
         url = await start_triton(settings, stack, report=report)
-        return await _replay(settings, url, out, tally, on_unit)
+
+        def on_fault(fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
+            if raised and fault.kind == "triton":
+                report(f"waiting for Triton at {url} (Ctrl-C ends): {fault.cause}")
+
+        return await _replay(settings, url, out, tally, on_unit, faults=FaultBoard(on_fault))
 
 
 async def _replay(
@@ -183,11 +188,13 @@ async def _replay(
     out: TextIO | None,
     tally: Tally,
     on_unit: Callable[[Tally], None],
+    *,
+    faults: FaultBoard,
 ) -> Tally:
     kinds = {CAMERA: traits(settings.cameras[CAMERA].source.get_secret_value())}
     around = Surroundings(
         metrics=Metrics([CAMERA], settings.inspection.codes),
-        faults=FaultBoard(lambda _fault, _raised: None),
+        faults=faults,
         builder=EventBuilder(settings, kinds),
         triton_url=triton_url,
         units_before={CAMERA: 0},

@@ -16,6 +16,8 @@ from rich.table import Table
 from inspector.bench import measures
 from inspector.bench.line import LineRun
 from inspector.bench.load import TAKT_S, Server, server_of
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.triton import TritonModel
 from inspector.servers import start_triton
 from inspector.settings import Settings
 
@@ -47,6 +49,7 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
     """
     async with AsyncExitStack() as stack:
         url = await start_triton(settings, stack, report=errors.print)
+        await _require_model(settings, url)
         server = server_of(settings, url)
         report = Report(model=server.model, transport=f"{server.transport}, {server.tensors}")
         # Its folder tells which disk; beside it, because the journal of a line is nobody else's.
@@ -56,6 +59,18 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
         sys.stdout.buffer.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2) + b"\n")
     else:
         Console(highlight=False).print(table_of(report))
+
+
+async def _require_model(settings: Settings, url: str) -> None:
+    """Every measurement would wait for a model that is not there for ever, and say nothing."""
+    tensors = TensorPool(tensors=1, max_regions=1, shared=False)
+    inline = settings.inference.model_copy(update={"tensors": "inline"})
+    model = TritonModel(url, settings.model_copy(update={"inference": inline}), tensors)
+    try:
+        await model.connect()
+    finally:
+        await model.close()
+        tensors.close()
 
 
 async def _measure(server: Server, seconds: float, report: Report, disk: Path | None) -> None:
