@@ -28,7 +28,7 @@ LOOK_EVERY_S = 1.0
 ACCEPTS_AT_ONCE = 16
 ACCEPT_PAUSE_S = 0.02
 """After so many at once: 800 a second leave the event loop to the line."""
-BACKLOG = 1024
+BACKLOG = 4096
 """What comes faster waits in the kernel, at no cost, instead of being asked to try again."""
 NO_DESCRIPTOR_PAUSE_S = 1.0
 QUIET_AFTER_S = 60.0
