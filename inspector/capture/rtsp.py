@@ -106,6 +106,7 @@ class RtspSource:
         self._current: _Picture | None = None
         self._unreadable_in_a_row = 0
         self._readable_ns = 0
+        self._given_up = ""
         self.size = size
         """Width and height in pixels; None before `open` where none was asked for."""
 
@@ -127,6 +128,8 @@ class RtspSource:
         if self._connection is None:
             msg = f"{self._uri}: not open"
             raise CameraUnavailableError(msg)
+        if self._given_up:
+            raise CameraUnavailableError(self._given_up)
         picture, self._held = self._held, None
         if picture is None:
             # Packets without a single picture do not trip the read timeout.
@@ -149,6 +152,7 @@ class RtspSource:
         connection, self._connection = self._connection, None
         self._held = self._current = None
         self._unreadable_in_a_row = 0
+        self._given_up = ""
         self.size = self._expected_size
         if connection is not None:
             connection.close()
@@ -241,8 +245,9 @@ class RtspSource:
         lasts_ns = picture.grabbed.captured_mono_ns - self._readable_ns
         is_long = lasts_ns >= _UNREADABLE_LIMIT_S * _NS_PER_S
         if self._unreadable_in_a_row >= _UNREADABLE_LIMIT and is_long:
-            msg = f"{self._uri}: {_UNREADABLE_LIMIT} damaged pictures in a row ({picture.cause})"
-            raise CameraUnavailableError(msg)
+            # This one is still owed a unit; the next call says so.
+            many = self._unreadable_in_a_row
+            self._given_up = f"{self._uri}: {many} damaged pictures in a row ({picture.cause})"
 
 
 class _Connection:
