@@ -30,7 +30,7 @@ class StateNews:
     """READY=1 once every part has worked or failed, and STATUS= whenever it changes.
 
     Not only once every part works: systemd would end a service whose camera is off, or hold up
-    everything that starts after it (decision 0017).
+    everything that starts after it (decision 0013).
     """
 
     def __init__(self, views: StationViews, notifier: Notifier, *, now_s: float) -> None:
