@@ -61,6 +61,7 @@ class V4l2Source:
         self._gaps = SequenceGaps()
         self._clock = DriverClock()
         self._unreadable_in_a_row = 0
+        self._newest_ns = 0
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -89,11 +90,12 @@ class V4l2Source:
             self._fetch()
         now_ns = time.monotonic_ns()
         if self._missing:
-            return _times(captured_mono_ns(self._missing.pop(0) / _NS_PER_MS, now_ns))
+            due_ns = captured_mono_ns(self._missing.pop(0) / _NS_PER_MS, now_ns)
+            return _times(self._in_order(due_ns))
         self._current, self._next = self._next, None
         stamp_ns = None if self._current is None else self._current.stamp_ns
         captured_ns = self._clock.captured_mono_ns(stamp_ns, now_ns, waited_ns=now_ns - asked_ns)
-        return _times(captured_ns, clock_trouble=self._clock.trouble)
+        return _times(self._in_order(captured_ns), clock_trouble=self._clock.trouble)
 
     def retrieve_into(self, image: Image) -> None:
         """Write the grabbed frame into `image`."""
@@ -124,6 +126,11 @@ class V4l2Source:
         self._size = self._expected_size
         if device is not None:
             device.close()
+
+    def _in_order(self, captured_ns: int) -> int:
+        """Later than the frame before: a missing one is dated by the driver's stamps alone."""
+        self._newest_ns = max(captured_ns, self._newest_ns + 1)
+        return self._newest_ns
 
     def _write(self, image: Image) -> None:
         if self._current is None:
