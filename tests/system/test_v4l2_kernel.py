@@ -32,7 +32,8 @@ def test_the_kernels_frames_come_with_its_own_time_stamps(report):
     assert seen["captured_ms"] == sorted(set(seen["captured_ms"]))
     span_ms = seen["captured_ms"][-1] - seen["captured_ms"][0]
     assert 2_500 < span_ms < 8_000
-    assert min(seen["levels"]) > 10
+    # A busy machine loses frames, and they are told.
+    assert min(level for level in seen["levels"] if level is not None) > 10
 
 
 def test_a_size_the_camera_does_not_have_is_refused_with_both_sizes(report):
