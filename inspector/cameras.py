@@ -100,7 +100,7 @@ def build_camera(
     )
     return Camera(
         camera_id=camera_id,
-        worker=_worker(camera_id, camera, outlets, around),
+        worker=_worker(camera_id, camera, outlets, around, _doubt(watch)),
         gate=gate,
         is_external=camera.trigger == "external",
     )
@@ -136,6 +136,22 @@ def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundi
             )
 
 
+def _doubt(watch: UnitWatch) -> Callable[[], str]:
+    """What says why units may be missed or judged wrongly."""
+    return (lambda: watch.doubt) if isinstance(watch, PresenceWatch) else str
+
+
+def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
+    """Units are inspected all the same: what cannot be seen ends as NOT_INSPECTED anyway."""
+    stands = any(f.kind == "optics" and f.subject == camera_id for f in faults.standing)
+    if cause and not stands:
+        log.warning("the pictures are doubtful", camera=camera_id, cause=cause)
+        faults.raise_fault("optics", cause, camera_id)
+    elif stands and not cause:
+        log.info("the pictures are good again", camera=camera_id)
+        faults.clear("optics", camera_id)
+
+
 def _interval_ns(camera: CameraSettings) -> int | None:
     """Of a recording that is read as fast as it is inspected; None where frames come in time."""
     if camera.when_full != "wait":
@@ -160,7 +176,11 @@ def gate_limits(camera: CameraSettings) -> GateLimits:
 
 
 def _worker(
-    camera_id: CameraId, camera: CameraSettings, outlets: Outlets, around: CaptureSurroundings
+    camera_id: CameraId,
+    camera: CameraSettings,
+    outlets: Outlets,
+    around: CaptureSurroundings,
+    doubt: Callable[[], str],
 ) -> CaptureWorker:
     metrics, faults, gate = around.metrics, around.faults, outlets.gate
 
@@ -199,6 +219,7 @@ def _worker(
 
     def look(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
+        _tell_doubt(camera_id, doubt(), faults)
 
     return CaptureWorker(
         camera_id,

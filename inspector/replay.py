@@ -38,6 +38,8 @@ _COPIED = {
     "frames_per_unit",
     "travel",
     "travel_px_per_s",
+    "arrival",
+    "unit_length_px",
     "look",
     "tile_overlap_px",
     "region",

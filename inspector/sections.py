@@ -31,7 +31,7 @@ from inspector.setting_types import (
 )
 from inspector.simulation.options import parse_options
 from inspector.source_uri import SimulatedUri, parse_source, traits
-from inspector.unit_sections import Look, SerialSettings, Travel, Trigger
+from inspector.unit_sections import Arrival, Look, SerialSettings, Travel, Trigger
 
 
 class StationSettings(Section):
@@ -61,6 +61,11 @@ class CameraSettings(Section):
     travel: Travel = "left"
     travel_px_per_s: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     """`presence`: how fast units go; 0 learns it."""
+    arrival: Arrival = "border"
+    """`presence`: what appears inside the view is a unit only with `anywhere`."""
+    unit_length_px: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """`presence`: of the longest unit, along the travel; 0 learns it. What is much longer is
+    several that touch."""
     trigger_wait_ms: Milliseconds = 500.0
     """`external`: how long after its trigger a unit may wait for its first frame."""
     look: Look = "auto"

@@ -20,6 +20,9 @@ overlapping tiles at its own scale. `auto`: the unit where presence finds it, el
 Travel = Literal["left", "right", "up", "down"]
 """Where units go in the picture."""
 
+Arrival = Literal["border", "anywhere"]
+"""Where units appear: they come in over a border of the view; or hands put them down in it, too."""
+
 SerialFormat = Literal["DataMatrix", "QRCode", "Code128"]
 
 

@@ -37,6 +37,18 @@ def unevenness(cells: Cells) -> Cells:
     return np.asarray(uneven + np.abs(middle - ends).max(axis=0), np.float32)
 
 
+def grown(mask: Mask, along: int) -> Mask:
+    """With what is beside it: one row, and so many columns."""
+    rows = mask.copy()
+    rows[1:] |= mask[:-1]
+    rows[:-1] |= mask[1:]
+    wide = rows.copy()
+    for shift in range(1, along + 1):
+        wide[:, shift:] |= rows[:, :-shift]
+        wide[:, :-shift] |= rows[:, shift:]
+    return wide
+
+
 def shrunk(mask: Mask, by: int) -> Mask:
     """Without what is near, along the first axis, to one not set; beyond the ends counts as set."""
     inner = mask.copy()

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.capture.belt import Belt
+from inspector.capture.carried import ALIKE, Carried
 from inspector.capture.cells import Cells, Mask, shaded
+from inspector.capture.doubts import Signs
 from inspector.capture.on_belt import Span
 from inspector.capture.outline import Place
 from inspector.capture.spans import Gaps, Run
@@ -28,6 +30,8 @@ _SAMPLED_LINES = 4
 """Lines of the picture that a row of cells is the mean of."""
 _CROWD, _ALL = 4, 9
 """Cells of nine that make a spot part of a unit, not dirt; and not its rim."""
+_BAND_NOISE = 8.0
+"""What bands of light leave behind when they are taken out, as a multiple of the tolerance."""
 _CUT_SHARE = 0.25
 """Of a unit's length at the view's side: it reaches beyond."""
 
@@ -108,22 +112,63 @@ class Occupancy:
     """Looks at the frames of one camera; learns its belt. One thread."""
 
     def __init__(
-        self, size: tuple[int, int], region: tuple[int, int, int, int] | None, travel: Travel
+        self,
+        size: tuple[int, int],
+        region: tuple[int, int, int, int] | None,
+        travel: Travel,
+        *,
+        anywhere: bool = False,
     ) -> None:
-        """`size` is the picture's (width, height), `region` the part that is looked at."""
+        """`size` is the picture's (width, height), `region` the part that is looked at.
+
+        `anywhere`: what appears inside the view lies on the belt, too.
+        """
+        self._anywhere = anywhere
         self.grid = lay_grid(*(region or (0, 0, *size)), travel)
         self.belt = Belt(self.grid.rows, self.grid.columns)
         self._mask: Mask | None = None
+        self.carried = Carried(self.grid.rows, self.grid.columns)
         self._gaps = Gaps(self.grid.rows, self.grid.columns, self.grid.row_px / self.grid.column_px)
 
-    def look(self, image: Image, *, sharpness: bool = False) -> tuple[Span, ...] | None:
-        """Return what lies on the belt, sorted along the travel; None if there is no light."""
+    def look(
+        self, image: Image, *, sharpness: bool = False, blind: bool = False
+    ) -> tuple[Span, ...] | None:
+        """Return what lies on the belt, sorted along the travel; None if there is no light.
+
+        `blind`: nobody looked for a while.
+        """
         view = self._view(image)
         cells = self._cells(view)
-        mask = self._mask = self.belt.look(cells)
-        if mask is None:
+        seen = self.belt.look(cells)
+        if seen is None:
+            self._mask = None
             return None
+        alike = ALIKE * (1 + _BAND_NOISE * self.belt.band_share)
+        carried = self.carried.look(seen, self.belt.off, self.belt.unsure, alike=alike, blind=blind)
+        if self._anywhere:
+            mask = self._mask = seen
+            self.belt.learn(seen, None)
+        else:
+            mask = self._mask = carried
+            self.belt.learn(self.carried.near | self.carried.stale, self.carried.in_place)
         return tuple(self._spans(mask, cells, view, sharp=sharpness)) if mask.any() else ()
+
+    @property
+    def signs(self) -> Signs:
+        """How far the latest picture can be trusted."""
+        columns = self.carried.moved_columns
+        return Signs(
+            moved=None if columns is None else columns / self.grid.columns,
+            bands=self.belt.band_wander,
+            restless=float(self.belt.unsure.mean()),
+            stuck=float(self.carried.stale.mean()),
+        )
+
+    @property
+    def moved_px(self) -> float | None:
+        """How far the belt went to the latest picture; None where nothing says so."""
+        columns = self.carried.moved_columns
+        return None if columns is None or self._mask is None else columns * self.grid.column_px
 
     def place(self, span: Span, free_px: tuple[float, float]) -> Place | None:
         """Where a unit lies in the frame last looked at; None if that frame said nothing.

@@ -31,6 +31,8 @@ class Sight:
 
     None: the picture says nothing (the light is off). Nothing is concluded then.
     """
+    moved_px: float | None = None
+    """How far what is seen says that the belt went since the sight before; None: it does not."""
 
 
 class Way(Enum):
@@ -58,10 +60,14 @@ class Track:
     longest_px: float = 0.0
     """The most that was seen of it at once."""
     seen_ns: int = 0
+    first: Span | None = None
+    """Where it was first seen."""
     entered: bool = False
     """It came in over the border of entry, before our eyes."""
     spanning: int = 0
     """Sights in a row in which it reached over both borders."""
+    way_px: float = 0.0
+    """How far its edges were seen to go."""
     passage: Passage | None = None
 
     @property

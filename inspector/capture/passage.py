@@ -26,6 +26,8 @@ class Passage:
     miss: MissReason | None = None
     """The last fault that cost a frame while it was in view."""
     length_px: float | None = None
+    may_be_another: bool = False
+    """It was out of sight: what is seen in its place may be another, if its length says so."""
     left_ns: int = 0
     """When it went out of view, if it did."""
     _last_ns: int | None = None

@@ -20,11 +20,18 @@ _CONFIRMED, _CONFIRMED_ENTERED = 3, 2
 """Sights that make a unit of what appears anywhere, and of what comes in where units do."""
 _SHORTEST = 0.05
 """Share of the view: what is shorter is no unit."""
+_WENT = 0.015
+"""Share of the view that something was seen to go, and it goes with the belt."""
 _RESIZED = 0.15
 """Share by which the length of a unit may seem to change, and it is the same."""
 _RETURNS_WITHIN_NS = 20 * _NS_PER_S
 """A unit that went back out of view is the next to come in, for so long. Later, somebody may have
 changed it for another, and two verdicts on one unit are better than none on the other."""
+_TOO_LONG, _MULTIPLE_WITHIN = 1.5, 0.08
+"""Of the longest unit so far: what is longer is several that touch; so many as go into it."""
+_FEWEST_KNOWN, _REPEATED = 2, 5
+"""Units that say how long units are; and too long ones in a row that say it is another product."""
+_SAME_LENGTH = 0.05
 _USUAL_INTERVAL_NS = 33_000_000
 _STANDING_PX_PER_S = 5.0
 _FOREVER_NS = 2**62
@@ -49,8 +56,13 @@ class Presence:
         spread_ns: int,
         border_px: float = 8.0,
         speed_px_per_s: float = 0.0,
+        unit_length_px: float = 0.0,
     ) -> None:
-        """Wants `frames` of each unit within `spread_ns` of its opening."""
+        """Wants `frames` of each unit within `spread_ns` of its opening.
+
+        `unit_length_px` is that of the longest unit; 0 learns it.
+        """
+        self._lengths = Lengths(unit_length_px)
         self._tracks = Tracks(
             length_px=length_px, border_px=border_px, speed_px_per_s=speed_px_per_s
         )
@@ -88,7 +100,11 @@ class Presence:
         actions: list[Action] = []
         self._dark = sight.spans is None
         if sight.spans is not None:
-            changes = self._tracks.follow(sight.at_ns, sight.spans)
+            changes = self._tracks.follow(sight.at_ns, sight.spans, sight.moved_px)
+            if changes.blind:
+                for track in self._tracks.all:
+                    if track.passage is not None:
+                        track.passage.may_be_another = True
             for track, way in changes.gone:
                 actions += self._left(track, way, sight.at_ns)
             for track in changes.new:
@@ -111,7 +127,7 @@ class Presence:
         for track in self._tracks.all:
             passage = track.passage
             if passage is None:
-                if self._is_something(track):
+                if self._is_something(track) and self._went(track):
                     actions += self._never_whole(track, now_ns, reason, detail)
             elif not passage.is_closed:
                 actions += self._close(passage, reason, detail)
@@ -141,16 +157,18 @@ class Presence:
         passage = track.passage
         whole = self._tracks.is_whole(track)
         if passage is not None and whole and track.length_px is not None:
-            if passage.length_px and abs(track.length_px / passage.length_px - 1) > _RESIZED:
+            resized = passage.length_px and abs(track.length_px / passage.length_px - 1) > _RESIZED
+            if resized and passage.may_be_another:
                 if not passage.is_closed:
                     yield from self._close_short(passage, "another came in its place")
                 passage = track.passage = None
             else:
                 passage.length_px = track.length_px
+                passage.may_be_another = False
         if passage is None:
             if whole and self._is_something(track):
                 yield from self._pass_over_those_ahead(track, now_ns)
-                yield self._open(track, now_ns)
+                yield from self._begin_whole(track, now_ns)
             elif track.spanning >= _CONFIRMED and self._is_something(track):
                 yield from self._pass_over_those_ahead(track, now_ns)
                 yield from self._never_whole(
@@ -159,6 +177,10 @@ class Presence:
             return
         if not passage.is_closed and track.lead >= self._tracks.length_px and not whole:
             yield from self._close_short(passage, "left the picture")
+
+    def _went(self, track: Track) -> bool:
+        """It was seen to go with the belt."""
+        return track.way_px >= _WENT * self._tracks.length_px or track.spanning > 0
 
     def _is_something(self, track: Track) -> bool:
         needed = _CONFIRMED_ENTERED if track.entered else _CONFIRMED
@@ -169,10 +191,25 @@ class Presence:
         for other in self._tracks.all:
             if other is track:
                 return
-            if other.passage is None and self._is_something(other):
+            seen = other.passage is None and other.seen_ns == now_ns
+            if seen and self._is_something(other) and self._went(other):
                 yield from self._never_whole(
                     other, now_ns, MissReason.NO_FRAME, "never fully in view"
                 )
+
+    def _begin_whole(self, track: Track, now_ns: int) -> Iterator[Action]:
+        """Open the unit; what is too long for one is as many as it seems, and none inspected."""
+        length_px = track.length_px or 0.0
+        count = self._lengths.count(length_px)
+        if count == 0:
+            yield self._open(track, now_ns)
+            return
+        detail = (
+            f"{length_px:.0f} px long, the longest of the others {self._lengths.longest_px:.0f}:"
+            " units that touch? (unit_length_px)"
+        )
+        for _ in range(count):
+            yield from self._never_whole(track, now_ns, MissReason.NO_FRAME, detail)
 
     def _open(self, track: Track, now_ns: int) -> Open:
         passage = track.passage = Passage(
@@ -198,6 +235,8 @@ class Presence:
             yield Send(passage.number)
         passage.is_closed = True
         complete = passage.taken >= passage.frames
+        if complete and passage.length_px is not None:
+            self._lengths.add(passage.length_px)
         yield Close(passage.number, None if complete else reason, "" if complete else detail)
 
     def _close_short(self, passage: Passage, what: str) -> Iterator[Action]:
@@ -208,13 +247,14 @@ class Presence:
     def _left(self, track: Track, way: Way, now_ns: int) -> Iterator[Action]:
         passage = track.passage
         if passage is None:
-            if way is not Way.BACK and self._is_something(track):
+            if way is Way.ONWARD and self._is_something(track) and self._went(track):
                 yield from self._never_whole(
                     track, now_ns, MissReason.NO_FRAME, "never fully in view"
                 )
                 self._went_on = track.passage
             return
         passage.left_ns = now_ns
+        passage.may_be_another = True
         if way is Way.BACK:
             self._went_back.append(passage)
             return
@@ -278,6 +318,45 @@ class Presence:
     def _open_passages(self) -> list[Passage]:
         passages = [t.passage for t in self._tracks.all if t.passage is not None]
         return [p for p in (*passages, *self._went_back) if not p.is_closed]
+
+
+class Lengths:
+    """How long units are along the travel, by those that were seen whole."""
+
+    def __init__(self, longest_px: float) -> None:
+        """0: not known."""
+        self._is_set = longest_px > 0
+        self.longest_px = longest_px
+        self._known = 0
+        self._too_long: list[float] = []
+
+    def add(self, length_px: float) -> None:
+        """A unit was as long as one is."""
+        self._too_long.clear()
+        self._known += 1
+        if not self._is_set:
+            self.longest_px = max(self.longest_px, length_px)
+
+    def count(self, length_px: float) -> int:
+        """How many units something is that is too long for one, as far as that can be told.
+
+        0: it is one as any. What is too long again and again is another product, unless the
+        longest was set.
+        """
+        knows = self._is_set or self._known >= _FEWEST_KNOWN
+        if not knows or length_px <= _TOO_LONG * self.longest_px:
+            return 0
+        before = self._too_long
+        if before and abs(length_px / before[-1] - 1) > _SAME_LENGTH:
+            before.clear()
+        before.append(length_px)
+        if len(before) >= _REPEATED and not self._is_set:
+            self.longest_px = length_px
+            before.clear()
+            return 0
+        share = length_px / self.longest_px
+        count = round(share)
+        return count if abs(share - count) <= _MULTIPLE_WITHIN * count else 1
 
 
 def _unfinished(track: Track) -> bool:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import cv2
 import structlog
 
+from inspector.capture.doubts import Doubts
 from inspector.capture.occupancy import Occupancy
 from inspector.capture.on_belt import Sight
 from inspector.capture.orders import Action, Close, Keep, Open, Send
 from inspector.capture.outline import Place, find_outline
 from inspector.capture.presence import Presence
+from inspector.capture.tracks import BLIND_NS
 from inspector.records import (
     CameraId,
     Frame,
@@ -81,17 +83,22 @@ class PresenceWatch:
         """
         self._camera_id = camera_id
         self._frames = camera.frames_of_unit
-        self._occupancy = Occupancy(camera.size, camera.region, camera.travel)
+        self._occupancy = Occupancy(
+            camera.size, camera.region, camera.travel, anywhere=camera.arrival == "anywhere"
+        )
         self._presence = Presence(
             length_px=self._occupancy.grid.length_px,
             frames=self._frames,
             spread_ns=spread_ns,
             border_px=2 * self._occupancy.grid.column_px,
             speed_px_per_s=camera.travel_px_per_s,
+            unit_length_px=camera.unit_length_px,
         )
         self._tell, self._on_idle = tell, on_idle
         self._frame_interval_ns = frame_interval_ns
         self._last: FrameRef | None = None
+        self._lit_ns: int | None = None
+        self._doubts = Doubts()
         self._units: dict[int, UnitRef] = {}
         self._kept: dict[int, _Kept] = {}
         self._taken: Counter[int] = Counter()
@@ -100,12 +107,26 @@ class PresenceWatch:
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now."""
         self._last = frame.ref
-        spans = self._occupancy.look(frame.lease.image, sharpness=self._presence.is_choosing)
-        actions = self._presence.see(Sight(at_ns=self._time_ns(frame.ref), spans=spans))
+        at_ns = self._time_ns(frame.ref)
+        blind = self._lit_ns is not None and at_ns - self._lit_ns > BLIND_NS
+        spans = self._occupancy.look(
+            frame.lease.image, sharpness=self._presence.is_choosing, blind=blind
+        )
+        if spans is not None:
+            self._lit_ns = at_ns
+            self._doubts.see(self._occupancy.signs)
+        actions = self._presence.see(
+            Sight(at_ns=at_ns, spans=spans, moved_px=self._occupancy.moved_px)
+        )
         chosen = self._carried_out(actions, frame)
         if not any(isinstance(action, Keep) for action in actions):
             self._release(frame)
         return chosen
+
+    @property
+    def doubt(self) -> str:
+        """Why units may be missed or judged wrongly; empty while nothing says so. Any thread."""
+        return self._doubts.cause
 
     def in_view(self) -> Sequence[UnitInView]:
         """The units in the latest frame, outlined before and moved on with the belt since.

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from inspector.capture.on_belt import Changes, Span, Track, Way
 
 _NS_PER_S = 1_000_000_000
-_BLIND_NS = 250_000_000
+BLIND_NS = 250_000_000
 """So long without a sight, and the belt may have done something else meanwhile."""
 _LOST_NS = 500_000_000
 """So long not seen in lit pictures, and a unit was taken away."""
@@ -43,13 +43,18 @@ class Tracks:
         self._speed_is_set = self._has_moved = speed_px_per_s > 0
         self._at_ns: int | None = None
 
-    def follow(self, at_ns: int, spans: Sequence[Span]) -> Changes:
-        """Bring every track to `at_ns`; the spans are sorted and do not overlap."""
+    def follow(self, at_ns: int, spans: Sequence[Span], moved_px: float | None = None) -> Changes:
+        """Bring every track to `at_ns`; the spans are sorted and do not overlap.
+
+        `moved_px`: how far the belt went, where that was measured; else edges tell.
+        """
         spans = [span for span in spans if self._is_something(span)]
-        interval_ns = _BLIND_NS + 1 if self._at_ns is None else at_ns - self._at_ns
+        interval_ns = BLIND_NS + 1 if self._at_ns is None else at_ns - self._at_ns
         self._at_ns = at_ns
-        blind = interval_ns > _BLIND_NS
-        moved_px, surely = self._displacement(interval_ns / _NS_PER_S, spans, blind=blind)
+        blind = interval_ns > BLIND_NS
+        surely = moved_px is not None and not blind
+        if moved_px is None or blind:
+            moved_px, surely = self._displacement(interval_ns / _NS_PER_S, spans, blind=blind)
         if surely and not blind and interval_ns > 0:
             self._learn_speed(moved_px, interval_ns / _NS_PER_S)
         for track in self.all:
@@ -204,6 +209,11 @@ class Tracks:
                 cut=any(span.cut for span in spans),
             )
             track.longest_px = max(track.longest_px, end_px - start_px)
+        if track.first is not None:
+            if starts and self.shows(track.first)[0]:
+                track.way_px = max(track.way_px, abs(start_px - track.first.start_px))
+            if ends and self.shows(track.first)[1]:
+                track.way_px = max(track.way_px, abs(end_px - track.first.end_px))
         over_both = start_px < self.border_px and end_px > self.length_px - self.border_px
         track.spanning = track.spanning + 1 if over_both else 0
 
@@ -215,7 +225,14 @@ class Tracks:
         return None if track.lead_px is None else max(track.lead_px, self.length_px)
 
     def _gone(self, at_ns: int, *, blind: bool) -> Iterator[tuple[Track, Way]]:
-        for track in self.all:
+        for index, track in enumerate(self.all):
+            if track.passage is None and any(
+                self._is_same(track, other)
+                for number, other in enumerate(self.all)
+                if number != index and (other.passage is not None or number < index)
+            ):
+                yield track, Way.TAKEN
+                continue
             if track.seen_ns == at_ns:
                 continue
             if track.tail >= self.length_px - self.border_px:
@@ -224,6 +241,18 @@ class Tracks:
                 yield track, Way.BACK
             elif blind or at_ns - track.seen_ns > _LOST_NS:
                 yield track, self._way_of_the_lost(track, blind=blind)
+
+    def _is_same(self, track: Track, other: Track) -> bool:
+        """Both were taken for two things and are seen as one."""
+        reach_px = _EDGE_REACH * self.length_px
+        if track.seen_ns != other.seen_ns or track.seen_ns != self._at_ns:
+            return False
+        ends = ((track.tail_px, other.tail_px), (track.lead_px, other.lead_px))
+        return all(
+            (a is None and b is None)
+            or (a is not None and b is not None and abs(a - b) <= reach_px)
+            for a, b in ends
+        )
 
     def _way_of_the_lost(self, track: Track, *, blind: bool) -> Way:
         """It is not where it was expected: by the border that it was nearest to."""
@@ -240,6 +269,7 @@ class Tracks:
             lead_px=span.end_px if ends else None,
             length_px=span.end_px - span.start_px if starts and ends else None,
             span=span,
+            first=span,
             sights=1,
             longest_px=span.end_px - span.start_px,
             seen_ns=at_ns,

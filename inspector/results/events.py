@@ -191,7 +191,7 @@ class DefectEvent(_Envelope):
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
-    fault: Literal["camera", "triton", "redis", "disk", "clock", "triggers"]
+    fault: Literal["camera", "optics", "triton", "redis", "disk", "clock", "triggers"]
     subject: str
     state: Literal["raised", "cleared"]
     cause: str

@@ -48,6 +48,8 @@ _ADVICE = {
     "the machines: set the clock (NTP).",
     "camera's clock": "Inspection goes on by the time at which pictures arrive. Tell whoever looks "
     "after the camera: its frame rate, as set and as sent, and its clock (NTP).",
+    "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
+    "after the camera.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
@@ -147,7 +149,10 @@ class StationState:
         return parts
 
     def _camera(self, camera: str, part: dict[str, Any]) -> dict[str, Any]:
-        """Pictures that arrive may carry the time of a clock that is not believed."""
+        """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""
+        doubt = self._standing.get(("optics", camera))
+        if part["good"] and doubt is not None:
+            return part | _wrong(*doubt, advice=_ADVICE["optics"])
         clock = self._standing.get(("clock", camera_clock(camera)))
         if part["good"] and clock is not None:
             part |= _wrong(*clock, advice=_ADVICE["camera's clock"])

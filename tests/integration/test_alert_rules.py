@@ -160,6 +160,8 @@ CASES = [
     Case("ClockWrong", "5 s fast", 5, True, {"inspector_time_seconds": "5+60x10"}),
     Case("ClockWrong", "5 s slow", 5, True, {"inspector_time_seconds": "-5+60x10"}),
     Case("ClockWrong", "half a second", 5, False, {"inspector_time_seconds": "0.5+60x10"}),
+    Case("PicturesDoubtful", "lamps flicker", 2, True, fault("optics", "top", "0 1x10")),
+    Case("PicturesDoubtful", "good again", 8, False, fault("optics", "top", "0 1x5 0x10")),
     Case("ClockJumped", "30 days ahead", 2, True, fault("clock", "", "0 1x10")),
     Case("ClockJumped", "another than Redis's", 2, True, fault("clock", "redis", "1x10")),
     Case("ClockJumped", "right", 2, False, fault("clock", "", "0x10")),

@@ -12,6 +12,16 @@ from inspector.capture.spans import Gaps
 ROWS, COLUMNS = 45, 320
 
 
+class LearningBelt(Belt):
+    """Learns from each picture it looks at, what stands out left out."""
+
+    def look(self, cells: Cells) -> Mask | None:
+        mask = super().look(cells)
+        if mask is not None:
+            self.learn(mask, None)
+        return mask
+
+
 class Scene:
     """Cells of a belt with a lens's dark corners, noise, and boards of one colour."""
 
@@ -40,12 +50,12 @@ def covered(mask: Mask | None) -> tuple[int, int]:
 
 @pytest.mark.parametrize("belt", [(24, 24, 24), (112, 66, 34), (190, 196, 194), (240, 240, 240)])
 def test_an_empty_belt_of_any_colour_is_empty(belt: tuple[float, float, float]) -> None:
-    scene, learned = Scene(belt), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(belt), LearningBelt(ROWS, COLUMNS)
     assert all(covered(learned.look(scene.cells())) == (-1, -1) for _ in range(20))
 
 
 def test_a_board_in_view_at_the_start_is_told_from_the_belt_it_lies_on() -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     assert covered(learned.look(scene.cells((100, 290)))) == (100, 289)
     for at in range(100, 330, 3):
         mask = learned.look(scene.cells((at, at + 190)))
@@ -53,21 +63,21 @@ def test_a_board_in_view_at_the_start_is_told_from_the_belt_it_lies_on() -> None
 
 
 def test_a_board_hardly_another_colour_than_the_belt_is_seen() -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for _ in range(30):
         learned.look(scene.cells())
     assert covered(learned.look(scene.cells((50, 200), colour=(62, 58, 58)))) == (50, 199)
 
 
 def test_light_may_change_slowly_by_far_and_quickly_by_a_little() -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for frame in range(900):
         light = 1.8 - 1.2 * frame / 900 + 0.05 * (frame % 2)
         assert covered(learned.look(scene.cells((90, 200), light=light))) == (90, 199), frame
 
 
 def test_a_dark_picture_says_nothing_until_the_light_is_back() -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for _ in range(10):
         learned.look(scene.cells((20, 200)))
     for light in (0.02, 0.1, 0.3):
@@ -76,13 +86,13 @@ def test_a_dark_picture_says_nothing_until_the_light_is_back() -> None:
 
 
 def test_nothing_is_learned_of_a_black_picture() -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     assert all(learned.look(scene.cells(light=0.02)) is None for _ in range(50))
     assert covered(learned.look(scene.cells((60, 240)))) == (60, 239)
 
 
 def test_a_belt_in_another_light_for_good_is_learned_anew() -> None:
-    scene, learned = Scene((140, 130, 120)), Belt(ROWS, COLUMNS)
+    scene, learned = Scene((140, 130, 120)), LearningBelt(ROWS, COLUMNS)
     learned.look(scene.cells())
     seen = [learned.look(scene.cells(light=0.4)) is not None for _ in range(400)]
     assert not any(seen[:250])
@@ -126,7 +136,7 @@ def test_a_board_anywhere_on_a_belt_of_any_colour_is_seen_where_it_lies(
     by: int,
     light: float,
 ) -> None:
-    scene, learned = Scene(belt), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(belt), LearningBelt(ROWS, COLUMNS)
     for _ in range(10):
         assert covered(learned.look(scene.cells())) == (-1, -1)
     colour = tuple(level + by for level in belt)
@@ -145,7 +155,7 @@ def test_a_board_anywhere_on_a_belt_of_any_colour_is_seen_where_it_lies(
     )
 )
 def test_no_picture_whatever_stops_the_learning(pictures: list[tuple[str, int]]) -> None:
-    scene, learned = Scene(), Belt(ROWS, COLUMNS)
+    scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for kind, seed in pictures:
         cells = scene.cells()
         if kind == "noise":

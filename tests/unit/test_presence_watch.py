@@ -92,7 +92,8 @@ def test_a_board_in_view_at_the_start_is_a_unit() -> None:
     line = Line().run(footage)
     judged_as(line, 3)
     first = line.told[0]
-    assert first.unit.triggered_mono_ns <= (1000 + 4 * 33) * 1_000_000
+    # Once it was seen to go with the belt: what stands in view may be anything.
+    assert first.unit.triggered_mono_ns <= (1000 + 8 * 33) * 1_000_000
 
 
 @pytest.mark.parametrize("dark_from", [30, 68, 80, 110])

@@ -78,6 +78,17 @@ def test_a_wrong_clock_is_told_whichever_it_is(subject):
     assert "clock" not in named(state)
 
 
+def test_a_camera_whose_pictures_are_doubtful_is_not_good():
+    state, fault = station(), Fault(kind="optics", subject="top", cause="lamps flicker")
+    state.on_fault(fault, raised=True)
+    part = named(state)["camera top"]
+    assert (part["good"], part["words"]) == (False, "Lamps flicker.")
+    assert "camera" in part["advice"]
+    assert named(state)["camera side"]["good"]
+    state.on_fault(fault, raised=False)
+    assert named(state)["camera top"]["good"]
+
+
 def test_without_redis_people_hear_that_nothing_is_lost_and_how_much_waits():
     state = station()
     state.on_fault(Fault(kind="redis", subject="", cause="refused"), raised=True)
