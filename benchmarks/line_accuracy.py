@@ -30,11 +30,11 @@ from benchmarks.line.running import oracle_for, replay, seen_units, settings_for
 from benchmarks.line.scenarios import MATRIX, Scenario
 from benchmarks.line.scene import Scene
 from benchmarks.line.scores import Score, score
-from inspector.background import background
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.core.background import background
+from inspector.core.paths import find
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.ops.log import configure_logging
-from inspector.places import find
-from inspector.sections import LogSettings
+from inspector.settings.sections import LogSettings
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 ARCHIVE = SHARED / "deeppcb.zip"

@@ -32,7 +32,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from inspector.web.live import LIVE_JPEG_QUALITY, MAX_WIDTH_PX, PICTURES_PER_S, encoded
+from inspector.page.preview import LIVE_JPEG_QUALITY, MAX_WIDTH_PX, PICTURES_PER_S, encoded
 
 VIEWERS = (0, 1, 8)
 READY_WITHIN_S = 300.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from inspector.inference.embedded_environment import prepare_environment
+from inspector.embedded.triton.environment import prepare_environment
 
 VERSION = "2.50.0"
 WHEEL_SHA256 = "421fbb69ae6ab8cdb2c35b82134fcef2fe11e7af7718b1fcbc53335ab9bfe889"

@@ -31,15 +31,15 @@ import numpy as np
 from benchmarks import report
 from benchmarks.contest import ROOT, Ring, Standing, contest
 from benchmarks.lineup import NULL, SHIPPED, ceilings, contenders
-from inspector.background import background, ready_or_failed
 from inspector.bench import measures
 from inspector.bench.line import LineRun, run_load
 from inspector.bench.load import HD, Load, Server, resident_mib
 from inspector.bench.memory import board_picture
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.core.background import background, ready_or_failed
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.ops.log import configure_logging
-from inspector.sections import LogSettings
-from inspector.setting_types import Size
+from inspector.settings.sections import LogSettings
+from inspector.settings.types import Size
 
 REPOSITORIES = ("model_repository", "benchmarks/model_repository")
 FOREIGN = "benchmarks/contenders/model_repository"

@@ -14,13 +14,14 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from inspector import __version__, web_proxy
-from inspector.configuration import load_settings
-from inspector.errors import ConfigurationError, InspectorError
+from inspector import __version__
+from inspector.core import web_proxy
+from inspector.core.errors import ConfigurationError, InspectorError
 from inspector.ops import standard_error
 from inspector.ops.log import configure_logging
-from inspector.sections import LogSettings
-from inspector.settings import Settings
+from inspector.settings.load import load_settings
+from inspector.settings.sections import LogSettings
+from inspector.settings.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -94,7 +95,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     faulthandler.enable(2)
     settings = load_settings(config)
     configure_logging(settings.log, settings.secrets())
-    from inspector.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
+    from inspector.service.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
 
     async def serve() -> None:
         service = Service(settings, report=errors.print, config=config)
@@ -123,7 +124,7 @@ def replay(
     configure_logging(
         base.log if base else LogSettings(level="warning"), base.secrets() if base else ()
     )
-    from inspector.replay_command import replay_command  # noqa: PLC0415
+    from inspector.commands.replay import replay_command  # noqa: PLC0415
 
     raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera))
 
@@ -137,7 +138,7 @@ def demo(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Of the HTTP side.")] = None,
 ) -> None:
     """The whole thing on one machine: embedded Triton, embedded Redis, a line."""
-    from inspector.demo import run_demo  # noqa: PLC0415
+    from inspector.commands.demo import run_demo  # noqa: PLC0415
 
     configure_logging(LogSettings(level="error"))
     _run(run_demo(source, port, seconds))
@@ -151,7 +152,7 @@ def check(
     """Looks at settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
     settings = load_settings(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
-    from inspector.doctor_command import doctor_command  # noqa: PLC0415
+    from inspector.commands.check import doctor_command  # noqa: PLC0415
 
     raise typer.Exit(doctor_command(settings, as_json=as_json))
 
@@ -179,7 +180,7 @@ def events(  # noqa: PLR0917 - options, given by name
     """Reads a stream as an MES should: group, reclaim, dedupe, gap detection."""
     settings = load_settings(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
-    from inspector.events_command import Form, show_events  # noqa: PLC0415
+    from inspector.commands.events import Form, show_events  # noqa: PLC0415
 
     if as_cfx and stream != "units":
         raise typer.BadParameter(f"--cfx is for units; --stream is {stream}")
@@ -209,7 +210,7 @@ def triton(
     metrics_port: Annotated[int, typer.Option(min=0, max=65_535, help="0: a free one.")] = 8002,
 ) -> None:
     """The embedded Triton in the foreground."""
-    from inspector.inference.embedded_command import serve_triton  # noqa: PLC0415
+    from inspector.commands.triton import serve_triton  # noqa: PLC0415
 
     configure_logging(LogSettings())
     _run(
@@ -232,7 +233,7 @@ def bench(
     """What this machine carries: frames/s, added latency, overload, how many cameras."""
     settings = load_settings(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
-    from inspector.bench.command import run_bench  # noqa: PLC0415
+    from inspector.commands.bench import run_bench  # noqa: PLC0415
 
     _run(run_bench(settings, seconds=seconds, as_json=as_json))
 
@@ -247,7 +248,7 @@ def schema(
     """JSON Schema on standard output."""
     import orjson  # noqa: PLC0415
 
-    from inspector.results.events import published_schema  # noqa: PLC0415
+    from inspector.events.schemas import published_schema  # noqa: PLC0415
 
     content = Settings.model_json_schema() if of == "settings" else published_schema(of)
     document = {"$schema": JSON_SCHEMA_DIALECT, **content}

@@ -27,7 +27,7 @@ if [ "$(cat "$FOLDER/stamp" 2>/dev/null)" != "$stamp" ]; then
   echo "$stamp" >"$FOLDER/stamp"
 fi
 
-for lock in requirements.lock inspector/inference/embedded-requirements.txt; do
+for lock in requirements.lock inspector/embedded/triton/requirements.txt; do
   "${pip[@]}" --only-binary :all: --require-hashes --python-version 3.11 --implementation cp --abi cp311 \
     --platform manylinux_2_35_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 -r "$lock" || no_packages "packages of $lock"

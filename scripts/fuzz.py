@@ -16,7 +16,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports(include=["inspector"]):
-    from tests.fuzz_targets import SEEDS, TARGETS
+    from tests.kit.fuzz_targets import SEEDS, TARGETS
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from importlib.metadata import version
 from inspector.bench.line import LineRun, run_load
 from inspector.bench.load import Load, Server
 from inspector.ops.log import configure_logging
-from inspector.sections import LogSettings
-from inspector.setting_types import Size
+from inspector.settings.sections import LogSettings
+from inspector.settings.types import Size
 
 PACKAGES = ("grpcio", "numpy", "opencv-python-headless", "tritonclient")
 

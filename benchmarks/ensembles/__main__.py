@@ -31,10 +31,10 @@ from benchmarks.ensembles.variants import (
     Variant,
     write_repository,
 )
-from inspector.background import background
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.core.background import background
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.ops.log import configure_logging
-from inspector.sections import LogSettings
+from inspector.settings.sections import LogSettings
 
 MAKER = ROOT / ".venv-training/bin/python"
 FLOAT = ROOT / "deploy/triton/float/pcb_detector/1/model.onnx"

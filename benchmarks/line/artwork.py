@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.line.truth import TrueBox
-from inspector.records import Image
+from inspector.core.records import Image
 from inspector.simulation.board import draw_board
 from inspector.simulation.data_matrix import encode
 from inspector.simulation.defects import codes_of_board

@@ -16,11 +16,11 @@ from av import VideoFrame
 
 from benchmarks.line.scene import Scene
 from benchmarks.line.truth import LineTruth
-from inspector.capture.footage import FootageSource
-from inspector.errors import EndOfFootageError
-from inspector.ports import FrameSource
-from inspector.records import Grabbed, Image
-from inspector.source_uri import FileUri
+from inspector.core.errors import EndOfFootageError
+from inspector.core.ports import FrameSource
+from inspector.core.records import Grabbed, Image
+from inspector.sources.files.footage import FootageSource
+from inspector.sources.uri import FileUri
 
 CRF = "27"
 """As the line videos were encoded."""

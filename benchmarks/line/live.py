@@ -22,11 +22,11 @@ from typing import Any
 import av
 import numpy as np
 
-from tests.integration.line import Line
-from tests.integration.line_events import Entry, entries
-from tests.integration.processes import descendants
-from tests.integration.redis_server import RedisServer, any_binary
-from tests.integration.rtsp_server import RtspServer, Serving
+from tests.kit.line import Line
+from tests.kit.line_events import Entry, entries
+from tests.kit.processes import descendants
+from tests.kit.redis_server import RedisServer, any_binary
+from tests.kit.rtsp_server import RtspServer, Serving
 
 PROMISED_MS = 2000.0
 CPU_SECONDS_FIELDS = slice(11, 13)

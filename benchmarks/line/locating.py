@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.line.truth import LineTruth, TrueBoard, to_frame
-from inspector.records import Image
+from inspector.core.records import Image
 
 _STEP_PX = 0.25
 _ROWS = 160

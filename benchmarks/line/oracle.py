@@ -8,9 +8,8 @@ import numpy as np
 
 from benchmarks.line.locating import all_located
 from benchmarks.line.truth import LineTruth, TrueBoard, TrueBox, to_frame
-from inspector.flow.tensor_pool import TensorPool
-from inspector.geometry import upright_matrix
-from inspector.records import (
+from inspector.core.geometry import upright_matrix
+from inspector.core.records import (
     Batch,
     EncodedBatch,
     ModelInput,
@@ -19,7 +18,8 @@ from inspector.records import (
     Region,
     Reply,
 )
-from inspector.settings import Settings
+from inspector.flow.tensor_pool import TensorPool
+from inspector.settings.settings import Settings
 
 SIDE_PX = 640
 ROOM = 100

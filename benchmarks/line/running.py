@@ -15,21 +15,21 @@ from benchmarks.line.footage import Footage
 from benchmarks.line.matching import SeenUnit
 from benchmarks.line.oracle import OracleModel
 from benchmarks.line.truth import TrueBox
-from inspector.app import DeployedModel, Surroundings, build_pipeline
-from inspector.background import first_of
+from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
+from inspector.core.background import first_of
+from inspector.core.faults import FaultBoard
+from inspector.core.ports import FrameSource
+from inspector.core.records import CameraId
+from inspector.events.wording import EventBuilder
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
-from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource
-from inspector.records import CameraId
-from inspector.replay import CAMERA, JsonLinesSink, Tally
-from inspector.results.event_builder import EventBuilder
-from inspector.sections import CameraSettings
-from inspector.settings import Settings
-from inspector.source_uri import traits
-from inspector.supervisor import run_pipeline
-from inspector.unit_services import build_serials
+from inspector.pipeline.build import DeployedModel, Surroundings, build_pipeline
+from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.unit_services import build_serials
+from inspector.settings.sections import CameraSettings
+from inspector.settings.settings import Settings
+from inspector.sources.uri import traits
 
 NOWHERE = "127.0.0.1:1"
 """Nobody asks this server: the oracle needs none."""

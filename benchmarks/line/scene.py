@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.line.artwork import Artwork, drawn_boards, scanned_boards
 from benchmarks.line.scenarios import Scenario
 from benchmarks.line.truth import LineTruth, TrueBoard, corners
-from inspector.geometry import between_centres, frame_matrix
-from inspector.records import Image, Outline
+from inspector.core.geometry import between_centres, frame_matrix
+from inspector.core.records import Image, Outline
 
 BELTS: dict[str, tuple[float, float, float]] = {
     "grey": (52, 48, 46),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from inspector.records import Outline
+from inspector.core.records import Outline
 
 Travel = Literal["left", "right", "up", "down"]
 

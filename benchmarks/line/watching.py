@@ -13,9 +13,8 @@ from benchmarks.line.footage import Footage
 from benchmarks.line.locating import all_located
 from benchmarks.line.matching import iou
 from benchmarks.line.truth import LineTruth, TrueBox, corners
-from inspector.capture.presence_watch import PresenceWatch
-from inspector.errors import EndOfFootageError
-from inspector.records import (
+from inspector.core.errors import EndOfFootageError
+from inspector.core.records import (
     CameraId,
     Frame,
     FrameRef,
@@ -25,7 +24,8 @@ from inspector.records import (
     UnitClosed,
     UnitOpened,
 )
-from inspector.sections import CameraSettings
+from inspector.settings.sections import CameraSettings
+from inspector.triggers.presence.watch import PresenceWatch
 
 NS_PER_S = 1_000_000_000
 SPREAD_NS = 800_000_000

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.geometry import between_centres, scaled_px, upright_matrix
-from inspector.records import Image, Letterbox, ModelInput, Outline, Rect, Region
+from inspector.core.geometry import between_centres, scaled_px, upright_matrix
+from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
 
 PADDING_GREY = 114
 """What YOLO-family detectors were trained to see around a letterboxed picture."""

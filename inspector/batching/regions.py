@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from inspector.batching.tiling import pieces_of
-from inspector.geometry import fit, upright_size_px
-from inspector.records import Frame, ModelInput, Rect, Region
+from inspector.core.geometry import fit, upright_size_px
+from inspector.core.records import Frame, ModelInput, Rect, Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

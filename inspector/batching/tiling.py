@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from inspector.records import Rect
+from inspector.core.records import Rect
 
 
 def pieces_of(rect: Rect, *, width_px: int, height_px: int, overlap_px: int) -> tuple[Rect, ...]:

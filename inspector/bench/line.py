@@ -11,22 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 
-from inspector.app import Pipeline, Surroundings, build_pipeline
-from inspector.background import first_of
 from inspector.bench.load import Load, Server, camera_ids, resident_mib, settings_for
 from inspector.bench.memory import MemoryCamera, board_picture
-from inspector.cameras import MakeSource
-from inspector.errors import FatalError
+from inspector.core.background import first_of
+from inspector.core.errors import FatalError
+from inspector.core.faults import FaultBoard
+from inspector.core.ports import Stage
+from inspector.core.records import CameraId, EventGroup, MissReason, Result, Stream, UnitRef
+from inspector.events.wording import EventBuilder
 from inspector.flow.channel import Channel
-from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.ports import Stage
-from inspector.records import CameraId, EventGroup, MissReason, Result, Stream, UnitRef
-from inspector.results.event_builder import EventBuilder
-from inspector.sections import CameraSettings
-from inspector.settings import Settings
-from inspector.source_uri import traits
-from inspector.supervisor import run_pipeline
+from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
+from inspector.pipeline.cameras import MakeSource
+from inspector.pipeline.supervisor import run_pipeline
+from inspector.settings.sections import CameraSettings
+from inspector.settings.settings import Settings
+from inspector.sources.uri import traits
 
 WARM_SHARE = 0.1
 """Of the units, those before the clock is started: connecting, first touches of memory."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inspector.records import CameraId
-from inspector.sections import BatchingSettings, InferenceSettings, InspectionSettings
-from inspector.setting_types import Size, Tensors, Transport
-from inspector.settings import Settings
+from inspector.core.records import CameraId
+from inspector.settings.sections import BatchingSettings, InferenceSettings, InspectionSettings
+from inspector.settings.settings import Settings
+from inspector.settings.types import Size, Tensors, Transport
 
 TAKT_S = 2.5
 """One board so often, where boards pass on a belt."""

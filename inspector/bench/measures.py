@@ -10,7 +10,7 @@ from pathlib import Path
 from inspector.bench.line import LineRun, Seen, run_line, run_load, surroundings
 from inspector.bench.load import TAKT_S, Load, Server, belt_settings
 from inspector.bench.published import PublishedRun, run_published
-from inspector.records import MissReason
+from inspector.core.records import MissReason
 
 OPEN_LOOP_HZ = 30.0
 CAMERAS = (1, 2, 4, 8, 16)

@@ -8,9 +8,9 @@ from threading import Event
 import cv2
 import numpy as np
 
-from inspector.errors import EndOfFootageError
-from inspector.records import Grabbed, Image
-from inspector.setting_types import Size
+from inspector.core.errors import EndOfFootageError
+from inspector.core.records import Grabbed, Image
+from inspector.settings.types import Size
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import parse_options
 

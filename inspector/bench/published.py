@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from inspector.background import background, ready_or_failed
 from inspector.bench.line import (
     LineRun,
     Seen,
@@ -20,15 +19,16 @@ from inspector.bench.line import (
     units_before_the_clock,
 )
 from inspector.bench.load import Load, Server, settings_for
+from inspector.core.background import background, ready_or_failed
+from inspector.core.records import EventGroup, Stream, UnitRef
+from inspector.embedded.redis.server import EmbeddedRedis
 from inspector.flow.channel import Channel
 from inspector.inference.connection import connect_to, login_of
-from inspector.publish.embedded_redis import EmbeddedRedis
-from inspector.publish.journal import Journal
-from inspector.publish.journal_rows import JournalRow
-from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.stream_ids import StreamId
+from inspector.journal.journal import Journal
+from inspector.journal.rows import JournalRow
+from inspector.journal.stream_ids import StreamId
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
 from inspector.publish.worker import PublishTerms, PublishWorker
-from inspector.records import EventGroup, Stream, UnitRef
 
 NS_PER_MS = 1_000_000
 RETENTION_S = 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.records import Image
+from inspector.core.records import Image
 
 Region = tuple[int, int, int, int]
 

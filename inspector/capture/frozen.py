@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from inspector.records import Image
+from inspector.core.records import Image
 
 _SAMPLED_ROWS = 15
 _REVIVING_NS = 500_000_000

@@ -9,13 +9,13 @@ from threading import Lock
 import structlog
 
 from inspector.capture.dark import DarkWatch
-from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.frozen import FrozenWatch, fingerprint
+from inspector.core.ports import LiveEye, UnitWatch
+from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
-from inspector.flow.trigger import Trigger, TriggerAnswer
-from inspector.ports import LiveEye, UnitWatch
-from inspector.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
+from inspector.triggers.external.messages import Trigger, TriggerAnswer
+from inspector.triggers.external.watch import ExternalWatch
 
 log = structlog.get_logger("capture")
 

@@ -13,16 +13,16 @@ import structlog
 from inspector.capture.gate import CameraGate
 from inspector.capture.liveness import Sighting
 from inspector.capture.reconnect import ReconnectDelay
-from inspector.errors import (
+from inspector.core.errors import (
     CameraUnavailableError,
     EndOfFootageError,
     FrameUnreadableError,
     LoginRefusedError,
 )
+from inspector.core.ports import FrameSource
+from inspector.core.records import CameraId, Frame, FrameRef, Grabbed, MissReason
 from inspector.flow.frame_pool import FrameLease, FramePool
 from inspector.ops.metrics import Metrics
-from inspector.ports import FrameSource
-from inspector.records import CameraId, Frame, FrameRef, Grabbed, MissReason
 
 log = structlog.get_logger("capture")
 

@@ -10,10 +10,10 @@ import structlog
 
 from inspector.capture.liveness import Liveness, Outage, Sighting, is_stuck, judge_camera
 from inspector.capture.reader import CameraReader, FrameCount
-from inspector.errors import FatalError
-from inspector.records import CameraId
-from inspector.sections import CameraSettings
-from inspector.source_uri import traits
+from inspector.core.errors import FatalError
+from inspector.core.records import CameraId
+from inspector.settings.sections import CameraSettings
+from inspector.sources.uri import traits
 
 log = structlog.get_logger("capture")
 

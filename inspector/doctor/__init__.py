@@ -1,0 +1,1 @@
+"""`inspector check`: what is wrong and what to do."""

@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from inspector.doctor.findings import Finding, Mark
-from inspector.publish.clocks import is_synchronised, read_clocks
-from inspector.publish.journal_file import FILE_NAME
-from inspector.publish.journal_time import kept_time
-from inspector.publish.station_time import Known, tick, trouble
+from inspector.journal.clocks import is_synchronised, read_clocks
+from inspector.journal.file import FILE_NAME
+from inspector.journal.station_time import Known, tick, trouble
+from inspector.journal.time import kept_time
 
 YEAR_2025_S = 1_735_689_600
 _SYSTEMD = Path("/run/systemd/system")

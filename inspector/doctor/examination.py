@@ -12,25 +12,25 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from inspector.cameras import open_source
-from inspector.doctor.clock import look_at_clock
-from inspector.doctor.findings import Finding, Mark
-from inspector.doctor.redis import look_at_redis
-from inspector.errors import (
+from inspector.core.errors import (
     CameraUnavailableError,
     ConfigurationError,
     EndOfFootageError,
     FrameUnreadableError,
     InspectorError,
 )
+from inspector.core.records import CameraId
+from inspector.doctor.clock import look_at_clock
+from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.redis import look_at_redis
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
-from inspector.records import CameraId
-from inspector.sections import CameraSettings
-from inspector.servers import start_triton
-from inspector.setting_types import EMBEDDED
-from inspector.settings import Settings
-from inspector.source_uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
+from inspector.pipeline.cameras import open_source
+from inspector.service.servers import start_triton
+from inspector.settings.sections import CameraSettings
+from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
+from inspector.sources.uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
 
 LOW_DISK_BYTES = 1_000_000_000
 
@@ -59,7 +59,7 @@ def _settings(settings: Settings) -> Finding:
 def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
-    from inspector.capture.footage import FootageSource  # noqa: PLC0415 - nor is FFmpeg
+    from inspector.sources.files.footage import FootageSource  # noqa: PLC0415 - nor is FFmpeg
 
     what = f"camera {camera_id}"
     source = open_source(camera_id, camera, threading.Event())

@@ -8,17 +8,17 @@ from typing import Any
 
 from redis import exceptions
 
+from inspector.core.errors import ConfigurationError
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis_readers import look_at_readers
 from inspector.doctor.redis_room import WHAT, look_at_room
 from inspector.doctor.redis_trials import Problem, problems_of
-from inspector.errors import ConfigurationError
-from inspector.publish.embedded_redis import find_redis_server
-from inspector.publish.station_time import MS_PER_S, TOLERANCE_MS
-from inspector.redis_client import redis_client
-from inspector.redis_rights import station_user
-from inspector.settings import Settings
-from inspector.source_uri import traits
+from inspector.embedded.redis.server import find_redis_server
+from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS
+from inspector.redis_io.client import redis_client
+from inspector.redis_io.rights import station_user
+from inspector.settings.settings import Settings
+from inspector.sources.uri import traits
 
 CLOCK_TOLERANCE_S = 2.0
 FAULT_S = TOLERANCE_MS / MS_PER_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspector.doctor.findings import Finding, Mark
 from inspector.publish.readers import Reader, Readers, ReaderTelemetry, ReaderWatch
-from inspector.settings import Settings
+from inspector.settings.settings import Settings
 
 SHOWN = 3
 SECONDS_PER_DAY = 86_400

@@ -7,8 +7,12 @@ from typing import Any
 
 from redis import exceptions
 
+from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
-from inspector.publish.redis_room import (
+from inspector.journal.station_time import span
+from inspector.journal.stream_ids import StreamId
+from inspector.publish.sinks.redis_streams import read_memory, stream_key
+from inspector.redis_io.room import (
     HOLD_ABOVE,
     Memory,
     StreamPace,
@@ -16,11 +20,7 @@ from inspector.publish.redis_room import (
     expected_bytes,
     megabytes,
 )
-from inspector.publish.redis_stream import read_memory, stream_key
-from inspector.publish.station_time import span
-from inspector.publish.stream_ids import StreamId
-from inspector.records import Stream
-from inspector.settings import Settings
+from inspector.settings.settings import Settings
 
 WHAT = "redis memory"
 _SAMPLE = 100

@@ -12,10 +12,10 @@ from typing import Any
 
 from redis import exceptions
 
-from inspector.publish.redis_stream import stream_key
-from inspector.records import Stream
-from inspector.redis_rights import REFUSALS
-from inspector.triggers.worker import refusals_key, triggers_key
+from inspector.core.records import Stream
+from inspector.publish.sinks.redis_streams import stream_key
+from inspector.redis_io.rights import REFUSALS
+from inspector.triggers.external.worker import refusals_key, triggers_key
 
 _IMPOSSIBLE_ID = "0-0"
 _DONE_ALL_THE_SAME = ("no such key", "must be greater than 0-0", "NOGROUP", "No such key")

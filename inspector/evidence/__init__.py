@@ -1,0 +1,1 @@
+"""Pictures of units on disk, and for how long."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from inspector.errors import RetryableError
+from inspector.core.errors import RetryableError
 from inspector.evidence.naming import is_day, is_unfinished, kept_picture, unfinished
 from inspector.evidence.retention import Kept, RetentionIndex, to_free_bytes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from inspector.core.records import CameraId, Result
 from inspector.evidence.retention import Kept
-from inspector.records import CameraId, Result
 
 NS_PER_S = 1_000_000_000
 LAST_MOMENT_S = 253_402_300_799

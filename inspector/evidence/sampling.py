@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from inspector.records import CameraId, Result
+from inspector.core.records import CameraId, Result
 
 _DIGEST_BYTES = 8
 _DIGESTS = 1 << (8 * _DIGEST_BYTES)

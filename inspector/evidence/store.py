@@ -15,12 +15,12 @@ from queue import Empty, SimpleQueue
 import cv2
 import structlog
 
+from inspector.core.faults import FaultBoard
+from inspector.core.records import Evidence, Image
 from inspector.evidence.folder import EvidenceFolder, EvidenceUnwritableError
 from inspector.evidence.naming import Subject, picture_path
-from inspector.ops.health import FaultBoard
 from inspector.ops.metrics import Metrics
-from inspector.records import Evidence, Image
-from inspector.unit_sections import EvidenceSettings
+from inspector.settings.unit_sections import EvidenceSettings
 
 log = structlog.get_logger("evidence")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from inspector.geometry import between_centres, upright_matrix, upright_size_px
-from inspector.records import Image, Outline
+from inspector.core.geometry import between_centres, upright_matrix, upright_size_px
+from inspector.core.records import Image, Outline
 
 
 def cut_upright(frame: Image, outline: Outline) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from inspector.records import Notice
+from inspector.core.records import Notice
 
 MANY = 100_000
 """About 30 MB; half an hour of a camera at 30 frames/s whose verdicts wait for the journal."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.records import ModelInput
+from inspector.core.records import ModelInput
 
 SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory lives here; Triton opens it by name
 SHM_PREFIX = "inspector-"

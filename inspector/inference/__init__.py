@@ -1,0 +1,1 @@
+"""Asks Triton: requests in flight, tensors, and whether the model fits the settings."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tritonclient.grpc.aio import InferenceServerClient
 
-from inspector.sections import AUTHORIZATION, InferenceSettings
+from inspector.settings.sections import AUTHORIZATION, InferenceSettings
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # Else gRPC sends every call through the `http_proxy` of the environment, those to 127.0.0.1

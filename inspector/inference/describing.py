@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.inference.connection import login_of
 from inspector.inference.model_check import ModelDescription, TensorDescription, no_such_model
-from inspector.sections import InferenceSettings
+from inspector.settings.sections import InferenceSettings
 
 DEEPEST_ENSEMBLE = 8
 """Ensembles within ensembles; one that held itself would have no end."""

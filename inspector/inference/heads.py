@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector.records import OutputLayout
+from inspector.core.records import OutputLayout
 
 ANCHORS = 3
 """Candidates per cell of a head with objectness: YOLOv5 and v7."""

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inspector.errors import ConfigurationError
+from inspector.core.errors import ConfigurationError
+from inspector.core.records import ModelInput, ModelSpec, OutputLayout
 from inspector.inference.exporter_notes import order_objection, read_notes
 from inspector.inference.heads import HeadShape
-from inspector.records import ModelInput, ModelSpec, OutputLayout
-from inspector.sections import InferenceSettings
-from inspector.settings import Settings
+from inspector.settings.sections import InferenceSettings
+from inspector.settings.settings import Settings
 
 DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
 UNBATCHED_RANK = 3

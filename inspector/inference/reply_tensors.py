@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
-from inspector.records import ModelSpec
+from inspector.core.records import ModelSpec
 
 
 def read_outputs(result: InferResult, spec: ModelSpec) -> dict[str, NDArray[Any]]:

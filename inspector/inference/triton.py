@@ -13,7 +13,8 @@ import structlog
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.records import Batch, EncodedBatch, ModelSpec, Reply
 from inspector.flow.tensor_pool import (
     TensorPool,
     empty_tensor,
@@ -23,9 +24,8 @@ from inspector.inference.connection import connect_to, login_of
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import ModelDescription, check_model
 from inspector.inference.reply_tensors import read_outputs
-from inspector.records import Batch, EncodedBatch, ModelSpec, Reply
-from inspector.sections import InferenceSettings
-from inspector.settings import Settings
+from inspector.settings.sections import InferenceSettings
+from inspector.settings.settings import Settings
 
 log = structlog.get_logger("triton")
 

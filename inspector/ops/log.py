@@ -14,8 +14,8 @@ import orjson
 import structlog
 
 from inspector.ops import standard_error
-from inspector.sections import LogSettings
-from inspector.source_uri import redact
+from inspector.settings.sections import LogSettings
+from inspector.sources.uri import redact
 
 SHORTEST_SECRET = 4
 """A shorter one is a part of too many words to be starred out wherever it stands."""

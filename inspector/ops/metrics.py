@@ -12,8 +12,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from inspector.ops.health import camera_clock
-from inspector.records import CameraId, Judgement, MissReason, Result, Stream
+from inspector.core.faults import camera_clock
+from inspector.core.records import CameraId, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
 STATION_FAULTS = (

@@ -1,0 +1,1 @@
+"""From the journal to where others read: delivery, pace, recovery."""

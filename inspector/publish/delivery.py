@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 
 import structlog
 
-from inspector.errors import SinkUnavailableError
-from inspector.publish.journal import Journal
-from inspector.publish.journal_rows import JournalRow
+from inspector.core.errors import SinkUnavailableError
+from inspector.core.records import Stream
+from inspector.journal.journal import Journal
+from inspector.journal.rows import JournalRow
+from inspector.journal.stream_ids import Standing, StreamFullError, Tip, standing
 from inspector.publish.pace import LARGEST_STEP, Pace, PaceLimits
-from inspector.publish.redis_room import Memory, Reserve, bytes_in_redis, expected_bytes
-from inspector.publish.redis_stream import RedisStreamWriter
 from inspector.publish.rivals import Rivals
-from inspector.publish.stream_ids import Standing, StreamFullError, Tip, standing
-from inspector.records import Stream
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.redis_io.room import Memory, Reserve, bytes_in_redis, expected_bytes
 
 FRUITLESS_WRITES = 20
 """So many writes in a row that found a stream changed under them mean somebody else writes."""

@@ -16,9 +16,9 @@ from typing import Any
 
 from redis import exceptions
 
-from inspector.consumer import group_position, seq_of, stream_ends
-from inspector.event_text import printable
-from inspector.numbering import (
+from inspector.core.records import Stream
+from inspector.events.consumer import group_position, seq_of, stream_ends
+from inspector.events.numbering import (
     NOTHING_YET,
     EntryId,
     GroupPosition,
@@ -26,9 +26,9 @@ from inspector.numbering import (
     parse_entry_id,
     trimmed_unread,
 )
-from inspector.publish.redis_stream import stream_key
-from inspector.records import Stream
-from inspector.redis_client import cancellable, redis_client
+from inspector.events.text import printable
+from inspector.publish.sinks.redis_streams import stream_key
+from inspector.redis_io.client import cancellable, redis_client
 
 LOOK_EVERY_S = 15.0
 MOST_GROUPS = 16

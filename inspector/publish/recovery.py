@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import orjson
 import structlog
 
-from inspector.errors import SinkUnavailableError
-from inspector.publish.journal import Journal
-from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.records import Stream
+from inspector.core.errors import SinkUnavailableError
+from inspector.core.records import Stream
+from inspector.journal.journal import Journal
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
 
 NEWEST_UNITS = 2000
 """So many of the last unit events are asked which number each camera had reached."""

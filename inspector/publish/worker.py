@@ -8,15 +8,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from inspector.errors import SinkUnavailableError
+from inspector.core.errors import SinkUnavailableError
+from inspector.core.records import EventGroup, Stream
 from inspector.flow.channel import Channel
+from inspector.journal.journal import Journal
+from inspector.journal.station_time import Known
 from inspector.publish.delivery import Delivery
-from inspector.publish.journal import Journal
 from inspector.publish.pace import PaceLimits
-from inspector.publish.redis_room import ASK_EVERY_S, Memory
-from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.station_time import Known
-from inspector.records import EventGroup, Stream
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.redis_io.room import ASK_EVERY_S, Memory
 
 GROUPS_PER_COMMIT = 256
 LOOK_EVERY_S = 2.0

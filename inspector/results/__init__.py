@@ -1,0 +1,1 @@
+"""From replies to one verdict per unit."""

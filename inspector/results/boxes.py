@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.records import Detection
+from inspector.core.records import Detection
 
 Corners = NDArray[np.float64]
 """(boxes, 4): left, top, right, bottom in pixels."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.errors import MalformedReplyError
-from inspector.geometry import to_frame
-from inspector.records import Detection, ModelInput, ModelSpec, OutputLayout, Region
+from inspector.core.errors import MalformedReplyError
+from inspector.core.geometry import to_frame
+from inspector.core.records import Detection, ModelInput, ModelSpec, OutputLayout, Region
 
 Floats = NDArray[np.float32]
 _TOLERANCE = 1e-3

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inspector.records import Detection
+from inspector.core.records import Detection
 from inspector.results.boxes import Corners, content, corners_of, overlaps
 
 SUPPORT_SHARE = 0.5

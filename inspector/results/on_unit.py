@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from inspector.geometry import moved, upright_matrix, upright_size_px
-from inspector.records import Detection, Outline
+from inspector.core.geometry import moved, upright_matrix, upright_size_px
+from inspector.core.records import Detection, Outline
 
 
 def on_unit(detections: Iterable[Detection], outline: Outline) -> tuple[Detection, ...]:

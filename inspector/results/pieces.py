@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.records import CameraId, Detection, Rect, Region
+from inspector.core.records import CameraId, Detection, Rect, Region
+from inspector.core.verdicts import FrameResult
 from inspector.results.boxes import (
     Corners,
     areas,
@@ -21,7 +22,7 @@ from inspector.results.boxes import (
     overlaps,
     shared_areas,
 )
-from inspector.results.units import FrameResult, most_telling
+from inspector.results.judging import most_telling
 
 SAME_IOU = 0.4
 """Two tiles look at the same pixels where they overlap: there, both boxes of one defect agree."""

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from inspector.records import CameraId, UnitRef
-from inspector.results.event_builder import EventBuilder
+from inspector.core.records import CameraId, UnitRef
+from inspector.events.wording import EventBuilder
 from inspector.results.fusing import FusingRules
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
-from inspector.records import CameraId, MissReason, UnitClosed, UnitOpened, UnitRef
-from inspector.results.units import DecidedUnit, FrameResult
+from inspector.core.records import CameraId, MissReason, UnitClosed, UnitOpened, UnitRef
+from inspector.core.verdicts import DecidedUnit, FrameResult
 
 REMEMBERED_UNITS = 64
 """Decided units whose frames are remembered, so that one settled twice is told from a late one."""

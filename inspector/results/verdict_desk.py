@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 
 from ulid import ULID
 
-from inspector.flow.channel import Channel
-from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.ports import PictureKeeper, SerialDesk
-from inspector.records import (
+from inspector.core.ports import PictureKeeper, SerialDesk
+from inspector.core.records import (
     CameraId,
     Detection,
     EventGroup,
@@ -24,11 +22,14 @@ from inspector.records import (
     UnitPicture,
     UnitRef,
 )
-from inspector.results.event_builder import EventBuilder, Identity, Particulars
+from inspector.core.verdicts import DecidedUnit, Verdict
+from inspector.events.wording import EventBuilder, Identity, Particulars
+from inspector.flow.channel import Channel
+from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.fusing import FusingRules
+from inspector.results.judging import judge
 from inspector.results.known_units import KnownUnits
 from inspector.results.recipes import Recipe, Recipes
-from inspector.results.units import DecidedUnit, Verdict, judge
 
 WAITING_PER_CAMERA = 4
 

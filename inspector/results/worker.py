@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from inspector.errors import MalformedReplyError
-from inspector.flow.channel import Channel
-from inspector.flow.notices import Notices
-from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.records import (
+from inspector.core.errors import MalformedReplyError
+from inspector.core.records import (
     CameraId,
     EventGroup,
     Frame,
@@ -26,15 +23,18 @@ from inspector.records import (
     UnitClosed,
     UnitOpened,
 )
+from inspector.core.verdicts import DecidedUnit, FrameResult
+from inspector.flow.channel import Channel
+from inspector.flow.notices import Notices
+from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.decode import decode
 from inspector.results.on_unit import on_unit
-from inspector.results.pictures import UnitPictures
+from inspector.results.picked_frames import UnitPictures
 from inspector.results.pieces import FrameParts
 from inspector.results.recipes import Recipe
 from inspector.results.unit_book import UnitBook
-from inspector.results.units import DecidedUnit, FrameResult
 from inspector.results.verdict_desk import Bench, VerdictDesk
-from inspector.sections import InspectionSettings
+from inspector.settings.sections import InspectionSettings
 
 log = structlog.get_logger("results")
 

@@ -1,0 +1,1 @@
+"""Codes on units: read, agreed upon."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from inspector.unit_sections import SerialFormat
+from inspector.settings.unit_sections import SerialFormat
 
 MAX_SERIAL_CHARACTERS = 64
 _SHOWN = 3

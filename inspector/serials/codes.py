@@ -11,11 +11,11 @@ import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
-from inspector.geometry import moved, outline_box_px, upright_matrix
-from inspector.part_names import NameUnusableError, unit_name
-from inspector.records import Image, Outline
+from inspector.core.geometry import moved, outline_box_px, upright_matrix
+from inspector.core.part_names import NameUnusableError, unit_name
+from inspector.core.records import Image, Outline
 from inspector.serials.agreement import MAX_SERIAL_CHARACTERS, Code
-from inspector.unit_sections import SerialFormat
+from inspector.settings.unit_sections import SerialFormat
 
 QUIET_PX = 16
 """What is looked at around a unit: a code at its edge needs something light beside it."""

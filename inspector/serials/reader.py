@@ -13,11 +13,11 @@ from queue import SimpleQueue
 
 import structlog
 
+from inspector.core.records import Image, Outline
 from inspector.ops.metrics import Metrics
-from inspector.records import Image, Outline
 from inspector.serials.agreement import Code, Look, Serial, SerialQuality, agree
 from inspector.serials.codes import GreyPicture, can_be_enlarged, grey_picture, read_codes
-from inspector.unit_sections import SerialSettings
+from inspector.settings.unit_sections import SerialSettings
 
 log = structlog.get_logger("serials")
 

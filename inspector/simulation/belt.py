@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.records import Image
+from inspector.core.records import Image
 from inspector.simulation.board import SimulatedBoard, draw_board, serial_of
 from inspector.simulation.defects import DefectCode, TrueDefect, codes_of_board
 from inspector.simulation.options import Direction, SimulationOptions, View

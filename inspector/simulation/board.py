@@ -9,7 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from inspector.records import Image
+from inspector.core.records import Image
 from inspector.simulation.circuit import QUIET_MODULES, Mask, lay_out
 from inspector.simulation.data_matrix import encode
 from inspector.simulation.defects import DefectCode, TrueDefect, damage

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.drills.catalogue import DRILLS, Drill
 from tests.drills.report import DOCUMENT, renew, row, span
 from tests.drills.stand import CannotDrillError, Tally, stand
-from tests.integration.triton_server import embedded_triton_in_background
+from tests.kit.triton_server import embedded_triton_in_background
 
 ROOT = Path(__file__).parents[2]
 OWN_MOUNTS = "INSPECTOR_DRILLS_OWN_MOUNTS"

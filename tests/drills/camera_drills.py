@@ -24,9 +24,9 @@ from tests.drills.stand import (
     since,
 )
 from tests.drills.witness import Witness
-from tests.integration.leaky_cable import LeakyCable
-from tests.integration.line import Line, wait_for
-from tests.integration.rtsp_server import RtspServer, Serving
+from tests.kit.leaky_cable import LeakyCable
+from tests.kit.line import Line, wait_for
+from tests.kit.rtsp_server import RtspServer, Serving
 
 FPS = 8
 SIZE = (640, 360)

@@ -24,9 +24,9 @@ from tests.drills.stand import (
 )
 from tests.drills.triton_drills import is_ready
 from tests.drills.witness import Witness
-from tests.integration.line import Line, wait_for
-from tests.integration.redis_server import RedisServer
-from tests.integration.triton_server import embedded_triton_in_background
+from tests.kit.line import Line, wait_for
+from tests.kit.redis_server import RedisServer
+from tests.kit.triton_server import embedded_triton_in_background
 
 EXT4_SHUTDOWN = 0x8004587D
 WITHOUT_FLUSH = 2

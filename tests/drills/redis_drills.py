@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.drills.stand import Stand, has_cause, redis_down, since
-from tests.integration.line import Line, wait_for
-from tests.integration.redis_sites import Sentinels, cut_replicas_off
+from tests.kit.line import Line, wait_for
+from tests.kit.redis_sites import Sentinels, cut_replicas_off
 
 AWAY_S = 30.0
 FROZEN_S = 10.0

@@ -16,9 +16,9 @@ from tests.drills.camera_drills import camera, settings_for
 from tests.drills.redis_drills import let_pass
 from tests.drills.stand import STEADY, Stand, redis_down, since
 from tests.drills.witness import Witness
-from tests.integration.line import Line, wait_for, write_locked
-from tests.integration.processes import memory_bytes
-from tests.integration.systemd_socket import Systemd
+from tests.kit.line import Line, wait_for, write_locked
+from tests.kit.processes import memory_bytes
+from tests.kit.systemd_socket import Systemd
 
 LONGEST_LIFE_S = 5.0
 """A start takes two to three: some are killed before they run."""

@@ -24,15 +24,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.embedded.triton.server import EmbeddedTriton
 from tests.drills.camera_drills import MOVING, SIZE
 from tests.drills.redis_drills import let_pass
 from tests.drills.report import DOCUMENT
 from tests.drills.stand import STEADY, Stand, stand
 from tests.drills.witness import Audit, Witness
-from tests.integration.processes import memory_bytes
-from tests.integration.rtsp_server import RtspServer
-from tests.integration.triton_server import embedded_triton_in_background
+from tests.kit.processes import memory_bytes
+from tests.kit.rtsp_server import RtspServer
+from tests.kit.triton_server import embedded_triton_in_background
 
 FAULT_EVERY_S = 20.0
 SAMPLE_EVERY_S = 5.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.drills.witness import Audit, Blind, Witness
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
-from tests.integration.redis_server import RedisServer
+from tests.kit.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.kit.redis_server import RedisServer
 
 FPS = 6
 STEADY = {"source": f"sim:?fps={FPS}&seed=3", "size": PICTURE, "region": BOARD_REGION}

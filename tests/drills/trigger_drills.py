@@ -10,7 +10,7 @@ import redis
 from tests.drills.redis_drills import let_pass
 from tests.drills.stand import Stand, has_fault, redis_down, since
 from tests.drills.witness import Witness
-from tests.integration.line import Line, wait_for
+from tests.kit.line import Line, wait_for
 
 KEY = "inspector:{test.one.aoi}:triggers"
 USER, PASSWORD = "station", "pw-of-the-drill"

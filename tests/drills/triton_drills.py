@@ -19,10 +19,10 @@ from tests.drills.redis_drills import let_pass
 from tests.drills.stand import DEADLINE_S, Stand, since, triton_down
 from tests.drills.triton_process import ControlledTriton
 from tests.drills.witness import Witness
-from tests.integration.line import wait_for
-from tests.integration.processes import arguments, descendants
-from tests.integration.triton_server import MODEL_REPOSITORY, embedded_triton_in_background
-from tests.pipeline.fake_triton import Act, FakeTriton, honest
+from tests.kit.fake_triton import Act, FakeTriton, honest
+from tests.kit.line import wait_for
+from tests.kit.processes import arguments, descendants
+from tests.kit.triton_server import MODEL_REPOSITORY, embedded_triton_in_background
 
 FROZEN_S = 8.0
 SLOW_S = 10.0

@@ -10,9 +10,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
 
-from inspector.inference.embedded_environment import prepare_environment
-from inspector.inference.embedded_process import TritonPorts
-from tests.integration.line import wait_for
+from inspector.embedded.triton.environment import prepare_environment
+from inspector.embedded.triton.process import TritonPorts
+from tests.kit.line import wait_for
 
 HOST = "127.0.0.1"
 

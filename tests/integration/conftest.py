@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.redis_server import RedisServer
-from tests.integration.triton_server import embedded_triton_in_background
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.redis_server import RedisServer
+from tests.kit.triton_server import embedded_triton_in_background
 
 
 @pytest.fixture(scope="session")

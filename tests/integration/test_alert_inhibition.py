@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.integration.line import wait_for
-from tests.integration.watching import DEPLOY, free_port
+from tests.kit.line import wait_for
+from tests.kit.watching import DEPLOY, free_port
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus-alertmanager") is None, reason="no Alertmanager on this machine"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
-from tests.integration.redis_server import RedisServer
-from tests.integration.systemd_socket import Systemd
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.kit.redis_server import RedisServer
+from tests.kit.systemd_socket import Systemd
 
 
 @pytest.fixture

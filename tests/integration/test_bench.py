@@ -14,9 +14,9 @@ from inspector.bench.line import run_load
 from inspector.bench.load import Load, Server
 from inspector.bench.measures import DensityStep, density
 from inspector.bench.published import run_published
-from inspector.inference.embedded import EmbeddedTriton
-from inspector.setting_types import Size
-from tests.integration.triton_server import embedded_triton_in_background
+from inspector.embedded.triton.server import EmbeddedTriton
+from inspector.settings.types import Size
+from tests.kit.triton_server import embedded_triton_in_background
 
 ROOT = Path(__file__).parents[2]
 

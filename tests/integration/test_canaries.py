@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.guarded_triton import HEADER, TOKEN, guarded_triton
-from tests.integration.inspector_command import inspector
-from tests.integration.line import Line, wait_for
-from tests.integration.processes import arguments, descendants
-from tests.integration.redis_access import ShippedRedis, password_of
-from tests.integration.redis_sites import Sentinels
-from tests.integration.rtsp_server import RtspServer, Serving
+from tests.kit.guarded_triton import HEADER, TOKEN, guarded_triton
+from tests.kit.inspector_command import inspector
+from tests.kit.line import Line, wait_for
+from tests.kit.processes import arguments, descendants
+from tests.kit.redis_access import ShippedRedis, password_of
+from tests.kit.redis_sites import Sentinels
+from tests.kit.rtsp_server import RtspServer, Serving
 
 CANARIES = {
     "camera": "canary-camera",

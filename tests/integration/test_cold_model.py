@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.integration.inspector_command import inspector
-from tests.integration.triton_server import embedded_triton_in_background
+from tests.kit.inspector_command import inspector
+from tests.kit.triton_server import embedded_triton_in_background
 
 
 def test_a_recording_waits_for_the_first_answer_and_loses_nothing(

@@ -21,11 +21,9 @@ import pytest
 from ulid import ULID
 
 from inspector import __version__
-from inspector.background import background
-from inspector.configuration import load_settings
-from inspector.ops.health import Fault
-from inspector.publish.embedded_redis import EmbeddedRedis
-from inspector.records import (
+from inspector.core.background import background
+from inspector.core.faults import Fault
+from inspector.core.records import (
     CameraId,
     Detection,
     Event,
@@ -37,11 +35,13 @@ from inspector.records import (
     TriggerKind,
     UnitRef,
 )
-from inspector.results.event_builder import EventBuilder, Particulars
-from inspector.results.events import rfc3339
-from inspector.results.units import Defect, FrameResult, Verdict
-from inspector.source_uri import traits
-from tests.integration.inspector_command import (
+from inspector.core.verdicts import Defect, FrameResult, Verdict
+from inspector.embedded.redis.server import EmbeddedRedis
+from inspector.events.schemas import rfc3339
+from inspector.events.wording import EventBuilder, Particulars
+from inspector.settings.load import load_settings
+from inspector.sources.uri import traits
+from tests.kit.inspector_command import (
     CHECKOUT,
     COMMAND,
     environment,
@@ -50,8 +50,8 @@ from tests.integration.inspector_command import (
     settings_file,
     started,
 )
-from tests.integration.processes import descendants
-from tests.json_schema import violations
+from tests.kit.json_schema import violations
+from tests.kit.processes import descendants
 
 COMMANDS = ("run", "replay", "demo", "check", "events", "triton", "schema")
 CANARY = "hunter2"

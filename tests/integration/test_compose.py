@@ -16,9 +16,9 @@ import pytest
 import redis
 import yaml
 
-from inspector.configuration import load_settings
-from tests.integration.line import wait_for
-from tests.integration.watching import free_port
+from inspector.settings.load import load_settings
+from tests.kit.line import wait_for
+from tests.kit.watching import free_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

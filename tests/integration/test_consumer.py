@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 import orjson
 import pytest
 
-from inspector.consumer import (
+from inspector.core.errors import SinkUnavailableError
+from inspector.events.consumer import (
     Gap,
     Gone,
     Group,
@@ -14,8 +15,7 @@ from inspector.consumer import (
     StreamReader,
     read_events,
 )
-from inspector.errors import SinkUnavailableError
-from tests.integration.redis_server import RedisServer, binaries
+from tests.kit.redis_server import RedisServer, binaries
 
 STATION = "plant.line-1.aoi"
 KEY = "inspector:{plant.line-1.aoi}:units"

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.integration.line import ROOT, wait_for
-from tests.integration.redis_server import RedisServer, any_binary, binaries
+from tests.kit.line import ROOT, wait_for
+from tests.kit.redis_server import RedisServer, any_binary, binaries
 
 STATION = "plant.line-1.aoi"
 KEY = "inspector:{plant.line-1.aoi}:units"
@@ -82,7 +82,7 @@ def test_two_members_that_kill_themselves_lose_nothing_and_store_nothing_twice(
     def start(member: str) -> None:
         running[member] = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.integration.mes_consumer", redis_server.url),
+                *(sys.executable, "-m", "tests.kit.mes_consumer", redis_server.url),
                 *(STATION, "mes", member, str(database), f"{member}{deaths}"),
             ],
             cwd=ROOT,

@@ -16,19 +16,19 @@ import orjson
 import pytest
 import redis
 
-from inspector.configuration import load_settings
+from inspector.core.records import CameraId
 from inspector.doctor.clock import look_at_clock
 from inspector.doctor.examination import _camera as look_at_camera
 from inspector.doctor.findings import Mark
 from inspector.doctor.redis import look_at_redis
-from inspector.publish.journal import Journal
-from inspector.publish.journal_file import FILE_NAME, FolderLock
-from inspector.publish.journal_time import kept_time
-from inspector.records import CameraId
-from inspector.redis_rights import COMMANDS, station_user
-from inspector.sections import CameraSettings
-from tests.integration.inspector_command import CAMERA, inspector, on_terminal, settings_file
-from tests.integration.redis_server import RedisServer, any_binary
+from inspector.journal.file import FILE_NAME, FolderLock
+from inspector.journal.journal import Journal
+from inspector.journal.time import kept_time
+from inspector.redis_io.rights import COMMANDS, station_user
+from inspector.settings.load import load_settings
+from inspector.settings.sections import CameraSettings
+from tests.kit.inspector_command import CAMERA, inspector, on_terminal, settings_file
+from tests.kit.redis_server import RedisServer, any_binary
 
 CANARY = "hunter2"
 KEY = "inspector:{plant1.smt2.aoi}:units"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import redis
 
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.embedded.triton.server import EmbeddedTriton
 from tests.drills.catalogue import DRILLS, Drill
 from tests.drills.stand import CannotDrillError, stand
 from tests.drills.witness import Witness
-from tests.integration.line import wait_for
-from tests.integration.redis_server import RedisServer
+from tests.kit.line import wait_for
+from tests.kit.redis_server import RedisServer
 
 FAST = [drill for drill in DRILLS if drill.fast_repetitions]
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from inspector.errors import FatalError
-from inspector.inference.embedded_environment import environment_key, prepare_environment
+from inspector.core.errors import FatalError
+from inspector.embedded.triton.environment import environment_key, prepare_environment
 
 
 def test_an_interrupted_installation_is_never_used_and_two_at_once_install_once(tmp_path):

@@ -22,21 +22,21 @@ import tritonclient.grpc as sync_client
 import tritonclient.grpc.aio as aio_client
 from tritonclient.utils import InferenceServerException
 
-from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.paths import default_cache
+from inspector.embedded.triton.environment import REQUIREMENTS
+from inspector.embedded.triton.process import SHARED_MEMORY, TritonPorts
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
-from inspector.inference.embedded import EmbeddedTriton
-from inspector.inference.embedded_environment import REQUIREMENTS
-from inspector.inference.embedded_process import SHARED_MEMORY, TritonPorts
-from inspector.places import default_cache
-from tests.integration import tiny_onnx
-from tests.integration.inspection_reference import (
+from tests.kit import tiny_onnx
+from tests.kit.inspection_reference import (
     REPOSITORY,
     Detector,
     pictures,
     postprocessed,
     preprocessed,
 )
-from tests.integration.triton_server import embedded_triton, embedded_triton_in_background
+from tests.kit.triton_server import embedded_triton, embedded_triton_in_background
 
 SAME_RUNTIME = f"onnxruntime=={onnxruntime.__version__} " in REQUIREMENTS.read_text()
 OUTPUTS = ["boxes", "scores", "classes", "count"]
@@ -583,7 +583,7 @@ def test_the_runtime_keeps_no_telemetry(tmp_path, monkeypatch):
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.embedded.triton.server import EmbeddedTriton
 
 async def main():
     triton = EmbeddedTriton(Path(sys.argv[1]))

@@ -20,17 +20,17 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
-from inspector.errors import ConfigurationError
+from inspector.core.errors import ConfigurationError
 from inspector.simulation.board import draw_board
 from inspector.simulation.defects import DefectCode
-from tests.integration.inspection_reference import (
+from tests.kit.inspection_reference import (
     REPOSITORY,
     Detector,
     pictures,
     postprocessed,
     preprocessed,
 )
-from tests.integration.triton_server import embedded_triton, embedded_triton_in_background
+from tests.kit.triton_server import embedded_triton, embedded_triton_in_background
 
 ROOT = REPOSITORY.parent
 ELSEWHERE = ROOT / "deploy/triton"

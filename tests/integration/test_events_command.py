@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.integration.inspector_command import inspector, settings_file, started
-from tests.integration.line import wait_for
-from tests.integration.redis_server import RedisServer, any_binary, binaries
+from tests.kit.inspector_command import inspector, settings_file, started
+from tests.kit.line import wait_for
+from tests.kit.redis_server import RedisServer, any_binary, binaries
 
 KEY = "inspector:{plant1.smt2.aoi}:units"
 NASTY = "t\x1b[2J\x1b]0;owned\x07\x9b8m\u202e"

@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import pytest
 
-from tests.integration.evidence_disks import FLOOR_BYTES, PICTURES
-from tests.integration.evidence_kit import SMALL, files_in, kept_in, subject
+from tests.kit.evidence_disks import FLOOR_BYTES, PICTURES
+from tests.kit.evidence_kit import SMALL, files_in, kept_in, subject
 
 ROOT = Path(__file__).parents[2]
 # Mounts of the namespace end with it, also when the test is killed.
@@ -26,7 +26,7 @@ NAMESPACE = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-
 NO_MOUNT = 77
 SCRIPT = f"""
 {{ %s ; }} || exit {NO_MOUNT}
-"$1" -m tests.integration.evidence_disks "$2" "$3"
+"$1" -m tests.kit.evidence_disks "$2" "$3"
 rc=$?
 fsfreeze --unfreeze "$3" 2>/dev/null
 exit $rc
@@ -108,7 +108,7 @@ def wait_for_a_large_file(directory: Path) -> None:
 
 
 def test_killed_while_writing_no_half_picture_has_a_name(tmp_path: Path) -> None:
-    script = "tests.integration.evidence_disks"
+    script = "tests.kit.evidence_disks"
     command = [sys.executable, "-m", script, "endless", str(tmp_path)]
     told: dict[str, str] = {}
     for lives in range(2, 7):

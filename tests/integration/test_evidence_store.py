@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from inspector.core.records import Result
 from inspector.evidence.folder import BLOCK_BYTES
 from inspector.evidence.store import MAX_WAITING
-from inspector.records import Result
-from tests.integration.evidence_kit import (
+from tests.kit.evidence_kit import (
     GB,
     SMALL,
     files_in,

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from inspector.configuration import load_settings
-from inspector.errors import ConfigurationError
+from inspector.core.errors import ConfigurationError
+from inspector.settings.load import load_settings
 from tests.integration.test_http import Client, Station, serving
 
 OK_AFTERWARDS = 200

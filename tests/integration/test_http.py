@@ -18,11 +18,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from inspector.errors import ConfigurationError
+from inspector.core.errors import ConfigurationError
+from inspector.core.records import CameraId
 from inspector.ops.metrics import Metrics
-from inspector.records import CameraId
-from inspector.sections import HttpSettings
-from inspector.web.app import HttpServer, Views, build_app
+from inspector.page.http import HttpServer, Views, build_app
+from inspector.settings.sections import HttpSettings
 
 TOKEN = "canary-token"
 CODES = ("open", "short")

@@ -21,25 +21,25 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.ops.descriptors import (
     FEWEST_CONNECTIONS,
     MOST_CONNECTIONS,
     connections_of_http,
 )
-from inspector.sections import HttpSettings
-from inspector.web.app import HttpServer, build_app
-from inspector.web.connections import (
+from inspector.page.connections import (
     KEPT_FOR_REQUESTS,
     ConnectionBook,
     Listener,
     OnceInAWhile,
     Patience,
 )
-from tests.integration.line import Line, wait_for
-from tests.integration.line_events import entries
-from tests.integration.redis_server import RedisServer
+from inspector.page.http import HttpServer, build_app
+from inspector.settings.sections import HttpSettings
 from tests.integration.test_http import Station
+from tests.kit.line import Line, wait_for
+from tests.kit.line_events import entries
+from tests.kit.redis_server import RedisServer
 
 LIMIT = 40
 TOKEN = "a-token"

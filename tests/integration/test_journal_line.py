@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from inspector.publish.journal_file import FILE_NAME
-from tests.integration.line import Line, needs_redis, wait_for
-from tests.integration.line_events import Entry, assert_gapless, entries
-from tests.integration.redis_server import RedisServer
+from inspector.journal.file import FILE_NAME
+from tests.kit.line import Line, needs_redis, wait_for
+from tests.kit.line_events import Entry, assert_gapless, entries
+from tests.kit.redis_server import RedisServer
 
 FAST = {"source": "sim:?fps=80", "size": "160x128"}
 NOBODY = "127.0.0.1:1"

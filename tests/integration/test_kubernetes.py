@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from inspector.configuration import load_settings
+from inspector.settings.load import load_settings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 STATIONS = sorted(folder.name for folder in (FOLDER / "example").glob("aoi-*"))

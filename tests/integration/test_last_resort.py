@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.inspector_command import COMMAND, environment, settings_file
-from tests.integration.line import wait_for
+from tests.kit.inspector_command import COMMAND, environment, settings_file
+from tests.kit.line import wait_for
 
 HANGING = {
     "in the event loop": "lambda *_: time.sleep(100_000)",

@@ -14,9 +14,9 @@ from http.client import HTTPConnection
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import AMBER, await_end, measured, needs_amber
-from tests.integration.processes import descendants
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import AMBER, await_end, measured, needs_amber
+from tests.kit.processes import descendants
 
 FIRST_EVENT_WITHIN_S = 20.0
 _EVENT = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  \S+ +(PASSED|FAILED|NOT_INSPECTED) ")

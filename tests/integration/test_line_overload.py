@@ -6,11 +6,11 @@ import contextlib
 import statistics
 from pathlib import Path
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, measured, wait_for
-from tests.integration.line_events import assert_accounted, entries
-from tests.integration.processes import memory_bytes
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, Line, measured, wait_for
+from tests.kit.line_events import assert_accounted, entries
+from tests.kit.processes import memory_bytes
+from tests.kit.redis_server import RedisServer
 
 FPS = 180
 """A two-core machine inspects up to 55 frames per second, all else idle."""

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import ROOT, Line, wait_for
-from tests.integration.line_events import entries
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import ROOT, Line, wait_for
+from tests.kit.line_events import entries
+from tests.kit.redis_server import RedisServer
 
 PICTURE = (320, 240)
 WHOLE = ["PASSED", "FAILED"]

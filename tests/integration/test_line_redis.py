@@ -8,10 +8,10 @@ import shutil
 import time
 from pathlib import Path
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, needs_redis, wait_for
-from tests.integration.line_events import assert_accounted, assert_gapless, entries
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, Line, needs_redis, wait_for
+from tests.kit.line_events import assert_accounted, assert_gapless, entries
+from tests.kit.redis_server import RedisServer
 
 OUTAGE_S = float(os.environ.get("INSPECTOR_TEST_OUTAGE_S", "8"))
 STEADY = {"source": "sim:?fps=8&seed=3", "size": PICTURE, "region": BOARD_REGION}

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for
-from tests.integration.line_events import Entry, assert_accounted, entries
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, Line, wait_for
+from tests.kit.line_events import Entry, assert_accounted, entries
+from tests.kit.redis_server import RedisServer
 
 # Boards go by fast, and half of them are bad: units of both kinds come within seconds.
 STEADY = {

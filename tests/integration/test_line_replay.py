@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.capture.sources import make_source
-from inspector.errors import EndOfFootageError
-from inspector.inference.embedded import EmbeddedTriton
-from inspector.records import CameraId
-from tests.integration.line import AMBER, BOARD_REGION, PICTURE, ROOT, Line, needs_amber
+from inspector.core.errors import EndOfFootageError
+from inspector.core.records import CameraId
+from inspector.embedded.triton.server import EmbeddedTriton
+from inspector.sources.registry import make_source
+from tests.kit.line import AMBER, BOARD_REGION, PICTURE, ROOT, Line, needs_amber
 
 FRAMES = 60
 FROM_US = 4_000_000

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.integration.line import (
+from tests.kit.line import (
     AMBER,
     BOARD_REGION,
     PICTURE,
@@ -20,10 +20,10 @@ from tests.integration.line import (
     needs_amber,
     wait_for,
 )
-from tests.integration.line_events import assert_accounted, assert_gapless, entries
-from tests.integration.processes import arguments, descendants
-from tests.integration.redis_server import RedisServer
-from tests.integration.rtsp_server import RtspServer, Serving
+from tests.kit.line_events import assert_accounted, assert_gapless, entries
+from tests.kit.processes import arguments, descendants
+from tests.kit.redis_server import RedisServer
+from tests.kit.rtsp_server import RtspServer, Serving
 
 USER, PASSWORD = "viewer", "s3cr:t/@ü%"  # with characters that a URL has another use for
 NOTICED_WITHIN_S = 3.0

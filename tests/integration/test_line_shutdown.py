@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import (
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import (
     BOARD_REGION,
     PICTURE,
     Line,
@@ -18,9 +18,9 @@ from tests.integration.line import (
     wait_for,
     write_locked,
 )
-from tests.integration.line_events import assert_accounted, assert_gapless, entries
-from tests.integration.processes import descendants
-from tests.integration.redis_server import RedisServer
+from tests.kit.line_events import assert_accounted, assert_gapless, entries
+from tests.kit.processes import descendants
+from tests.kit.redis_server import RedisServer
 
 DRAIN_S = 8.0
 BUSY = {"source": "sim:?fps=60&seed=3", "size": PICTURE, "region": BOARD_REGION}

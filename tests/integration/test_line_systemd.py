@@ -7,11 +7,11 @@ import signal
 from itertools import pairwise
 from pathlib import Path
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line, wait_for, write_locked
-from tests.integration.line_events import assert_accounted, entries
-from tests.integration.redis_server import RedisServer
-from tests.integration.systemd_socket import Systemd
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, Line, wait_for, write_locked
+from tests.kit.line_events import assert_accounted, entries
+from tests.kit.redis_server import RedisServer
+from tests.kit.systemd_socket import Systemd
 
 WATCHDOG_S = 1.0
 STALLED_AFTER_S = 3.0

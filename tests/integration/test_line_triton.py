@@ -8,10 +8,10 @@ import signal
 import time
 from pathlib import Path
 
-from tests.integration.line import BOARD_REGION, PICTURE, Line, await_end, measured, wait_for
-from tests.integration.line_events import Entry, assert_accounted, assert_gapless, entries
-from tests.integration.processes import descendants, is_running
-from tests.integration.redis_server import RedisServer
+from tests.kit.line import BOARD_REGION, PICTURE, Line, await_end, measured, wait_for
+from tests.kit.line_events import Entry, assert_accounted, assert_gapless, entries
+from tests.kit.processes import descendants, is_running
+from tests.kit.redis_server import RedisServer
 
 BUSY = {"source": "sim:?fps=60&seed=3", "size": PICTURE, "region": BOARD_REGION}
 

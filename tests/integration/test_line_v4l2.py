@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration import v4l2_emulator
-from tests.integration.line import Line, wait_for
-from tests.integration.line_events import assert_accounted, entries
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit import v4l2_emulator
+from tests.kit.line import Line, wait_for
+from tests.kit.line_events import assert_accounted, entries
+from tests.kit.redis_server import RedisServer
 
 UNPLUGGED_AT = 90
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.inspector_command import environment, settings_file
-from tests.integration.line import Scrape, wait_for
+from tests.kit.inspector_command import environment, settings_file
+from tests.kit.line import Scrape, wait_for
 
 SMALL_PIPE = 4096
 

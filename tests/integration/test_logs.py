@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.integration.inspector_command import (
+from tests.kit.inspector_command import (
     environment,
     settings_file,
     started,
@@ -35,7 +35,7 @@ import logging, sys, warnings
 from pathlib import Path
 import structlog
 from inspector.ops.log import configure_logging
-from inspector.sections import LogSettings
+from inspector.settings.sections import LogSettings
 
 configure_logging(LogSettings(level="debug", format=sys.argv[1]), {"canary-1", "canary-canary-1"})
 log = structlog.get_logger("test")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.inspector_command import inspector
-from tests.integration.triton_server import embedded_triton_in_background
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.inspector_command import inspector
+from tests.kit.triton_server import embedded_triton_in_background
 
 END_TO_END = "an end-to-end export (left, top, right, bottom, score, class number)"
 RT_DETR = "an RT-DETR head of 2 classes"

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Request, expect
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import Line, measured, wait_for
-from tests.integration.line_events import assert_gapless, entries
-from tests.integration.page_kit import (
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import Line, measured, wait_for
+from tests.kit.line_events import assert_gapless, entries
+from tests.kit.page_kit import (
     OVERLAY,
     SIZES,
     Picture,
@@ -28,7 +28,7 @@ from tests.integration.page_kit import (
     decoded,
     share_of_line,
 )
-from tests.integration.redis_server import RedisServer
+from tests.kit.redis_server import RedisServer
 
 BELT = {
     "source": "sim:?speed=20&gap=200&seed=8&defect_rate=0.5",

@@ -16,11 +16,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 from websockets.sync.client import ClientConnection, connect
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import Line, measured, wait_for
-from tests.integration.page_kit import PANEL, PHONE, Visit, chromium
-from tests.integration.redis_server import RedisServer
-from tests.integration.rtsp_server import RtspServer, Serving
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import Line, measured, wait_for
+from tests.kit.page_kit import PANEL, PHONE, Visit, chromium
+from tests.kit.redis_server import RedisServer
+from tests.kit.rtsp_server import RtspServer, Serving
 
 TOLD_WITHIN_S = 3.0
 TOKEN = "canary-token-1f0e"

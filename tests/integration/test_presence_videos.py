@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from inspector.capture.presence import FRAMES_HELD
-from inspector.capture.presence_watch import PresenceWatch
-from inspector.capture.video import Video
+from inspector.core.records import CameraId, Frame, FrameRef, UnitClosed, UnitOpened
 from inspector.flow.frame_pool import FramePool
-from inspector.records import CameraId, Frame, FrameRef, UnitClosed, UnitOpened
-from inspector.sections import CameraSettings
-from inspector.setting_types import Size
-from inspector.source_uri import FileUri, parse_source
+from inspector.settings.sections import CameraSettings
+from inspector.settings.types import Size
+from inspector.sources.files.video import Video
+from inspector.sources.uri import FileUri, parse_source
+from inspector.triggers.presence.units import FRAMES_HELD
+from inspector.triggers.presence.watch import PresenceWatch
 
 VIDEOS = Path(__file__).parents[2] / "../shared/data/line"
 SIZE = Size(1280, 720)

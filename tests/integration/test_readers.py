@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inspector.core.records import Stream
 from inspector.ops.metrics import Metrics
 from inspector.publish.readers import (
     MOST_GROUPS,
@@ -19,10 +20,9 @@ from inspector.publish.readers import (
     ReaderTelemetry,
     ReaderWatch,
 )
-from inspector.records import Stream
-from inspector.telemetry import ReaderNews
-from tests.integration.redis_access import ShippedRedis, password_of
-from tests.integration.redis_server import RedisServer, binaries
+from inspector.service.telemetry import ReaderNews
+from tests.kit.redis_access import ShippedRedis, password_of
+from tests.kit.redis_server import RedisServer, binaries
 
 STATION = "plant.line-1.aoi"
 KEY = "inspector:{plant.line-1.aoi}:units"

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import redis
 
-from inspector.configuration import load_settings
-from inspector.consumer import Group, ReceivedEvent, read_events
+from inspector.core.records import Stream
 from inspector.doctor.findings import Mark
 from inspector.doctor.redis import look_at_redis
-from inspector.records import Stream
-from tests.integration.line import Line, wait_for
-from tests.integration.redis_access import (
+from inspector.events.consumer import Group, ReceivedEvent, read_events
+from inspector.settings.load import load_settings
+from tests.kit.line import Line, wait_for
+from tests.kit.redis_access import (
     DEPLOY,
     ONCE,
     STATION,
@@ -29,8 +29,8 @@ from tests.integration.redis_access import (
     shipped_user,
     shipped_users,
 )
-from tests.integration.redis_server import RedisServer, binaries
-from tests.integration.redis_sites import system_redis
+from tests.kit.redis_server import RedisServer, binaries
+from tests.kit.redis_sites import system_redis
 
 # What a connection needs before it is anybody's: Redis grants these to all.
 OF_EVERYBODY = {"auth", "hello", "quit", "reset"}

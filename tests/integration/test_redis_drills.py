@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 import redis
 
-from inspector.publish import clocks
-from inspector.publish.journal import Journal
+from inspector.core.records import Stream
+from inspector.journal import clocks
+from inspector.journal.journal import Journal
+from inspector.journal.station_time import Reading
+from inspector.journal.stream_ids import Tip
 from inspector.publish.pace import PaceLimits
-from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.station_time import Reading
-from inspector.publish.stream_ids import Tip
-from inspector.records import Stream
-from tests.integration.line import wait_for
-from tests.integration.redis_server import RedisServer
-from tests.integration.redis_sites import system_redis
-from tests.integration.redis_station import (
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from tests.kit.line import wait_for
+from tests.kit.redis_server import RedisServer
+from tests.kit.redis_sites import system_redis
+from tests.kit.redis_station import (
     DAY_S,
     DEFECTS_KEY,
     STATION,

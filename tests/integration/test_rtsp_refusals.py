@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from inspector.capture.rtsp import RtspSource
-from inspector.capture.rtsp_probe import first_refusal
-from inspector.capture.sources import make_source
-from inspector.errors import CameraUnavailableError, LoginRefusedError
-from inspector.records import CameraId
-from inspector.source_uri import RtspUri, parse_source
-from tests.integration.scripted_camera import ScriptedCamera
+from inspector.core.errors import CameraUnavailableError, LoginRefusedError
+from inspector.core.records import CameraId
+from inspector.sources.registry import make_source
+from inspector.sources.rtsp.camera import RtspSource
+from inspector.sources.rtsp.probe import first_refusal
+from inspector.sources.uri import RtspUri, parse_source
+from tests.kit.scripted_camera import ScriptedCamera
 
 MD5 = 'Digest realm="cam", nonce="n1"'
 MD5_QOP = 'Digest realm="cam", nonce="n1", qop="auth", opaque="o"'

@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from inspector.capture.sources import make_source, probe_size
-from inspector.errors import CameraUnavailableError
-from inspector.records import CameraId
-from tests.integration.rtsp_server import RtspServer, Serving, make_certificate
+from inspector.core.errors import CameraUnavailableError
+from inspector.core.records import CameraId
+from inspector.sources.registry import make_source, probe_size
+from tests.kit.rtsp_server import RtspServer, Serving, make_certificate
 
 LINE = (Path(__file__).parents[2] / "../shared/data/line/amber.mp4").resolve()
 LINE_SIZE = (1280, 720)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from inspector.capture.sources import make_source
-from inspector.records import CameraId
-from tests.integration.leaky_cable import LeakyCable
-from tests.integration.rtsp_server import RtspServer, Serving
+from inspector.core.records import CameraId
+from inspector.sources.registry import make_source
+from tests.kit.leaky_cable import LeakyCable
+from tests.kit.rtsp_server import RtspServer, Serving
 
 SIZE, FPS, WRONG_FROM = (320, 180), 10, 15
 STALE_MS = 400

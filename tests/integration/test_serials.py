@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 import zxingcpp
 
-from inspector.geometry import outline_box_px
+from inspector.core.geometry import outline_box_px
+from inspector.core.records import Image, Outline
 from inspector.ops.metrics import Metrics
-from inspector.records import Image, Outline
 from inspector.serials import reader as reader_module
 from inspector.serials.agreement import Code, Serial, SerialQuality
 from inspector.serials.codes import grey_picture, read_codes
 from inspector.serials.reader import MAX_WAITING, SerialReader
+from inspector.settings.unit_sections import SerialFormat, SerialSettings
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import SimulationOptions, View
-from inspector.unit_sections import SerialFormat, SerialSettings
 
 ALL_FORMATS: tuple[SerialFormat, ...] = ("DataMatrix", "QRCode", "Code128")
 FORMATS = {

@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
-from inspector.configuration import build_settings
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
-from inspector.settings import Settings
+from inspector.settings.load import build_settings
+from inspector.settings.settings import Settings
 from tests.drills.triton_process import ControlledTriton
-from tests.integration.line import BOARD_REGION, PICTURE, Line
+from tests.kit.line import BOARD_REGION, PICTURE, Line
 
 NULL_MODEL = Path(__file__).parents[2] / "benchmarks" / "model_repository" / "null_inspection"
 CAMERA = {"source": "sim:?fps=5", "size": PICTURE, "region": BOARD_REGION}

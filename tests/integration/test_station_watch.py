@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from inspector.ops.certificates import Peer, shown_until_s, trusted_until_s
 from inspector.ops.metrics import Metrics
-from inspector.settings import Settings
-from inspector.station_watch import StationWatch, folders_of, peers_of
-from tests.integration.line import wait_for
-from tests.integration.redis_server import RedisServer
-from tests.integration.rtsp_server import make_certificate
-from tests.integration.watching import free_port
+from inspector.service.certificates import Peer, shown_until_s, trusted_until_s
+from inspector.service.host_monitor import StationWatch, folders_of, peers_of
+from inspector.settings.settings import Settings
+from tests.kit.line import wait_for
+from tests.kit.redis_server import RedisServer
+from tests.kit.rtsp_server import make_certificate
+from tests.kit.watching import free_port
 
 DAYS_2_S = 2 * 86_400
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from inspector.results.units import Verdict
-from inspector.triggers.worker import BLOCK_MS
-from tests.integration.redis_server import RedisServer, any_binary, binaries
-from tests.integration.trigger_station import KEY, Station, running, until
+from inspector.core.verdicts import Verdict
+from inspector.triggers.external.worker import BLOCK_MS
+from tests.kit.redis_server import RedisServer, any_binary, binaries
+from tests.kit.trigger_station import KEY, Station, running, until
 
 MINUTE_MS = 60_000
 YEAR_2100_MS = 4_102_444_800_000

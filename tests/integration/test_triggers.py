@@ -20,16 +20,16 @@ from redis.retry import Retry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from inspector.flow.trigger import TriggerOutcome
-from inspector.records import MissReason
-from inspector.results.units import Verdict
-from inspector.sections import HttpSettings
-from inspector.triggers.worker import triggers_key
-from inspector.web.access import Guard
-from inspector.web.app import HttpServer
-from inspector.web.triggers import trigger_routes
-from tests.integration.redis_server import RedisServer, any_binary, binaries
-from tests.integration.trigger_station import KEY, STATION, Station, outcomes, running, until
+from inspector.core.records import MissReason
+from inspector.core.verdicts import Verdict
+from inspector.page.access import Guard
+from inspector.page.http import HttpServer
+from inspector.page.trigger_routes import trigger_routes
+from inspector.settings.sections import HttpSettings
+from inspector.triggers.external.messages import TriggerOutcome
+from inspector.triggers.external.worker import triggers_key
+from tests.kit.redis_server import RedisServer, any_binary, binaries
+from tests.kit.trigger_station import KEY, STATION, Station, outcomes, running, until
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from inspector.configuration import build_settings
-from inspector.errors import ConfigurationError
+from inspector.core.errors import ConfigurationError
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
-from inspector.settings import Settings
-from tests.integration.guarded_triton import HEADER, TOKEN, GuardedTriton, guarded_triton
-from tests.integration.line import Line, wait_for
-from tests.integration.line_events import assert_accounted, entries
-from tests.integration.redis_server import RedisServer
-from tests.pipeline.fake_triton import FakeTriton, serving
+from inspector.settings.load import build_settings
+from inspector.settings.settings import Settings
+from tests.kit.fake_triton import FakeTriton, serving
+from tests.kit.guarded_triton import HEADER, TOKEN, GuardedTriton, guarded_triton
+from tests.kit.line import Line, wait_for
+from tests.kit.line_events import assert_accounted, entries
+from tests.kit.redis_server import RedisServer
 
 CAMERA = {"source": "sim:?fps=5&seed=3", "size": "640x640"}
 

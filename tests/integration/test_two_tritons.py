@@ -11,8 +11,8 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.request import urlopen
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import (
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import (
     BOARD_REGION,
     PICTURE,
     Line,
@@ -21,11 +21,11 @@ from tests.integration.line import (
     measured,
     wait_for,
 )
-from tests.integration.line_events import assert_accounted, entries
-from tests.integration.processes import descendants
-from tests.integration.redis_server import RedisServer
-from tests.integration.triton_server import MODEL_REPOSITORY
-from tests.integration.watching import free_port
+from tests.kit.line_events import assert_accounted, entries
+from tests.kit.processes import descendants
+from tests.kit.redis_server import RedisServer
+from tests.kit.triton_server import MODEL_REPOSITORY
+from tests.kit.watching import free_port
 
 CAMERA = {"source": "sim:?fps=4&seed=3", "size": PICTURE, "region": BOARD_REGION}
 PATIENT = {"max_age_ms": 15_000.0, "lane_capacity": 16}

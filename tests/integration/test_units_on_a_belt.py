@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.inference.embedded import EmbeddedTriton
+from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.simulation.belt import BOARD_SIDE_PX, SimulatedView
 from inspector.simulation.defects import TrueDefect
 from inspector.simulation.options import SimulationOptions
-from tests.integration.line import PICTURE, Line, measured, needs_amber, needs_redis, wait_for
-from tests.integration.line_events import assert_gapless, entries
-from tests.integration.redis_server import RedisServer
-from tests.integration.rtsp_server import RtspServer, Serving
+from tests.kit.line import PICTURE, Line, measured, needs_amber, needs_redis, wait_for
+from tests.kit.line_events import assert_gapless, entries
+from tests.kit.redis_server import RedisServer
+from tests.kit.rtsp_server import RtspServer, Serving
 
 BOARDS = 4
 OPTIONS = SimulationOptions(seed=5, speed=16.0, gap=300, defect_rate=0.7, boards=BOARDS)

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import redis
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import Line, Scrape, needs_redis, wait_for
-from tests.integration.line_events import STREAM_KEY, Entry, assert_gapless, entries
-from tests.integration.redis_server import RedisServer
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import Line, Scrape, needs_redis, wait_for
+from tests.kit.line_events import STREAM_KEY, Entry, assert_gapless, entries
+from tests.kit.redis_server import RedisServer
 
 TOKEN = "let-me-in"
 TRIGGERS = STREAM_KEY.format("triggers")

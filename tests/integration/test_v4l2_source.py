@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.capture.v4l2 import V4l2Source, captured_mono_ns
-from inspector.capture.v4l2_gaps import SequenceGaps
-from inspector.errors import CameraUnavailableError
-from inspector.source_uri import V4l2Uri
-from tests.integration import v4l2_emulator
+from inspector.core.errors import CameraUnavailableError
+from inspector.sources.uri import V4l2Uri
+from inspector.sources.v4l2.camera import V4l2Source, captured_mono_ns
+from inspector.sources.v4l2.gaps import SequenceGaps
+from tests.kit import v4l2_emulator
 
-CLIENT = "tests.integration.v4l2_client"
+CLIENT = "tests.kit.v4l2_client"
 ROOT = Path(__file__).parents[2]
 S = 1_000_000_000
 

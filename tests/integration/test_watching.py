@@ -14,11 +14,11 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import PICTURE, Line, wait_for
-from tests.integration.redis_server import RedisServer, any_binary
-from tests.integration.rtsp_server import RtspServer
-from tests.integration.watching import DEPLOY, Watching, Webhook, missing
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import PICTURE, Line, wait_for
+from tests.kit.redis_server import RedisServer, any_binary
+from tests.kit.rtsp_server import RtspServer
+from tests.kit.watching import DEPLOY, Watching, Webhook, missing
 
 STATION = "test.one.aoi"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "line.json"

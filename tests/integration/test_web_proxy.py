@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.inspector_command import inspector
-from tests.integration.rtsp_server import RtspServer, Serving, make_certificate
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.inspector_command import inspector
+from tests.kit.rtsp_server import RtspServer, Serving, make_certificate
 
 NOBODY = "http://127.0.0.1:9"
 PROXIES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.integration.inspector_command import inspector, settings_file, started
+from tests.kit.inspector_command import inspector, settings_file, started
 
 NOWHERE = '[inference]\nurl = "127.0.0.1:9"\n'
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from inspector.publish.journal_file import FolderLock
-from tests.integration import tiny_onnx
-from tests.integration.inspector_command import CAMERA, STATION, inspector, settings_file
-from tests.integration.triton_server import embedded_triton_in_background
+from inspector.journal.file import FolderLock
+from tests.kit import tiny_onnx
+from tests.kit.inspector_command import CAMERA, STATION, inspector, settings_file
+from tests.kit.triton_server import embedded_triton_in_background
 
 CANARY = "hunter2"
 """Every secret in this file; it must never be printed."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pipeline.fake_triton import Act, Deployed, FakeTriton, serving
-from tests.pipeline.kit import frames, line, recording, settings_for
+from tests.kit.fake_triton import Act, Deployed, FakeTriton, serving
+from tests.kit.pipeline import frames, line, recording, settings_for
 
 pytestmark = pytest.mark.usefixtures("eager_captures")
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.pipeline.fake_triton import FakeTriton, serving
-from tests.pipeline.kit import WIDTH_PX, Box, frames, line, settings_for
+from tests.kit.fake_triton import FakeTriton, serving
+from tests.kit.pipeline import WIDTH_PX, Box, frames, line, settings_for
 
 REGION = [0, 0, WIDTH_PX // 2, 120]
 INSIDE, BESIDE = (20, 20, 40, 40), (100, 20, 40, 40)

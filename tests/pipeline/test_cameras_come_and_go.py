@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.fake_triton import FakeTriton, serving
-from tests.pipeline.kit import (
+from tests.kit.fake_triton import FakeTriton, serving
+from tests.kit.pipeline import (
     Blocks,
     Fails,
     Line,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.fake_triton import Act, FakeTriton, serving
-from tests.pipeline.kit import Line, frames, line, recording, settings_for
+from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.pipeline import Line, frames, line, recording, settings_for
 
 SERVICE_S = 0.02
 WINDOW_MS = 2.0

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from inspector.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.inference.triton import TritonModel
-from inspector.settings import Settings
-from inspector.stage_parts import tensor_pool
-from tests.pipeline.fake_triton import Deployed, FakeTriton, serving
-from tests.pipeline.kit import settings_for
+from inspector.pipeline.terms import tensor_pool
+from inspector.settings.settings import Settings
+from tests.kit.fake_triton import Deployed, FakeTriton, serving
+from tests.kit.pipeline import settings_for
 
 
 def with_threshold(url: str, threshold: float) -> Settings:

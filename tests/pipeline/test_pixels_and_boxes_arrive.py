@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from inspector.errors import ConfigurationError
-from tests.pipeline.fake_triton import Deployed, FakeTriton, serving
-from tests.pipeline.kit import HEIGHT_PX, WIDTH_PX, Line, Picture, frames, line, recording
-from tests.pipeline.kit import settings_for as settings_with
+from inspector.core.errors import ConfigurationError
+from tests.kit.fake_triton import Deployed, FakeTriton, serving
+from tests.kit.pipeline import HEIGHT_PX, WIDTH_PX, Line, Picture, frames, line, recording
+from tests.kit.pipeline import settings_for as settings_with
 
 pytestmark = pytest.mark.usefixtures("eager_captures")
 

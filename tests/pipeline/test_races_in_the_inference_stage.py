@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from inspector.errors import InferenceUnavailableError
+from inspector.core.errors import InferenceUnavailableError
+from inspector.core.records import Batch, EncodedBatch, MissReason, ModelSpec, Outcome, Reply
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
-from inspector.records import Batch, EncodedBatch, MissReason, ModelSpec, Outcome, Reply
-from tests.pipeline.fake_triton import Act, FakeTriton, serving
-from tests.pipeline.kit import frames, line, settings_for
+from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.pipeline import frames, line, settings_for
 from tests.pipeline.test_random_faults import spec_of
 
 

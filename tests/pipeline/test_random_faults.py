@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inspector.errors import ConfigurationError, InferenceUnavailableError
-from inspector.flow.channel import Channel
-from inspector.flow.tensor_pool import TensorPool
-from inspector.inference.worker import InferenceLimits, InferenceWorker
-from inspector.ops.metrics import Metrics
-from inspector.records import (
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.records import (
     Batch,
     EncodedBatch,
     MissReason,
@@ -27,8 +23,12 @@ from inspector.records import (
     OutputLayout,
     Reply,
 )
-from inspector.settings import Settings
-from tests.pipeline.kit import (
+from inspector.flow.channel import Channel
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.worker import InferenceLimits, InferenceWorker
+from inspector.ops.metrics import Metrics
+from inspector.settings.settings import Settings
+from tests.kit.pipeline import (
     Fails,
     Lost,
     Picture,

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from inspector.errors import ConfigurationError
-from tests.pipeline.fake_triton import Act, Deployed, FakeTriton, serving
-from tests.pipeline.kit import frames, line, recording, settings_for
+from inspector.core.errors import ConfigurationError
+from tests.kit.fake_triton import Act, Deployed, FakeTriton, serving
+from tests.kit.pipeline import frames, line, recording, settings_for
 
 BOTH = pytest.mark.parametrize("transport", ["stream", "unary"])
 RESUMES_WITHIN_S = 5.0

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from inspector.errors import DrainTimeoutError
-from tests.pipeline.fake_triton import Act, FakeTriton, serving
-from tests.pipeline.kit import frames, line, settings_for
+from inspector.core.errors import DrainTimeoutError
+from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.pipeline import frames, line, settings_for
 
 DRAIN_S = 1.5
 

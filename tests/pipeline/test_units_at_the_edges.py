@@ -7,14 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from inspector.app import ignore_frame
-from inspector.capture.every_frame import EveryFrame
 from inspector.capture.gate import CameraGate
-from inspector.flow.frame_pool import FramePool
-from inspector.flow.inbox import FrameInbox, Lane
-from inspector.flow.notices import Notices
-from inspector.ops.metrics import Metrics
-from inspector.records import (
+from inspector.core.records import (
     CameraId,
     Detection,
     Frame,
@@ -24,15 +18,22 @@ from inspector.records import (
     TriggerKind,
     UnitRef,
 )
+from inspector.core.verdicts import DecidedUnit, FrameResult
+from inspector.flow.frame_pool import FramePool
+from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.notices import Notices
+from inspector.ops.metrics import Metrics
+from inspector.pipeline.build import ignore_frame
+from inspector.pipeline.unit_services import SerialsUnderWay
 from inspector.results.fusing import FusingRules
-from inspector.results.units import DecidedUnit, FrameResult, judge
+from inspector.results.judging import judge
 from inspector.results.verdict_desk import comparable
 from inspector.serials.reader import SerialReader
-from inspector.setting_types import Size
-from inspector.unit_sections import SerialSettings
-from inspector.unit_services import SerialsUnderWay
-from tests.pipeline.fake_triton import Act, FakeTriton, serving
-from tests.pipeline.units_kit import live, patient, unit_line
+from inspector.settings.types import Size
+from inspector.settings.unit_sections import SerialSettings
+from inspector.triggers.every_frame import EveryFrame
+from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.pipeline_units import live, patient, unit_line
 
 CAMERA = CameraId("a")
 RULES = FusingRules(thresholds=(0.5, 0.8))

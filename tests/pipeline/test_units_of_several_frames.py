@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.fake_triton import Act, FakeTriton, serving
-from tests.pipeline.kit import Lost, Picture
-from tests.pipeline.units_kit import FPS, UnitLine, belt, live, patient, stuck, unit_line
+from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.pipeline import Lost, Picture
+from tests.kit.pipeline_units import FPS, UnitLine, belt, live, patient, stuck, unit_line
 
 BELT = {"trigger": "presence", "size": "640x240"}
 EXTERNAL = {"trigger": "external", "trigger_wait_ms": 1000}

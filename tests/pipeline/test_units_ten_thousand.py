@@ -16,15 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inspector.capture.external_watch import ExternalWatch
 from inspector.capture.gate import CameraGate
-from inspector.flow.channel import Channel
-from inspector.flow.inbox import FrameInbox, Lane
-from inspector.flow.notices import Notices
-from inspector.flow.trigger import Trigger
-from inspector.geometry import fit
-from inspector.ops.metrics import Metrics
-from inspector.records import (
+from inspector.core.geometry import fit
+from inspector.core.records import (
     Batch,
     CameraId,
     EventGroup,
@@ -40,12 +34,18 @@ from inspector.records import (
     Rect,
     Region,
 )
-from inspector.results.event_builder import EventBuilder
+from inspector.events.wording import EventBuilder
+from inspector.flow.channel import Channel
+from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.notices import Notices
+from inspector.ops.metrics import Metrics
 from inspector.results.fusing import FusingRules
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
 from inspector.results.worker import ResultsWorker, UnitTerms
-from inspector.source_uri import traits
-from tests.pipeline.kit import settings_for
+from inspector.sources.uri import traits
+from inspector.triggers.external.messages import Trigger
+from inspector.triggers.external.watch import ExternalWatch
+from tests.kit.pipeline import settings_for
 
 CAMERA = CameraId("a")
 DEADLINE_S, WAIT_S, LATE_S = 0.25, 0.05, 0.4

@@ -128,7 +128,7 @@ doctor_finds() { # its exit code, and each expression has to match a line
 camera=""
 start_camera() {
   rm -f "$WORK/camera.log"
-  nsenter -t "$init" -n env -u PYTHONPATH -u PYTHONHOME /usr/bin/python3 tests/integration/rtsp_server.py \
+  nsenter -t "$init" -n env -u PYTHONPATH -u PYTHONHOME /usr/bin/python3 tests/kit/rtsp_server.py \
     "$CAMERA_PORT" --fps 4 >"$WORK/camera.log" 2>&1 &
   camera=$!
   within 30 "the camera sends" grep -q ready "$WORK/camera.log"

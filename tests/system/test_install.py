@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inspector.inference.embedded_environment import prepare_environment
-from tests.integration.rtsp_server import RtspServer
+from inspector.embedded.triton.environment import prepare_environment
+from tests.kit.rtsp_server import RtspServer
 from tests.system.systemd_machine.machine import missing
 
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from inspector.inference.embedded import EmbeddedTriton
-from tests.integration.line import BOARD_REGION, PICTURE, wait_for
-from tests.integration.line_events import Entry, assert_gapless, entries
-from tests.integration.redis_server import RedisServer
-from tests.integration.triton_server import embedded_triton_in_background
+from inspector.embedded.triton.server import EmbeddedTriton
+from tests.kit.line import BOARD_REGION, PICTURE, wait_for
+from tests.kit.line_events import Entry, assert_gapless, entries
+from tests.kit.redis_server import RedisServer
+from tests.kit.triton_server import embedded_triton_in_background
 from tests.system.systemd_machine.machine import Machine, booted, missing
 
 UNIT_FILE = Path(__file__).parents[2] / "deploy/systemd/inspector.service"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.line import wait_for
-from tests.integration.processes import descendants, is_running
+from tests.kit.line import wait_for
+from tests.kit.processes import descendants, is_running
 from tests.training.made import Cells, write_coco, write_detector, write_yolo
 from tests.training.test_commands import ROOT, Command, training
 from training.model.onnx_detector import OnnxDetector

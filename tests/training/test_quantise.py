@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from scripts.make_folded_onnx import folded_graph
 from scripts.make_postprocessing_onnx import postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
-from tests.integration.inspection_reference import pictures, postprocessed, preprocessed
+from tests.kit.inspection_reference import pictures, postprocessed, preprocessed
 from tests.training.made import write_yolo
 from training.data.opening import open_data_set
 from training.errors import TrainingError, WrongInputError

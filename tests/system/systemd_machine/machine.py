@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from tests.integration.line import wait_for
-from tests.integration.processes import descendants
+from tests.kit.line import wait_for
+from tests.kit.processes import descendants
 
 ROOT = Path(__file__).parents[3]
 BOOT = Path(__file__).with_name("boot.sh")

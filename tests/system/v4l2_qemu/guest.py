@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from inspector.capture.v4l2 import V4l2Source
-from inspector.errors import CameraUnavailableError
-from inspector.source_uri import V4l2Uri
-from tests.integration.v4l2_client import watch
+from inspector.core.errors import CameraUnavailableError
+from inspector.sources.uri import V4l2Uri
+from inspector.sources.v4l2.camera import V4l2Source
+from tests.kit.v4l2_client import watch
 
 DEVICE = Path("/dev/video0")
 URI = f"v4l2:{DEVICE}"

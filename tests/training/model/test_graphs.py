@@ -13,7 +13,7 @@ import pytest
 from scripts.make_folded_onnx import folded_graph
 from scripts.make_postprocessing_onnx import NOT_FINITE, postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
-from tests.integration.inspection_reference import pictures, postprocessed, preprocessed
+from tests.kit.inspection_reference import pictures, postprocessed, preprocessed
 
 SHIPPED = Path(__file__).parents[3] / "model_repository"
 OUTPUTS = ["boxes", "scores", "classes", "count"]

@@ -1,0 +1,1 @@
+"""The commands behind `inspector`, one module each."""

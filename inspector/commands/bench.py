@@ -1,0 +1,130 @@
+"""`inspector bench`: what this machine carries with the model and the settings it has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from inspector.bench import measures
+from inspector.bench.line import LineRun
+from inspector.bench.load import TAKT_S, Server, server_of
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.triton import TritonModel
+from inspector.service.servers import start_triton
+from inspector.settings.settings import Settings
+
+errors = Console(stderr=True, highlight=False, markup=False)
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was measured, as printed."""
+
+    model: str
+    transport: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, what: str, **figures: float | str) -> None:
+        """One line of it."""
+        self.rows.append({"what": what, **figures})
+        errors.print(f"{what}: " + ", ".join(f"{k} {shown(v)}" for k, v in figures.items()))
+
+
+async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> None:
+    """Measure and print; about twenty times `seconds`.
+
+    Raises:
+        ConfigurationError: the model does not fit the settings, or there is no redis-server.
+        FatalError: it could not go on.
+        InferenceUnavailableError: Triton is away.
+
+    """
+    async with AsyncExitStack() as stack:
+        url = await start_triton(settings, stack, report=errors.print)
+        await _require_model(settings, url)
+        server = server_of(settings, url)
+        report = Report(model=server.model, transport=f"{server.transport}, {server.tensors}")
+        # Its folder tells which disk; beside it, because the journal of a line is nobody else's.
+        disk = settings.journal.directory.parent
+        await _measure(server, seconds, report, disk if disk.is_dir() else None)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        Console(highlight=False).print(table_of(report))
+
+
+async def _require_model(settings: Settings, url: str) -> None:
+    """Every measurement would wait for a model that is not there for ever, and say nothing."""
+    tensors = TensorPool(tensors=1, max_regions=1, shared=False)
+    inline = settings.inference.model_copy(update={"tensors": "inline"})
+    model = TritonModel(url, settings.model_copy(update={"inference": inline}), tensors)
+    try:
+        await model.connect()
+    finally:
+        await model.close()
+        tensors.close()
+
+
+async def _measure(server: Server, seconds: float, report: Report, disk: Path | None) -> None:
+    most = await measures.capacity(server, seconds)
+    report.add("as fast as it goes", **_speed(most))
+    rate_hz, published = await measures.added_latency(
+        server, seconds, most_per_s=most.frames_per_s, folder=disk
+    )
+    report.add(
+        f"{rate_hz:.1f} frames/s, capture to Redis, less Triton's own {published.triton_ms:.1f} ms",
+        **{f"p{p} ms": published.added_ms(p) for p in (50, 95, 99)},
+    )
+    async for factor, run in measures.overload(server, seconds, capacity_per_s=most.frames_per_s):
+        report.add(
+            f"{factor} x what the model can", **_speed(run), **_ages(run), unaccounted=_lost(run)
+        )
+    total = min(measures.OPEN_LOOP_HZ, most.frames_per_s / 2)
+    async for cameras, run in measures.growth(server, seconds, total_per_s=total):
+        report.add(f"{total:.1f} frames/s from {cameras} cameras", **_speed(run), **_ages(run))
+    held = await measures.density(server, max(seconds, 4 * TAKT_S), on_step=_show_step)
+    report.add(f"cameras with a board every {TAKT_S} s, each seen in time", cameras=held)
+
+
+def _show_step(step: measures.DensityStep) -> None:
+    told = "held" if step.held else f"not held: {step.why_not}"
+    errors.print(f"{step.cameras} belts: {step.units} boards, p95 {step.age_p95_ms:.0f} ms, {told}")
+
+
+def _speed(run: LineRun) -> dict[str, float]:
+    return {"frames/s": run.frames_per_s, "client CPU ms/frame": run.cpu_ms_per_frame}
+
+
+def _ages(run: LineRun) -> dict[str, float]:
+    return {f"age p{p} ms": run.age_ms(p) for p in (50, 95)}
+
+
+def _lost(run: LineRun) -> int:
+    return run.frames_captured - run.frames_settled
+
+
+def shown(value: float | str) -> str:
+    """A figure to three digits."""
+    return value if isinstance(value, str) else f"{value:.3g}" if value < 1000 else f"{value:.0f}"  # noqa: PLR2004
+
+
+def table_of(report: Report) -> Table:
+    """For people."""
+    table = Table(title=f"{report.model}, {report.transport}")
+    table.add_column("what")
+    table.add_column("measured")
+    for row in report.rows:
+        table.add_row(row["what"], "   ".join(_figures(row)))
+    return table
+
+
+def _figures(row: dict[str, Any]) -> Iterator[str]:
+    return (f"{name} {shown(value)}" for name, value in row.items() if name != "what")

@@ -1,0 +1,1 @@
+"""What every room shares: the nouns, the seams, errors, geometry, faults.."""

@@ -1,0 +1,106 @@
+"""Between frame pixels and model pixels: pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+from inspector.core.records import Letterbox, Outline, Rect, Region
+
+Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""A 2x3 matrix: x' = a x + b y + c, y' = d x + e y + f. Rows of `numpy.array(matrix)` too."""
+
+
+def fit(rect: Rect, *, width_px: int, height_px: int) -> Letterbox:
+    """Place a region in a model input: centred, in proportion, never enlarged.
+
+    Enlarging adds no information, and detectors lose accuracy away from their native scale.
+    """
+    scale = min(1.0, width_px / rect.width_px, height_px / rect.height_px)
+    return Letterbox(
+        scale=scale,
+        left_px=(width_px - scaled_px(rect.width_px, scale)) // 2,
+        top_px=(height_px - scaled_px(rect.height_px, scale)) // 2,
+    )
+
+
+def scaled_px(length_px: int, scale: float) -> int:
+    """A length after scaling, at least one pixel."""
+    return max(1, round(length_px * scale))
+
+
+def to_frame(
+    corners_px: tuple[float, float, float, float], region: Region
+) -> tuple[float, float, float, float]:
+    """Corners (left, top, right, bottom) in model pixels, moved to frame pixels and clipped."""
+    rect, box = region.rect, region.letterbox
+
+    def x(value: float) -> float:
+        inside = min(max((value - box.left_px) / box.scale, 0.0), float(rect.width_px))
+        return rect.x_px + inside
+
+    def y(value: float) -> float:
+        inside = min(max((value - box.top_px) / box.scale, 0.0), float(rect.height_px))
+        return rect.y_px + inside
+
+    left, top, right, bottom = corners_px
+    return x(left), y(top), x(right), y(bottom)
+
+
+def upright_size_px(outline: Outline) -> tuple[int, int]:
+    """Width and height of a unit's picture: the outline's, rounded, at least one pixel."""
+    return max(1, round(outline.width_px)), max(1, round(outline.height_px))
+
+
+def upright_matrix(outline: Outline) -> Affine:
+    """From frame pixels to those of the unit's picture: turned back, not scaled.
+
+    The outline's top left corner becomes 0, 0 exactly, whatever its size is rounded to, so that
+    boxes need no correction. Coordinates are those of boxes: 0, 0 is the corner of the first
+    pixel, and its centre is 0.5, 0.5. For functions that count from centre to centre, such as
+    OpenCV's, use `between_centres`.
+    """
+    turn = math.radians(outline.turn_deg)
+    cos, sin = math.cos(turn), math.sin(turn)
+    x_px, y_px = outline.centre_x_px, outline.centre_y_px
+    # Clockwise as seen, in pixels whose y grows downwards, is the positive turn.
+    return (
+        (cos, sin, outline.width_px / 2 - cos * x_px - sin * y_px),
+        (-sin, cos, outline.height_px / 2 + sin * x_px - cos * y_px),
+    )
+
+
+def frame_matrix(outline: Outline) -> Affine:
+    """From the pixels of the unit's picture back to those of the frame."""
+    turn = math.radians(outline.turn_deg)
+    cos, sin = math.cos(turn), math.sin(turn)
+    half_width_px, half_height_px = outline.width_px / 2, outline.height_px / 2
+    return (
+        (cos, -sin, outline.centre_x_px - cos * half_width_px + sin * half_height_px),
+        (sin, cos, outline.centre_y_px - sin * half_width_px - cos * half_height_px),
+    )
+
+
+def moved(matrix: Affine, x_px: float, y_px: float) -> tuple[float, float]:
+    """Where a point lies on the other side of a matrix."""
+    (a, b, c), (d, e, f) = matrix
+    return a * x_px + b * y_px + c, d * x_px + e * y_px + f
+
+
+def between_centres(matrix: Affine) -> Affine:
+    """The same movement for coordinates in which the centre of the first pixel is 0, 0."""
+    (a, b, c), (d, e, f) = matrix
+    return (a, b, c + (a + b - 1) / 2), (d, e, f + (d + e - 1) / 2)
+
+
+def outline_box_px(outline: Outline) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the upright box around an outline, in frame pixels."""
+    turn = math.radians(outline.turn_deg)
+    cos, sin = math.cos(turn), abs(math.sin(turn))
+    half_width_px = (outline.width_px * cos + outline.height_px * sin) / 2
+    half_height_px = (outline.width_px * sin + outline.height_px * cos) / 2
+    return (
+        outline.centre_x_px - half_width_px,
+        outline.centre_y_px - half_height_px,
+        outline.centre_x_px + half_width_px,
+        outline.centre_y_px + half_height_px,
+    )

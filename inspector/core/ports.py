@@ -1,0 +1,154 @@
+"""The seams of the pipeline: every place a real device or server can be swapped for a fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Protocol
+
+from inspector.core.records import (
+    Batch,
+    EncodedBatch,
+    Evidence,
+    Frame,
+    FrameRef,
+    Grabbed,
+    Image,
+    MissedFrame,
+    MissReason,
+    ModelSpec,
+    Reply,
+    Serial,
+    UnitInView,
+    UnitPicture,
+    UnitRef,
+)
+
+
+class Stage(Protocol):
+    """A step of the pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Short name for logs and metrics."""
+
+    async def run(self) -> None:
+        """Work until the input ends, then close the output and return."""
+
+
+class Source(Stage, Protocol):
+    """A stage with no input: it ends when asked to."""
+
+    def request_stop(self) -> None:
+        """Produce nothing more; `run` returns soon after. Safe from any thread."""
+
+
+class FrameSource(Protocol):
+    """A camera, as its capture thread sees it. Every method may block; one thread only."""
+
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            CameraUnavailableError: it cannot be reached, refuses us, or delivers another size.
+
+        """
+
+    def grab(self) -> Grabbed:
+        """Wait for the next frame; decodes as little as the format allows.
+
+        Raises:
+            CameraUnavailableError: the camera is gone, or sent nothing for its read timeout.
+            EndOfFootageError: a recording is over.
+
+        """
+
+    def retrieve_into(self, image: Image) -> None:
+        """Write the grabbed frame's pixels into `image`, in place.
+
+        Raises:
+            FrameUnreadableError: this one picture cannot be decoded.
+
+        """
+
+    def close(self) -> None:
+        """Disconnect; never raises; `open` may follow."""
+
+
+class UnitWatch(Protocol):
+    """Decides which frames are inspected, and for which unit: the trigger of one camera.
+
+    Called by the camera's capture thread, frame by frame in order. It announces units as
+    `UnitOpened` and `UnitClosed`; what it returns or misses carries its unit in `ref.unit`.
+    """
+
+    def look(self, frame: Frame) -> Sequence[Frame]:
+        """Take a frame, return those to inspect now; keeps or releases the others' buffers."""
+
+    def missed(self, missed: MissedFrame) -> MissedFrame:
+        """A frame that came and could not be looked at; returned with the unit it belonged to."""
+
+    def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
+        """The camera is lost, frozen, stopped or at its end: close every unit in view.
+
+        Returns frames that were still to be inspected. `look` may follow.
+        """
+
+
+class Model(Protocol):
+    """A model behind a server, as the inference stage sees it. Event loop only."""
+
+    async def connect(self) -> ModelSpec:
+        """Check that the server has the model and that it fits the settings.
+
+        Raises:
+            InferenceUnavailableError: the server is away, or the model is not ready.
+            ConfigurationError: the model is not what the settings say.
+
+        """
+
+    def encode(self, batch: Batch) -> EncodedBatch:
+        """Make the wire request; kept apart from sending so that its errors are seen."""
+
+    def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
+        """Yield one reply per request, in order.
+
+        Raises:
+            InferenceUnavailableError: the server is away or dropped the stream.
+
+        """
+
+    async def close(self) -> None:
+        """Disconnect; never raises."""
+
+
+class PictureKeeper(Protocol):
+    """Keeps pictures of units as evidence. Event loop only."""
+
+    async def keep(self, picture: UnitPicture) -> Evidence | None:
+        """Keep a picture, if it is one to keep; takes over its frame's buffer.
+
+        None when it was not kept, for whatever reason. Never raises, takes bounded time.
+        """
+
+
+class LiveEye(Protocol):
+    """Shows people what a camera sees, while somebody looks. Capture threads, one per camera.
+
+    Nothing here may hold a frame's buffer: what is to be shown is copied in `take`.
+    """
+
+    def take(self, frame: Frame) -> bool:
+        """Copy the pixels if a picture is wanted now; true when `show` is to follow."""
+
+    def show(self, ref: FrameRef, in_view: Sequence[UnitInView]) -> None:
+        """The picture just taken may be shown, with where the units are in it."""
+
+
+class SerialDesk(Protocol):
+    """Knows what was read on the units under way. Event loop only."""
+
+    async def serial_of(self, unit: UnitRef) -> Serial | None:
+        """What is on a unit that is decided; waits a bounded time for reading under way.
+
+        None when nobody looks for serials. Once per unit: it is forgotten then.
+        """

@@ -1,0 +1,88 @@
+"""What becomes of frames and units: results of frames, decided units, defects, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inspector.core.records import Detection, FrameRef, MissReason, Result, UnitRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameResult:
+    """How the inspection of one frame ended; exactly one of detections and miss is set."""
+
+    ref: FrameRef
+    detections: tuple[Detection, ...] | None
+    """In the pixels of the unit's picture."""
+    miss: MissReason | None
+    detail: str = ""
+    model_version: str = ""
+    queue_ns: int = 0
+    """From capture until the request left."""
+    inference_ns: int = 0
+    """From there until the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedUnit:
+    """A unit of which nothing more is awaited, and what is known of it."""
+
+    unit: UnitRef
+    frames_expected: int
+    """What a complete inspection takes; at least 1."""
+    frames: tuple[FrameResult, ...]
+    """Those settled in time, inspected or missed, in the order of capture."""
+    miss: MissReason | None = None
+    """Why there are fewer frames than expected; None where each came."""
+    detail: str = ""
+    deadline_missed: bool = False
+    """Decided because its time was up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """What the station claims about a unit; corners in the pixels of the unit's picture."""
+
+    code: str
+    confidence: float
+    detection: Detection
+    frames_seen: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Exactly one per unit."""
+
+    unit: UnitRef
+    unit_number: int
+    """From 1, counted per camera over the life of the journal."""
+    result: Result
+    reason: str | None
+    detail: str
+    defects: tuple[Defect, ...]
+    """Most confident first."""
+    frames: tuple[FrameResult, ...]
+    """In the order of capture; a unit may be without any."""
+    frames_expected: int
+    deadline_missed: bool = False
+
+    @property
+    def inspected(self) -> tuple[FrameResult, ...]:
+        """The frames that somebody looked at."""
+        return tuple(frame for frame in self.frames if frame.detections is not None)
+
+    @property
+    def model_version(self) -> str:
+        """Which model looked last; empty when none did."""
+        inspected = self.inspected
+        return inspected[-1].model_version if inspected else ""
+
+    @property
+    def queue_ns(self) -> int:
+        """The longest that one of its frames waited; 0 when none was inspected."""
+        return max((frame.queue_ns for frame in self.inspected), default=0)
+
+    @property
+    def inference_ns(self) -> int:
+        """The longest that one of its frames was at the model; 0 when none was."""
+        return max((frame.inference_ns for frame in self.inspected), default=0)

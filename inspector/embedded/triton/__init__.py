@@ -1,0 +1,1 @@
+"""A real Triton without Docker or GPU."""

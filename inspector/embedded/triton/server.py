@@ -1,0 +1,278 @@
+"""Runs a real Triton server as a child of this process, for machines without one.
+
+The same model repository runs here and in NVIDIA's container; here on the CPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.subprocess import Process
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from inspector.core.errors import ConfigurationError, FatalError, InferenceUnavailableError
+from inspector.embedded.triton.environment import (
+    EmbeddedEnvironment,
+    Report,
+    prepare_environment,
+)
+from inspector.embedded.triton.log import failure_reason, parse_log_line
+from inspector.embedded.triton.process import (
+    ADVISED_SHARED_MEMORY_BYTES,
+    HOST,
+    STOP_TIMEOUT_S,
+    TritonPorts,
+    exit_text,
+    has_ended,
+    kill_group,
+    model_that_ended,
+    new_memory_prefix,
+    remove_traces_of_dead_owners,
+    server_process,
+    shared_memory_bytes,
+    wait_end,
+)
+from inspector.inference.connection import CHANNEL_OPTIONS
+
+READY_POLL_S = 0.1
+# A server that ran this long has earned the shortest delay again.
+STABLE_AFTER_S = 30.0
+FIRST_RESTART_DELAY_S = 0.2
+LONGEST_RESTART_DELAY_S = 10.0
+
+log = structlog.get_logger("triton")
+
+# gRPC's own defaults wait a second and more between two attempts to connect.
+_CHANNEL_OPTIONS = [
+    *CHANNEL_OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
+
+class EmbeddedTriton:
+    """A Triton server that lives as long as `run` does. Event loop only.
+
+    The ports are chosen at once and kept over restarts, so the URLs stay true.
+    """
+
+    name = "triton"
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        ports: TritonPorts | None = None,
+        report: Report = lambda _text: None,
+        cache: Path | None = None,
+    ) -> None:
+        """Choose the ports; nothing is started yet.
+
+        Raises:
+            ConfigurationError: an explicit port is in use.
+
+        """
+        self._repository = repository
+        self._ports = (ports or TritonPorts()).chosen()
+        self._report = report
+        self._cache = cache
+        self._memory_prefix = new_memory_prefix()
+        self._errors: deque[str] = deque(maxlen=50)
+        self._process: Process | None = None
+        self._doing = "not started"
+        self._failure: type[FatalError | InferenceUnavailableError] | None = None
+        self._settled = asyncio.Event()  # it is ready, or it has failed for good
+        self._ready_at_s: float | None = None
+        self._lost_model = ""
+
+    @property
+    def grpc_url(self) -> str:
+        """Host and port, as tritonclient wants it."""
+        return f"{HOST}:{self._ports.grpc}"
+
+    @property
+    def http_url(self) -> str:
+        """Where the KServe HTTP API answers."""
+        return f"http://{HOST}:{self._ports.http}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Triton's own Prometheus metrics."""
+        return f"http://{HOST}:{self._ports.metrics}/metrics"
+
+    @property
+    def process_id(self) -> int | None:
+        """The running server, or None between two lives."""
+        return self._process.pid if self._process else None
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return once every model of the repository is ready.
+
+        Raises:
+            ConfigurationError: the server refused to start; carries Triton's own reason.
+            FatalError: its files could not be installed.
+            InferenceUnavailableError: it is not ready in time, or was stopped.
+
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+        except TimeoutError:
+            raise InferenceUnavailableError(
+                f"the embedded Triton is not ready after {timeout_s:g} s: {self._doing}"
+            ) from None
+        if self._failure is not None:
+            raise self._failure(self._doing)
+
+    async def run(self) -> None:
+        """Keep the server running until cancelled; the first run installs it.
+
+        A server that dies is started again for ever, with growing delays, and so is one of whose
+        models the process died: it would refuse every batch, and call itself ready. One that
+        refuses its very first start is not: what it was given is wrong.
+
+        Raises:
+            ConfigurationError: as for `wait_ready`.
+            FatalError: as for `wait_ready`.
+
+        """
+        try:
+            await self._install_and_supervise()
+        except FatalError as failed:
+            self._fail(type(failed), str(failed))
+            raise
+        finally:
+            if self._failure is None:
+                self._fail(InferenceUnavailableError, "the embedded Triton was stopped")
+
+    async def _install_and_supervise(self) -> None:
+        self._doing = "being installed"
+        environment = await prepare_environment(self._report, cache=self._cache)
+        self._check_repository()
+        _warn_of_small_shared_memory()
+        delay_s = FIRST_RESTART_DELAY_S
+        deaths, ever_ready = 0, False
+        while True:
+            self._ready_at_s = None
+            exit_code = await self._live_once(environment)
+            lived_s = self._seconds_since_ready()
+            ever_ready = ever_ready or lived_s is not None
+            reason = failure_reason(self._errors) or exit_text(exit_code)
+            if self._lost_model:
+                reason = f"the process of its model {self._lost_model} ended"
+            if not ever_ready and exit_code >= 0:
+                raise ConfigurationError(f"the embedded Triton refused to start: {reason}")
+            self._doing = f"it ended ({reason}) and is being restarted"
+            deaths = 1 if lived_s is not None else deaths + 1
+            if deaths == 1:
+                log.warning("triton_died", reason=reason, exit=exit_text(exit_code))
+            if lived_s is not None and lived_s >= STABLE_AFTER_S:
+                delay_s = FIRST_RESTART_DELAY_S
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, LONGEST_RESTART_DELAY_S)
+
+    async def _live_once(self, environment: EmbeddedEnvironment) -> int:
+        """Run one server process to its end; returns its exit code, negative for a signal."""
+        self._errors.clear()
+        self._lost_model = ""
+        self._doing = "loading its models"
+        remove_traces_of_dead_owners()
+        running = server_process(environment, self._repository, self._ports, self._memory_prefix)
+        try:
+            async with running as process, asyncio.TaskGroup() as group:
+                self._process = process
+                guard = group.create_task(self._guard(process), name="triton/guard")
+                pump = group.create_task(self._pump_log(process), name="triton/log")
+                exit_code = await wait_end(process)
+                self._settled.clear()
+                guard.cancel()
+                with suppress(TimeoutError):
+                    # Its last words matter; a Python model that outlives the server does not.
+                    await asyncio.wait_for(pump, STOP_TIMEOUT_S)
+        finally:
+            self._process = None
+        return exit_code
+
+    async def _guard(self, process: Process) -> None:
+        """Say when it is ready; from then on end it as soon as one of its models has died."""
+        await self._announce_ready()
+        model = await model_that_ended(process.pid)
+        if not has_ended(process.pid):  # else the model only followed
+            self._lost_model = model
+            self._settled.clear()
+            kill_group(process)
+
+    async def _announce_ready(self) -> None:
+        """Wait for the server's own word that every model is ready."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        async with InferenceServerClient(self.grpc_url, channel_args=_CHANNEL_OPTIONS) as client:
+            while not await _is_ready(client):  # noqa: ASYNC110 - no event crosses processes
+                await asyncio.sleep(READY_POLL_S)
+        self._ready_at_s = loop.time()
+        self._doing = "ready"
+        self._errors.clear()  # whatever it complained of, it was not why it will end one day
+        self._settled.set()
+        log.info("triton_ready", url=self.grpc_url, seconds=round(self._ready_at_s - started_s, 1))
+
+    async def _pump_log(self, process: Process) -> None:
+        """Turn the server's lines into ours, and remember its complaints."""
+        lines = process.stdout
+        assert lines is not None  # noqa: S101 - it was started with a pipe
+        while True:
+            try:
+                raw = await lines.readline()
+            except ValueError:  # longer than LONGEST_LOG_LINE_BYTES; readline has dropped it
+                continue
+            if not raw:
+                return
+            line = parse_log_line(raw.decode(errors="replace"))
+            if line is None:
+                continue
+            if line.level == "error":
+                self._errors.append(line.message)
+            getattr(log, line.level)(line.message, source=line.where or "output")
+
+    def _check_repository(self) -> None:
+        if not self._repository.is_dir():
+            raise ConfigurationError(
+                f"inference.repository: {self._repository} is no folder; "
+                "expected a model repository"
+            )
+        if not any(self._repository.glob("*/*")):
+            raise ConfigurationError(
+                f"inference.repository: {self._repository} has no model in it; expected folders "
+                "that hold config.pbtxt and 1/"
+            )
+
+    def _seconds_since_ready(self) -> float | None:
+        if self._ready_at_s is None:
+            return None
+        return asyncio.get_running_loop().time() - self._ready_at_s
+
+    def _fail(self, failure: type[FatalError | InferenceUnavailableError], sentence: str) -> None:
+        self._failure, self._doing = failure, sentence
+        self._settled.set()
+
+
+async def _is_ready(client: InferenceServerClient) -> bool:
+    try:
+        return bool(await client.is_server_ready())
+    except InferenceServerException:  # not listening yet
+        return False
+
+
+def _warn_of_small_shared_memory() -> None:
+    size_bytes = shared_memory_bytes()
+    if size_bytes < ADVISED_SHARED_MEMORY_BYTES:
+        log.warning(
+            "shared_memory_small",
+            found_mb=size_bytes >> 20,
+            advised_mb=ADVISED_SHARED_MEMORY_BYTES >> 20,
+            hint="large batches will be refused; in Docker, use --shm-size",
+        )

@@ -1,0 +1,1 @@
+"""What is published: schemas, wording, the reference consumer."""

@@ -1,0 +1,259 @@
+"""The events other people's software reads: their models are their JSON Schemas."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inspector.core.records import Judgement, Result
+
+UNIT_SCHEMA = "inspector.unit/1"
+DEFECT_SCHEMA = "inspector.defect/1"
+HEALTH_SCHEMA = "inspector.health/1"
+REVIEW_SCHEMA = "inspector.review/1"
+
+Reason = Literal[
+    "camera_lost",
+    "camera_frozen",
+    "camera_dark",
+    "no_frame",
+    "frame_dropped",
+    "frame_unreadable",
+    "stale",
+    "inference_failed",
+    "model_unavailable",
+    "deadline_missed",
+    "malformed_reply",
+    "shutting_down",
+    "internal_error",
+]
+Count = Annotated[int, Field(ge=0)]
+Timestamp = Annotated[str, Field(description="RFC 3339 with offset")]
+Ulid = Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StationPart(_Part):
+    """Which station speaks."""
+
+    site: str
+    line: str
+    name: str
+    host: str
+    version: str
+
+
+class SerialPart(_Part):
+    """What the codes on a unit say its serial is, or why it has none."""
+
+    text: Annotated[str, Field(min_length=1, max_length=64)] | None
+    format: Literal["DataMatrix", "QRCode", "Code128"] | None
+    quality: Literal[
+        "good",
+        "partial",
+        "conflict",
+        "pattern_mismatch",
+        "refused",
+        "unreadable",
+        "late",
+        "not_looked",
+    ]
+    """good: every frame shows it; partial: some do. With the others no serial is claimed."""
+    frames_read: Count
+    detail: str = ""
+    """For people: what was read instead."""
+
+
+class UnitPart(_Part):
+    """Which product it was."""
+
+    id: str
+    id_source: Literal["trigger", "serial", "label", "number"]
+    """Who named it: the trigger; the code on it; the source (a still picture's file, a simulated
+    board); nobody, and it is its camera and number."""
+    serial: SerialPart | None
+    """The code on it; null when none is looked for."""
+    outline_px: tuple[tuple[float, float], ...] | None
+    """Its four corners in the frame of the evidence, from its own top left clockwise; null where
+    the outline is not known."""
+    number: Annotated[int, Field(ge=1, description="counts the camera's units, restarts included")]
+
+
+class TriggerPart(_Part):
+    """Why it was inspected."""
+
+    kind: Literal["every_frame", "presence", "external"]
+    at: Timestamp
+    entry: str | None = None
+    """Of the trigger, in the stream of triggers; null where it did not come from there."""
+
+
+class ModelPart(_Part):
+    """What looked at it; empty version when nothing did."""
+
+    name: str
+    version: str
+
+
+class RecipePart(_Part):
+    """The settings that decide: same hash, same thresholds."""
+
+    name: str
+    sha256: str
+
+
+class CountsPart(_Part):
+    """How much of it was seen."""
+
+    frames_expected: Count
+    frames_inspected: Count
+    frames_missed: Count
+    defects: Count
+
+
+class DefectPart(_Part):
+    """One defect: where, in pixels of the evidence picture, x and y from the top left."""
+
+    id: Ulid
+    code: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    bbox_px: tuple[float, float, float, float]
+    """x, y, width, height."""
+    frames_seen: Annotated[int, Field(ge=1)]
+    camera: str
+
+
+class EvidencePart(_Part):
+    """A picture, by reference."""
+
+    kind: str
+    camera: str
+    uri: str
+    sha256: str
+    bytes: Count
+
+
+class TimingPart(_Part):
+    """Where the time went, in milliseconds."""
+
+    trigger_to_verdict: float
+    queue: float
+    inference: float
+
+
+class _Envelope(_Part):
+    id: Ulid
+    seq: Annotated[int, Field(ge=1, description="no gaps per stream and station")]
+    time: Timestamp
+    published_at: Timestamp
+    station: StationPart
+
+
+class UnitEvent(_Envelope):
+    """One verdict: exactly one per unit."""
+
+    replayed: bool
+    simulated: bool
+    camera: str
+    unit: UnitPart
+    trigger: TriggerPart
+    model: ModelPart
+    recipe: RecipePart
+    result: Result
+    reason: Reason | None
+    detail: str
+    """For people; not for programs."""
+    counts: CountsPart
+    defects: tuple[DefectPart, ...]
+    defects_truncated: bool
+    """True when there were more defects than fit; `counts.defects` is the full number."""
+    evidence: tuple[EvidencePart, ...]
+    timing_ms: TimingPart
+    deadline_met: bool
+
+
+class DefectEvent(_Envelope):
+    """One defect of one unit, for those who count defects."""
+
+    replayed: bool
+    simulated: bool
+    unit_id: str
+    unit_event_id: Ulid
+    result: Result
+    defect: DefectPart
+
+
+class HealthEvent(_Envelope):
+    """Something broke, or works again."""
+
+    fault: Literal["camera", "optics", "triton", "redis", "disk", "clock", "triggers"]
+    subject: str
+    state: Literal["raised", "cleared"]
+    cause: str
+
+
+class ReviewEvent(_Envelope):
+    """A person looked at a FAILED unit again: is the call right? The latest on a matter counts."""
+
+    unit_id: str
+    unit_event_id: Ulid
+    """The `id` of the unit event."""
+    camera: str
+    result: Judgement
+    defect_id: Ulid | None
+    """The defect it is about; null: the unit as a whole."""
+    code: str | None
+    """That defect's code."""
+
+
+EVENT_MODELS: dict[str, type[_Envelope]] = {
+    "units": UnitEvent,
+    "defects": DefectEvent,
+    "health": HealthEvent,
+    "reviews": ReviewEvent,
+}
+
+
+def rfc3339(unix_ns: int) -> str:
+    """A wall clock time as events carry it, to the microsecond, in UTC."""
+    seconds, rest_ns = divmod(unix_ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest_ns // 1000)
+    return moment.isoformat(timespec="microseconds")
+
+
+CLOSED_LISTS = frozenset({"Result", "Judgement", "state"})
+"""Whose values stay what they are within a schema's number. Values of other lists may be added."""
+
+
+def published_schema(stream: str) -> dict[str, Any]:
+    """JSON Schema of the events in a stream, as others may hold us to it.
+
+    Within a schema's number fields are added, and values such as reasons and faults. Our own
+    models refuse what they do not know; the published schema allows it, so that who validates
+    with it takes the events of the next release. The values known today are examples there.
+    """
+    schema: dict[str, Any] = _opened(EVENT_MODELS[stream].model_json_schema(), "")
+    return schema
+
+
+def _opened(part: Any, name: str) -> Any:
+    if isinstance(part, list):
+        return [_opened(inner, name) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    opened = {}
+    for key, inner in part.items():
+        if key == "additionalProperties" and inner is False:
+            continue
+        if key == "enum" and name not in CLOSED_LISTS:
+            opened["examples"] = inner
+            continue
+        # Below these stand names of ours; below other keywords the name stays.
+        named = name if key in ("anyOf", "items") else key
+        opened[key] = _opened(inner, named)
+    return opened

@@ -1,0 +1,254 @@
+"""Words verdicts and changes of health as events."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from ulid import ULID
+
+from inspector import __version__
+from inspector.core.faults import Fault
+from inspector.core.geometry import frame_matrix, moved
+from inspector.core.records import (
+    CameraId,
+    Event,
+    EventGroup,
+    Evidence,
+    Outline,
+    SecondLook,
+    Serial,
+    Stream,
+)
+from inspector.core.verdicts import Defect, Verdict
+from inspector.events.schemas import (
+    DEFECT_SCHEMA,
+    HEALTH_SCHEMA,
+    REVIEW_SCHEMA,
+    UNIT_SCHEMA,
+    rfc3339,
+)
+from inspector.settings.settings import Settings
+from inspector.sources.uri import SourceTraits
+
+NS_PER_MS = 1_000_000
+MAX_DEFECTS_IN_UNIT_EVENT = 20
+"""Keeps an event under 8 kB; the defects stream has them all."""
+MAX_DETAIL_CHARACTERS = 300
+_DECISIVE = {"region", "look", "tile_overlap_px", "frames_per_unit", "trigger"}
+"""Of a camera's settings, what decides over a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    defect: Defect
+    part: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a unit is called."""
+
+    id: str
+    source: str
+    """trigger, serial, label or number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particulars:
+    """What is known of a unit besides its verdict."""
+
+    event_id: str
+    """ULID of the unit event."""
+    serial: Serial | None = None
+    outline: Outline | None = None
+    """In the frame that the evidence shows."""
+    evidence: Evidence | None = None
+
+
+class EventBuilder:
+    """Makes event groups; knows the station and the recipe, which are the same in every event."""
+
+    def __init__(self, settings: Settings, cameras: Mapping[CameraId, SourceTraits]) -> None:
+        station = settings.station
+        self._station = {
+            "site": station.site,
+            "line": station.line,
+            "name": station.name,
+            "host": socket.gethostname(),
+            "version": __version__,
+        }
+        decisive = {
+            "inspection": settings.inspection.model_dump(mode="json"),
+            "model": settings.inference.model,
+            "cameras": {
+                c: s.model_dump(mode="json", include=_DECISIVE) for c, s in settings.cameras.items()
+            },
+        }
+        digest = hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        self._recipe = {"name": "default", "sha256": digest}
+        self._model = settings.inference.model
+        self._deadline_ns = settings.inspection.deadline_ms * NS_PER_MS
+        self._cameras = dict(cameras)
+
+    def is_in_time(self, verdict: Verdict, now_ns: int) -> bool:
+        """Whether the verdict comes within the deadline; `now_ns` is monotonic."""
+        return now_ns - verdict.unit.triggered_mono_ns <= self._deadline_ns
+
+    def identity(self, verdict: Verdict, serial: Serial | None) -> Identity:
+        """What a unit is called, and who says so."""
+        unit = verdict.unit
+        if unit.given_id is not None:
+            return Identity(unit.given_id, "trigger")
+        if serial is not None and serial.text is not None:
+            return Identity(serial.text, "serial")
+        if unit.label is not None:
+            return Identity(unit.label, "label")
+        return Identity(f"{unit.camera_id}-{verdict.unit_number}", "number")
+
+    def verdict(self, verdict: Verdict, found: Particulars, now_ns: int) -> EventGroup:
+        """A unit event and its defect events; `now_ns` is monotonic."""
+        unit = verdict.unit
+        camera = unit.camera_id
+        seen_at = rfc3339(unit.triggered_unix_ns)
+        identity = self.identity(verdict, found.serial)
+        stamped = [_Stamped(d, _defect_part(d, camera)) for d in verdict.defects]
+        traits = self._cameras[camera]
+        common = {
+            "time": seen_at,
+            "replayed": traits.replayed,
+            "simulated": traits.simulated,
+            "station": self._station,
+            "result": verdict.result.value,
+        }
+        inspected = len(verdict.inspected)
+        body = common | {
+            "id": found.event_id,
+            "camera": camera,
+            "unit": {
+                "id": identity.id,
+                "id_source": identity.source,
+                "number": verdict.unit_number,
+                "serial": None if found.serial is None else asdict(found.serial),
+                "outline_px": None if found.outline is None else _corners(found.outline),
+            },
+            "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
+            "model": {"name": self._model, "version": verdict.model_version},
+            "recipe": self._recipe,
+            "reason": verdict.reason,
+            "detail": verdict.detail[:MAX_DETAIL_CHARACTERS],
+            "counts": {
+                "frames_expected": verdict.frames_expected,
+                "frames_inspected": inspected,
+                "frames_missed": max(0, verdict.frames_expected - inspected),
+                "defects": len(stamped),
+            },
+            "defects": [s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]],
+            "defects_truncated": len(stamped) > MAX_DEFECTS_IN_UNIT_EVENT,
+            "evidence": [] if found.evidence is None else [asdict(found.evidence)],
+            "timing_ms": {
+                "trigger_to_verdict": _ms(now_ns - unit.triggered_mono_ns),
+                "queue": _ms(verdict.queue_ns),
+                "inference": _ms(verdict.inference_ns),
+            },
+            "deadline_met": self.is_in_time(verdict, now_ns),
+        }
+        result = verdict.result.value
+        event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id, result)
+        return (event, *(self._defect(s, common, identity.id, found.event_id) for s in stamped))
+
+    def _defect(
+        self, stamped: _Stamped, common: Mapping[str, Any], unit_id: str, unit_event_id: str
+    ) -> Event:
+        body = dict(common) | {
+            "id": stamped.part["id"],
+            "unit_id": unit_id,
+            "unit_event_id": unit_event_id,
+            "defect": stamped.part,
+        }
+        return _event(Stream.DEFECTS, DEFECT_SCHEMA, body, unit_id, body["result"])
+
+    def health(self, fault: Fault, *, raised: bool) -> EventGroup:
+        """A fault that was raised or cleared just now."""
+        state = "raised" if raised else "cleared"
+        body = {
+            "id": str(ULID()),
+            "time": rfc3339(time.time_ns()),
+            "station": self._station,
+            "fault": fault.kind,
+            "subject": fault.subject,
+            "state": state,
+            "cause": fault.cause[:MAX_DETAIL_CHARACTERS],
+        }
+        return (_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state),)
+
+    def review(self, look: SecondLook) -> EventGroup:
+        """A person judged a unit just now."""
+        body = {
+            "id": str(ULID()),
+            "time": rfc3339(time.time_ns()),
+            "station": self._station,
+            "unit_id": look.unit_id,
+            "unit_event_id": look.unit_event_id,
+            "camera": look.camera,
+            "result": look.judgement.value,
+            "defect_id": look.defect_id,
+            "code": look.code,
+        }
+        return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, look.judgement.value),)
+
+
+def unit_counters(group: EventGroup) -> dict[str, int]:
+    """The unit numbers a group uses up, for the journal to keep with it."""
+    return {
+        f"units:{event.body['camera']}": event.body["unit"]["number"]
+        for event in group
+        if event.stream is Stream.UNITS
+    }
+
+
+def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, result: str) -> Event:
+    """`result` is a field for filtering, which a health event has and its body has not."""
+    return Event(
+        stream=stream,
+        id=body["id"],
+        schema=schema,
+        time=body["time"],
+        unit_id=unit_id,
+        result=result,
+        body=body,
+    )
+
+
+def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
+    seen = defect.detection
+    left, top = round(seen.left_px, 1), round(seen.top_px, 1)
+    return {
+        "id": str(ULID()),
+        "code": defect.code,
+        "confidence": round(defect.confidence, 4),
+        "bbox_px": [
+            left,
+            top,
+            round(seen.right_px - seen.left_px, 1),
+            round(seen.bottom_px - seen.top_px, 1),
+        ],
+        "frames_seen": defect.frames_seen,
+        "camera": camera,
+    }
+
+
+def _corners(outline: Outline) -> list[list[float]]:
+    matrix = frame_matrix(outline)
+    width_px, height_px = outline.width_px, outline.height_px
+    corners = ((0.0, 0.0), (width_px, 0.0), (width_px, height_px), (0.0, height_px))
+    return [[round(v, 1) for v in moved(matrix, x_px, y_px)] for x_px, y_px in corners]
+
+
+def _ms(elapsed_ns: int) -> float:
+    return round(elapsed_ns / NS_PER_MS, 3)

@@ -1,0 +1,310 @@
+"""What the journal asks of its tables; every function runs inside the caller's transaction.
+
+The events of a stream reach Redis in `seq` order, so one number per stream, `delivered_seq`,
+says which are pending: marking a thousand rows, or refilling an empty Redis, writes one row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from inspector.core.records import Event, Stream
+from inspector.journal.station_time import Moment
+from inspector.journal.stream_ids import LARGEST, NOTHING, StreamId, Tip, renumbering
+from inspector.journal.time import first_mark, mark
+from inspector.redis_io.room import StreamPace
+
+_SAMPLE_ROWS = 200
+_STATION_MS = "coalesce(station_ms, 0)"
+"""An inspector of before knew no station time; it begins with the first start of this one."""
+_COLUMNS = "row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """An event as journaled: its body never changes again."""
+
+    row: int
+    """Counts events over all streams, in the order they were appended."""
+    stream: Stream
+    seq: int
+    entry_id: StreamId
+    event_id: str
+    schema: str
+    time: str
+    unit_id: str
+    result: str
+    body: bytes
+    """The JSON event without `seq` and `published_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamState:
+    """How far a stream is."""
+
+    last_seq: int
+    last_id: StreamId
+    delivered_seq: int
+    delivered_id: StreamId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refill:
+    """What goes to Redis once more, and what is too old to be here still."""
+
+    events: int
+    gone: int
+
+
+_FRESH = StreamState(last_seq=0, last_id=NOTHING, delivered_seq=0, delivered_id=NOTHING)
+
+
+def read_streams(connection: sqlite3.Connection) -> dict[Stream, StreamState]:
+    """The state of every stream that has one."""
+    return {
+        Stream(stream): StreamState(
+            last_seq=last_seq,
+            last_id=StreamId(last_ms, last_n),
+            delivered_seq=delivered_seq,
+            delivered_id=StreamId.parse(delivered_id),
+        )
+        for stream, last_seq, last_ms, last_n, delivered_seq, delivered_id in connection.execute(
+            "SELECT stream, last_seq, last_ms, last_n, delivered_seq, delivered_id FROM streams"
+        )
+    }
+
+
+def _write_stream(connection: sqlite3.Connection, stream: Stream, state: StreamState) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            stream.value,
+            state.last_seq,
+            state.last_id.ms,
+            state.last_id.n,
+            state.delivered_seq,
+            str(state.delivered_id),
+        ),
+    )
+
+
+def insert(
+    connection: sqlite3.Connection, events: Sequence[tuple[Event, bytes]], now: Moment
+) -> None:
+    """Add events with their encoded bodies, numbering each stream.
+
+    The wall clock gives them their entry IDs, station time their age.
+    """
+    streams = read_streams(connection)
+    for event, body in events:
+        state = streams.get(event.stream, _FRESH)
+        state = replace(state, last_seq=state.last_seq + 1, last_id=state.last_id.next(now.unix_ms))
+        streams[event.stream] = state
+        connection.execute(
+            "INSERT INTO events (stream, seq, id_ms, id_n, event_id, schema, time, unit_id,"
+            " result, body, journaled_ms, station_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                event.stream.value,
+                state.last_seq,
+                state.last_id.ms,
+                state.last_id.n,
+                event.id,
+                event.schema,
+                event.time,
+                event.unit_id,
+                event.result,
+                body,
+                now.unix_ms,
+                now.station_ms,
+            ),
+        )
+    for stream in {event.stream for event, _ in events}:
+        _write_stream(connection, stream, streams[stream])
+
+
+def raise_counters(connection: sqlite3.Connection, counters: Mapping[str, int]) -> None:
+    """Note numbers that never go back."""
+    connection.executemany(
+        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name)"
+        " DO UPDATE SET value = max(value, excluded.value)",
+        counters.items(),
+    )
+
+
+def pending_of(connection: sqlite3.Connection, stream: Stream, limit: int) -> list[JournalRow]:
+    """The oldest undelivered events of a stream."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ?1 AND seq >"  # noqa: S608 - a constant
+        " coalesce((SELECT delivered_seq FROM streams WHERE stream = ?1), 0)"
+        " ORDER BY seq LIMIT ?2",
+        (stream.value, limit),
+    )
+    return [_row(columns) for columns in found]
+
+
+def pending(connection: sqlite3.Connection, limit: int) -> list[JournalRow]:
+    """The oldest undelivered events of all streams, in the order they were appended."""
+    rows = [row for stream in Stream for row in pending_of(connection, stream, limit)]
+    return sorted(rows, key=lambda row: row.row)[:limit]
+
+
+def oldest_pending_ms(
+    connection: sqlite3.Connection, streams: Mapping[Stream, StreamState]
+) -> int | None:
+    """When the oldest undelivered event was journaled, in station time."""
+    oldest: list[int] = []
+    for stream, state in streams.items():
+        found = connection.execute(
+            f"SELECT {_STATION_MS} FROM events WHERE stream = ? AND seq > ?"  # noqa: S608 - a constant
+            " ORDER BY seq LIMIT 1",
+            (stream.value, state.delivered_seq),
+        ).fetchone()
+        if found is not None:
+            oldest.append(found[0])
+    return min(oldest, default=None)
+
+
+def row_at(connection: sqlite3.Connection, stream: Stream, entry_id: StreamId) -> JournalRow | None:
+    """The undelivered event with this entry ID."""
+    if max(entry_id.ms, entry_id.n) > LARGEST:
+        return None
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ?1 AND id_ms = ?2 AND id_n = ?3"  # noqa: S608 - a constant
+        " AND seq > coalesce((SELECT delivered_seq FROM streams WHERE stream = ?1), 0)",
+        (stream.value, entry_id.ms, entry_id.n),
+    ).fetchone()
+    return None if found is None else _row(found)
+
+
+def mark_published(
+    connection: sqlite3.Connection, rows: Sequence[JournalRow], station_ms: int
+) -> None:
+    """Move each stream's delivery forward to its last row among `rows`."""
+    streams = read_streams(connection)
+    for stream, last in {row.stream: row for row in rows}.items():
+        state = replace(streams[stream], delivered_seq=last.seq, delivered_id=last.entry_id)
+        _write_stream(connection, stream, state)
+        mark(connection, stream, last.seq, last.entry_id, station_ms)
+
+
+def reopen_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> Refill:
+    """Make every retained event after `tip` undelivered again."""
+    state = read_streams(connection).get(stream, _FRESH)
+    # IDs and numbers grow together. The first by ID is one look into the index; the smallest
+    # number of all would be a look at every event, and verdicts would wait for that.
+    found = connection.execute(
+        "SELECT seq FROM events WHERE stream = ?1 AND (id_ms, id_n) > (?2, ?3)"
+        " ORDER BY id_ms, id_n LIMIT 1",
+        (stream.value, min(tip.last_id.ms, LARGEST), min(tip.last_id.n, LARGEST)),
+    ).fetchone()
+    delivered_seq = state.delivered_seq if found is None else min(state.delivered_seq, found[0] - 1)
+    _write_stream(
+        connection, stream, replace(state, delivered_seq=delivered_seq, delivered_id=tip.last_id)
+    )
+    # Without a seq at its end the stream cannot say how much of what is pruned it had.
+    gone = 0 if tip.seq is None else max(0, delivered_seq - tip.seq)
+    return Refill(events=state.delivered_seq - delivered_seq, gone=gone)
+
+
+def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> int:
+    """Renumber undelivered events so that they follow an entry that is not ours."""
+    state = read_streams(connection).get(stream, _FRESH)
+    first_seq, entries = state.delivered_seq + 1, state.last_seq - state.delivered_seq
+    found = connection.execute(
+        "SELECT id_ms, id_n FROM events WHERE stream = ? AND seq = ?", (stream.value, first_seq)
+    ).fetchone()
+    change = renumbering(
+        tip,
+        first_seq=first_seq,
+        first_id=None if found is None else StreamId(*found),
+        entries=entries,
+    )
+    last_id = max(state.last_id, tip.last_id.room_for(1))
+    after = change.new_ids_after
+    if after is not None:
+        last_id = StreamId(after.ms, after.n + entries)
+        connection.execute(
+            "UPDATE events SET id_ms = ?, id_n = ? + seq WHERE stream = ? AND seq >= ?",
+            (after.ms, after.n - state.delivered_seq, stream.value, first_seq),
+        )
+    if change.seq_shift:
+        # In two steps, by way of negative numbers: a plain shift would collide with itself.
+        for update in (
+            "UPDATE events SET seq = -(seq + ?3) WHERE stream = ?1 AND seq >= ?2",
+            "UPDATE events SET seq = -seq WHERE stream = ?1 AND seq < 0",
+        ):
+            parameters = (stream.value, first_seq, change.seq_shift)
+            connection.execute(update, parameters if "?3" in update else parameters[:1])
+    _write_stream(
+        connection,
+        stream,
+        StreamState(
+            last_seq=state.last_seq + change.seq_shift,
+            last_id=last_id,
+            delivered_seq=state.delivered_seq + change.seq_shift,
+            delivered_id=tip.last_id,
+        ),
+    )
+    return entries if change.seq_shift or after is not None else 0
+
+
+def oldest_ms(connection: sqlite3.Connection) -> int | None:
+    """When the oldest event that is still here was journaled, in station time."""
+    found = connection.execute(
+        f"SELECT {_STATION_MS} FROM events ORDER BY row LIMIT 1"  # noqa: S608 - a constant
+    ).fetchone()
+    return None if found is None else found[0]
+
+
+def pace(
+    connection: sqlite3.Connection, stream: Stream, state: StreamState, held: int, now_ms: int
+) -> StreamPace:
+    """What Redis got of a stream since the oldest mark; `held` is what it has of it."""
+    first_seq, first_ms = first_mark(connection, stream) or (state.delivered_seq, now_ms)
+    json_bytes: float | None = connection.execute(
+        "SELECT avg(length(body)) FROM (SELECT body FROM events WHERE stream = ?"
+        " ORDER BY seq DESC LIMIT ?)",
+        (stream.value, _SAMPLE_ROWS),
+    ).fetchone()[0]
+    return StreamPace(
+        entries=max(0, state.delivered_seq - first_seq),
+        span_s=max(0, now_ms - first_ms) / 1000,
+        json_bytes=json_bytes or 0.0,
+        held=held,
+    )
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """What the tables take of the file: its free pages are filled before it grows."""
+    pages, free, size_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size_bytes)
+
+
+def oldest_id(connection: sqlite3.Connection, stream: Stream) -> StreamId | None:
+    """The entry ID of the oldest event still here."""
+    found = connection.execute(
+        "SELECT id_ms, id_n FROM events WHERE stream = ? ORDER BY seq LIMIT 1", (stream.value,)
+    ).fetchone()
+    return None if found is None else StreamId(*found)
+
+
+def _row(columns: tuple[int, str, int, int, int, str, str, str, str, str, bytes]) -> JournalRow:
+    row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body = columns
+    return JournalRow(
+        row=row,
+        stream=Stream(stream),
+        seq=seq,
+        entry_id=StreamId(id_ms, id_n),
+        event_id=event_id,
+        schema=schema,
+        time=time,
+        unit_id=unit_id,
+        result=result,
+        body=body,
+    )

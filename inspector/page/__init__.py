@@ -1,0 +1,1 @@
+"""Everything over HTTP: the operator's page, metrics, probes, pictures, the archive behind them."""

@@ -1,0 +1,254 @@
+"""The journal as people read it: units looked up and counted, beside the thread that writes it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from inspector.core.errors import RetryableError
+from inspector.core.records import Judgement, Stream
+from inspector.journal.file import FILE_NAME
+from inspector.page import archive_rows as sql
+from inspector.page.archive_rows import StoredEvent, UnitPage, UnitQuery
+from inspector.page.figures import KEPT_MINUTES, SECONDS_PER_MINUTE, Figures
+
+T = TypeVar("T")
+
+REVIEWS_REMEMBERED = 20_000
+LAST_TRIGGERED_STEPS = 20
+ANSWERED_STEPS = 20
+"""Of a thousand units each: so far back it is looked whatever the clocks say."""
+STEP_S = 60.0
+"""A clock that moves by more against the monotonic one was set."""
+PAUSE_S = 0.002
+"""Between two steps of counting: whoever wants to read something else gets in."""
+
+
+class ArchiveUnreadableError(RetryableError):
+    """The journal cannot be read now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """The latest second look at a unit, or at one of its defects."""
+
+    unit_event_id: str
+    defect_id: str | None
+    judgement: Judgement
+    seen_s: float
+    time: str
+
+
+class Archive:
+    """Reads the journal's file through a connection of its own, in one thread; never writes.
+
+    Nothing is done while nobody asks. The figures are counted when somebody does: a day of them
+    the first time after a start, what came since afterwards. Event loop only.
+    """
+
+    def __init__(self, folder: Path, *, now_s: Callable[[], float] = time.time) -> None:
+        self._path = folder / FILE_NAME
+        self._now_s = now_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+        self._figures = Figures()
+        self._wall_s = now_s() - time.monotonic()
+        self._counted_seq: int | None = None
+        self._reviewed_seq = 0
+        self._reviews: OrderedDict[tuple[str, str | None], Review] = OrderedDict()
+        self._of_unit: dict[str, dict[str | None, Review]] = {}
+
+    async def units(self, query: UnitQuery) -> UnitPage:
+        """A page of units, the newest first.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        return await self._ask(lambda c: sql.units(c, query))
+
+    async def unit(self, event_id: str) -> StoredEvent | None:
+        """The unit event with this ULID; None when there is none, or none any more.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        return await self._ask(lambda c: sql.unit(c, event_id))
+
+    async def reviews_of(self, event_ids: list[str]) -> dict[str, list[Review]]:
+        """What was said of these units last, per unit and defect.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+
+        def look(connection: sqlite3.Connection) -> dict[str, list[Review]]:
+            self._read_reviews(connection)
+            return {i: list(self._of_unit.get(i, {}).values()) for i in event_ids}
+
+        return await self._ask(look)
+
+    async def figures(self, ask: Callable[[Figures, list[Review]], T]) -> T:
+        """Answer a question about the figures and reviews of the last day, counted up to now.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        while not await self._ask(self._count_some):  # noqa: ASYNC110 - polite, not waiting
+            await asyncio.sleep(PAUSE_S)
+
+        def answer(connection: sqlite3.Connection) -> T:
+            self._read_reviews(connection)
+            self._figures.forget_before(self._now_s())
+            return ask(self._figures, list(self._reviews.values()))
+
+        return await self._ask(answer)
+
+    async def last_triggered(self) -> tuple[str, str] | None:
+        """Entry and unit of the newest verdict on a trigger of the stream; None without any.
+
+        Looks at the last `LAST_TRIGGERED_STEPS` thousand units.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        async for units in self._triggered_units(LAST_TRIGGERED_STEPS):
+            for entry, unit in units:
+                if entry is not None:
+                    return entry, unit
+        return None
+
+    async def answered(self, triggers: Mapping[str, str], *, since_ms: int) -> set[str]:
+        """The newest of these triggers (entry, unit) that have their verdict in the journal.
+
+        Looks back until some were found, but not far beyond `since_ms` by our clock.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        known: set[str] = set()
+        async for units in self._triggered_units(ANSWERED_STEPS, since_ms=since_ms):
+            before = len(known)
+            known |= {e for e, unit in units if e is not None and triggers.get(e) == unit}
+            if before and before == len(known):
+                # Cameras do not get their verdicts in the order of their triggers, but nearly.
+                break
+        return known
+
+    async def _triggered_units(
+        self, steps: int, *, since_ms: int | None = None
+    ) -> AsyncIterator[list[tuple[str | None, str]]]:
+        """Trigger entries and units, a step at a time, the newest first."""
+        before = await self._ask(lambda c: sql.last_seq(c, Stream.UNITS)) + 1
+        floor = 1
+        if since_ms is not None:
+            floor = await self._ask(lambda c: sql.first_seq_since(c, since_ms))
+        done = 0
+        while before > 1 and (done < steps or (since_ms is not None and before > floor)):
+            found = await self._ask(partial(sql.triggered_units, before_seq=before))
+            if not found:
+                return
+            yield [(entry, unit) for _seq, entry, unit in found]
+            before = found[-1][0]
+            done += 1
+            await asyncio.sleep(PAUSE_S)
+
+    def close(self) -> None:
+        """Finish what was asked and close the connection. Blocks for a moment."""
+        self._thread.submit(self._disconnect)
+        self._thread.shutdown(wait=True)
+
+    async def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def in_thread() -> T:
+            try:
+                return work(self._connected())
+            except sqlite3.Error as error:
+                self._disconnect()
+                raise ArchiveUnreadableError(f"the journal cannot be read: {error}") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+
+    # In the thread.
+
+    def _connected(self) -> sqlite3.Connection:
+        found = self._path.stat() if self._path.exists() else None
+        inode = None if found is None else (found.st_dev, found.st_ino)
+        if inode != self._inode:  # removed, and written anew by the journal
+            self._disconnect()
+        if self._connection is None:
+            self._inode = inode
+            # Read-only: whatever goes wrong here, the journal stays as it is.
+            self._connection = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+            )
+            self._connection.execute("PRAGMA busy_timeout = 1000")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _count_some(self, connection: sqlite3.Connection) -> bool:
+        """Count the next units; true once all are."""
+        self._count_anew_if_clock_was_set()
+        if self._counted_seq is None:
+            since_s = self._now_s() - KEPT_MINUTES * SECONDS_PER_MINUTE
+            self._counted_seq = sql.first_seq_since(connection, int(since_s * 1000)) - 1
+        counted = 0
+        for seq, fact in sql.facts_after(connection, self._counted_seq):
+            self._figures.add(fact)
+            self._counted_seq = seq
+            counted += 1
+        return counted < sql.FACTS_PER_STEP
+
+    def _count_anew_if_clock_was_set(self) -> None:
+        """A clock that was ahead let figures be forgotten that are of today."""
+        wall_s = self._now_s() - time.monotonic()
+        if abs(wall_s - self._wall_s) > STEP_S:
+            self._wall_s, self._counted_seq, self._figures = wall_s, None, Figures()
+
+    def _read_reviews(self, connection: sqlite3.Connection) -> None:
+        newest = sql.last_seq(connection, Stream.REVIEWS)
+        while self._reviewed_seq < newest:
+            for seq, body in sql.reviews_after(connection, self._reviewed_seq):
+                self._remember(_review(orjson.loads(body)))
+                self._reviewed_seq = seq
+
+    def _remember(self, review: Review) -> None:
+        key = (review.unit_event_id, review.defect_id)
+        self._reviews.pop(key, None)  # the latest counts, and comes last
+        self._reviews[key] = review
+        self._of_unit.setdefault(key[0], {})[key[1]] = review
+        if len(self._reviews) > REVIEWS_REMEMBERED:
+            (unit_event_id, defect_id), _ = self._reviews.popitem(last=False)
+            self._of_unit[unit_event_id].pop(defect_id, None)
+            if not self._of_unit[unit_event_id]:
+                del self._of_unit[unit_event_id]
+
+
+def _review(body: dict[str, Any]) -> Review:
+    return Review(
+        unit_event_id=body["unit_event_id"],
+        defect_id=body["defect_id"],
+        judgement=Judgement(body["result"]),
+        seen_s=datetime.fromisoformat(body["time"]).timestamp(),
+        time=body["time"],
+    )

@@ -1,0 +1,185 @@
+"""What people ask of the journal's tables; reads only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from inspector.core.records import Stream
+from inspector.page.figures import UnitFact
+
+LOOKED_AT_PER_CALL = 20_000
+"""Rows; so a rare filter takes some tens of milliseconds per call, however long the journal is."""
+FACTS_PER_STEP = 1000
+TRIGGERED_PER_STEP = 1000
+_NEAR_MS = 5000
+_NEAR_ROWS = 5000
+_ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TIME_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitQuery:
+    """Which units are wanted, the newest first; what is None does not matter."""
+
+    limit: int = 50
+    before_seq: int | None = None
+    result: str | None = None
+    code: str | None = None
+    camera: str | None = None
+    text: str | None = None
+    """In the unit's name, in whatever case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as it was journaled."""
+
+    seq: int
+    body: bytes
+    """The JSON event without `seq` and `published_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitPage:
+    """Some units, and where to go on."""
+
+    units: tuple[StoredEvent, ...]
+    next_before_seq: int | None
+    """Of the next call; None: there are no older ones."""
+
+
+def last_seq(connection: sqlite3.Connection, stream: Stream) -> int:
+    """The number of a stream's newest event here; 0 without any."""
+    found: int | None = connection.execute(
+        "SELECT max(seq) FROM events WHERE stream = ?", (stream.value,)
+    ).fetchone()[0]
+    return found or 0
+
+
+def units(connection: sqlite3.Connection, query: UnitQuery) -> UnitPage:
+    """A page of units; looks at a bounded number of rows, so it may find fewer than wanted."""
+    before = query.before_seq or last_seq(connection, Stream.UNITS) + 1
+    floor = max(0, before - LOOKED_AT_PER_CALL)
+    wheres, values = _filters(query)
+    found = connection.execute(
+        "SELECT seq, body FROM events WHERE stream = ? AND seq < ? AND seq >= ?"  # noqa: S608 - constants
+        + "".join(f" AND {where}" for where in wheres)
+        + " ORDER BY seq DESC LIMIT ?",
+        (Stream.UNITS.value, before, floor, *values, query.limit),
+    ).fetchall()
+    rows = tuple(StoredEvent(seq=seq, body=body) for seq, body in found)
+    through = rows[-1].seq if len(rows) == query.limit else floor
+    return UnitPage(
+        units=rows, next_before_seq=through if _has_older(connection, through) else None
+    )
+
+
+def _filters(query: UnitQuery) -> tuple[list[str], list[object]]:
+    wheres: list[str] = []
+    values: list[object] = []
+    if query.result is not None:
+        wheres.append("result = ?")
+        values.append(query.result)
+    if query.text:
+        wheres.append("instr(lower(unit_id), lower(?)) > 0")
+        values.append(query.text)
+    # The body is compact JSON of our own making: a key and its value stand next to each other, and
+    # a quotation mark inside of a text would be escaped.
+    for key, value in (("code", query.code), ("camera", query.camera)):
+        if value is not None:
+            wheres.append("instr(body, ?) > 0")
+            values.append(orjson.dumps({key: value})[1:-1])
+    return wheres, values
+
+
+def _has_older(connection: sqlite3.Connection, seq: int) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM events WHERE stream = ? AND seq < ? LIMIT 1", (Stream.UNITS.value, seq)
+    ).fetchone()
+    return found is not None
+
+
+def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
+    """The unit event with this ULID; there is no index by ID, but the ULID tells its time."""
+    stream, at_ms = Stream.UNITS.value, _ulid_ms(event_id)
+    found = connection.execute(
+        "SELECT seq, body FROM events WHERE row = (SELECT row FROM"
+        " (SELECT row, event_id FROM events WHERE stream = ? AND id_ms >= ?"
+        "  ORDER BY id_ms, id_n LIMIT ?) WHERE event_id = ? LIMIT 1)",
+        (stream, at_ms - _NEAR_MS, _NEAR_ROWS, event_id),
+    ).fetchone()
+    if found is None:  # the clock was set in between, or it waited long for the disk
+        found = connection.execute(
+            "SELECT seq, body FROM events WHERE stream = ? AND event_id = ?", (stream, event_id)
+        ).fetchone()
+    return None if found is None else StoredEvent(seq=found[0], body=found[1])
+
+
+def _ulid_ms(ulid: str) -> int:
+    at_ms = 0
+    for digit in ulid[:_TIME_DIGITS]:
+        at_ms = at_ms * len(_ULID_DIGITS) + _ULID_DIGITS.index(digit)
+    return min(at_ms, 2**62)
+
+
+def first_seq_since(connection: sqlite3.Connection, since_ms: int) -> int:
+    """The number of the first unit event journaled since then; above all if there is none."""
+    found = connection.execute(
+        "SELECT seq FROM events WHERE stream = ? AND id_ms >= ? ORDER BY id_ms, id_n LIMIT 1",
+        (Stream.UNITS.value, since_ms),
+    ).fetchone()
+    return last_seq(connection, Stream.UNITS) + 1 if found is None else int(found[0])
+
+
+def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int, UnitFact]]:
+    """The next few unit events, as the figures need them.
+
+    SQLite takes the JSON apart, without Python's lock: a day of units must not hold up the line.
+    """
+    found = connection.execute(
+        "SELECT seq, time, result,"
+        " json_extract(body, '$.timing_ms.trigger_to_verdict'),"
+        " json_extract(body, '$.deadline_met'),"
+        " (SELECT group_concat(json_extract(value, '$.code')) FROM json_each(body, '$.defects'))"
+        " FROM (SELECT seq, time, result, CAST(body AS TEXT) AS body FROM events"
+        "  WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?)",
+        (Stream.UNITS.value, seq, FACTS_PER_STEP),
+    )
+    for number, time, result, took_ms, in_time, codes in found:
+        yield (
+            number,
+            UnitFact(
+                seen_s=datetime.fromisoformat(time).timestamp(),
+                result=result,
+                codes=tuple(codes.split(",")) if codes else (),
+                took_ms=took_ms or 0.0,
+                in_time=bool(in_time),
+            ),
+        )
+
+
+def reviews_after(connection: sqlite3.Connection, seq: int) -> list[tuple[int, bytes]]:
+    """The next few second looks."""
+    return connection.execute(
+        "SELECT seq, body FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (Stream.REVIEWS.value, seq, FACTS_PER_STEP),
+    ).fetchall()
+
+
+def triggered_units(
+    connection: sqlite3.Connection, before_seq: int
+) -> list[tuple[int, str | None, str]]:
+    """Number, trigger entry and name of the units before that number, the newest first."""
+    found = connection.execute(
+        "SELECT seq, body, unit_id FROM events WHERE stream = ? AND seq < ?"
+        " ORDER BY seq DESC LIMIT ?",
+        (Stream.UNITS.value, before_seq, TRIGGERED_PER_STEP),
+    )
+    return [
+        (seq, orjson.loads(body).get("trigger", {}).get("entry"), unit) for seq, body, unit in found
+    ]

@@ -1,0 +1,256 @@
+"""The operator's page, put between the journal, the cameras and the verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from starlette.routing import BaseRoute
+
+from inspector.core.faults import Fault
+from inspector.core.ports import LiveEye, PictureKeeper
+from inspector.core.records import (
+    CameraId,
+    EventGroup,
+    Evidence,
+    Image,
+    Judgement,
+    SecondLook,
+    Stream,
+    UnitPicture,
+    UnitRef,
+)
+from inspector.events.wording import EventBuilder
+from inspector.evidence.upright import cut_upright
+from inspector.journal.journal import Journal
+from inspector.ops.metrics import Metrics
+from inspector.page.archive import Archive, Review
+from inspector.page.archive_rows import StoredEvent, UnitQuery
+from inspector.page.figures import Figures, Totals
+from inspector.page.preview import LiveFeed
+from inspector.page.preview_socket import live_routes
+from inspector.page.shifts import day_start, local_time, shift_start
+from inspector.page.state import StationState, with_times
+from inspector.page.unit_pictures import UnitPictureFiles
+from inspector.page.unit_routes import Found, UnitSource, Wanted, unit_routes
+from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
+
+log = structlog.get_logger("page")
+
+SECONDS_PER_HOUR = 3600
+_STEP_MINUTES = ((1, 1), (8, 5), (24, 15))
+"""Up to so many hours, a point of the series is so many minutes."""
+
+
+class ShownPictures(PictureKeeper):
+    """Shows the unit's picture to those who look, then lets it be kept."""
+
+    def __init__(self, keeper: PictureKeeper, feeds: Mapping[CameraId, LiveFeed]) -> None:
+        self._keeper = keeper
+        self._feeds = feeds
+
+    async def keep(self, picture: UnitPicture) -> Evidence | None:
+        """Copy the unit out of the frame if somebody looks; then as the keeper does."""
+        feed = self._feeds[picture.frame.ref.camera_id]
+        if feed.is_watched:
+            try:
+                feed.snapshot(picture.event_id, await asyncio.to_thread(_cut, picture))
+            except Exception:
+                # A picture for people less; the verdict goes on.
+                log.exception("a unit could not be shown", camera=picture.frame.ref.camera_id)
+        return await self._keeper.keep(picture)
+
+
+def _cut(picture: UnitPicture) -> Image:
+    frame = picture.frame
+    if frame.ref.outline is None:
+        return frame.lease.image.copy()
+    return cut_upright(frame.lease.image, frame.ref.outline)
+
+
+class OperatorPage(UnitSource):
+    """Everything the page shows that is not in the service itself. Event loop only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        builder: EventBuilder,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._builder = builder
+        self._metrics = metrics
+        self._archive = Archive(settings.journal.directory)
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
+        self.feeds = {
+            CameraId(c): LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc)
+            for c in settings.cameras
+        }
+        self._state = StationState(
+            list(settings.cameras),
+            keeps_evidence=settings.evidence.enabled,
+            reads_triggers=any(c.trigger == "external" for c in settings.cameras.values()),
+            embeds_triton=settings.inference.url == EMBEDDED,
+        )
+        folder = settings.evidence.directory or settings.journal.directory / "evidence"
+        self._pictures = UnitPictureFiles(Path(folder))
+
+    @property
+    def eyes(self) -> Mapping[CameraId, LiveEye]:
+        """What shows people what the cameras see."""
+        return self.feeds
+
+    def routes(self, status: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
+        """What the page asks for."""
+        return [*unit_routes(self, self._pictures), *live_routes(self.feeds, status)]
+
+    def close(self) -> None:
+        """End the threads. Blocks for a moment."""
+        self._encoder.shutdown(wait=True, cancel_futures=True)
+        self._archive.close()
+
+    # What happens.
+
+    def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
+        """A unit was decided; never raises."""
+        try:
+            for event in group:
+                if event.stream is Stream.UNITS:
+                    self._state.deadlines.add(in_time=event.body["deadline_met"])
+                    self.feeds[unit.camera_id].decided(unit.index, event.body)
+        except Exception:
+            # People see a verdict less; it is published all the same.
+            log.exception("a verdict could not be shown", camera=unit.camera_id)
+
+    def on_fault(self, fault: Fault, *, raised: bool) -> None:
+        """Something broke, or works again; `tell` follows once the faults say so too."""
+        self._state.on_fault(fault, raised=raised)
+
+    def tell(self, status: Mapping[str, Any]) -> None:
+        """Show the station's new state to those who look."""
+        for feed in self.feeds.values():
+            feed.tell(status)
+
+    def completed(self, status: Mapping[str, Any], *, running: bool) -> dict[str, Any]:
+        """The service's status with what the page shows besides."""
+        settings = self._settings
+        return {
+            **status,
+            "faults": with_times(status["faults"], self._state),
+            "parts": self._state.parts(
+                running=running,
+                awaited=[(a["kind"], a["subject"]) for a in status["awaited"]],
+                pending=self._journal.pending_count,
+                oldest_s=self._journal.oldest_pending_age_s,
+            ),
+            "cameras": list(settings.cameras),
+            "codes": list(settings.inspection.codes),
+            "needs_token": settings.http.token is not None,
+        }
+
+    # What is asked.
+
+    async def units(self, wanted: Wanted) -> Found:
+        """A page of units, from the journal."""
+        page = await self._archive.units(
+            UnitQuery(
+                limit=wanted.limit,
+                before_seq=wanted.before_seq,
+                result=wanted.result,
+                code=wanted.code,
+                camera=wanted.camera,
+                text=wanted.text,
+            )
+        )
+        return Found(
+            units=[_numbered(row) for row in page.units], next_before_seq=page.next_before_seq
+        )
+
+    async def unit(self, event_id: str) -> Mapping[str, Any] | None:
+        """One unit event, from the journal."""
+        row = await self._archive.unit(event_id)
+        return None if row is None else _numbered(row)
+
+    async def reviews(self, event_ids: list[str]) -> Mapping[str, list[dict[str, Any]]]:
+        """The latest second looks, from the journal."""
+        found = await self._archive.reviews_of(event_ids)
+        return {
+            i: [
+                {"defect_id": r.defect_id, "judgement": r.judgement.value, "time": r.time}
+                for r in reviews
+            ]
+            for i, reviews in found.items()
+        }
+
+    async def review(self, look: SecondLook) -> None:
+        """Into the journal, from where it is published as every event is."""
+        await self._journal.append([self._builder.review(look)])
+        self._metrics.reviews.labels(look.judgement).inc()
+
+    async def figures(self, hours: int) -> dict[str, Any]:
+        """The shift and the day so far, and the last hours as a series."""
+        now = datetime.now().astimezone()
+        starts = self._settings.page.shift_starts
+        shift, day = shift_start(now, starts, local_time), day_start(now, local_time)
+        step = next(step for most, step in _STEP_MINUTES if hours <= most)
+        to_s = time.time()
+
+        def count(figures: Figures, reviews: list[Review]) -> dict[str, Any]:
+            series = figures.series(to_s - hours * SECONDS_PER_HOUR, to_s, step)
+            return {
+                "now": now.isoformat(timespec="seconds"),
+                "shift": _period(shift, to_s, figures, reviews),
+                "day": _period(day, to_s, figures, reviews),
+                "step_minutes": step,
+                "series": _columns(series),
+            }
+
+        return await self._archive.figures(count)
+
+
+def _numbered(row: StoredEvent) -> dict[str, Any]:
+    return {**orjson.loads(row.body), "seq": row.seq}
+
+
+def _period(
+    begin: datetime, to_s: float, figures: Figures, reviews: list[Review]
+) -> dict[str, Any]:
+    begin_s = begin.timestamp()
+    totals = figures.totals(begin_s, to_s)
+    said = [r.judgement for r in reviews if r.seen_s >= begin_s]
+    return {
+        "from": begin.isoformat(timespec="minutes"),
+        "units": totals.units,
+        "pass_share": totals.pass_share,
+        "results": totals.results,
+        "codes": totals.codes,
+        "late": totals.late,
+        "median_ms": totals.median_ms,
+        "p95_ms": totals.p95_ms,
+        "reviews": {j.value: said.count(j) for j in Judgement},
+    }
+
+
+def _columns(series: list[tuple[int, Totals]]) -> dict[str, list[Any]]:
+    """As charts want it: a list per line instead of a record per point."""
+    totals = [t for _, t in series]
+    return {
+        "at": [at for at, _ in series],
+        "passed": [t.results.get("PASSED", 0) for t in totals],
+        "failed": [t.results.get("FAILED", 0) for t in totals],
+        "other": [
+            t.units - t.results.get("PASSED", 0) - t.results.get("FAILED", 0) for t in totals
+        ],
+        "median_ms": [t.median_ms for t in totals],
+        "p95_ms": [t.p95_ms for t in totals],
+    }

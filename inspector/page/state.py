@@ -1,0 +1,219 @@
+"""The station's parts in words: what is wrong, since when, and what a person should do."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from inspector.core.faults import Fault, camera_clock
+
+DEADLINES_LOOKED_AT_S = 600
+_GOOD = {
+    "camera": "Pictures arrive.",
+    "triton": "The model answers.",
+    "redis": "Events are delivered.",
+    "triggers": "Triggers are read.",
+    "journal": "Every verdict is written down.",
+    "evidence": "Pictures of units are kept.",
+    "clock": "The clock goes on as time passes.",
+    "deadline": "Verdicts come in time.",
+}
+_AWAITED = {
+    "camera": "Waiting for its first picture.",
+    "triton": "Waiting for the first answer of the model.",
+    "redis": "Waiting for the first answer of Redis.",
+    "triggers": "No triggers have been read yet.",
+}
+_ADVICE = {
+    "camera": "Look whether the camera has power and its cable is in. It is tried again all the "
+    "time; units are not inspected meanwhile. Set them aside.",
+    "triton": "Units are not inspected. Tell whoever looks after the Triton server; it is tried "
+    "again all the time.",
+    "embedded triton": "Units are not inspected. The service starts its own Triton again, which "
+    "takes seconds. If this stays, tell whoever looks after the station: the log has the cause.",
+    "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
+    "whoever looks after Redis and the network.",
+    "producer": "Two services call themselves by this station's id, and their events are mixed. "
+    "Tell whoever looks after the station: each needs an id of its own.",
+    "triggers": "Units that the line announces through Redis are not inspected: set them aside. "
+    "Tell whoever looks after Redis; reading is tried again all the time.",
+    "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
+    "broken, or the journal has reached its limit because Redis takes nothing.",
+    "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
+    "clock": "Events carry a wrong time; none is deleted because of that. Tell whoever looks after "
+    "the machines: set the clock (NTP).",
+    "camera's clock": "Inspection goes on by the time at which pictures arrive. Tell whoever looks "
+    "after the camera: its frame rate, as set and as sent, and its clock (NTP).",
+    "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
+    "after the camera.",
+    "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
+    "station; late verdicts may be too late for the ejector.",
+}
+
+
+class Deadlines:
+    """Which of the last verdicts were late. Bounded; one thread."""
+
+    def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._late: deque[tuple[float, float]] = deque(maxlen=1000)
+        self._all: deque[float] = deque(maxlen=20_000)
+
+    def add(self, *, in_time: bool) -> None:
+        """A verdict."""
+        now_s = self._now_s()
+        self._all.append(now_s)
+        if not in_time:
+            self._late.append((now_s, time.time()))
+
+    def recent(self) -> tuple[int, int, float | None]:
+        """Late ones and all of the last minutes, and the wall clock of the first late one."""
+        since_s = self._now_s() - DEADLINES_LOOKED_AT_S
+        while self._all and self._all[0] < since_s:
+            self._all.popleft()
+        while self._late and self._late[0][0] < since_s:
+            self._late.popleft()
+        first_s = self._late[0][1] if self._late else None
+        return len(self._late), len(self._all), first_s
+
+
+class StationState:
+    """The faults that stand, with the time since when. Event loop only."""
+
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        *,
+        keeps_evidence: bool,
+        reads_triggers: bool = False,
+        embeds_triton: bool = False,
+    ) -> None:
+        self._cameras = tuple(cameras)
+        self._advice = dict(_ADVICE)
+        if embeds_triton:
+            self._advice["triton"] = _ADVICE["embedded triton"]
+        self._reads_triggers = reads_triggers
+        self._keeps_evidence = keeps_evidence
+        self._standing: dict[tuple[str, str], tuple[str, str]] = {}
+        self.deadlines = Deadlines()
+
+    def on_fault(self, fault: Fault, *, raised: bool) -> None:
+        """A fault was raised or cleared just now."""
+        key = (fault.kind, fault.subject)
+        if raised:
+            self._standing[key] = (fault.cause, _rfc3339(time.time()))
+        else:
+            self._standing.pop(key, None)
+
+    def since(self, kind: str, subject: str) -> str | None:
+        """Since when a fault stands; RFC 3339."""
+        found = self._standing.get((kind, subject))
+        return None if found is None else found[1]
+
+    def parts(
+        self,
+        *,
+        running: bool,
+        pending: int,
+        oldest_s: float,
+        awaited: Collection[tuple[str, str]] = (),
+    ) -> list[dict[str, Any]]:
+        """Every part, in the order of the line; `pending` events wait in the journal.
+
+        Nothing is known of the `awaited` parts yet, by kind and subject: none of them is good.
+        """
+        part = partial(self._part, running=running, awaited=awaited)
+        parts = [self._camera(camera, part("camera", camera)) for camera in self._cameras]
+        parts.append(part("triton", ""))
+        redis = part("redis", "")
+        if pending and not redis["good"]:
+            redis["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
+        rival = self._standing.get(("redis", "producer"))
+        if redis["good"] and rival is not None:
+            redis |= _wrong(*rival, advice=_ADVICE["producer"])
+        parts.append(redis)
+        if self._reads_triggers:
+            parts.append(part("triggers", ""))
+        parts.append(part("disk", "journal"))
+        if self._keeps_evidence:
+            parts.append(part("disk", "evidence"))
+        # Not a part of the station: only there while it is wrong.
+        clock = self._standing.get(("clock", "")) or self._standing.get(("clock", "redis"))
+        if clock is not None:
+            parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
+        parts.append(self._deadline())
+        return parts
+
+    def _camera(self, camera: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""
+        doubt = self._standing.get(("optics", camera))
+        if part["good"] and doubt is not None:
+            return part | _wrong(*doubt, advice=_ADVICE["optics"])
+        clock = self._standing.get(("clock", camera_clock(camera)))
+        if part["good"] and clock is not None:
+            part |= _wrong(*clock, advice=_ADVICE["camera's clock"])
+        return part
+
+    def _part(
+        self, kind: str, subject: str, *, running: bool, awaited: Collection[tuple[str, str]]
+    ) -> dict[str, Any]:
+        name = subject if kind == "disk" else kind
+        found = self._standing.get((kind, subject))
+        part = _good(name, subject if kind == "camera" else "")
+        if found is not None:
+            part |= _wrong(*found, advice=self._advice[name])
+        elif not running:
+            part |= _wrong("The service is starting.", None, advice="Wait a moment.")
+        elif (kind, subject) in awaited:
+            part |= _wrong(_AWAITED[kind], None, advice="Wait a moment.")
+        return part
+
+    def _deadline(self) -> dict[str, Any]:
+        late, verdicts, first_s = self.deadlines.recent()
+        part = _good("deadline")
+        minutes = DEADLINES_LOOKED_AT_S // 60
+        if not verdicts:
+            part["words"] = f"There was no verdict in the last {minutes} minutes."
+        if first_s is not None:
+            words = f"{late} of {verdicts} verdicts were late in the last {minutes} minutes."
+            part |= _wrong(words, _rfc3339(first_s), advice=_ADVICE["deadline"])
+        return part
+
+
+def with_times(faults: Sequence[Mapping[str, Any]], state: StationState) -> list[Mapping[str, Any]]:
+    """The faults of `/api/status`, each with the time since when it stands."""
+    return [{**f, "since": state.since(f["kind"], f["subject"])} for f in faults]
+
+
+def _good(part: str, subject: str = "") -> dict[str, Any]:
+    return {
+        "part": part,
+        "subject": subject,
+        "good": True,
+        "words": _GOOD[part],
+        "since": None,
+        "advice": "",
+    }
+
+
+def _wrong(cause: str, since: str | None, *, advice: str) -> dict[str, Any]:
+    return {"good": False, "words": _sentence(cause), "since": since, "advice": advice}
+
+
+def _sentence(cause: str) -> str:
+    text = cause.strip() or "it does not work"
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"
+
+
+def _rfc3339(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, tz=UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""The stages, built from the settings and run until they are drained."""

@@ -1,0 +1,273 @@
+"""Builds every stage and wires the channels: the pipeline on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import cv2
+import structlog
+
+from inspector.batching.worker import BatchWorker
+from inspector.capture.gate import CameraGate
+from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
+from inspector.core.faults import FaultBoard
+from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage
+from inspector.core.records import (
+    Batch,
+    CameraId,
+    EventGroup,
+    Frame,
+    MissedFrame,
+    MissReason,
+    Outcome,
+    UnitRef,
+)
+from inspector.events.wording import EventBuilder
+from inspector.flow.channel import Channel
+from inspector.flow.frame_pool import FramePool
+from inspector.flow.inbox import FrameInbox
+from inspector.flow.model_pace import ModelPace
+from inspector.flow.notices import Notices
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.triton import TritonModel
+from inspector.inference.worker import InferenceWorker
+from inspector.ops.metrics import Metrics
+from inspector.pipeline.cameras import (
+    Camera,
+    CaptureSurroundings,
+    MakeSource,
+    build_camera,
+    gate_limits,
+    open_source,
+)
+from inspector.pipeline.terms import (
+    batch_window,
+    camera_lane,
+    camera_view,
+    fusing_rules,
+    inference_limits,
+    tensor_pool,
+    unit_terms,
+)
+from inspector.results.recipes import Recipe
+from inspector.results.verdict_desk import Bench, NoPictures, NoSerials, ignore_verdict
+from inspector.results.worker import ResultsWorker
+from inspector.settings.settings import Settings
+
+log = structlog.get_logger("pipeline")
+
+NS_PER_MS = 1_000_000
+GROUPS_WAITING = 16
+"""Verdicts that may wait for the journal: one commit takes them all."""
+
+
+def ignore_frame(frame: Frame) -> None:
+    """Nobody wants to see frames before they are inspected."""
+    del frame
+
+
+class DeployedModel(Model, Protocol):
+    """A model whose settings may change while it is connected. Event loop only."""
+
+    async def compare(self, settings: Settings) -> None:
+        """Raise where the model does not fit these settings; see `TritonModel.compare`."""
+
+    def change(self, settings: Settings) -> None:
+        """Connect by these settings from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the pipeline is put into, and tests replace."""
+
+    metrics: Metrics
+    faults: FaultBoard
+    builder: EventBuilder
+    triton_url: str
+    units_before: Mapping[CameraId, int]
+    make_source: MakeSource = open_source
+    make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
+    pictures: PictureKeeper = field(default_factory=NoPictures)
+    serials: SerialDesk = field(default_factory=NoSerials)
+    on_chosen: Callable[[Frame], None] = ignore_frame
+    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
+    """Show people what a camera sees."""
+    on_verdict: Callable[[UnitRef, EventGroup], None] = ignore_verdict
+    """Sees every verdict as it is handed on to be published. Event loop."""
+    before_end: Callable[[], None] = lambda: None
+    """Called when no frame comes any more: the last moment to open a unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The stages, ready to run."""
+
+    cameras: tuple[Camera, ...]
+    stages: tuple[Stage, ...]
+    model: DeployedModel
+    inference: InferenceWorker
+    results: ResultsWorker
+    groups: Channel[EventGroup]
+    inbox: FrameInbox
+    notices: Notices
+    pools: Mapping[CameraId, FramePool]
+    tensors: TensorPool
+
+    @property
+    def captured(self) -> int:
+        """Frames grabbed since start."""
+        return sum(camera.worker.captured for camera in self.cameras)
+
+    @property
+    def captures(self) -> tuple[CaptureWorker, ...]:
+        """The stages that the others end after."""
+        return tuple(camera.worker for camera in self.cameras)
+
+    @property
+    def triggered(self) -> dict[CameraId, CameraGate]:
+        """The cameras that are triggered from outside."""
+        return {c.camera_id: c.gate for c in self.cameras if c.is_external}
+
+    @property
+    def handed_on(self) -> int:
+        """Frames that are owed a result: chosen for inspection, or missed."""
+        return sum(camera.gate.handed_on for camera in self.cameras)
+
+    def change(self, settings: Settings, builder: EventBuilder) -> None:
+        """Work by other settings of those that may change live. Event loop."""
+        for camera in self.cameras:
+            camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
+        self.model.change(settings)
+        self.results.change(Recipe(rules=fusing_rules(settings), builder=builder))
+
+    def give_up(self) -> None:
+        """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
+        self.tensors.stop_waiting()
+        self.inference.give_up()
+
+
+def build_pipeline(
+    settings: Settings,
+    around: Surroundings,
+    make_sink: Callable[[Channel[EventGroup]], Stage],
+) -> Pipeline:
+    """Allocate every buffer and wire every stage; nothing runs yet. Event loop only."""
+    # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
+    # 1.6 ms without (two cores, a model that does nothing), at the same speed.
+    cv2.setNumThreads(1)
+    notices = Notices()
+    cameras = {CameraId(c): s for c, s in settings.cameras.items()}
+    only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
+    lanes = {c: camera_lane(settings, s) for c, s in cameras.items()}
+    inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
+    pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
+    tensors = tensor_pool(settings)
+    pace = ModelPace(keeps_fresh=not only_recordings)
+    batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
+    outcomes: Channel[Outcome] = Channel(1)
+    groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
+
+    capture = _capture_surroundings(settings, around, inbox, notices)
+    built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
+    batching = BatchWorker(
+        inbox,
+        batch_window(settings, pace),
+        tensors,
+        batches,
+        views={c: camera_view(s) for c, s in cameras.items()},
+        metrics=around.metrics,
+        waits_for_model=only_recordings,
+    )
+    model = around.make_model(around.triton_url, settings, tensors)
+    inference = InferenceWorker(
+        batches,
+        model,
+        outcomes,
+        limits=inference_limits(settings, wait_for_server=only_recordings),
+        metrics=around.metrics,
+        on_up=_triton_reporter(around),
+        pace=pace,
+    )
+    results = ResultsWorker(
+        outcomes,
+        notices,
+        groups,
+        bench=_bench(settings, around),
+        inspection=settings.inspection,
+        terms={c: unit_terms(settings, s) for c, s in cameras.items()},
+        metrics=around.metrics,
+        before_end=around.before_end,
+    )
+    return Pipeline(
+        cameras=tuple(built),
+        stages=(batching, inference, results, make_sink(groups)),
+        model=model,
+        inference=inference,
+        results=results,
+        groups=groups,
+        inbox=inbox,
+        notices=notices,
+        pools=pools,
+        tensors=tensors,
+    )
+
+
+def _capture_surroundings(
+    settings: Settings, around: Surroundings, inbox: FrameInbox, notices: Notices
+) -> CaptureSurroundings:
+    return CaptureSurroundings(
+        inbox=inbox,
+        notices=notices,
+        metrics=around.metrics,
+        faults=around.faults,
+        make_source=around.make_source,
+        on_chosen=around.on_chosen,
+        eyes=around.eyes,
+        deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
+        # Half of the drain: what a stuck library holds up must still be inspected.
+        stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
+    )
+
+
+def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
+    def drop(frame: Frame, reason: MissReason) -> None:
+        frame.lease.release()
+        notices.put(MissedFrame(ref=frame.ref, reason=reason))
+
+    return drop
+
+
+def _bench(settings: Settings, around: Surroundings) -> Bench:
+    inspection = settings.inspection
+    return Bench(
+        builder=around.builder,
+        codes=inspection.codes,
+        rules=fusing_rules(settings),
+        units_before=around.units_before,
+        metrics=around.metrics,
+        pictures=around.pictures,
+        serials=around.serials,
+        on_verdict=around.on_verdict,
+    )
+
+
+def _triton_reporter(around: Surroundings) -> Callable[[bool, str], None]:
+    told: bool | None = None
+
+    def report(up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        nonlocal told
+        around.metrics.triton_up.set(up)
+        if up == told:
+            return
+        told = up
+        if up:
+            log.info("triton up", url=around.triton_url)
+            around.faults.clear("triton")
+        else:
+            log.warning("triton down", cause=cause)
+            around.faults.raise_fault("triton", cause)
+
+    return report

@@ -1,0 +1,234 @@
+"""Builds the capture side of one camera: source, reader, trigger, gate, worker."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Event
+
+import structlog
+
+from inspector.capture.dark import DarkWatch
+from inspector.capture.frozen import FrozenWatch
+from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, Shown
+from inspector.capture.reader import CameraReader, FrameCount, Outlets
+from inspector.capture.reconnect import ReconnectDelay
+from inspector.capture.worker import CaptureWorker
+from inspector.core.faults import FaultBoard, camera_clock
+from inspector.core.ports import FrameSource, LiveEye, UnitWatch
+from inspector.core.records import CameraId, Frame
+from inspector.flow.frame_pool import FramePool
+from inspector.flow.inbox import FrameInbox
+from inspector.flow.notices import Notices
+from inspector.ops.metrics import Metrics
+from inspector.settings.sections import CameraSettings
+from inspector.sources.registry import make_source, probe_interval_ns
+from inspector.sources.uri import traits
+from inspector.triggers.every_frame import EveryFrame
+from inspector.triggers.external.watch import ExternalWatch
+from inspector.triggers.presence.watch import PresenceWatch
+
+log = structlog.get_logger("pipeline")
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+SPREAD_SHARE = 0.4
+"""Of the deadline, in which the frames of a unit are taken; the rest is for inspecting them."""
+
+MakeSource = Callable[[CameraId, CameraSettings, Event], FrameSource]
+
+
+def open_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
+    """The camera that the settings name, not opened yet."""
+    return make_source(
+        camera.source.get_secret_value(),
+        camera_id=camera_id,
+        size=camera.size,
+        read_timeout_s=camera.read_timeout_s,
+        connect_timeout_s=camera.connect_timeout_s,
+        stop=stop,
+        pace="max" if camera.when_full == "wait" else "recorded",
+        password=camera.password.get_secret_value() if camera.password else None,
+        tls_ca=camera.tls_ca,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSurroundings:
+    """What the cameras of a station share."""
+
+    inbox: FrameInbox
+    notices: Notices
+    metrics: Metrics
+    faults: FaultBoard
+    make_source: MakeSource
+    on_chosen: Callable[[Frame], None]
+    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    eyes: Mapping[CameraId, LiveEye]
+    deadline_ns: int
+    stopped_within_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """One camera, ready to run."""
+
+    camera_id: CameraId
+    worker: CaptureWorker
+    gate: CameraGate
+    is_external: bool
+    """Triggered from outside."""
+
+
+def build_camera(
+    camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
+) -> Camera:
+    """Wire one camera; nothing runs yet. Event loop only."""
+    watch = _watch(camera_id, camera, around)
+    gate = CameraGate(
+        watch,
+        around.inbox,
+        around.notices,
+        frozen=_frozen(camera),
+        dark=DarkWatch(below=camera.dark_below, region=camera.region),
+        on_chosen=around.on_chosen,
+        shown=_shown(watch, around.eyes.get(camera_id)),
+    )
+    outlets = Outlets(
+        pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
+    )
+    return Camera(
+        camera_id=camera_id,
+        worker=_worker(camera_id, camera, outlets, around, _doubt(watch)),
+        gate=gate,
+        is_external=camera.trigger == "external",
+    )
+
+
+def _shown(watch: UnitWatch, eye: LiveEye | None) -> Shown | None:
+    if eye is None:
+        return None
+    return Shown(eye=eye, in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple)
+
+
+def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundings) -> UnitWatch:
+    idle = around.metrics.frames_idle.labels(camera_id)
+    match camera.trigger:
+        case "every_frame":
+            return EveryFrame(around.notices.put)
+        case "presence":
+            return PresenceWatch(
+                camera_id,
+                camera,
+                spread_ns=round(around.deadline_ns * SPREAD_SHARE),
+                tell=around.notices.put,
+                on_idle=idle.inc,
+                frame_interval_ns=_interval_ns(camera),
+            )
+        case "external":
+            return ExternalWatch(
+                camera_id,
+                frames_of_unit=camera.frames_of_unit,
+                wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
+                announce=around.notices.put,
+                on_idle=lambda _ref: idle.inc(),
+            )
+
+
+def _doubt(watch: UnitWatch) -> Callable[[], str]:
+    """What says why units may be missed or judged wrongly."""
+    return (lambda: watch.doubt) if isinstance(watch, PresenceWatch) else str
+
+
+def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
+    """Units are inspected all the same: what cannot be seen ends as NOT_INSPECTED anyway."""
+    stands = any(f.kind == "optics" and f.subject == camera_id for f in faults.standing)
+    if cause and not stands:
+        log.warning("the pictures are doubtful", camera=camera_id, cause=cause)
+        faults.raise_fault("optics", cause, camera_id)
+    elif stands and not cause:
+        log.info("the pictures are good again", camera=camera_id)
+        faults.clear("optics", camera_id)
+
+
+def _interval_ns(camera: CameraSettings) -> int | None:
+    """Of a recording that is read as fast as it is inspected; None where frames come in time."""
+    if camera.when_full != "wait":
+        return None
+    return probe_interval_ns(camera.source.get_secret_value())
+
+
+def _frozen(camera: CameraSettings) -> FrozenWatch | None:
+    """Only what claims to be live can be found not to be."""
+    if not traits(camera.source.get_secret_value()).live:
+        return None
+    return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
+
+
+def gate_limits(camera: CameraSettings) -> GateLimits:
+    """What of a camera's settings may change while it runs."""
+    return GateLimits(
+        frozen_after_ns=round(camera.frozen_after_s * NS_PER_S),
+        dark_below=camera.dark_below,
+        trigger_wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
+    )
+
+
+def _worker(
+    camera_id: CameraId,
+    camera: CameraSettings,
+    outlets: Outlets,
+    around: CaptureSurroundings,
+    doubt: Callable[[], str],
+) -> CaptureWorker:
+    metrics, faults, gate = around.metrics, around.faults, outlets.gate
+
+    def make_reader(count: FrameCount) -> CameraReader:
+        delay = ReconnectDelay(
+            first_s=camera.reconnect_first_s,
+            last_s=camera.reconnect_max_s,
+            random=random.random,
+        )
+        return CameraReader(
+            camera_id,
+            lambda stop: around.make_source(camera_id, camera, stop),
+            outlets,
+            count=count,
+            delay=delay,
+        )
+
+    def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        metrics.camera_up.labels(camera_id).set(up)
+        metrics.camera_frozen.labels(camera_id).set(not up and cause == FROZEN)
+        metrics.camera_dark.labels(camera_id).set(not up and cause == DARK)
+        if up:
+            log.info("camera up", camera=camera_id)
+            faults.clear("camera", camera_id)
+        else:
+            log.warning("camera down", camera=camera_id, cause=cause)
+            faults.raise_fault("camera", cause, camera_id)
+
+    def report_clock(camera_id: CameraId, trouble: str) -> None:
+        if trouble:
+            log.warning("camera's clock", camera=camera_id, cause=trouble)
+            faults.raise_fault("clock", trouble, camera_clock(camera_id))
+        else:
+            log.info("camera's clock is right again", camera=camera_id)
+            faults.clear("clock", camera_clock(camera_id))
+
+    def look(camera_id: CameraId) -> None:
+        metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
+        _tell_doubt(camera_id, doubt(), faults)
+
+    return CaptureWorker(
+        camera_id,
+        camera,
+        make_reader,
+        on_up=report,
+        on_look=look,
+        on_clock=report_clock,
+        close_lane=around.inbox.close_lane,
+        stopped_within_s=around.stopped_within_s,
+        obstacle=lambda: gate.obstacle,
+    )

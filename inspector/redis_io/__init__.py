@@ -1,0 +1,1 @@
+"""How every part speaks to Redis: URLs, connections, Sentinel and Cluster."""

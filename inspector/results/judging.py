@@ -1,0 +1,103 @@
+"""From what was seen of a unit to its one verdict: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inspector.core.records import MissReason, Result
+from inspector.core.verdicts import DecidedUnit, Defect, Verdict
+from inspector.results.fusing import FusingRules, fuse
+
+_REASONS = {
+    MissReason.LANE_FULL: "frame_dropped",
+    MissReason.NO_BUFFER: "frame_dropped",
+    MissReason.UNREADABLE: "frame_unreadable",
+}
+
+MOST_TELLING = (
+    MissReason.INTERNAL_ERROR,
+    MissReason.CAMERA_FROZEN,
+    MissReason.CAMERA_DARK,
+    MissReason.CAMERA_LOST,
+    MissReason.MODEL_UNAVAILABLE,
+    MissReason.MALFORMED_REPLY,
+    MissReason.INFERENCE_FAILED,
+    MissReason.UNREADABLE,
+    MissReason.NO_BUFFER,
+    MissReason.LANE_FULL,
+    MissReason.STALE,
+    MissReason.NO_FRAME,
+    MissReason.DEADLINE_MISSED,
+    MissReason.SHUTTING_DOWN,
+)
+"""Of several reasons the first one here is told: a fault before its consequences.
+
+First ours, then what is broken (camera, model), then one bad picture, then load that was shed:
+a model that is away fills the lanes, makes frames stale and deadlines pass. Stopping comes last,
+because it cuts short what another reason had spoilt already.
+"""
+_RANK = {reason: rank for rank, reason in enumerate(MOST_TELLING)}
+
+
+def most_telling(misses: Iterable[tuple[MissReason, str]]) -> tuple[MissReason, str]:
+    """Of reasons with their details the one to be told; the first among equals.
+
+    Without any it is an error of ours: something is missing and nobody said why.
+    """
+    nobody = (MissReason.INTERNAL_ERROR, "a frame is missing and nobody said why")
+    return min(misses, key=lambda miss: _RANK[miss[0]], default=nobody)
+
+
+def judge(
+    decided: DecidedUnit, *, unit_number: int, codes: Sequence[str], rules: FusingRules
+) -> Verdict:
+    """The verdict on a unit.
+
+    FAILED when the frames that were inspected agree on a defect, even where others are missing or
+    the time was up: what was seen is true, a rejected part stays rejected, and "failed, here is
+    the defect" serves whoever stands at the ejector better than "not inspected". PASSED only if
+    every expected frame was inspected. Else NOT_INSPECTED, or ERROR where the fault is ours.
+    """
+    inspected = [f.detections for f in decided.frames if f.detections is not None]
+    fused = fuse(inspected, rules, frames_expected=decided.frames_expected)
+    result, reason, detail = Result.PASSED, None, ""
+    if fused:
+        result = Result.FAILED
+        detail = _partly(len(inspected), decided.frames_expected)
+    elif len(inspected) < decided.frames_expected or decided.miss is not None:
+        miss, detail = most_telling(_misses(decided))
+        result = Result.ERROR if miss is MissReason.INTERNAL_ERROR else Result.NOT_INSPECTED
+        reason = _REASONS.get(miss, miss.value)
+    return Verdict(
+        unit=decided.unit,
+        unit_number=unit_number,
+        result=result,
+        reason=reason,
+        detail=detail,
+        defects=tuple(
+            Defect(
+                code=codes[f.detection.class_index],
+                confidence=f.detection.confidence,
+                detection=f.detection,
+                frames_seen=f.frames_seen,
+            )
+            for f in fused
+        ),
+        frames=decided.frames,
+        frames_expected=decided.frames_expected,
+        deadline_missed=decided.deadline_missed,
+    )
+
+
+def _partly(inspected: int, expected: int) -> str:
+    return "" if inspected >= expected else f"{inspected} of {expected} frames were inspected"
+
+
+def _misses(decided: DecidedUnit) -> list[tuple[MissReason, str]]:
+    frames = [
+        (f.miss or MissReason.INTERNAL_ERROR, f.detail)
+        for f in decided.frames
+        if f.detections is None
+    ]
+    own = [(decided.miss, decided.detail)] if decided.miss is not None else []
+    return [*frames, *own]

@@ -1,0 +1,1 @@
+"""What surrounds a running pipeline: servers, systemd, faults, reloading, the host."""

@@ -1,0 +1,79 @@
+"""Triggers from outside, put between their stream, the page's server and the cameras."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from inspector.core.records import CameraId, EventGroup
+from inspector.events.wording import unit_counters
+from inspector.journal.journal import Journal
+from inspector.ops.metrics import Metrics
+from inspector.pipeline.build import Pipeline
+from inspector.settings.settings import Settings
+from inspector.triggers.external.desk import TriggerDesk
+from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
+from inspector.triggers.external.messages import TriggerOutcome, TriggerReceipt
+
+LOOK_EVERY_S = 0.05
+NS_PER_S = 1_000_000_000
+
+
+class ExternalTriggers:
+    """There before the pipeline is, since the journal and the server are: refuses until then.
+
+    Event loop only, but for `counters_of`, which is the journal's.
+    """
+
+    def __init__(self) -> None:
+        self._desk: TriggerDesk | None = None
+
+    def connect(
+        self, pipeline: Pipeline, settings: Settings, journal: Journal, metrics: Metrics
+    ) -> TriggerDesk | None:
+        """Let triggers in, now that the cameras are wired; None where none is triggered so."""
+        gates = pipeline.triggered
+        if not gates:
+            return None
+        names = counter_names(gates, journal.counter(EPOCH))
+        self._desk = TriggerDesk(
+            gates,
+            cameras=[CameraId(c) for c in settings.cameras],
+            units_before={c: journal.counter(f"units:{c}") for c in gates},
+            ledger=Ledger(gates, {name: journal.counter(name) for name in names}),
+            registry=metrics.registry,
+        )
+        return self._desk
+
+    def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
+        """A trigger by HTTP."""
+        if self._desk is None:
+            return TriggerReceipt(
+                outcome=TriggerOutcome.REFUSED, problem="no camera takes triggers now"
+            )
+        return self._desk.submit(fields)
+
+    def counters_of(self, group: EventGroup) -> dict[str, int]:
+        """What the journal notes together with a group."""
+        counters = unit_counters(group)
+        return counters if self._desk is None else counters | self._desk.counters_of(group)
+
+    def close(self) -> None:
+        """No frame comes any more: refuse what is triggered from now on."""
+        if self._desk is not None:
+            self._desk.close()
+
+
+async def expire_triggers(pipeline: Pipeline) -> None:
+    """Close triggered units for which no frame came in time; until cancelled."""
+    gates = list(pipeline.triggered.values())
+    while gates:
+        due = [gate.next_expiry_ns for gate in gates]
+        next_ns = min((d for d in due if d is not None), default=None)
+        wait_s = LOOK_EVERY_S
+        if next_ns is not None:
+            wait_s = min(wait_s, max(0.001, (next_ns - time.monotonic_ns()) / NS_PER_S))
+        await asyncio.sleep(wait_s)
+        for gate in gates:
+            gate.expire(time.monotonic_ns())

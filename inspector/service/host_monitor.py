@@ -1,0 +1,109 @@
+"""What nobody else measures: room on the disks, and until when certificates hold."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from inspector.ops.metrics import Metrics
+from inspector.service.certificates import Peer, shown_until_s, trusted_until_s
+from inspector.settings.settings import Settings
+
+DISKS_EVERY_S = 15.0
+CERTIFICATES_EVERY_S = 3600.0
+JOIN_S = 1.0
+_DEFAULT_PORTS = {"rediss": 6379, "rtsps": 322}
+
+
+class StationWatch:
+    """A thread that looks every now and then, so that a disk or a peer that hangs holds up nobody.
+
+    What cannot be measured keeps its last value: the alert on the thing itself tells of it.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Look at once, then now and then until closed."""
+        self._metrics = metrics
+        self._folders = folders_of(settings)
+        self._peers = list(peers_of(settings))
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="station-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; a thread that hangs in a dead disk is left to the process's end."""
+        self._ended.set()
+        self._thread.join(JOIN_S)
+
+    def _work(self) -> None:
+        certificates_due_s = 0.0
+        while True:
+            for name, folder in self._folders.items():
+                with suppress(OSError):
+                    self._metrics.disk_free.labels(name).set(free_bytes(folder))
+            if time.monotonic() >= certificates_due_s:
+                certificates_due_s = time.monotonic() + CERTIFICATES_EVERY_S
+                for peer in self._peers:
+                    self._look_at(peer)
+            if self._ended.wait(DISKS_EVERY_S):
+                return
+
+    def _look_at(self, peer: Peer) -> None:
+        expiry = self._metrics.certificate_expiry
+        if peer.trusted is not None:
+            with suppress(OSError):
+                trusted_s = trusted_until_s(peer.trusted)
+                if trusted_s is not None:
+                    expiry.labels(peer.subject, "trusted").set(trusted_s)
+        with suppress(OSError):
+            expiry.labels(peer.subject, "shown").set(shown_until_s(peer))
+
+
+def free_bytes(folder: Path) -> int:
+    """Room for us on the disk that a folder lies on, or will.
+
+    Raises:
+        OSError: the disk does not answer.
+
+    """
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize
+
+
+def folders_of(settings: Settings) -> Mapping[str, Path]:
+    """Where the service writes."""
+    journal = settings.journal.directory
+    folders = {"journal": journal}
+    if settings.evidence.enabled:
+        folders["evidence"] = settings.evidence.directory or journal / "evidence"
+    return folders
+
+
+def peers_of(settings: Settings) -> Iterator[Peer]:
+    """Who has to show a certificate that is checked."""
+    redis, inference = settings.redis, settings.inference
+    url = urlsplit(redis.url.get_secret_value())
+    if url.scheme == "rediss" and url.hostname:
+        port = url.port or _DEFAULT_PORTS["rediss"]
+        yield Peer(subject="redis", host=url.hostname, port=port, trusted=redis.tls_ca)
+    if inference.tls:
+        host, _, port_text = inference.url.rpartition(":")
+        yield Peer(
+            subject="triton",
+            host=host.strip("[]"),
+            port=int(port_text),
+            trusted=inference.tls_ca,
+            protocols=("h2",),
+        )
+    for camera_id, camera in settings.cameras.items():
+        source = urlsplit(camera.source.get_secret_value())
+        # Without tls_ca a camera's certificate is not checked: it may be of any date.
+        if source.scheme == "rtsps" and source.hostname and camera.tls_ca is not None:
+            port = source.port or _DEFAULT_PORTS["rtsps"]
+            yield Peer(subject=camera_id, host=source.hostname, port=port, trusted=camera.tls_ca)

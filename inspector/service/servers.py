@@ -1,0 +1,79 @@
+"""Triton and Redis as the settings name them; the embedded ones are started first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from inspector.core.background import background, ready_or_failed
+from inspector.core.paths import find
+from inspector.embedded.redis.server import EmbeddedRedis
+from inspector.embedded.triton.server import EmbeddedTriton
+from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
+
+EMBEDDED_READY_TIMEOUT_S = 900.0
+"""The first start installs the server."""
+
+
+class ToldToStopError(Exception):
+    """Nothing runs yet that would have to drain."""
+
+
+async def start_triton(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    report: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+) -> str:
+    """Return where Triton listens; an embedded one lives as long as the stack.
+
+    Raises:
+        ConfigurationError: it cannot be had on this machine, or refused to start.
+        ToldToStopError: `stop` was set before it was ready.
+
+    """
+    inference = settings.inference
+    if inference.url != EMBEDDED:
+        return inference.url
+    server = EmbeddedTriton(find(inference.repository), report=report)
+    running = await stack.enter_async_context(background(server.run(), name="triton"))
+    await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop or asyncio.Event())
+    return server.grpc_url
+
+
+async def start_redis(settings: Settings, stack: AsyncExitStack, *, stop: asyncio.Event) -> str:
+    """Return the URL of Redis; an embedded one lives as long as the stack.
+
+    Raises:
+        ConfigurationError: there is no redis-server.
+        ToldToStopError: `stop` was set before it was ready.
+
+    """
+    redis = settings.redis
+    if not redis.is_embedded:
+        return redis.address()
+    server = EmbeddedRedis(settings.journal.directory / "redis")
+    running = await stack.enter_async_context(background(server.run(), name="redis"))
+    await _ready(server.wait_ready(), running, stop)
+    return server.url
+
+
+async def _ready(
+    ready: Coroutine[Any, Any, None], running: asyncio.Task[None], stop: asyncio.Event
+) -> None:
+    """Wait for a server of ours, which may be installing itself for minutes."""
+    starting = asyncio.create_task(ready_or_failed(ready, running))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            raise ToldToStopError
+        starting.result()
+    finally:
+        stopping.cancel()
+        starting.cancel()
+        await asyncio.wait([stopping, starting])

@@ -1,0 +1,386 @@
+"""The service: settings in, a running pipeline with everything around it, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import structlog
+
+from inspector import __version__
+from inspector.core.background import background, first_of
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.faults import Fault, FaultBoard
+from inspector.core.records import CameraId, EventGroup
+from inspector.events.wording import EventBuilder
+from inspector.flow.channel import Channel
+from inspector.flow.tensor_pool import remove_segments_of_the_dead
+from inspector.journal.journal import Journal
+from inspector.ops.descriptors import connections_of_http, raise_limit
+from inspector.ops.log import configure_logging
+from inspector.ops.metrics import Metrics
+from inspector.ops.standard_error import lost_lines
+from inspector.page.archive import Archive
+from inspector.page.http import HttpServer, Views, build_app
+from inspector.page.operator_page import OperatorPage, ShownPictures
+from inspector.page.trigger_routes import trigger_routes
+from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
+from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
+from inspector.publish.pace import PaceLimits
+from inspector.publish.readers import ReaderWatch
+from inspector.publish.recovery import recover_unit_numbers
+from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.publish.worker import PublishTerms, PublishWorker
+from inspector.results.verdict_desk import NoPictures, NoSerials
+from inspector.service.external_triggers import ExternalTriggers, expire_triggers
+from inspector.service.faults import FaultNews
+from inspector.service.host_monitor import StationWatch
+from inspector.service.reload import Reloader
+from inspector.service.servers import ToldToStopError, start_redis, start_triton
+from inspector.service.state import StationViews
+from inspector.service.systemd import Notifier
+from inspector.service.telemetry import ReaderNews, Telemetry, TriggerNews
+from inspector.service.watchdog import feed_watchdog
+from inspector.settings.changes import Changes
+from inspector.settings.settings import Settings
+from inspector.sources.uri import traits
+from inspector.triggers.external.worker import TriggerWorker
+
+log = structlog.get_logger("service")
+
+SECONDS_PER_DAY = 86_400
+PUBLISH_DRAIN_SHARE = 0.3
+"""Of the drain deadline, what Redis gets to take the last events."""
+
+
+class Service:
+    """One station, from `run` until `request_stop`. Event loop only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        report: Callable[[str], None] = lambda _text: None,
+        config: Path | None = None,
+    ) -> None:
+        """`config` is where the settings are read again from; None: they stay as they are."""
+        self._settings = settings
+        self._report = report
+        self._notifier = Notifier()
+        cameras = [CameraId(c) for c in settings.cameras]
+        self.metrics = Metrics(cameras, settings.inspection.codes)
+        self.metrics.count_lost_log_lines(lost_lines)
+        self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
+        self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
+        kinds = {
+            CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
+        }
+        self._camera_kinds = kinds
+        self._builder = EventBuilder(settings, kinds)
+        self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
+        for camera in cameras:
+            self.faults.expect("camera", camera)
+        self.faults.expect("triton")
+        self.faults.expect("redis")
+        if any(camera.trigger == "external" for camera in settings.cameras.values()):
+            self.faults.expect("triggers")
+        self.views = StationViews(settings.station.id, self.faults)
+        self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
+        self._stop = self.views.stopping
+        self.running = self.views.running
+        """Set once the pipeline runs."""
+        self._triggers = ExternalTriggers()
+        self._fault_news = FaultNews(self.metrics, self.views)
+        self._pictures: EvidencePictures | None = None
+        self._reloader = self.views.reloader = (
+            Reloader(
+                config,
+                settings,
+                check=self._check_changes,
+                apply=self._apply,
+                on_outcome=self._on_reload,
+                notifier=self._notifier,
+            )
+            if config is not None
+            else None
+        )
+        self.http_url = ""
+        self.redis_url = ""
+
+    def request_stop(self) -> None:
+        """Drain and end."""
+        self._stop.set()
+
+    def request_reload(self) -> None:
+        """Read the settings again and apply what can change while the service runs."""
+        if self._reloader is None or not self.running.is_set() or self._stop.is_set():
+            log.warning("settings are not read again now")
+        else:
+            self._reloader.request()
+
+    async def run(self) -> None:
+        """Serve until stopped; everything captured by then is published or in the journal.
+
+        Raises:
+            ConfigurationError: a setting, a port, a folder or the model does not fit.
+            FatalError: it cannot go on; says why.
+
+        """
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            if removed := remove_segments_of_the_dead():
+                log.info("removed shared memory of a process that was killed", segments=removed)
+            journal = Journal.open(
+                settings.journal.directory,
+                retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
+                stream_retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
+                limit_bytes=settings.journal.limit_bytes,
+                counters_of=self._triggers.counters_of,
+                on_fault=self._on_journal_fault,
+            )
+            stack.callback(journal.close)
+            stack.callback(StationWatch(settings, self.metrics).close)
+            page = self.views.page = OperatorPage(settings, journal, self._builder, self.metrics)
+            stack.callback(page.close)
+            http = await self._start_http(stack, page)
+            try:
+                triton_url = await start_triton(
+                    settings, stack, stop=self._stop, report=self._report
+                )
+                self.redis_url = await start_redis(settings, stack, stop=self._stop)
+            except ToldToStopError:
+                log.info("told to stop before it ran")
+                return
+            writer = RedisStreamWriter(
+                self.redis_url, station_id=settings.station.id, password=settings.redis.secret()
+            )
+            stack.push_async_callback(writer.close)
+            lost = await recover_unit_numbers(journal, writer)
+            pipeline = self._build(triton_url, journal, writer, stack, page)
+            stack.callback(pipeline.tensors.close)
+            watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
+            await stack.enter_async_context(background(watching, name="watch"))
+            await stack.enter_async_context(
+                background(expire_triggers(pipeline), name="trigger-timer")
+            )
+            log.info(
+                "running",
+                station=settings.station.id,
+                cameras=list(settings.cameras),
+                http=http.url,
+                image_buffers_mb=round(settings.image_memory_bytes() / 1e6, 1),
+                buffers_per_camera={c: settings.buffers_of(c) for c in settings.cameras},
+            )
+            if lost is not None:
+                self._tell_lost_journal(lost)
+            self.running.set()
+            readers = self._readers().run_until_cancelled()
+            await stack.enter_async_context(background(readers, name="readers"))
+            if self._reloader is not None:
+                reloading = self._reloader.run_until_cancelled()
+                await stack.enter_async_context(background(reloading, name="reload"))
+            await self._run_to_the_end(pipeline, journal)
+
+    async def _check_changes(self, changes: Changes, wanted: Settings) -> None:
+        """Refuse what the deployed model contradicts, now or at the next start.
+
+        A threshold is not taken before the model was seen once: it cannot be compared. What the
+        next start will read is compared if it asks the same server; nothing is known of others.
+        """
+        pipeline, running = self.views.pipeline, self._settings.inference
+        assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        if changes.concern_model_now:
+            try:
+                await pipeline.model.compare(changes.settings)
+            except InferenceUnavailableError as away:
+                raise ConfigurationError(
+                    f"inspection: the model is not known yet, so that nothing can be compared with "
+                    f"it: {away}; expected it to be there when its thresholds change"
+                ) from None
+        same_server = (running.url, running.repository) == (
+            wanted.inference.url,
+            wanted.inference.repository,
+        )
+        if changes.concern_model_later and same_server:
+            with suppress(InferenceUnavailableError):
+                await pipeline.model.compare(wanted)
+
+    def _readers(self) -> ReaderWatch:
+        redis = self._settings.redis
+        self.metrics.retention.set(redis.retention_days * SECONDS_PER_DAY)
+        news = self.views.reader_news = ReaderNews(self.metrics)
+        return ReaderWatch(
+            self.redis_url,
+            station_id=self._settings.station.id,
+            password=redis.secret(),
+            telemetry=news,
+        )
+
+    def _apply(self, settings: Settings) -> None:
+        """Live changes; what is under way keeps the settings it began with."""
+        pipeline = self.views.pipeline
+        assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        self._settings = settings
+        self._builder = EventBuilder(settings, self._camera_kinds)
+        pipeline.change(settings, self._builder)
+        self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
+        if self._pictures is not None:
+            self._pictures.change(settings.evidence)
+        configure_logging(settings.log, settings.secrets())
+
+    def _on_reload(self, outcome: str, restart: bool) -> None:  # noqa: FBT001 - a state
+        self.metrics.reloads.labels(outcome).inc()
+        self.metrics.restart_needed.set(restart)
+
+    def _end_triggers(self) -> None:
+        """The cameras are done, also where nobody stopped them: footage ends."""
+        self._triggers.close()
+        if self.views.trigger_reader is not None:
+            self.views.trigger_reader.request_stop()
+
+    async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:
+        def give_up() -> None:
+            pipeline.give_up()
+            journal.take_the_rest()
+
+        reader = self.views.trigger_reader
+        announce = asyncio.create_task(self._announce_stop(), name="announce")
+        try:
+            await run_pipeline(
+                [*pipeline.captures, *([reader] if reader else [])],
+                pipeline.stages,
+                stop=self._stop,
+                drain_timeout_s=self._settings.shutdown.drain_timeout_s,
+                give_up=give_up,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+        finally:
+            announce.cancel()
+        log.info(
+            "stopped",
+            captured=pipeline.captured,
+            settled=pipeline.results.settled,
+            verdicts=pipeline.results.verdicts,
+        )
+
+    async def _announce_stop(self) -> None:
+        await self._stop.wait()
+        log.info("stopping", drain_timeout_s=self._settings.shutdown.drain_timeout_s)
+        self._notifier.send("STOPPING=1", "STATUS=draining")
+
+    async def _start_http(self, stack: AsyncExitStack, page: OperatorPage) -> HttpServer:
+        token = self._settings.http.token
+        views = Views(
+            metrics=self.metrics.exposition,
+            health=self.views.health,
+            readiness=self.views.readiness,
+            status=self.views.status,
+        )
+        app = build_app(
+            views,
+            token.get_secret_value() if token else None,
+            more=[*trigger_routes(self._triggers), *page.routes(self.views.status)],
+        )
+        connections = connections_of_http(raise_limit(), cameras=len(self._settings.cameras))
+        server = HttpServer(
+            app,
+            self._settings.http,
+            connections=connections,
+            on_closed=lambda why: self.metrics.http_closed.labels(why).inc(),
+        )
+        self.http_url = server.url
+        await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
+        return server
+
+    def _build(
+        self,
+        triton_url: str,
+        journal: Journal,
+        writer: RedisStreamWriter,
+        stack: AsyncExitStack,
+        page: OperatorPage,
+    ) -> Pipeline:
+        settings = self._settings
+        self._pictures = build_pictures(settings, stack, self.metrics, self.faults)
+        serials = build_serials(settings, stack, self.metrics)
+        around = Surroundings(
+            metrics=self.metrics,
+            faults=self.faults,
+            builder=self._builder,
+            triton_url=triton_url,
+            units_before={
+                CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
+            },
+            pictures=ShownPictures(self._pictures or NoPictures(), page.feeds),
+            serials=serials or NoSerials(),
+            on_chosen=serials.look if serials else ignore_frame,
+            eyes=page.eyes,
+            on_verdict=page.on_verdict,
+            before_end=self._end_triggers,
+        )
+
+        def publishing(groups: Channel[EventGroup]) -> PublishWorker:
+            return PublishWorker(
+                groups,
+                journal,
+                writer,
+                telemetry=Telemetry(self.metrics, self.faults),
+                terms=PublishTerms(
+                    retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
+                    drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
+                    pace=PaceLimits(
+                        events_per_s=settings.redis.drain_events_per_s,
+                        step_ms=settings.redis.drain_step_ms,
+                    ),
+                ),
+            )
+
+        pipeline = self.views.pipeline = build_pipeline(settings, around, publishing)
+        desk = self._triggers.connect(pipeline, settings, journal, self.metrics)
+        if desk is not None:
+            archive = Archive(settings.journal.directory)
+            stack.callback(archive.close)
+            self.views.trigger_reader = TriggerWorker(
+                self.redis_url,
+                station_id=settings.station.id,
+                desk=desk,
+                password=settings.redis.secret(),
+                telemetry=TriggerNews(self.metrics, self.faults),
+                answered=archive,
+                note=journal.raise_counters,
+            )
+        return pipeline
+
+    def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
+        self._fault_news.tell(fault, self._builder.health(fault, raised=raised), raised=raised)
+
+    def _on_heard(self) -> None:
+        if self.views.page is not None:
+            self.views.page.tell(self.views.status())
+
+    def _on_journal_fault(self, cause: str | None) -> None:
+        if cause is None:
+            log.info("the journal can be written again")
+            self.faults.clear("disk", "journal")
+        else:
+            log.error("the journal cannot be written", cause=cause)
+            self.faults.raise_fault("disk", cause, "journal")
+
+    def _tell_lost_journal(self, cause: str) -> None:
+        """It happened, and is over: the health stream gets both."""
+        log.error("the journal was lost", cause=cause)
+        self.faults.raise_fault("disk", cause, "journal")
+        self.faults.clear("disk", "journal")
+
+
+def stop_on_signals(service: Service) -> None:
+    """SIGTERM and SIGINT drain; SIGHUP reads the settings again."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.request_stop)
+    loop.add_signal_handler(signal.SIGHUP, service.request_reload)

@@ -1,0 +1,179 @@
+"""Publishing, and reading triggers, as metrics, log lines and faults."""
+
+from __future__ import annotations
+
+import structlog
+
+from inspector.core.faults import FaultBoard
+from inspector.core.records import Stream
+from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
+from inspector.ops.metrics import Metrics
+from inspector.publish.readers import Reader, Readers, ReaderTelemetry
+from inspector.publish.worker import PublishTelemetry
+from inspector.redis_io.room import Memory
+from inspector.triggers.external.worker import TriggerTelemetry
+
+log = structlog.get_logger("service")
+
+RIVAL = "somebody else writes to this station's streams: another service with its id"
+
+
+class Telemetry(PublishTelemetry):
+    """Publishing, as metrics and faults."""
+
+    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
+        self._metrics = metrics
+        self._faults = faults
+        self._wrong_clocks: set[str] = set()
+
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """Redis came or went."""
+        self._metrics.redis_up.set(up)
+        if up:
+            log.info("redis up")
+            self._faults.clear("redis")
+        else:
+            log.warning("redis down", cause=cause)
+            self._faults.raise_fault("redis", cause)
+
+    def on_rival(self, there: bool) -> None:  # noqa: FBT001 - a state
+        """Another producer came or went."""
+        if there:
+            log.error("two producers", cause=RIVAL)
+            self._faults.raise_fault("redis", RIVAL, "producer")
+        else:
+            log.info("the only producer again")
+            self._faults.clear("redis", "producer")
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        """Events arrived."""
+        self._metrics.events_published.labels(stream).inc(events)
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        """What still waits."""
+        self._metrics.journal_pending.set(events)
+        self._metrics.journal_oldest_pending.set(oldest_s)
+
+    def on_clock(self, known: Known) -> None:
+        """The wall clock was set, or is believed again."""
+        self._metrics.clock_off.set(known.off_by_ms / 1000)
+        self._metrics.clock_synchronised.set(known.vouched_since_ms is not None)
+        self._clock("", trouble(known))
+
+    def on_redis_clock(self, ahead_s: float | None) -> None:
+        """Redis's clock and ours differ, or do so no more."""
+        if ahead_s is None:
+            return
+        ahead_ms = round(ahead_s * MS_PER_S)
+        cause = (
+            f"Redis's clock is {span(ahead_ms)} {'ahead of' if ahead_ms > 0 else 'behind'} ours:"
+            " one of the two is wrong"
+        )
+        self._clock("redis", cause if abs(ahead_ms) > TOLERANCE_MS else None)
+
+    def _clock(self, subject: str, cause: str | None) -> None:
+        if cause is not None:
+            if subject not in self._wrong_clocks:
+                log.warning("clock wrong", subject=subject, cause=cause)
+            self._wrong_clocks.add(subject)
+            self._faults.raise_fault("clock", cause, subject)
+        elif subject in self._wrong_clocks:
+            log.info("clock right again", subject=subject)
+            self._wrong_clocks.discard(subject)
+            self._faults.clear("clock", subject)
+
+    def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
+        """How full Redis is, and will be."""
+        self._metrics.redis_memory.set(memory.used_bytes)
+        self._metrics.redis_memory_limit.set(memory.limit_bytes)
+        if expected_bytes is not None:
+            self._metrics.redis_memory_expected.set(expected_bytes)
+
+    def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
+        """What the journal holds."""
+        self._metrics.journal_bytes.set(used_bytes)
+        self._metrics.journal_limit_bytes.set(limit_bytes)
+        self._metrics.journal_reach.set(reach_s)
+
+
+class TriggerNews(TriggerTelemetry):
+    """Reading the stream of triggers, as metrics and faults."""
+
+    def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:
+        self._metrics = metrics
+        self._faults = faults
+
+    def on_reading(self, reading: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """Triggers are read, or are not."""
+        if reading:
+            self._faults.clear("triggers")
+        else:
+            self._faults.raise_fault("triggers", cause)
+
+    def on_begun_anew(self, cause: str) -> None:
+        """Told until what it holds was read: what had been sent to the old one may be lost."""
+        self._metrics.trigger_streams_begun.inc()
+        self._faults.raise_fault("triggers", cause, "stream")
+
+    def on_caught_up(self) -> None:
+        """Nothing of it is unread."""
+        self._faults.clear("triggers", "stream")
+
+
+class ReaderNews(ReaderTelemetry):
+    """How far the readers of the streams are, as metrics and log lines, and for the status."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._crowded = False
+        self.readers: tuple[Reader, ...] = ()
+        """At the latest look."""
+
+    def on_readers(self, readers: Readers) -> None:
+        """Series of groups that were destroyed go."""
+        metrics = self._metrics
+        now = {(reader.stream, reader.group): reader for reader in readers.watched}
+        before = {(reader.stream, reader.group): reader for reader in self.readers}
+        for labels in before.keys() - now.keys():
+            for gauge in (
+                metrics.group_undelivered,
+                metrics.group_pending,
+                metrics.group_oldest,
+                metrics.group_lost,
+            ):
+                gauge.remove(*labels)
+        for labels, reader in now.items():
+            metrics.group_undelivered.labels(*labels).set(reader.undelivered)
+            metrics.group_pending.labels(*labels).set(reader.pending)
+            metrics.group_oldest.labels(*labels).set(reader.oldest_s)
+            metrics.group_lost.labels(*labels).set(reader.lost)
+            known = before.get(labels)
+            if reader.lost and not (known and known.lost):
+                log.warning(
+                    "events were trimmed before a group read them",
+                    stream=reader.stream,
+                    group=reader.group,
+                    events=reader.lost,
+                )
+        self._tell_crowd(readers)
+        self.readers = readers.watched
+
+    def _tell_crowd(self, readers: Readers) -> None:
+        for stream, groups in readers.unwatched.items():
+            self._metrics.groups_unwatched.labels(stream).set(groups)
+        crowded = any(readers.unwatched.values())
+        if crowded and not self._crowded:
+            beyond = {stream: groups for stream, groups in readers.unwatched.items() if groups}
+            log.warning("more consumer groups than are watched", beyond=beyond)
+        self._crowded = crowded
+
+    def on_refused(self, cause: str | None) -> None:
+        """Inspection and events go on without."""
+        if cause is None:
+            log.info("how far readers are can be seen")
+        else:
+            log.warning(
+                "how far readers are cannot be seen: allow the user of redis.username"
+                " +xinfo|groups and +xpending",
+                cause=cause,
+            )

@@ -1,0 +1,91 @@
+"""Tells systemd how the service is: alive while verdicts keep up with frames; ready, or why not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Never
+
+import structlog
+
+from inspector.core.faults import Progress
+from inspector.flow.notices import MANY
+from inspector.ops.last_resort import LastResort
+from inspector.pipeline.build import Pipeline
+from inspector.service.state import StationViews
+from inspector.service.systemd import Notifier
+from inspector.settings.sections import HealthSettings
+
+log = structlog.get_logger("service")
+
+LOOK_EVERY_S = 0.5
+PER_INTERVAL = 3
+"""So often at least within the time that systemd waits."""
+_NOBODY_WAITS_S = 60.0
+READY_AT_LATEST_S = 60.0
+"""What stays unknown for longer does not hold up a start: a camera that waits for its trigger."""
+
+
+class StateNews:
+    """READY=1 once every part has worked or failed, and STATUS= whenever it changes.
+
+    Not only once every part works: systemd would end a service whose camera is off, or hold up
+    everything that starts after it (decision 0013).
+    """
+
+    def __init__(self, views: StationViews, notifier: Notifier, *, now_s: float) -> None:
+        self._views = views
+        self._notifier = notifier
+        self._since_s = now_s
+        self._told = ""
+
+    def tell(self, now_s: float) -> None:
+        """Say what is new; call it often."""
+        if self._views.stopping.is_set():
+            return  # whoever set that tells it
+        waited = now_s - self._since_s > READY_AT_LATEST_S
+        words = self._views.in_words()
+        if not self._notifier.is_ready_told and (self._views.is_all_known or waited):
+            if self._notifier.send("READY=1", f"STATUS={words}"):
+                self._told = words
+        elif words != self._told and self._notifier.send(f"STATUS={words}"):
+            self._told = words
+
+
+async def feed_watchdog(
+    pipeline: Pipeline, views: StationViews, notifier: Notifier, health: HealthSettings
+) -> Never:
+    """Look whether there is progress and what works, and say so, until cancelled."""
+    last_resort = LastResort(health.watchdog_s)
+    try:
+        await _feed(pipeline, views, notifier, health, last_resort)
+    finally:
+        last_resort.close()
+
+
+async def _feed(
+    pipeline: Pipeline,
+    views: StationViews,
+    notifier: Notifier,
+    health: HealthSettings,
+    last_resort: LastResort,
+) -> Never:
+    news = StateNews(views, notifier, now_s=time.monotonic())
+    progress = Progress(stalled_after_s=health.stalled_after_s, now_ns=time.monotonic_ns())
+    while True:
+        stalled = progress.is_stalled(
+            captured=pipeline.handed_on,
+            settled=pipeline.results.settled,
+            now_ns=time.monotonic_ns(),
+        )
+        if stalled != views.stalled:
+            views.stalled = stalled
+            (log.error if stalled else log.info)("no progress" if stalled else "progress again")
+        # A restart makes no room in a full journal, and would lose the units under way; but
+        # what waits for it in memory has an end too.
+        if not stalled or (views.journal_fault and len(pipeline.notices) < MANY):
+            notifier.send("WATCHDOG=1")
+            last_resort.feed()
+        news.tell(time.monotonic())
+        interval_s = notifier.watchdog_interval_s or _NOBODY_WAITS_S
+        await asyncio.sleep(min(LOOK_EVERY_S, interval_s / PER_INTERVAL))

@@ -1,0 +1,125 @@
+"""Which settings take effect while the service runs, and what is then in force: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from inspector.settings.load import build_settings
+from inspector.settings.settings import Settings
+
+LIVE = frozenset(
+    {
+        "inspection.threshold",
+        "inspection.thresholds",
+        "inspection.min_frames_seen",
+        "inspection.min_size_px",
+        "cameras.*.trigger_wait_ms",
+        "cameras.*.frozen_after_s",
+        "cameras.*.dark_below",
+        "evidence.passed_share",
+        "evidence.jpeg_quality",
+        "evidence.quota_gb",
+        "evidence.free_floor_gb",
+        "evidence.timeout_ms",
+        "log.level",
+    }
+)
+"""Dotted keys; `*` stands for every camera. Everything else is built into the running pipeline."""
+
+
+OF_THE_MODEL = (
+    "batching.max_regions",
+    "inference.",
+    "inspection.codes",
+    "inspection.threshold",
+)
+"""Keys, or how they begin, that the deployed model may contradict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a settings file that was read again changes."""
+
+    settings: Settings
+    """What is in force from now on: the new values of what is live, the old ones of the rest."""
+    applied: tuple[str, ...]
+    """Dotted keys whose new value takes effect now."""
+    needs_restart: tuple[str, ...]
+    """Dotted keys that are different from what runs and wait for the next start."""
+
+    @property
+    def concern_model_now(self) -> bool:
+        """Whether the model may contradict what takes effect now."""
+        return any(key.startswith(OF_THE_MODEL) for key in self.applied)
+
+    @property
+    def concern_model_later(self) -> bool:
+        """Whether the model may contradict the next start."""
+        return any(key.startswith(OF_THE_MODEL) for key in self.needs_restart)
+
+
+def compare(running: Settings, wanted: Settings) -> Changes:
+    """Tell what changes now from what waits for a restart.
+
+    Raises:
+        ConfigurationError: the new values of what is live contradict the old ones of the rest.
+
+    """
+    before, after = dict(_leaves(running)), dict(_leaves(wanted))
+    differing = sorted(
+        key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+    )
+    applied = tuple(key for key in differing if is_live(key) and key in before and key in after)
+    waiting = tuple(key for key in differing if key not in applied)
+    if not applied:
+        return Changes(settings=running, applied=(), needs_restart=waiting)
+    content = {name: _plain(getattr(running, name)) for name in Settings.model_fields}
+    for key in applied:
+        _put(content, key.split("."), after[key])
+    origin = "settings"
+    if waiting:
+        origin += f" (with {', '.join(waiting)} as before, until a restart)"
+    settings = build_settings(Settings, content, origin=origin)
+    return Changes(settings=settings, applied=applied, needs_restart=waiting)
+
+
+def is_live(key: str) -> bool:
+    """Whether a change of this dotted key takes effect without a restart."""
+    section, *rest = key.split(".")
+    return (".".join([section, "*", *rest[1:]]) if section == "cameras" else key) in LIVE
+
+
+def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key; a camera is a section of its own."""
+    for name in Settings.model_fields:
+        section = getattr(settings, name)
+        if name == "cameras":
+            for camera_id, camera in section.items():
+                yield from _values(f"cameras.{camera_id}", camera)
+        else:
+            yield from _values(name, section)
+
+
+def _values(prefix: str, section: BaseModel) -> Iterator[tuple[str, Any]]:
+    for key in type(section).model_fields:
+        yield f"{prefix}.{key}", getattr(section, key)
+
+
+def _plain(section: Any) -> dict[str, Any]:
+    """A section, or the sections of all cameras, as what it was made from; checked anew later."""
+    if isinstance(section, BaseModel):
+        return {
+            key: value.model_dump() if isinstance(value, BaseModel) else value
+            for key, value in section
+        }
+    return {camera_id: _plain(camera) for camera_id, camera in section.items()}
+
+
+def _put(content: dict[str, Any], where: list[str], value: object) -> None:
+    for part in where[:-1]:
+        content = content[part]
+    content[where[-1]] = value

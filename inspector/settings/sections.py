@@ -1,0 +1,296 @@
+"""The sections of the settings, one frozen model each. Units are in the names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from inspector.settings.types import (
+    DIGITS,
+    EMBEDDED,
+    HEADER,
+    MIN_PICTURE_PX,
+    PORTS,
+    REGION_NUMBERS,
+    Identifier,
+    Milliseconds,
+    PictureSize,
+    Seconds,
+    Secret,
+    Section,
+    Share,
+    Tensors,
+    Transport,
+)
+from inspector.settings.unit_sections import Arrival, Look, SerialSettings, Travel, Trigger
+from inspector.simulation.options import parse_options
+from inspector.sources.uri import SimulatedUri, parse_source, traits
+
+
+class StationSettings(Section):
+    """Where this is: becomes `<site>.<line>.<name>` in keys and events."""
+
+    site: Identifier
+    line: Identifier
+    name: Identifier
+
+    @property
+    def id(self) -> str:
+        """The station's id, the hash tag of its Redis keys."""
+        return f"{self.site}.{self.line}.{self.name}"
+
+
+class CameraSettings(Section):
+    """One camera on the line."""
+
+    source: SecretStr
+    """Secret because RTSP URLs carry passwords."""
+    size: PictureSize
+    password: SecretStr | None = None
+    tls_ca: Path | None = None
+    trigger: Trigger = "every_frame"
+    frames_per_unit: Annotated[int, Field(ge=0, le=16)] = 0
+    """Frames inspected of each unit; 0 takes 3 with `presence` and 1 otherwise."""
+    travel: Travel = "left"
+    travel_px_per_s: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """`presence`: how fast units go; 0 learns it."""
+    arrival: Arrival = "border"
+    """`presence`: what appears inside the view is a unit only with `anywhere`."""
+    unit_length_px: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """`presence`: of the longest unit, along the travel; 0 learns it. What is much longer is
+    several that touch."""
+    trigger_wait_ms: Milliseconds = 500.0
+    """`external`: how long after its trigger a unit may wait for its first frame."""
+    look: Look = "auto"
+    tile_overlap_px: Annotated[int, Field(ge=0, le=4096)] = 96
+    """At least the size of the largest defect, so that each is whole in one tile."""
+    region: tuple[int, int, int, int] | None = None
+    """x, y, width, height of the part that is looked at; None for the whole picture."""
+    serial: SerialSettings | None = None
+    frozen_after_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    """Pictures that stay exactly the same for so long are no live pictures; 0 never asks."""
+    dark_below: Annotated[int, Field(ge=0, le=255)] = 16
+    """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never asks."""
+    when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
+    buffers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Image buffers; 0 takes as many as the pipeline needs."""
+    connect_timeout_s: Seconds = 4.0
+    read_timeout_s: Seconds = 1.0
+    silent_after_s: Seconds = 2.0
+    reconnect_first_s: Seconds = 0.25
+    reconnect_max_s: Seconds = 2.0
+
+    @model_validator(mode="after")
+    def _trigger_suits(self) -> Self:
+        if self.trigger == "external" and self.when_full == "wait":
+            msg = 'trigger is "external" with when_full "wait": nobody triggers a recording'
+            raise ValueError(msg)
+        if self.trigger == "every_frame" and self.frames_per_unit > 1:
+            msg = (
+                f"frames_per_unit is {self.frames_per_unit}, expected 0 or 1 with trigger"
+                ' "every_frame": each frame is a unit'
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def frames_of_unit(self) -> int:
+        """How many frames of each unit are inspected."""
+        if self.trigger == "every_frame":
+            return 1
+        return self.frames_per_unit or (3 if self.trigger == "presence" else 1)
+
+    @property
+    def looks_at(self) -> Literal["region", "unit", "tiles"]:
+        """What of a frame is inspected, decided."""
+        if self.look == "auto":
+            return "unit" if self.trigger == "presence" else "region"
+        return self.look
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, source: SecretStr) -> SecretStr:
+        camera = parse_source(source.get_secret_value())
+        if isinstance(camera, SimulatedUri):
+            parse_options(camera.options)
+        return source
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _region_is_four_numbers(cls, region: object) -> object:
+        if region is None or (
+            isinstance(region, list | tuple)
+            and len(region) == REGION_NUMBERS
+            and all(isinstance(number, int) for number in region)
+        ):
+            return region
+        msg = "expected four whole numbers in pixels: [x, y, width, height]"
+        raise ValueError(msg)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.region is not None:
+            x, y, width, height = self.region
+            inside = x >= 0 and y >= 0 and min(width, height) >= MIN_PICTURE_PX
+            if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
+                msg = (
+                    f"region is {list(self.region)}, expected x, y, width and height of a part of "
+                    f"the {self.size} picture, at least {MIN_PICTURE_PX} pixels wide and high"
+                )
+                raise ValueError(msg)
+        if self.when_full == "wait" and traits(self.source.get_secret_value()).live:
+            msg = (
+                'when_full is "wait", which is for recordings; a live camera does not wait: '
+                'expected "drop_oldest"'
+            )
+            raise ValueError(msg)
+        if self.reconnect_first_s > self.reconnect_max_s:
+            msg = (
+                f"reconnect_first_s is {self.reconnect_first_s}, "
+                f"expected at most reconnect_max_s ({self.reconnect_max_s})"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class BatchingSettings(Section):
+    """How frames become requests."""
+
+    max_regions: Annotated[int, Field(ge=1, le=64)] = 4
+    window_ms: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    lane_capacity: Annotated[int, Field(ge=1, le=256)] = 2
+    max_age_ms: Milliseconds = 500.0
+
+
+AUTHORIZATION = "authorization"
+
+
+class InferenceSettings(Section):
+    """The model server."""
+
+    url: str = "127.0.0.1:8001"
+    model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
+    version: Annotated[str, Field(pattern=DIGITS)] = ""
+    transport: Transport = "stream"
+    tensors: Tensors = "auto"
+    max_in_flight: Annotated[int, Field(ge=1, le=64)] = 2
+    reply_timeout_s: Seconds = 5.0
+    connect_timeout_s: Seconds = 2.0
+    input: str | None = None
+    colour: Literal["auto", "bgr", "rgb"] = "auto"
+    tls: bool = False
+    tls_ca: Path | None = None
+    token: Secret | None = None
+    token_header: Annotated[str, Field(pattern=HEADER)] = AUTHORIZATION
+    """`authorization` carries "Bearer" and the token; any other header the token alone."""
+    repository: Path = Path("model_repository")
+    """Served by the embedded server; unused otherwise."""
+
+    @field_validator("token")
+    @classmethod
+    def _token_fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        text = token.get_secret_value() if token else ""
+        if not text.isascii() or any(not "!" <= character <= "~" for character in text):
+            msg = "expected printable ASCII characters without spaces"
+            raise ValueError(msg)
+        return token
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_an_address(cls, url: str) -> str:
+        if url == EMBEDDED:
+            return url
+        host, colon, port = url.rpartition(":")
+        is_host = host and not any(c in "/?#@" or c.isspace() for c in host)
+        if not (is_host and colon and port.isdecimal() and 0 < int(port) < PORTS):
+            msg = 'expected HOST:PORT of Triton\'s gRPC endpoint, or "embedded"'
+            raise ValueError(msg)
+        return url
+
+
+class InspectionSettings(Section):
+    """From what the model saw to what the station claims."""
+
+    codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
+        "open",
+        "short",
+        "mousebite",
+        "spur",
+        "copper",
+        "pin-hole",
+    )
+    threshold: Share = 0.7
+    thresholds: dict[str, Share] = Field(default_factory=dict)
+    nms_iou: Share = 0.45
+    min_size_px: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """A defect's longer side must be at least so many pixels of the unit's picture."""
+    min_frames_seen: Annotated[int, Field(ge=0, le=16)] = 0
+    """So many frames of a unit must show a defect; 0 takes more than half of those inspected."""
+    deadline_ms: Milliseconds = 2000.0
+
+    @model_validator(mode="after")
+    def _codes_are_consistent(self) -> Self:
+        if len(set(self.codes)) != len(self.codes):
+            msg = f"codes is {', '.join(self.codes)}, expected each code once"
+            raise ValueError(msg)
+        for code in self.thresholds:
+            if code not in self.codes:
+                msg = f"thresholds names {code!r}, expected one of: {', '.join(self.codes)}"
+                raise ValueError(msg)
+        return self
+
+    def threshold_of(self, code: str) -> float:
+        """The confidence from which on a defect of this code is claimed."""
+        return self.thresholds.get(code, self.threshold)
+
+
+class HttpSettings(Section):
+    """Metrics, health and status."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8090
+    token: Secret | None = None
+
+    @model_validator(mode="after")
+    def _open_to_others_only_with_a_token(self) -> Self:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and self.token is None:
+            msg = f"host is {self.host}, which others can reach: expected http.token to be set too"
+            raise ValueError(msg)
+        return self
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class ShutdownSettings(Section):
+    """How long SIGTERM may take."""
+
+    drain_timeout_s: Seconds = 8.0
+    unit_timeout_s: Seconds = 20.0
+    """TimeoutStopSec of the systemd unit, after which systemd kills us."""
+
+
+class ReloadSettings(Section):
+    """How new settings reach the running service, besides SIGHUP."""
+
+    watch: bool = True
+    """Look at the settings file every second."""
+
+
+class HealthSettings(Section):
+    """When alive no longer means making progress."""
+
+    stalled_after_s: Seconds = 15.0
+    watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Without a sign of life for so long the process ends itself; 0: systemd or nobody watches."""

@@ -1,0 +1,193 @@
+"""Every setting of the process: the sections together, and the rules that span them.
+
+These models check; `inspector.configuration` reads the file, the environment and the secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import (
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from inspector.settings.event_sections import JournalSettings, RedisSettings
+from inspector.settings.page_sections import PageSettings
+from inspector.settings.sections import (
+    BatchingSettings,
+    CameraSettings,
+    HealthSettings,
+    HttpSettings,
+    InferenceSettings,
+    InspectionSettings,
+    LogSettings,
+    ReloadSettings,
+    ShutdownSettings,
+    StationSettings,
+)
+from inspector.settings.types import Identifier
+from inspector.settings.unit_sections import EvidenceSettings
+from inspector.sources.uri import RtspUri, parse_source
+
+FRAMES_HELD_BY_TRIGGER = 2
+"""The best frame of a unit so far, and the newest."""
+PICTURES_KEPT = 10
+"""Units that wait for their verdict, or for the disk, with a picture each."""
+
+
+class Settings(BaseSettings):
+    """The whole process; refuses to exist when its parts contradict each other.
+
+    Constructed directly it reads nothing but its arguments; see `inspector.configuration`.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="INSPECTOR_",
+        env_nested_delimiter="__",
+    )
+
+    station: StationSettings
+    cameras: Annotated[
+        dict[Identifier, CameraSettings],
+        Field(min_length=1, json_schema_extra={"additionalProperties": False}),
+    ]
+    batching: BatchingSettings = BatchingSettings()
+    inference: InferenceSettings = InferenceSettings()
+    inspection: InspectionSettings = InspectionSettings()
+    redis: RedisSettings = RedisSettings()
+    journal: JournalSettings = Field(default_factory=JournalSettings)
+    evidence: EvidenceSettings = EvidenceSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    page: PageSettings = PageSettings()
+    health: HealthSettings = HealthSettings()
+    reload: ReloadSettings = ReloadSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only: a test or a demo must not pick up the machine's environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def buffers_needed(self) -> int:
+        """Image buffers per camera below which capture would skip frames unasked.
+
+        One being filled, those the trigger compares, the lane, the batch in the channel, every
+        batch in flight, the one whose results are being read, and the pictures that wait for their
+        unit's verdict. With fewer, capture drops new frames instead of the inbox dropping old
+        ones, and nobody asked for that policy.
+        """
+        batches = 1 + self.inference.max_in_flight + 2
+        waiting = FRAMES_HELD_BY_TRIGGER + PICTURES_KEPT
+        return 1 + waiting + self.batching.lane_capacity + batches * self.batching.max_regions
+
+    def buffers_of(self, camera_id: str) -> int:
+        """How many image buffers this camera gets."""
+        return self.cameras[camera_id].buffers or self.buffers_needed()
+
+    def tensors_needed(self) -> int:
+        """Input tensors: one being written, one in the channel, and every one in flight."""
+        return 2 + self.inference.max_in_flight
+
+    def image_memory_bytes(self) -> int:
+        """What all frame pools take together."""
+        return sum(
+            self.buffers_of(c) * s.size.width_px * s.size.height_px * 3
+            for c, s in self.cameras.items()
+        )
+
+    @model_validator(mode="after")
+    def _buffers_cover_the_pipeline(self) -> Self:
+        needed = self.buffers_needed()
+        for camera_id, camera in self.cameras.items():
+            if 0 < camera.buffers < needed:
+                msg = (
+                    f"cameras.{camera_id}.buffers is {camera.buffers}, expected 0 or at least "
+                    f"{needed}, which the pipeline needs"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _units_can_be_decided(self) -> Self:
+        for camera_id, camera in self.cameras.items():
+            wanted = self.inspection.min_frames_seen
+            if wanted > camera.frames_of_unit:
+                msg = (
+                    f"inspection.min_frames_seen is {wanted}, expected at most the "
+                    f"{camera.frames_of_unit} frames that cameras.{camera_id} inspects of a unit"
+                )
+                raise ValueError(msg)
+            if camera.trigger == "external" and (
+                camera.trigger_wait_ms >= self.inspection.deadline_ms
+            ):
+                msg = (
+                    f"cameras.{camera_id}.trigger_wait_ms is {camera.trigger_wait_ms}, expected "
+                    f"below inspection.deadline_ms ({self.inspection.deadline_ms})"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _times_nest(self) -> Self:
+        drain_s, unit_s = self.shutdown.drain_timeout_s, self.shutdown.unit_timeout_s
+        if drain_s + 2 > unit_s:
+            msg = (
+                f"shutdown.drain_timeout_s is {drain_s}, expected at least 2 s below "
+                f"shutdown.unit_timeout_s ({unit_s}), or systemd kills us while we drain"
+            )
+            raise ValueError(msg)
+        if self.inference.reply_timeout_s >= drain_s:
+            msg = (
+                f"inference.reply_timeout_s is {self.inference.reply_timeout_s}, expected below "
+                f"shutdown.drain_timeout_s ({drain_s}), or a hung server outlasts the drain"
+            )
+            raise ValueError(msg)
+        if self.batching.max_age_ms > self.inspection.deadline_ms:
+            msg = (
+                f"batching.max_age_ms is {self.batching.max_age_ms}, expected at most "
+                f"inspection.deadline_ms ({self.inspection.deadline_ms})"
+            )
+            raise ValueError(msg)
+        if self.inference.reply_timeout_s >= self.health.stalled_after_s:
+            msg = (
+                f"health.stalled_after_s is {self.health.stalled_after_s}, expected above "
+                f"inference.reply_timeout_s ({self.inference.reply_timeout_s})"
+            )
+            raise ValueError(msg)
+        return self
+
+    def secrets(self) -> frozenset[str]:
+        """Every password and token in plain text, for the log to look out for. Never print it."""
+        return frozenset(filter(None, self._secrets()))
+
+    def _secrets(self) -> Iterator[str | None]:
+        for camera in self.cameras.values():
+            source = parse_source(camera.source.get_secret_value())
+            yield source.password if isinstance(source, RtspUri) else None
+            yield _plain(camera.password)
+        in_url = urlsplit(self.redis.url.get_secret_value()).password
+        yield from (in_url, unquote(in_url or ""))
+        options = parse_qsl(urlsplit(self.redis.url.get_secret_value()).query)
+        yield from (value for name, value in options if name.endswith("password"))
+        yield from map(_plain, (self.redis.password, self.redis.sentinel_password))
+        yield from map(_plain, (self.inference.token, self.http.token))
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -1,0 +1,66 @@
+"""The sections of the settings that say what a unit is and what is kept of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from inspector.settings.types import Milliseconds, Section, Share
+
+Trigger = Literal["every_frame", "presence", "external"]
+"""Each frame is a unit; a virtual light barrier sees units pass; the PLC or MES says when."""
+
+Look = Literal["auto", "region", "unit", "tiles"]
+"""What of a frame is inspected: a fixed region; the unit, cut out and turned upright; the region in
+overlapping tiles at its own scale. `auto`: the unit where presence finds it, else the region."""
+
+Travel = Literal["left", "right", "up", "down"]
+"""Where units go in the picture."""
+
+Arrival = Literal["border", "anywhere"]
+"""Where units appear: they come in over a border of the view; or hands put them down in it, too."""
+
+SerialFormat = Literal["DataMatrix", "QRCode", "Code128"]
+
+
+class SerialSettings(Section):
+    """How the serial number on a unit is read; without this section none is looked for."""
+
+    formats: Annotated[tuple[SerialFormat, ...], Field(min_length=1)] = (
+        "DataMatrix",
+        "QRCode",
+        "Code128",
+    )
+    pattern: str = ""
+    """A regular expression the whole serial must match; empty accepts any."""
+    timeout_ms: Milliseconds = 150.0
+    """What a verdict waits at most for a serial that is still being read."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            msg = f"pattern {pattern!r} is no regular expression ({error})"
+            raise ValueError(msg) from None
+        return pattern
+
+
+class EvidenceSettings(Section):
+    """Which pictures of units are kept, where, and how much disk they may take."""
+
+    enabled: bool = True
+    directory: Path | None = None
+    """None: `evidence` in the journal's directory."""
+    passed_share: Share = 0.02
+    """Of PASSED units; everything else is always kept."""
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
+    quota_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 20.0
+    free_floor_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0
+    """So much of the file system stays free, whoever fills it."""
+    timeout_ms: Milliseconds = 300.0
+    """What a verdict waits at most for its picture to be on disk."""

@@ -1,0 +1,1 @@
+"""Where pictures come from: one module or folder per kind of camera."""

@@ -1,0 +1,259 @@
+"""A video file, frame by frame, by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import structlog
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
+from inspector.core.records import Image
+from inspector.sources.coded.continuity import Continuity, Outcome
+from inspector.sources.files.broken_off import missing_pictures
+from inspector.sources.files.turning import AS_STORED, Turning, turning_of
+from inspector.sources.jpeg import check_jpeg
+from inspector.sources.pixels import PixelWriter
+from inspector.sources.uri import FileUri
+
+log = structlog.get_logger("capture")
+
+_NS_PER_S = 1_000_000_000
+_GUESSED_FPS = 25.0
+
+
+class Video:
+    """Every frame that a video owes, damaged and missing ones too, as it is to be shown.
+
+    One thread. Opening reads its header and decodes its first frame, which says how it is turned.
+    Where the file broke off, the frames that are missing come last, as damaged ones.
+
+    Raises:
+        CameraUnavailableError: it is no video, not of the expected size, or to be shown slanted.
+
+    """
+
+    def __init__(self, uri: FileUri, expected_size: tuple[int, int] | None) -> None:
+        self._uri = uri
+        self._writer = PixelWriter()
+        self._frame: VideoFrame | None = None
+        self._cause = "no frame was grabbed"
+        self._index = -1
+        self.position_ns = 0
+        """The current frame's time since the start; goes on over `rewind`."""
+        self._turning = AS_STORED
+        self._stored: Image | None = None
+        self._open_file()
+        self.notes = self._look_at_first()
+        """What a person should know of the recording; sentences."""
+        self.size = self._turning.size((self._stream.width, self._stream.height))
+        """Width and height in pixels, as shown."""
+        if expected_size not in {None, self.size}:
+            self.close()
+            msg = f"{uri}: the video is {_by(self.size)} pixels, expected {_by(expected_size)}"
+            raise CameraUnavailableError(msg)
+
+    @property
+    def label(self) -> str | None:
+        """Frames of a video have no name of their own."""
+        return None
+
+    def advance(self) -> bool:
+        """Decode the next frame; False at the end."""
+        while not self._decoded:
+            if not self._read_packet():
+                return False
+        shown = self._decoded.popleft()
+        self._frame, self._cause = shown.frame, shown.cause
+        self._taken += 1
+        self._index += 1
+        self.position_ns = self._position_ns(shown.pts_ns)
+        return True
+
+    def rewind(self) -> None:
+        """Start over."""
+        self.close()
+        self._turn_start_ns = self.position_ns + self.interval_ns
+        self._open_file(self._turn_start_ns)
+
+    def retrieve_into(self, image: Image) -> None:
+        """Convert the current frame to BGR, in `image`."""
+        if self._frame is None:
+            msg = f"{self._uri}: frame {self._index} is damaged or missing: {self._cause}"
+            raise FrameUnreadableError(msg)
+        turning = self._turning_of(self._frame)
+        found = turning.size((self._frame.width, self._frame.height))
+        if found != self.size:
+            msg = (
+                f"{self._uri}: frame {self._index} is {_by(found)} pixels, "
+                f"expected {_by(self.size)}"
+            )
+            raise FrameUnreadableError(msg)
+        if not turning:
+            self._writer.write(self._frame, image)
+            return
+        shape = (self._frame.height, self._frame.width, 3)
+        if self._stored is None or self._stored.shape != shape:
+            self._stored = np.empty(shape, np.uint8)
+        self._writer.write(self._frame, self._stored)
+        turning.show(self._stored, image)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._frame = None
+        # A thread that decodes may need the interpreter, which waits for it when it is freed.
+        with contextlib.suppress(FFmpegError, EOFError):
+            self._stream.codec_context.decode(None)
+        self._container.close()
+
+    def _open_file(self, turn_start_ns: int = 0) -> None:
+        self._container: InputContainer
+        try:
+            # With its protocol: else FFmpeg takes `cam1:line.mp4` for a file of protocol cam1.
+            self._container = av.open(f"file:{self._uri.path}", mode="r")
+        except (FFmpegError, OSError, ValueError) as error:
+            msg = f"{self._uri}: not a video that can be read ({type(error).__name__})"
+            raise CameraUnavailableError(msg) from error
+        videos = _videos(self._container)
+        if not videos:
+            self._container.close()
+            msg = f"{self._uri}: holds no video"
+            raise CameraUnavailableError(msg)
+        self._stream: VideoStream = videos[0]
+        self._stream.thread_type = "AUTO"
+        self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
+        context = self._stream.codec_context
+        context.copy_opaque = True
+        self._decoded: deque[Outcome[VideoFrame]] = deque()
+        self._continuity: Continuity[VideoFrame] = Continuity(
+            context.name, context.extradata, captured_ns=lambda pts_ns, _: pts_ns or 0
+        )
+        fps = float(self._uri.fps or self._stream.average_rate or _GUESSED_FPS)
+        self.interval_ns = round(_NS_PER_S / fps)
+        self._turn_start_ns = turn_start_ns
+        self._first_pts_ns: int | None = None
+        self._frames_this_turn = 0
+        self._taken = 0
+        self._has_ended = False
+        self._holds_jpegs = self._stream.codec_context.name == "mjpeg"
+
+    def _read_packet(self) -> bool:
+        """Decode one packet, into any number of frames; False at the end."""
+        try:
+            packet = next(self._packets, None)
+        except (FFmpegError, OSError):
+            # The rest of the file cannot be read: one damaged frame says so, then it is over.
+            self._packets = iter(())
+            self._decoded.extend(self._continuity.ended())
+            self._decoded.extend(self._continuity.refused(pts_ns=None, arrival_ns=0))
+            return True
+        if packet is None:
+            return self._add_missing()
+        pts_ns = _in_ns(packet)
+        if packet.size and not packet.is_discard:
+            packet.opaque = self._continuity.sent(
+                bytes(packet),
+                is_key=packet.is_keyframe,
+                pts_ns=pts_ns,
+                arrival_ns=0,
+                doubt="a packet is marked as damaged" if packet.is_corrupt else "",
+            )
+        self._decoded.extend(self._outcomes(packet, pts_ns))
+        if packet.size == 0:  # it marks the end
+            self._decoded.extend(self._continuity.ended())
+        return True
+
+    def _outcomes(
+        self, packet: Packet[VideoStream], pts_ns: int | None
+    ) -> Iterator[Outcome[VideoFrame]]:
+        try:
+            if self._holds_jpegs and packet.size:
+                check_jpeg(bytes(packet))
+            decoded = packet.decode()
+        except FFmpegError:
+            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0)
+        except FrameUnreadableError as damage:
+            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0, cause=str(damage))
+        return self._continuity.decoded(decoded, stamp_ns=_in_ns, arrival_ns=0)
+
+    def _add_missing(self) -> bool:
+        """At the end: the frames that are missing there, once; False if there are none."""
+        if self._has_ended:
+            return False
+        self._has_ended = True
+        until_s = (self.position_ns - self._turn_start_ns + self.interval_ns) / _NS_PER_S
+        missing = missing_pictures(
+            *(self._uri.path, self._container, self._stream),
+            had=self._taken,
+            had_until_s=until_s if self._taken else 0.0,
+        )
+        if missing:
+            note = f"the file broke off: at least {missing} of its pictures are missing"
+            log.warning("recording", source=str(self._uri), note=note)
+        broken_off: Outcome[VideoFrame] = Outcome(
+            frame=None, cause="the file broke off", pts_ns=None, captured_ns=0, came=False
+        )
+        self._decoded.extend([broken_off] * missing)
+        return missing > 0
+
+    def _look_at_first(self) -> tuple[str, ...]:
+        """Decode the first frame for the next `advance`, and say what is special about it all."""
+        while not self._decoded and self._read_packet():
+            pass
+        first = self._decoded[0].frame if self._decoded else None
+        notes = []
+        if first is not None:
+            try:
+                self._turning = turning_of(first)
+            except CameraUnavailableError as error:
+                self.close()
+                raise CameraUnavailableError(f"{self._uri}: {error}") from error
+            if self._turning:
+                notes.append(f"the video says that it is to be shown {self._turning}, and is")
+            if first.interlaced_frame:
+                notes.append("the video is interlaced: what moves is seen twice in a picture")
+        tracks = len(_videos(self._container))
+        if tracks > 1:
+            notes.append(f"the file holds {tracks} videos: only the first is looked at")
+        return tuple(notes)
+
+    def _turning_of(self, frame: VideoFrame) -> Turning:
+        try:
+            return turning_of(frame)
+        except CameraUnavailableError as error:
+            msg = f"{self._uri}: frame {self._index}: {error}"
+            raise FrameUnreadableError(msg) from error
+
+    def _position_ns(self, pts_ns: int | None) -> int:
+        """From the frame's own time stamp; counted where it has none, or fps= overrides it."""
+        counted_ns = self._turn_start_ns + self._frames_this_turn * self.interval_ns
+        self._frames_this_turn += 1
+        if pts_ns is None or self._uri.fps:
+            return counted_ns
+        if self._first_pts_ns is None:
+            self._first_pts_ns = pts_ns
+        return self._turn_start_ns + pts_ns - self._first_pts_ns
+
+
+def _videos(container: InputContainer) -> list[VideoStream]:
+    """Its videos, without the cover picture that music players show."""
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _in_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
+    if stamped.pts is None or stamped.time_base is None:
+        return None
+    tick = stamped.time_base
+    return stamped.pts * tick.numerator * _NS_PER_S // tick.denominator
+
+
+def _by(size: tuple[int, int] | None) -> str:
+    return "any" if size is None else f"{size[0]}x{size[1]}"

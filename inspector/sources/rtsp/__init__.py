@@ -1,0 +1,1 @@
+"""A network camera: its connection, its clock, its refusals, what it lost."""

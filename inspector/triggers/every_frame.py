@@ -1,0 +1,51 @@
+"""Each frame a unit: for cameras with a hardware trigger, and for stills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from inspector.core.records import (
+    Frame,
+    FrameRef,
+    MissedFrame,
+    MissReason,
+    TriggerKind,
+    UnitOpened,
+    UnitRef,
+)
+
+
+class EveryFrame:
+    """A `UnitWatch`: every frame that comes is inspected, for a unit of its own.
+
+    A frame that cannot be looked at is a unit too, and its verdict says why. Holds no frames.
+    """
+
+    def __init__(self, tell: Callable[[UnitOpened], None]) -> None:
+        """`tell` is called by the capture thread, before the unit's frame is handed on."""
+        self._tell = tell
+
+    def look(self, frame: Frame) -> Sequence[Frame]:
+        """Return the frame, with its unit."""
+        return (replace(frame, ref=self._open(frame.ref)),)
+
+    def missed(self, missed: MissedFrame) -> MissedFrame:
+        """Return it with its unit."""
+        return replace(missed, ref=self._open(missed.ref))
+
+    def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:  # noqa: ARG002
+        """Nothing is ever in view between two frames."""
+        return ()
+
+    def _open(self, ref: FrameRef) -> FrameRef:
+        unit = UnitRef(
+            camera_id=ref.camera_id,
+            index=ref.sequence,
+            kind=TriggerKind.EVERY_FRAME,
+            triggered_mono_ns=ref.captured_mono_ns,
+            triggered_unix_ns=ref.captured_unix_ns,
+            label=ref.label,
+        )
+        self._tell(UnitOpened(unit=unit, frames_expected=1))
+        return replace(ref, unit=unit)

@@ -1,0 +1,1 @@
+"""Triggers from outside, by Redis stream or HTTP: read, answered once, joined to a camera."""

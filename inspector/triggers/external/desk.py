@@ -1,0 +1,253 @@
+"""Where triggers from outside arrive, whichever way they come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter
+
+from inspector.core.records import CameraId, EventGroup, Stream
+from inspector.triggers.external.ledger import Ledger
+from inspector.triggers.external.messages import (
+    Trigger,
+    TriggerAnswer,
+    TriggerOutcome,
+    TriggerReceipt,
+)
+from inspector.triggers.external.parse import MalformedTriggerError, TriggerFields, parse_trigger
+
+MAX_UNANSWERED = 1000
+"""So many triggers of the stream may wait for their verdict before the next ones are read."""
+NS_PER_S = 1_000_000_000
+UNUSABLE = (
+    TriggerOutcome.MALFORMED,
+    TriggerOutcome.UNKNOWN_CAMERA,
+    TriggerOutcome.NOT_EXTERNAL,
+)
+"""Of no camera; nothing was opened, and nothing will be."""
+
+
+class Inlet(Protocol):
+    """A camera that is triggered from outside. Event loop only."""
+
+    def trigger(self, trigger: Trigger) -> TriggerAnswer:
+        """Open a unit, and have the frames inspected that serve it already."""
+
+    def remember(self, unit_id: str, received_mono_ns: int) -> None:
+        """Take note of a unit that was triggered and answered before we started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """What time it is."""
+
+    mono_ns: Callable[[], int] = time.monotonic_ns
+    unix_ns: Callable[[], int] = time.time_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEntry:
+    """A trigger as the stream has it."""
+
+    position: int
+    fields: Mapping[bytes, object]
+    entry_id: str | None = None
+    """As Redis writes it; for the verdict's event."""
+    is_answered: bool | None = None
+    """Whether its verdict is in the journal; None: its position tells."""
+    came_mono_ns: int | None
+    """When it was added, by our monotonic clock; None where that cannot be known."""
+    too_late: str = ""
+    """Why nothing can be inspected for it any more; empty: it can."""
+
+
+class TriggerDesk:
+    """Gives each trigger to its camera, and says what became of it. Event loop only.
+
+    Counts all of them: what it accepts is the number of units that get a verdict.
+    """
+
+    def __init__(
+        self,
+        inlets: Mapping[CameraId, Inlet],
+        *,
+        cameras: Collection[CameraId],
+        units_before: Mapping[CameraId, int],
+        ledger: Ledger,
+        registry: CollectorRegistry,
+        clocks: Clocks | None = None,
+    ) -> None:
+        """`inlets`: the cameras with external triggers; `cameras`: all there are."""
+        self._inlets = dict(inlets)
+        self._cameras = frozenset(cameras)
+        self._units_before = dict(units_before)
+        self._clocks = clocks or Clocks()
+        self.ledger = ledger
+        self._is_closed = False
+        self._room = asyncio.Event()
+        self._room.set()
+        self._count = Counter(
+            "inspector_triggers",
+            "Triggers from outside, by what became of them",
+            ["camera", "outcome"],
+            registry=registry,
+        )
+        # The empty one too, of triggers that no camera can be found for: a counter that is born
+        # with its first count shows no increase, and no alert fires.
+        for camera in (*inlets, ""):
+            for outcome in TriggerOutcome:
+                self._count.labels(camera, outcome)
+        for outcome in UNUSABLE if inlets else ():
+            self._count.labels("", outcome)
+
+    def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
+        """A trigger that was received just now."""
+        try:
+            camera, said = self._read(fields)
+        except _UnusableError as unusable:
+            return self._unusable(unusable)
+        return self._trigger(camera, said)
+
+    def take(self, entry: StreamEntry) -> TriggerReceipt | None:
+        """A trigger of the stream; None for one that was answered before we started."""
+        try:
+            camera, said = self._read(entry.fields)
+        except _UnusableError as unusable:
+            self.ledger.read(entry.position)
+            return self._unusable(unusable)
+        is_answered = entry.is_answered
+        if is_answered is None:
+            is_answered = self.ledger.is_answered(camera, entry.position)
+        if is_answered:
+            came_ns = entry.came_mono_ns
+            came_ns = self._clocks.mono_ns() if came_ns is None else came_ns
+            self._inlets[camera].remember(said.unit_id, came_ns)
+            return None
+        receipt = self._trigger(
+            camera,
+            said,
+            came_mono_ns=entry.came_mono_ns,
+            too_late=entry.too_late,
+            entry_id=entry.entry_id,
+        )
+        if receipt.outcome is TriggerOutcome.REFUSED:
+            return receipt  # and not read: the next start answers it
+        if receipt.outcome is TriggerOutcome.ACCEPTED and receipt.number is not None:
+            self.ledger.opened(camera, receipt.number, entry.position)
+        self.ledger.read(entry.position)
+        self._look_for_room()
+        return receipt
+
+    async def wait_for_room(self) -> None:
+        """Return once fewer than `MAX_UNANSWERED` triggers of the stream wait for verdicts."""
+        await self._room.wait()
+
+    def counters_of(self, group: EventGroup) -> dict[str, int]:
+        """What the journal notes together with a group: how far the stream is answered."""
+        if not self._inlets:
+            return {}
+        for event in group:
+            if event.stream is Stream.UNITS:
+                camera = CameraId(event.body["camera"])
+                self.ledger.journaled(camera, event.body["unit"]["number"])
+        self._look_for_room()
+        return self.ledger.counters()
+
+    def close(self) -> None:
+        """Accept no more: nobody is left to give verdicts."""
+        self._is_closed = True
+
+    def _read(
+        self, fields: Mapping[str, object] | Mapping[bytes, object]
+    ) -> tuple[CameraId, TriggerFields]:
+        try:
+            said = parse_trigger(fields)
+        except MalformedTriggerError as malformed:
+            raise _UnusableError(
+                TriggerOutcome.MALFORMED, str(malformed), malformed.kind
+            ) from malformed
+        return self._camera_of(said), said
+
+    def _camera_of(self, said: TriggerFields) -> CameraId:
+        external = ", ".join(self._inlets) or "none"
+        if said.camera is None:
+            if len(self._inlets) == 1:
+                return next(iter(self._inlets))
+            if not self._inlets:
+                problem = "no camera of this station is triggered from outside"
+                raise _UnusableError(TriggerOutcome.NOT_EXTERNAL, problem)
+            problem = f"camera is missing, expected one of: {external}"
+            raise _UnusableError(TriggerOutcome.MALFORMED, problem, "camera: missing")
+        camera = CameraId(said.camera)
+        if camera in self._inlets:
+            return camera
+        if camera in self._cameras:
+            problem = f"camera {camera} is not triggered from outside; those that are: {external}"
+            raise _UnusableError(TriggerOutcome.NOT_EXTERNAL, problem)
+        problem = f"there is no camera {said.camera[:64]!r}, expected one of: {external}"
+        raise _UnusableError(TriggerOutcome.UNKNOWN_CAMERA, problem)
+
+    def _unusable(self, unusable: _UnusableError) -> TriggerReceipt:
+        # Not under the name it gave: senders must not make up label values.
+        self._count.labels("", unusable.outcome).inc()
+        return TriggerReceipt(outcome=unusable.outcome, problem=str(unusable), kind=unusable.kind)
+
+    def _trigger(
+        self,
+        camera: CameraId,
+        said: TriggerFields,
+        *,
+        came_mono_ns: int | None = None,
+        too_late: str = "",
+        entry_id: str | None = None,
+    ) -> TriggerReceipt:
+        now_mono_ns, now_unix_ns = self._clocks.mono_ns(), self._clocks.unix_ns()
+        at_unix_ns = said.at_unix_ns
+        if at_unix_ns is None and came_mono_ns is not None:
+            at_unix_ns = now_unix_ns - (now_mono_ns - came_mono_ns)
+        trigger = Trigger(
+            unit_id=said.unit_id,
+            received_mono_ns=now_mono_ns,
+            received_unix_ns=now_unix_ns,
+            at_unix_ns=at_unix_ns,
+            too_late=too_late,
+            entry=entry_id,
+        )
+        answer = TriggerAnswer(outcome=TriggerOutcome.REFUSED)
+        if not self._is_closed:
+            answer = self._inlets[camera].trigger(trigger)
+        self._count.labels(camera, answer.outcome).inc()
+        number = None
+        if answer.index is not None and answer.index >= 0:
+            number = self._units_before.get(camera, 0) + answer.index + 1
+        return TriggerReceipt(
+            outcome=answer.outcome,
+            unit_id=said.unit_id,
+            camera=camera,
+            number=number,
+            problem=_problem(answer.outcome, said.unit_id, number),
+        )
+
+    def _look_for_room(self) -> None:
+        if self.ledger.unanswered < MAX_UNANSWERED:
+            self._room.set()
+        else:
+            self._room.clear()
+
+
+class _UnusableError(Exception):
+    def __init__(self, outcome: TriggerOutcome, problem: str, kind: str = "") -> None:
+        super().__init__(problem)
+        self.outcome = outcome
+        self.kind = kind
+
+
+def _problem(outcome: TriggerOutcome, unit_id: str, number: int | None) -> str:
+    if outcome is TriggerOutcome.DOUBLED:
+        known = f" as unit {number}" if number is not None else ""
+        return f"unit {unit_id!r} was triggered a moment ago{known}"
+    return "the station is stopping" if outcome is TriggerOutcome.REFUSED else ""

@@ -1,0 +1,140 @@
+"""Reads a trigger, as Redis or HTTP delivers it: pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from inspector.core.errors import ItemError
+from inspector.core.part_names import NameUnusableError, shown, unit_name
+
+MAX_UNIT_ID_CHARACTERS = 128
+_TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<hour>\d\d):(?P<minute>\d\d)"
+    r"(:(?P<second>\d\d)([.,](?P<fraction>\d{1,30}))?)?"
+    r"(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?",
+    re.ASCII,
+)
+"""RFC 3339, and of ISO 8601 what languages write: no seconds, a comma, an offset without a colon or
+without minutes. Its offset may be missing here, to be named as that."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(2200, 1, 1, tzinfo=UTC)
+_DAY_ENDS_HOUR = 24
+_LEAP_SECOND = 60
+_AROUND = " \t\r\n\0\ufeff"
+"""What PLCs and scanners put around a value."""
+_BRIEF_CHARACTERS = 60
+_EXAMPLE = "expected a time such as 2026-01-31T14:05:09.123+01:00"
+
+
+class MalformedTriggerError(ItemError):
+    """A trigger that cannot be read; its text is one line that says what was expected."""
+
+    def __init__(self, field: str, problem: str, kind: str = "") -> None:
+        super().__init__(problem)
+        self.field = field
+        """Which field is wrong."""
+        self.kind = f"{field}: {kind}" if kind else field
+        """Which kind of mistake it is; of a closed list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerFields:
+    """What a trigger says."""
+
+    unit_id: str
+    at_unix_ns: int | None
+    camera: str | None
+
+
+def parse_trigger(fields: Mapping[str, object] | Mapping[bytes, object]) -> TriggerFields:
+    """What a trigger's `unit_id`, `at` and `camera` say; other fields are the sender's own.
+
+    Names and values may be text or UTF-8 bytes. What scanners and PLCs put around a value is taken
+    off, and a unit's name is read out of the codes' own formats (`inspector.part_names`). An empty
+    `at` or `camera` counts as absent: templates leave such behind.
+
+    Raises:
+        MalformedTriggerError: one of them is missing or cannot be read.
+
+    """
+    texts = {name: _text(name, value) for name, value in _known(fields).items()}
+    try:
+        unit_id = unit_name(texts.get("unit_id") or "", longest=MAX_UNIT_ID_CHARACTERS)
+    except NameUnusableError as error:
+        raise MalformedTriggerError("unit_id", f"unit_id {error}", error.kind) from error
+    at = (texts.get("at") or "").strip(_AROUND)
+    return TriggerFields(
+        unit_id=unit_id,
+        at_unix_ns=_unix_ns(at) if at else None,
+        camera=(texts.get("camera") or "").strip(_AROUND) or None,
+    )
+
+
+def _known(fields: Mapping[str, object] | Mapping[bytes, object]) -> dict[str, object]:
+    named = {k.decode("utf-8", "replace") if isinstance(k, bytes) else k: fields[k] for k in fields}  # type: ignore[index]
+    return {name: named[name] for name in ("unit_id", "at", "camera") if name in named}
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            problem = f"{name} is not UTF-8, expected text"
+            raise MalformedTriggerError(name, problem, "not UTF-8") from error
+    raise MalformedTriggerError(name, f"{name} is {_brief(value)}, expected text", "no text")
+
+
+def _unix_ns(at: str) -> int:
+    found = _TIME.fullmatch(at)
+    if found is None:
+        raise MalformedTriggerError("at", f"at is {shown(at)}, {_EXAMPLE}", "no time")
+    if found["offset"] is None:
+        problem = f"at is {shown(at)}, which names no offset from UTC, {_EXAMPLE}"
+        raise MalformedTriggerError("at", problem, "no offset")
+    try:
+        moment = _moment(found)
+        in_range = _EPOCH <= moment < _LAST
+    except (ValueError, OverflowError):
+        in_range = False
+    if not in_range:  # none there is, or a number that events could not show
+        raise MalformedTriggerError("at", f"at is {shown(at)}, {_EXAMPLE}", "no moment")
+    since = moment - _EPOCH
+    # Not through floats, which are microseconds off by now.
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+
+
+def _moment(found: re.Match[str]) -> datetime:
+    hour, second = int(found["hour"]), int(found["second"] or 0)
+    more = timedelta(
+        # ISO 8601 ends a day at 24:00; RFC 3339 allows the leap second.
+        days=hour == _DAY_ENDS_HOUR,
+        seconds=second == _LEAP_SECOND,
+        microseconds=int((found["fraction"] or "")[:6].ljust(6, "0")),
+    )
+    if hour == _DAY_ENDS_HOUR and (int(found["minute"]) or second or more.microseconds):
+        raise ValueError(hour)
+    written = (
+        f"{found['date']}T{hour % _DAY_ENDS_HOUR:02}:{found['minute']}"
+        f":{second - (second == _LEAP_SECOND):02}{_offset(found['offset'])}"
+    )
+    if hour > _DAY_ENDS_HOUR:
+        raise ValueError(hour)
+    return datetime.fromisoformat(written) + more
+
+
+def _offset(written: str) -> str:
+    if written in "Zz":
+        return "+00:00"
+    digits = written[1:].replace(":", "").ljust(4, "0")
+    return f"{written[0]}{digits[:2]}:{digits[2:]}"
+
+
+def _brief(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= _BRIEF_CHARACTERS else f"{text[:_BRIEF_CHARACTERS]}…"

@@ -1,0 +1,1 @@
+"""Finds units that pass a free-running picture, and chooses their frames."""

@@ -1,0 +1,44 @@
+"""What the virtual light barrier asks to be done with units and frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inspector.core.records import MissReason
+from inspector.triggers.presence.on_belt import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Announce the unit."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep the frame at hand for this unit, in place of the one kept before."""
+
+    number: int
+    span: Span
+    neighbours_px: tuple[float, float]
+    """How far along the travel, behind and ahead, the belt is free or another unit begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Inspect the frame kept for this unit."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Announce that no further frame of the unit will come."""
+
+    number: int
+    miss: MissReason | None
+    detail: str
+
+
+Action = Open | Keep | Send | Close

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inspector.batching.preprocess import PADDING_GREY, Preprocessor
+from inspector.core.geometry import fit, frame_matrix, moved, upright_size_px
+from inspector.core.records import (
+    CameraId,
+    Frame,
+    FrameRef,
+    Image,
+    ModelInput,
+    Outline,
+    Rect,
+    Region,
+)
+
+REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
+
+
+class Picture:
+    """A lease nobody takes back."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    def release(self) -> None:
+        pass
+
+
+def model(side_px: int, *, dtype: str = "UINT8", first: bool = False, rgb: bool = False) -> Any:
+    return ModelInput(
+        name="image",
+        width_px=side_px,
+        height_px=side_px,
+        channels_first=first,
+        dtype=dtype,
+        rgb=rgb,
+    )
+
+
+def region_of(image: Image, spec: ModelInput, rect: Rect | None = None) -> Region:
+    rect = rect or Rect(0, 0, image.shape[1], image.shape[0])
+    box = fit(rect, width_px=spec.width_px, height_px=spec.height_px)
+    return Region(frame=Frame(ref=REF, lease=Picture(image)), rect=rect, letterbox=box)
+
+
+def written(image: Image, spec: ModelInput, rect: Rect | None = None) -> Any:
+    shape = (spec.height_px, spec.width_px, 3)
+    row: Any = np.full(
+        (3, *shape[:2]) if spec.channels_first else shape,
+        99,
+        np.uint8 if spec.dtype == "UINT8" else np.float32,
+    )
+    Preprocessor(spec).write(region_of(image, spec, rect), row)
+    return row
+
+
+def upright_of(image: Image, spec: ModelInput, outline: Outline) -> Region:
+    rect = Rect(0, 0, *upright_size_px(outline))
+    box = fit(rect, width_px=spec.width_px, height_px=spec.height_px)
+    frame = Frame(ref=REF, lease=Picture(image))
+    return Region(frame=frame, rect=rect, letterbox=box, upright=outline)
+
+
+def turned(image: Image, spec: ModelInput, outline: Outline) -> Any:
+    row = np.full((spec.height_px, spec.width_px, 3), 99, np.uint8)
+    Preprocessor(spec).write(upright_of(image, spec, outline), row)
+    return row
+
+
+def outline(centre: tuple[float, float], size: tuple[float, float], turn_deg: float = 0) -> Outline:
+    return Outline(
+        centre_x_px=centre[0],
+        centre_y_px=centre[1],
+        width_px=size[0],
+        height_px=size[1],
+        turn_deg=turn_deg,
+    )
+
+
+def noise(height: int, width: int) -> Image:
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def letterboxed(image: Image, side_px: int) -> Image:
+    """What a picture that needs no scaling must look like."""
+    expected = np.full((side_px, side_px, 3), 114, np.uint8)
+    top, left = (side_px - image.shape[0]) // 2, (side_px - image.shape[1]) // 2
+    expected[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return expected
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 64), (64, 30), (41, 63), (5, 7)])
+def test_pixels_arrive_unchanged_where_nothing_is_scaled(size: tuple[int, int]) -> None:
+    image = noise(*size)
+    assert np.array_equal(written(image, model(64)), letterboxed(image, 64))
+
+
+def test_a_model_that_wants_rgb_gets_rgb_padding_and_all() -> None:
+    image = noise(40, 64)
+    expected = letterboxed(image, 64)[..., ::-1]
+    assert np.array_equal(written(image, model(64, rgb=True)), expected)
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+def test_every_form_holds_the_same_picture(dtype: str, first: bool, rgb: bool) -> None:  # noqa: FBT001
+    image = noise(50, 64)
+    expected = letterboxed(image, 64)[..., :: -1 if rgb else 1]
+    row = written(image, model(64, dtype=dtype, first=first, rgb=rgb))
+    seen = row.transpose(1, 2, 0) if first else row
+    if dtype == "FP32":
+        assert row.dtype == np.float32
+        assert np.allclose(seen, expected / 255, rtol=0, atol=1e-6)
+        assert row.max() <= 1.0
+    else:
+        assert np.array_equal(seen, expected)
+
+
+def test_the_padding_is_what_detectors_were_trained_with() -> None:
+    row = written(np.zeros((20, 64, 3), np.uint8), model(64))
+    assert PADDING_GREY == 114
+    assert (row[:22] == 114).all()
+    assert (row[42:] == 114).all()
+    assert (row[22:42] == 0).all()
+
+
+def test_only_the_region_is_looked_at() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    inside = Rect(30, 20, 60, 50)
+    image[20:70, 30:90] = noise(50, 60)
+    row = written(image, model(64), inside)
+    assert np.array_equal(row, letterboxed(image[20:70, 30:90], 64))
+
+
+def test_halving_averages_exactly() -> None:
+    image = noise(128, 128)
+    row = written(image, model(64))
+    blocks = image.reshape(64, 2, 64, 2, 3).astype(np.int32).sum(axis=(1, 3))
+    assert np.abs(row.astype(np.int32) - blocks / 4).max() <= 0.5
+
+
+def test_quartering_averages_to_within_rounding() -> None:
+    image = noise(256, 256)
+    blocks = image.reshape(64, 4, 64, 4, 3).astype(np.float64).mean(axis=(1, 3))
+    assert np.abs(written(image, model(64)) - blocks).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(800, 600), (1200, 900), (1280, 720), (1920, 1080), (2448, 2048), (2540, 1400), (5000, 4000)],
+)
+def test_small_bright_specks_survive_shrinking(width: int, height: int) -> None:
+    spec = model(640)
+    image = np.zeros((height, width, 3), np.uint8)
+    specks = [
+        (x, y)
+        for y in range(37, height - 40, height // 13)
+        for x in range(41, width - 40, width // 17)
+    ]
+    for x, y in specks:
+        image[y : y + 2, x : x + 2] = 255
+    row, box = written(image, spec), region_of(image, spec).letterbox
+    # Were its light spread over four pixels evenly, a speck would show as 255 * scale ** 2.
+    faintest = 255 * box.scale**2 / 2
+    lost = []
+    for x, y in specks:
+        u, v = round(x * box.scale + box.left_px), round(y * box.scale + box.top_px)
+        if row[v - 2 : v + 4, u - 2 : u + 4].max() < min(16, faintest):
+            lost.append((x, y))
+    assert not lost, f"{len(lost)} of {len(specks)} specks lost"
+
+
+def test_a_row_is_written_where_it_lies_and_its_neighbours_are_left_alone() -> None:
+    spec = model(64)
+    tensor = np.full((3, 64, 64, 3), 99, np.uint8)
+    before = tensor.__array_interface__["data"]
+    Preprocessor(spec).write(region_of(noise(100, 100), spec), tensor[1])
+    assert tensor.__array_interface__["data"] == before
+    assert (tensor[0] == 99).all()
+    assert (tensor[2] == 99).all()
+    assert not (tensor[1] == 99).all()
+
+
+def test_nothing_of_the_last_picture_shows_through() -> None:
+    spec = model(64)
+    writer, row = Preprocessor(spec), np.zeros((64, 64, 3), np.uint8)
+    tall, wide = noise(120, 40), noise(30, 64)
+    writer.write(region_of(tall, spec), row)
+    writer.write(region_of(wide, spec), row)
+    assert np.array_equal(row, letterboxed(wide, 64))
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (2048, 2448), (1300, 2600), (640, 640)])
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+def test_no_picture_sized_memory_is_allocated_per_frame(size: tuple[int, int], dtype: str) -> None:
+    spec = model(640, dtype=dtype, first=dtype == "FP32")
+    image = np.zeros((*size, 3), np.uint8)
+    shape = (3, 640, 640) if dtype == "FP32" else (640, 640, 3)
+    row: Any = np.zeros(shape, np.float32 if dtype == "FP32" else np.uint8)
+    writer, region = Preprocessor(spec), region_of(image, spec)
+    writer.write(region, row)
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            writer.write(region, row)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000
+
+
+def test_extreme_shapes_are_written_too() -> None:
+    for height, width in ((16, 4000), (4000, 16), (16, 16)):
+        row = written(np.full((height, width, 3), 255, np.uint8), model(64))
+        assert row.max() == 255
+
+
+def test_a_unit_that_lies_straight_is_cut_out_with_its_surroundings() -> None:
+    image = noise(200, 300)
+    row = turned(image, model(64), outline((150, 100), (60, 40)))
+    # The unit's 60 x 40 pixels lie at 2, 12 in the input: its corner at 120, 80 in the frame.
+    assert np.array_equal(row, image[68:132, 118:182])
+
+
+def test_what_lies_outside_the_frame_is_grey() -> None:
+    image = noise(64, 64)
+    row = turned(image, model(64), outline((0, 32), (64, 64)))
+    assert np.array_equal(row[:, 32:], image[:, :32])
+    assert (row[:, :32] == PADDING_GREY).all()
+
+
+def test_a_unit_far_outside_the_frame_is_no_error() -> None:
+    assert (turned(noise(64, 64), model(64), outline((900, 900), (30, 30))) == PADDING_GREY).all()
+
+
+@pytest.mark.parametrize("turn_deg", [-45.0, -10.0, -0.5, 0.0, 3.0, 30.0, 45.0])
+@pytest.mark.parametrize(
+    ("frame_size", "size"),
+    [
+        ((480, 640), (50, 40)),  # at its own scale
+        ((720, 1280), (742, 676)),  # shrunk a little
+        ((1400, 1600), (900, 800)),  # halved
+        ((2048, 2448), (1600, 1300)),  # halved and averaged
+    ],
+)
+def test_a_mark_on_a_turned_unit_is_where_it_is_on_the_upright_one(
+    frame_size: tuple[int, int], size: tuple[int, int], turn_deg: float
+) -> None:
+    spec = model(320)
+    where = outline((frame_size[1] / 2 + 3.3, frame_size[0] / 2 - 2.6), size, turn_deg)
+    region = upright_of(np.zeros((1, 1, 3), np.uint8), spec, where)
+    box, radius_px = region.letterbox, max(4, round(3 / region.letterbox.scale))
+    for share_x, share_y in ((0.5, 0.5), (0.2, 0.3), (0.85, 0.75)):
+        on_unit = size[0] * share_x, size[1] * share_y
+        x, y = moved(frame_matrix(where), *on_unit)
+        image = np.zeros((*frame_size, 3), np.uint8)
+        rows, columns = np.ogrid[: frame_size[0], : frame_size[1]]
+        disc = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= radius_px**2
+        image[disc] = 255
+        # The disc's own centre: its pixels are not spread evenly about x, y.
+        seen_y, seen_x = (np.argwhere(disc).mean(axis=0) + 0.5).tolist()
+        expected_x = (on_unit[0] + seen_x - x) * box.scale + box.left_px
+        expected_y = (on_unit[1] + seen_y - y) * box.scale + box.top_px
+        left, top = round(expected_x) - 12, round(expected_y) - 12
+        light = turned(image, spec, where)[top : top + 24, left : left + 24, 0].astype(np.float64)
+        centre_x = (light.sum(axis=0) * (np.arange(24) + 0.5)).sum() / light.sum() + left
+        centre_y = (light.sum(axis=1) * (np.arange(24) + 0.5)).sum() / light.sum() + top
+        assert centre_x == pytest.approx(expected_x, abs=0.1)
+        assert centre_y == pytest.approx(expected_y, abs=0.1)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 2.0, -17.0])
+@pytest.mark.parametrize("size", [(1200, 1100), (1900, 1500), (2300, 1900)])
+def test_small_bright_specks_on_a_large_unit_survive_turning(
+    size: tuple[int, int], turn_deg: float
+) -> None:
+    spec = model(640)
+    image = np.zeros((2048, 2448, 3), np.uint8)
+    where = outline((1224, 1024), size, turn_deg)
+    box = upright_of(image, spec, where).letterbox
+    marks = []
+    for share_x in np.linspace(0.2, 0.8, 11):
+        for share_y in np.linspace(0.2, 0.8, 9):
+            on_unit = size[0] * float(share_x), size[1] * float(share_y)
+            left, top = (round(value) for value in moved(frame_matrix(where), *on_unit))
+            image[top : top + 2, left : left + 2] = 255
+            marks.append(on_unit)
+    row = turned(image, spec, where)
+    faintest = min(16, 255 * box.scale**2 / 2)
+    lost = []
+    for x, y in marks:
+        u, v = round(x * box.scale + box.left_px), round(y * box.scale + box.top_px)
+        if row[v - 3 : v + 4, u - 3 : u + 4].max() < faintest:
+            lost.append((x, y))
+    assert not lost, f"{len(lost)} of {len(marks)} specks lost"
+
+
+@pytest.mark.parametrize("rgb", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+def test_every_form_holds_the_same_upright_picture(dtype: str, first: bool, rgb: bool) -> None:  # noqa: FBT001
+    image, where = noise(100, 120), outline((60, 50), (70, 66), 12)
+    expected = turned(image, model(64), where)[..., :: -1 if rgb else 1]
+    spec = model(64, dtype=dtype, first=first, rgb=rgb)
+    shape = (3, 64, 64) if first else (64, 64, 3)
+    row: Any = np.full(shape, 99, np.uint8 if dtype == "UINT8" else np.float32)
+    Preprocessor(spec).write(upright_of(image, spec, where), row)
+    seen = row.transpose(1, 2, 0) if first else row
+    assert np.allclose(seen, expected / (255 if dtype == "FP32" else 1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(742, 676), (1900, 1700)])
+def test_turning_allocates_no_picture_per_frame_whatever_the_outline(size: tuple[int, int]) -> None:
+    spec = model(640)
+    image = np.zeros((2048, 2448, 3), np.uint8)
+    row: Any = np.zeros((640, 640, 3), np.uint8)
+    before = row.__array_interface__["data"]
+    writer = Preprocessor(spec)
+    regions = [
+        upright_of(image, spec, outline((1200 + n, 1000 - n), (size[0] + n, size[1] - n), n / 2))
+        for n in range(6)
+    ]
+    writer.write(regions[0], row)
+    tracemalloc.start()
+    try:
+        for region in regions[1:]:
+            writer.write(region, row)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000
+    assert row.__array_interface__["data"] == before

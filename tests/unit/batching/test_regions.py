@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.batching.regions import View, refitted
+from inspector.core.geometry import fit
+from inspector.core.records import CameraId, Frame, FrameRef, Image, ModelInput, Outline, Rect
+from tests.kit.units_in_view import outlines
+
+MODEL = ModelInput(
+    name="image", width_px=640, height_px=640, channels_first=False, dtype="UINT8", rgb=False
+)
+WHOLE = Rect(0, 0, 2448, 2048)
+OUTLINE = Outline(centre_x_px=1000, centre_y_px=900, width_px=742.3, height_px=675.6, turn_deg=1.5)
+
+
+class NoLease:
+    @property
+    def image(self) -> Image:
+        return np.zeros((1, 1, 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def frame(outline: Outline | None = None) -> Frame:
+    ref = FrameRef(
+        camera_id=CameraId("a"),
+        sequence=0,
+        captured_mono_ns=0,
+        captured_unix_ns=0,
+        outline=outline,
+    )
+    return Frame(ref=ref, lease=NoLease())
+
+
+def test_a_region_is_one_piece_letterboxed() -> None:
+    seen = frame(OUTLINE)
+    (region,) = View(rect=WHOLE).regions_of(seen, MODEL)
+    assert region.frame is seen
+    assert region.rect == WHOLE
+    assert region.letterbox == fit(WHOLE, width_px=640, height_px=640)
+    assert (region.upright, region.piece, region.pieces) == (None, 0, 1)
+
+
+def test_a_unit_is_its_whole_upright_picture() -> None:
+    view = View(rect=WHOLE, look="unit")
+    (region,) = view.regions_of(frame(OUTLINE), MODEL)
+    assert region.upright == OUTLINE
+    assert region.rect == Rect(0, 0, 742, 676)
+    assert region.letterbox == fit(region.rect, width_px=640, height_px=640)
+    assert (region.piece, region.pieces, view.pieces(MODEL)) == (0, 1, 1)
+
+
+def test_a_unit_whose_outline_is_not_known_is_looked_for_in_the_region() -> None:
+    (region,) = View(rect=Rect(4, 5, 600, 400), look="unit").regions_of(frame(), MODEL)
+    assert (region.upright, region.rect) == (None, Rect(4, 5, 600, 400))
+
+
+def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
+    view = View(rect=WHOLE, look="tiles", tile_overlap_px=96)
+    regions = view.regions_of(frame(), MODEL)
+    assert len(regions) == view.pieces(MODEL) == 20
+    assert [r.piece for r in regions] == list(range(20))
+    assert {r.pieces for r in regions} == {20}
+    assert {r.letterbox.scale for r in regions} == {1.0}
+    assert len({r.rect for r in regions}) == 20
+
+
+def test_a_picture_that_fits_is_one_tile() -> None:
+    view = View(rect=Rect(3, 4, 600, 500), look="tiles", tile_overlap_px=96)
+    (region,) = view.regions_of(frame(), MODEL)
+    assert (region.rect, region.pieces) == (Rect(3, 4, 600, 500), 1)
+
+
+def test_while_the_models_input_is_not_known_a_frame_is_one_piece() -> None:
+    for look in ("region", "unit", "tiles"):
+        view = View(rect=WHOLE, look=look)
+        assert view.pieces(None) == 1
+        assert view.unseen(frame(OUTLINE)).pieces == 1
+
+
+@pytest.mark.parametrize("look", ["region", "unit", "tiles"])
+def test_a_part_fitted_to_another_input_is_the_same_part(look: str) -> None:
+    view = View(rect=WHOLE, look=look, tile_overlap_px=32)  # type: ignore[arg-type]
+    small = replace(MODEL, width_px=320, height_px=256)
+    for region in view.regions_of(frame(OUTLINE), MODEL):
+        again = refitted(region, small)
+        assert again.letterbox == fit(region.rect, width_px=320, height_px=256)
+        assert replace(again, letterbox=region.letterbox) == region
+
+
+rects = st.builds(
+    Rect, st.integers(0, 500), st.integers(0, 500), st.integers(16, 3000), st.integers(16, 3000)
+)
+inputs = st.builds(
+    lambda width, height: replace(MODEL, width_px=width, height_px=height),
+    st.integers(128, 1024),
+    st.integers(128, 1024),
+)
+any_outline = outlines(centre_px=(0, 3000), side_px=(0.2, 2500))
+looks = st.sampled_from(["region", "unit", "tiles"])
+
+
+@given(rect=rects, look=looks, model=inputs, outline=st.none() | any_outline)
+def test_every_piece_fits_the_model_input_and_none_is_missing(rect, look, model, outline):
+    view = View(rect=rect, look=look, tile_overlap_px=32)
+    regions = view.regions_of(frame(outline), model)
+    assert [(r.piece, r.pieces) for r in regions] == [
+        (n, len(regions)) for n in range(len(regions))
+    ]
+    assert len(regions) == view.pieces(model) >= 1
+    for region in regions:
+        box = region.letterbox
+        assert 0 < box.scale <= 1, "never enlarged"
+        for offset_px, side_px, room_px in (
+            (box.left_px, region.rect.width_px, model.width_px),
+            (box.top_px, region.rect.height_px, model.height_px),
+        ):
+            assert offset_px >= 0
+            shown_px = max(1, round(side_px * box.scale))
+            assert offset_px + shown_px <= room_px
+            assert abs(room_px - shown_px - 2 * offset_px) <= 1, "in the middle"
+
+
+@given(rect=rects, look=st.sampled_from(["region", "tiles"]), model=inputs)
+def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect, look, model):
+    shown = np.zeros((rect.height_px, rect.width_px), np.bool_)
+    for region in View(rect=rect, look=look, tile_overlap_px=32).regions_of(frame(), model):
+        x_px, y_px = region.rect.x_px - rect.x_px, region.rect.y_px - rect.y_px
+        assert 0 <= x_px <= rect.width_px - region.rect.width_px
+        assert 0 <= y_px <= rect.height_px - region.rect.height_px
+        shown[y_px : y_px + region.rect.height_px, x_px : x_px + region.rect.width_px] = True
+    assert shown.all()

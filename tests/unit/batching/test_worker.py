@@ -1,0 +1,202 @@
+"""The batching stage between a real inbox, real tensors and a real channel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import numpy as np
+
+from inspector.batching.regions import View
+from inspector.batching.window import BatchWindow
+from inspector.batching.worker import BatchWorker
+from inspector.core.records import (
+    Batch,
+    CameraId,
+    Frame,
+    FrameRef,
+    Image,
+    ModelInput,
+    Outline,
+    Rect,
+)
+from inspector.flow.channel import Channel
+from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.tensor_pool import TensorPool
+from inspector.ops.metrics import Metrics
+
+CAMERA, OTHER = CameraId("a"), CameraId("b")
+MODEL = ModelInput(
+    name="image", width_px=64, height_px=64, channels_first=False, dtype="UINT8", rgb=False
+)
+TILED = View(rect=Rect(0, 0, 200, 120), look="tiles", tile_overlap_px=16)
+PLAIN = View(rect=Rect(0, 0, 64, 64))
+MAX_REGIONS = 4
+
+
+class Picture:
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    def release(self) -> None:
+        pass
+
+
+def frame(sequence: int, camera: CameraId = CAMERA, outline: Outline | None = None) -> Frame:
+    image = np.random.default_rng(sequence).integers(0, 256, (120, 200, 3), np.uint8)
+    ref = FrameRef(
+        camera_id=camera,
+        sequence=sequence,
+        captured_mono_ns=time.monotonic_ns(),
+        captured_unix_ns=0,
+        outline=outline,
+    )
+    return Frame(ref=ref, lease=Picture(image))
+
+
+class Stage:
+    """The worker, its surroundings, and what it sent; tensors are given back by `receive`."""
+
+    def __init__(self, views: dict[CameraId, View], *, model_input: ModelInput | None) -> None:
+        lane = Lane(capacity=16, max_age_ns=None)
+        self.inbox = FrameInbox(dict.fromkeys(views, lane), on_drop=lambda _f, _r: None)
+        self.tensors = TensorPool(tensors=2, max_regions=MAX_REGIONS, shared=False)
+        if model_input is not None:
+            self.tensors.shape_for(model_input)
+        self.batches: Channel[Batch] = Channel(1)
+        self.worker = BatchWorker(
+            self.inbox,
+            BatchWindow(max_regions=MAX_REGIONS, max_wait_ns=0),
+            self.tensors,
+            self.batches,
+            views=views,
+            metrics=Metrics(list(views), []),
+        )
+        self.sent: list[Batch] = []
+
+    async def receive(self) -> Batch | None:
+        batch = await self.batches.receive()
+        if batch is not None:
+            self.sent.append(batch)
+            check_pixels(batch)
+            if batch.tensor is not None:
+                batch.tensor.release()
+        return batch
+
+    def end(self) -> None:
+        for _camera in self.worker._views:
+            self.inbox.close_lane()
+
+
+def check_pixels(batch: Batch) -> None:
+    """Every region that needs no scaling lies in its row as it is in the frame."""
+    for row, region in enumerate(batch.regions):
+        rect, box = region.rect, region.letterbox
+        if batch.tensor is None or region.upright is not None or box.scale != 1:
+            continue
+        expected = region.frame.lease.image[
+            rect.y_px : rect.y_px + rect.height_px, rect.x_px : rect.x_px + rect.width_px
+        ]
+        found = batch.tensor.array[row][
+            box.top_px : box.top_px + rect.height_px, box.left_px : box.left_px + rect.width_px
+        ]
+        assert np.array_equal(found, expected)
+
+
+def run(
+    feed: Callable[[Stage], Awaitable[None]],
+    views: dict[CameraId, View],
+    *,
+    model_input: ModelInput | None = MODEL,
+) -> Stage:
+    async def main() -> Stage:
+        stage = Stage(views, model_input=model_input)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(stage.worker.run())
+            await feed(stage)
+            stage.end()
+            while await stage.receive() is not None:
+                pass
+        return stage
+
+    return asyncio.run(main(), debug=True)
+
+
+def test_a_frame_with_more_pieces_than_a_request_takes_is_sent_in_several() -> None:
+    async def feed(stage: Stage) -> None:
+        stage.inbox.offer(frame(0))
+
+    stage = run(feed, {CAMERA: TILED})
+    pieces = TILED.pieces(MODEL)
+    assert pieces == 12
+    assert [len(batch.regions) for batch in stage.sent] == [4, 4, 4]
+    regions = [region for batch in stage.sent for region in batch.regions]
+    assert [r.piece for r in regions] == list(range(pieces))
+    assert {r.pieces for r in regions} == {pieces}
+    assert [batch.batch_id for batch in stage.sent] == [0, 1, 2]
+
+
+def test_pieces_and_whole_frames_share_requests_and_none_is_lost() -> None:
+    async def feed(stage: Stage) -> None:
+        for sequence in range(5):
+            stage.inbox.offer(frame(sequence, CAMERA))
+            stage.inbox.offer(frame(sequence, OTHER))
+
+    stage = run(feed, {CAMERA: TILED, OTHER: PLAIN})
+    assert all(len(batch.regions) <= MAX_REGIONS for batch in stage.sent)
+    seen = [
+        (r.frame.ref.camera_id, r.frame.ref.sequence, r.piece)
+        for batch in stage.sent
+        for r in batch.regions
+    ]
+    assert len(seen) == len(set(seen)) == 5 * 12 + 5
+    # The pieces of a frame follow one another: it is complete before the next one begins.
+    tiles = [(sequence, piece) for camera, sequence, piece in seen if camera == CAMERA]
+    assert tiles == sorted(tiles)
+
+
+def test_the_unit_is_cut_out_where_its_outline_is_known() -> None:
+    outline = Outline(centre_x_px=90, centre_y_px=60, width_px=50, height_px=40, turn_deg=5)
+
+    async def feed(stage: Stage) -> None:
+        stage.inbox.offer(frame(0, outline=outline))
+        stage.inbox.offer(frame(1))
+
+    stage = run(feed, {CAMERA: replace(PLAIN, look="unit")})
+    regions = [region for batch in stage.sent for region in batch.regions]
+    assert [r.upright for r in regions] == [outline, None]
+    assert [r.rect for r in regions] == [Rect(0, 0, 50, 40), PLAIN.rect]
+
+
+def test_without_a_known_model_input_frames_go_on_whole_and_without_pixels() -> None:
+    async def feed(stage: Stage) -> None:
+        for sequence in range(6):
+            stage.inbox.offer(frame(sequence))
+
+    stage = run(feed, {CAMERA: TILED}, model_input=None)
+    assert all(batch.tensor is None and batch.model_input is None for batch in stage.sent)
+    assert all(len(batch.regions) <= MAX_REGIONS for batch in stage.sent)
+    assert [r.frame.ref.sequence for b in stage.sent for r in b.regions] == list(range(6))
+    assert {r.pieces for b in stage.sent for r in b.regions} == {1}
+
+
+def test_a_model_that_changes_its_input_in_the_middle_of_a_frame_gets_all_of_it() -> None:
+    smaller = replace(MODEL, width_px=48, height_px=48)
+
+    async def feed(stage: Stage) -> None:
+        stage.inbox.offer(frame(0))
+        await stage.receive()
+        stage.tensors.shape_for(smaller)
+
+    stage = run(feed, {CAMERA: TILED})
+    regions = [region for batch in stage.sent for region in batch.regions]
+    assert [r.piece for r in regions] == list(range(12))
+    for batch in stage.sent:
+        assert batch.tensor is not None
+        assert batch.model_input is not None
+        side_px = batch.model_input.width_px
+        assert batch.tensor.array.shape[1:] == (side_px, side_px, 3)
+        assert all(64 * r.letterbox.scale <= side_px for r in batch.regions)
+    assert stage.sent[-1].model_input == smaller

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from ulid import ULID
+
+from inspector.core.faults import Fault
+from inspector.core.records import (
+    CameraId,
+    Detection,
+    EventGroup,
+    Evidence,
+    FrameRef,
+    MissReason,
+    Outline,
+    Result,
+    Serial,
+    Stream,
+    TriggerKind,
+    UnitRef,
+)
+from inspector.core.verdicts import Defect, FrameResult, Verdict
+from inspector.events.schemas import EVENT_MODELS
+from inspector.events.wording import EventBuilder, Particulars, unit_counters
+from inspector.settings.settings import Settings
+from inspector.sources.uri import traits
+
+CAMERA = CameraId("top")
+LIMIT_BYTES = 8000
+NS_PER_MS = 1_000_000
+SEEN_UNIX_NS = 1_767_225_600_123_456_789
+
+
+def builder(source: str = "rtsp://10.0.0.5/x", **sections: Any) -> EventBuilder:
+    settings = Settings(
+        station={"site": "berlin", "line": "line1", "name": "aoi"},  # type: ignore[arg-type]
+        cameras={"top": {"source": source, "size": "640x480"}},  # type: ignore[dict-item]
+        journal={"directory": "unused"},  # type: ignore[arg-type]
+        **sections,
+    )
+    return EventBuilder(settings, {CAMERA: traits(source)})
+
+
+def defect(code: str = "short", confidence: float = 0.87654321) -> Defect:
+    box = Detection(
+        class_index=1,
+        confidence=confidence,
+        left_px=10.04,
+        top_px=20.0,
+        right_px=15.06,
+        bottom_px=29.99,
+    )
+    return Defect(code=code, confidence=confidence, detection=box)
+
+
+def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) -> Verdict:
+    unit = UnitRef(
+        camera_id=CAMERA,
+        index=4,
+        kind=TriggerKind.EVERY_FRAME,
+        triggered_mono_ns=1000 * NS_PER_MS,
+        triggered_unix_ns=SEEN_UNIX_NS,
+        label=changes.pop("label", None),
+        given_id=changes.pop("given_id", None),
+    )
+    reference = FrameRef(
+        camera_id=CAMERA,
+        sequence=4,
+        captured_mono_ns=1000 * NS_PER_MS,
+        captured_unix_ns=SEEN_UNIX_NS,
+        unit=unit,
+    )
+    frame = FrameResult(
+        ref=reference,
+        detections=None if miss else (),
+        miss=miss,
+        model_version="" if miss else "3",
+        queue_ns=2 * NS_PER_MS,
+        inference_ns=7 * NS_PER_MS,
+    )
+    result = Result.NOT_INSPECTED if miss else Result.FAILED if defects else Result.PASSED
+    told = {"reason": miss.value if miss else None, "detail": "", **changes}
+    return Verdict(
+        unit=unit,
+        unit_number=5,
+        result=result,
+        defects=defects,
+        frames=(frame,),
+        frames_expected=1,
+        **told,
+    )
+
+
+def particulars(**found: Any) -> Particulars:
+    return Particulars(event_id=str(ULID()), **found)
+
+
+def published(group: EventGroup) -> list[dict[str, Any]]:
+    """As consumers get them, each checked against its published schema."""
+    bodies = []
+    for number, event in enumerate(group, 1):
+        body = event.body | {"seq": number, "published_at": "2026-01-01T00:00:00+00:00"}
+        raw = orjson.dumps(body)
+        assert len(raw) < LIMIT_BYTES
+        EVENT_MODELS[event.stream].model_validate_json(raw)
+        assert (event.id, event.time) == (body["id"], body["time"])
+        bodies.append(body)
+    return bodies
+
+
+def test_a_good_unit_is_one_event_that_fits_its_schema() -> None:
+    (unit,) = published(builder().verdict(verdict(), particulars(), 1020 * NS_PER_MS))
+    assert unit["result"] == "PASSED"
+    assert unit["reason"] is None
+    assert unit["time"] == "2026-01-01T00:00:00.123456+00:00"
+    assert unit["unit"] == {
+        "id": "top-5",
+        "id_source": "number",
+        "number": 5,
+        "serial": None,
+        "outline_px": None,
+    }
+    assert unit["counts"] == {
+        "frames_expected": 1,
+        "frames_inspected": 1,
+        "frames_missed": 0,
+        "defects": 0,
+    }
+    assert unit["timing_ms"] == {"trigger_to_verdict": 20.0, "queue": 2.0, "inference": 7.0}
+    assert unit["deadline_met"]
+
+
+def test_a_bad_unit_repeats_each_defect_in_an_event_of_its_own() -> None:
+    group = builder().verdict(
+        verdict(defect(), defect("open", 0.5)), particulars(), 1020 * NS_PER_MS
+    )
+    assert [event.stream for event in group] == [Stream.UNITS, Stream.DEFECTS, Stream.DEFECTS]
+    unit, *defects = published(group)
+    assert unit["defects"][0]["bbox_px"] == [10.0, 20.0, 5.0, 10.0]
+    assert unit["defects"][0]["confidence"] == 0.8765
+    assert [d["defect"] for d in defects] == unit["defects"]
+    assert {d["unit_event_id"] for d in defects} == {unit["id"]}
+    assert len({event.id for event in group}) == 3
+
+
+def test_a_unit_nobody_looked_at_says_so_in_every_field() -> None:
+    (unit,) = published(
+        builder().verdict(verdict(miss=MissReason.STALE), particulars(), 1020 * NS_PER_MS)
+    )
+    assert (unit["result"], unit["reason"]) == ("NOT_INSPECTED", "stale")
+    assert unit["counts"]["frames_inspected"] == 0
+    assert unit["counts"]["frames_missed"] == 1
+    assert unit["model"]["version"] == ""
+
+
+def test_an_event_stays_small_however_many_defects_there_are() -> None:
+    group = builder().verdict(
+        verdict(*[defect() for _ in range(300)], detail="x" * 5000),
+        particulars(),
+        1020 * NS_PER_MS,
+    )
+    unit, *defects = published(group)
+    assert unit["defects_truncated"]
+    assert len(unit["defects"]) == 20
+    assert unit["counts"]["defects"] == len(defects) == 300
+
+
+def test_a_verdict_after_the_deadline_is_marked() -> None:
+    late = builder(inspection={"deadline_ms": 500.0})
+    assert published(late.verdict(verdict(), particulars(), 1500 * NS_PER_MS))[0]["deadline_met"]
+    assert not published(late.verdict(verdict(), particulars(), 1501 * NS_PER_MS))[0][
+        "deadline_met"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "replayed", "simulated"),
+    [("rtsp://10.0.0.5/x", False, False), ("file:x.mp4", True, False), ("sim:", False, True)],
+)
+def test_recordings_and_simulations_are_marked(
+    source: str,
+    replayed: bool,  # noqa: FBT001
+    simulated: bool,  # noqa: FBT001
+) -> None:
+    for body in published(builder(source).verdict(verdict(defect()), particulars(), 0)):
+        assert (body["replayed"], body["simulated"]) == (replayed, simulated)
+
+
+def test_a_unit_whose_source_names_it_carries_that_name() -> None:
+    (unit,) = published(builder().verdict(verdict(label="board-17.png"), particulars(), 0))
+    assert (unit["unit"]["id"], unit["unit"]["id_source"]) == ("board-17.png", "label")
+
+
+SERIAL = Serial(text="AB-12", format="DataMatrix", quality="good", frames_read=1)
+UNREAD = Serial(text=None, format=None, quality="unreadable", frames_read=0)
+
+
+@pytest.mark.parametrize(
+    ("given_id", "serial", "label", "expected"),
+    [
+        ("T1", SERIAL, "x.png", ("T1", "trigger")),
+        (None, SERIAL, "x.png", ("AB-12", "serial")),
+        (None, UNREAD, "x.png", ("x.png", "label")),
+        (None, None, None, ("top-5", "number")),
+    ],
+)
+def test_a_trigger_names_a_unit_before_its_code_and_its_code_before_its_source(
+    given_id: str | None, serial: Serial | None, label: str | None, expected: tuple[str, str]
+) -> None:
+    judged = verdict(given_id=given_id, label=label)
+    (unit,) = published(builder().verdict(judged, particulars(serial=serial), 0))
+    assert (unit["unit"]["id"], unit["unit"]["id_source"]) == expected
+    assert (unit["unit"]["serial"] or {}).get("text") == (serial.text if serial else None)
+
+
+def test_the_corners_of_a_turned_unit_are_told_from_its_own_top_left_clockwise() -> None:
+    outline = Outline(centre_x_px=100, centre_y_px=100, width_px=40, height_px=20, turn_deg=30.0)
+    (unit,) = published(builder().verdict(verdict(), particulars(outline=outline), 0))
+    (top_left, top_right, _, bottom_left) = unit["unit"]["outline_px"]
+    assert top_left == pytest.approx([100 - 17.3 + 5, 100 - 10 - 8.7], abs=0.1)
+    assert top_right[1] > top_left[1], "turned clockwise: its right side hangs"
+    assert bottom_left[0] < top_left[0]
+
+
+def test_evidence_is_told_by_address_and_hash() -> None:
+    picture = Evidence(kind="unit", camera=CAMERA, uri="file:///x.jpg", sha256="0" * 64, bytes=7)
+    (unit,) = published(builder().verdict(verdict(), particulars(evidence=picture), 0))
+    assert unit["evidence"] == [
+        {"kind": "unit", "camera": "top", "uri": "file:///x.jpg", "sha256": "0" * 64, "bytes": 7}
+    ]
+
+
+def test_the_recipe_changes_with_what_decides_and_with_nothing_else() -> None:
+    def digest(**sections: Any) -> str:
+        body = builder(**sections).verdict(verdict(), particulars(), 0)[0].body
+        return str(body["recipe"]["sha256"])
+
+    assert digest() == digest(log={"level": "debug"})
+    assert digest() != digest(inspection={"threshold": 0.6})
+    assert digest() != digest(inference={"model": "other"})
+
+
+def test_a_change_of_health_fits_its_schema() -> None:
+    fault = Fault(kind="camera", subject="top", cause="c" * 2000)
+    group = builder().health(fault, raised=True)
+    (body,) = published(group)
+    assert group[0].result == "raised"
+    assert (body["fault"], body["subject"], body["state"]) == ("camera", "top", "raised")
+    assert len(body["cause"]) <= 300
+
+
+def test_a_group_tells_the_journal_which_unit_numbers_it_uses_up() -> None:
+    assert unit_counters(builder().verdict(verdict(defect()), particulars(), 0)) == {"units:top": 5}
+    fault = Fault(kind="redis", subject="", cause="down")
+    assert unit_counters(builder().health(fault, raised=False)) == {}

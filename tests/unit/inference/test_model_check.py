@@ -1,0 +1,375 @@
+"""What Triton says of a model, set against the settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inspector.core.errors import ConfigurationError
+from inspector.core.records import OutputLayout
+from inspector.inference.model_check import (
+    ModelDescription,
+    TensorDescription,
+    VersionWatch,
+    check_model,
+    no_such_model,
+)
+from inspector.settings.load import build_settings
+from inspector.settings.settings import Settings
+
+PICTURE = TensorDescription(name="image", dtype="UINT8", shape=(-1, 480, 640, 3))
+SQUARE = TensorDescription(name="image", dtype="UINT8", shape=(-1, 640, 640, 3))
+DETECTIONS = tuple(
+    TensorDescription(name=name, dtype=dtype, shape=(-1, 100))
+    for name, dtype in (
+        ("boxes", "FP32"),
+        ("scores", "FP32"),
+        ("classes", "INT32"),
+        ("count", "INT32"),
+    )
+)
+ENSEMBLE = ModelDescription(
+    name="m",
+    version="1",
+    inputs=(PICTURE,),
+    outputs=DETECTIONS,
+    max_batch_size=8,
+    decoupled=False,
+    parameters={},
+)
+
+
+def settings(**sections: Any) -> Settings:
+    content = {
+        "station": {"site": "a", "line": "b", "name": "c"},
+        "cameras": {"top": {"source": "sim:", "size": "64x64"}},
+    }
+    return build_settings(Settings, {**content, **sections})
+
+
+def head(*shape: int, dtype: str = "FP32") -> ModelDescription:
+    output = TensorDescription(name="out", dtype=dtype, shape=(-1, *shape))
+    return replace(ENSEMBLE, inputs=(SQUARE,), outputs=(output,))
+
+
+def picture(*shape: int, dtype: str = "UINT8") -> ModelDescription:
+    return replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(-1, *shape), dtype=dtype),))
+
+
+def refusal(description: ModelDescription, **sections: Any) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        check_model(description, settings(**sections))
+    (problem,) = refused.value.problems
+    return problem
+
+
+def test_an_ensemble_with_detections_fits():
+    spec = check_model(ENSEMBLE, settings())
+    assert spec.layout is OutputLayout.DETECTIONS
+    assert (spec.input.width_px, spec.input.height_px) == (640, 480)
+    assert not spec.input.channels_first
+    assert not spec.input.rgb, "a picture in bytes is as OpenCV makes it"
+    assert spec.max_regions == 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"),
+    [
+        ((25200, 11), OutputLayout.YOLO_WITH_OBJECTNESS),
+        ((10, 8400), OutputLayout.YOLO_TRANSPOSED),
+    ],
+)
+def test_a_raw_head_is_told_by_its_shape(shape, layout):
+    spec = check_model(head(*shape), settings())
+    assert spec.layout is layout
+    assert spec.outputs == ("out",)
+    assert spec.candidates == (max(shape),)
+
+
+def test_a_head_whose_candidates_are_not_told_is_held_to_the_grids_at_its_replies():
+    spec = check_model(head(-1, 11), settings())
+    assert spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    assert 25200 in spec.candidates
+    assert 300 not in spec.candidates
+
+
+def parameters(**told: str) -> ModelDescription:
+    return replace(ENSEMBLE, parameters=told)
+
+
+NOT_READ = (
+    "this is not read here: export the head without its suppression (Ultralytics: nms=False, "
+    "end2end=False), or deploy it behind an ensemble that answers boxes, scores, classes and count"
+)
+SIX = "{0: 'open', 1: 'short', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-hole'}"
+
+
+def test_a_float_input_is_taken_as_training_makes_it():
+    spec = check_model(picture(3, 480, 640, dtype="FP32"), settings())
+    assert spec.input.channels_first
+    assert spec.input.rgb
+    assert (spec.input.width_px, spec.input.height_px) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("told", "set_to", "rgb"),
+    [("rgb", "auto", True), ("RGB", "auto", True), ("rgb", "bgr", False), ("bgr", "rgb", True)],
+)
+def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, rgb):
+    description = replace(ENSEMBLE, parameters={"colour": told})
+    assert check_model(description, settings(inference={"colour": set_to})).input.rgb is rgb
+
+
+def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
+    fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(4, 480, 640, 3)),), max_batch_size=0)
+    assert check_model(fixed, settings()).max_regions == 4
+
+
+@pytest.mark.parametrize(
+    ("description", "sentence"),
+    [
+        (
+            replace(ENSEMBLE, decoupled=True),
+            "model m: decoupled; expected one reply per request",
+        ),
+        (
+            replace(ENSEMBLE, max_batch_size=3),
+            (
+                "batching.max_regions is 4, but model m takes at most 3 per request "
+                "(its max_batch_size)"
+            ),
+        ),
+        (
+            replace(ENSEMBLE, max_batch_size=0, inputs=(replace(PICTURE, shape=(480, 640, 3)),)),
+            "model m: takes no batches; expected max_batch_size of 1 or more",
+        ),
+        (
+            picture(480, 640, 3, dtype="FP16"),
+            'model m: input "image" is FP16; expected UINT8 or FP32',
+        ),
+        (
+            picture(3, -1, -1),
+            (
+                'model m: input "image" has shape [-1, 3, -1, -1]; expected [N,3,height,width] or '
+                "[N,height,width,3] with fixed height and width"
+            ),
+        ),
+        (
+            picture(480, 640, 1),
+            (
+                'model m: input "image" has shape [-1, 480, 640, 1]; expected [N,3,height,width] '
+                "or [N,height,width,3] with fixed height and width"
+            ),
+        ),
+        (
+            replace(ENSEMBLE, inputs=(PICTURE, replace(PICTURE, name="mask"))),
+            "model m has 2 inputs (image, mask); expected one picture",
+        ),
+        (
+            replace(ENSEMBLE, outputs=DETECTIONS[:2]),
+            (
+                "model m has outputs boxes, scores; expected boxes, scores, classes, count, "
+                "or one raw YOLO head"
+            ),
+        ),
+        (
+            head(25200, 8),
+            ('inspection.codes names 6 classes, but model m has 3 (output "out" [-1, 25200, 8])'),
+        ),
+        (
+            head(84, 8400),
+            ('inspection.codes names 6 classes, but model m has 80 (output "out" [-1, 84, 8400])'),
+        ),
+        (
+            head(7, 8400),
+            ('inspection.codes names 6 classes, but model m has 3 (output "out" [-1, 7, 8400])'),
+        ),
+        (
+            head(11, 8400),
+            (
+                'inspection.codes names 6 classes, but model m has 7 (output "out" [-1, 11, 8400])'
+                "; a head of oriented boxes, whose last row is an angle, is not read here"
+            ),
+        ),
+        (
+            head(20000, 11),
+            (
+                'model m: output "out" [-1, 20000, 11] is no YOLO head for pictures of 640x640; '
+                "expected FP32 [N,25200,11] or [N,10,8400]"
+            ),
+        ),
+        (
+            head(300, 10),
+            (
+                'model m: output "out" [-1, 300, 10] looks like an RT-DETR head of 6 classes; '
+                + NOT_READ
+            ),
+        ),
+        (
+            head(8400, 10),
+            (
+                'model m: output "out" [-1, 8400, 10] looks like a YOLOv8 head of 6 classes with '
+                "its axes swapped, or like a YOLOX head of 5 classes; " + NOT_READ
+            ),
+        ),
+        (
+            replace(ENSEMBLE, sequences=True),
+            ("model m: has sequence_batching; expected one that takes each request by itself"),
+        ),
+        (
+            parameters(metadata="{'task': 'segment'}"),
+            'model m: its metadata names the task "segment"; expected detect',
+        ),
+        (
+            replace(head(25200, 11), parameters={"metadata": "{'end2end': True}"}),
+            (
+                "model m: its metadata says that it answers after non-maximum suppression (end2end "
+                "or nms); expected the head without it (nms=False, end2end=False)"
+            ),
+        ),
+        (
+            parameters(
+                metadata="{'names': " + SIX.replace("open", "x").replace("short", "open") + "}"
+            ),
+            (
+                "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but the "
+                "metadata of model m names: x, open, mousebite, spur, copper, pin-hole"
+            ),
+        ),
+        (
+            parameters(metadata='{"names": {"0": "open", "1": "short"}}'),
+            (
+                "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but the "
+                "metadata of model m names: open, short"
+            ),
+        ),
+        (
+            head(25200, 11, dtype="FP16"),
+            (
+                'model m: output "out" is FP16 [-1, 25200, 11]; expected a YOLO head, '
+                "FP32 [N,candidates,11] or [N,10,candidates]"
+            ),
+        ),
+        (
+            replace(ENSEMBLE, parameters={"classes": "open, short"}),
+            (
+                "inspection.codes is open, short, mousebite, spur, copper, pin-hole, "
+                "but model m was built for: open, short"
+            ),
+        ),
+        (
+            replace(ENSEMBLE, parameters={"score_threshold": "0.8"}),
+            (
+                "inspection.threshold goes down to 0.7, but model m reports nothing below 0.8 "
+                "(its score_threshold)"
+            ),
+        ),
+        (
+            replace(ENSEMBLE, parameters={"score_threshold": "low"}),
+            'model m: its parameter score_threshold is "low"; expected a number',
+        ),
+        (
+            replace(ENSEMBLE, outputs=(*DETECTIONS[:3], replace(DETECTIONS[3], dtype="FP32"))),
+            'model m: output "count" is FP32; expected integers',
+        ),
+        (
+            replace(ENSEMBLE, parameters={"colour": "grey"}),
+            'model m: its parameter colour is "grey"; expected bgr or rgb',
+        ),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_and_both_sides_are_named(description, sentence):
+    assert refusal(description) == sentence
+
+
+def test_an_input_the_model_does_not_have_is_named_beside_those_it_has():
+    told = refusal(ENSEMBLE, inference={"input": "images"})
+    assert told == 'inference.input is "images", but model m has: image'
+
+
+def test_a_model_that_is_not_there_is_named_beside_those_that_are():
+    assert no_such_model("pcb_inspektion", ["pcb_inspection", "other"]) == (
+        'inference.model is "pcb_inspektion", but the server has: pcb_inspection, other; '
+        'did you mean "pcb_inspection"?'
+    )
+    assert no_such_model("m", []) == 'inference.model is "m", but the server has: no model at all'
+
+
+def test_another_version_that_answers_is_compared_first_and_once() -> None:
+    one = check_model(ENSEMBLE, settings())
+    two = replace(one, version="2")
+    watch = VersionWatch()
+    assert not watch.objection(one, "1")
+    assert not watch.objection(one, "")
+    assert watch.objection(one, "2") == "version 2 of the model answers, 1 was checked"
+    assert not watch.objection(two, "2"), "compared"
+    assert watch.objection(two, "1"), "the old one is back"
+    assert not watch.objection(one, "1")
+    assert watch.objection(one, "2"), "and the new one again"
+    assert not watch.objection(one, "2"), "its description still names the old one: believed"
+
+
+END_TO_END = "an end-to-end export (left, top, right, bottom, score, class number)"
+
+
+@pytest.mark.parametrize("codes", [["dent"], ["dent", "scratch"], [f"c{n}" for n in range(80)]])
+@pytest.mark.parametrize("rows", [20, 300, 900, 1000, 1234, -1])
+def test_an_end_to_end_export_is_named_and_never_read_whatever_the_number_of_codes(codes, rows):
+    told = refusal(head(rows, 6), inspection={"codes": codes, "threshold": 0.5})
+    assert END_TO_END in told
+    assert "classes, but" not in told, "nobody can know how many classes it has"
+
+
+@pytest.mark.parametrize("codes", [["dent"], ["dent", "scratch"]])
+def test_a_query_head_of_two_classes_is_named_whatever_the_number_of_codes(codes):
+    told = refusal(head(400, 6), inspection={"codes": codes, "threshold": 0.5})
+    assert "an RT-DETR head of 2 classes" in told
+    assert "names" not in told
+
+
+def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
+    one = {"codes": ["dent"], "threshold": 0.5}
+    yolov5 = check_model(head(25200, 6), settings(inspection=one))
+    yolov8 = check_model(head(5, 8400), settings(inspection=one))
+    assert yolov5.layout is OutputLayout.YOLO_WITH_OBJECTNESS
+    assert yolov8.layout is OutputLayout.YOLO_TRANSPOSED
+    assert END_TO_END in refusal(head(8400, 6), inspection=one), "or many rows after suppression"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [
+        (1280, 1280, (100800, 11)),
+        (1280, 1280, (102000, 11)),
+        (640, 640, (6000, 11)),
+        (320, 192, (3 * 1260, 11)),
+        (416, 416, (10647, 11)),
+        (640, 480, (10, 6300)),
+        (640, 640, (10, 34000)),
+        (64, 64, (252, 11)),
+    ],
+    ids=["p5", "p6", "tiny", "oblong", "416", "v8 oblong", "p2", "small"],
+)
+def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
+    square = replace(SQUARE, shape=(-1, height, width, 3))
+    assert check_model(replace(head(*shape), inputs=(square,)), settings()).candidates
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "not a dictionary",
+        "[" * 5000,
+        "{'names': {1: 'a'}}",
+        "{'names': 7}",
+        f"{{'names': {SIX}}}",
+        "{'names': ['D1', 'D2', 'D3', 'D4', 'D5', 'D6']}",
+        "{'end2end': False, 'args': {'nms': False}}",
+        "{'names': ['Open', 'SHORT', 'mousebite', 'spur', 'copper', 'pin_hole'], 'task': 'detect'}",
+    ],
+)
+def test_notes_that_contradict_nothing_change_nothing(metadata):
+    assert check_model(parameters(metadata=metadata), settings()).name == "m"

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.core.records import (
+    CameraId,
+    Detection,
+    FrameRef,
+    MissReason,
+    Result,
+    TriggerKind,
+    UnitRef,
+)
+from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
+from inspector.results.fusing import FusingRules
+from inspector.results.judging import MOST_TELLING, judge, most_telling
+
+CODES = ("open", "short")
+UNIT = UnitRef(
+    camera_id=CameraId("a"),
+    index=0,
+    kind=TriggerKind.PRESENCE,
+    triggered_mono_ns=0,
+    triggered_unix_ns=0,
+)
+
+
+def ref(sequence: int) -> FrameRef:
+    return FrameRef(
+        camera_id=CameraId("a"),
+        sequence=sequence,
+        captured_mono_ns=0,
+        captured_unix_ns=0,
+        unit=UNIT,
+    )
+
+
+def seen(class_index: int, confidence: float) -> Detection:
+    return Detection(
+        class_index=class_index,
+        confidence=confidence,
+        left_px=1,
+        top_px=2,
+        right_px=3,
+        bottom_px=4,
+    )
+
+
+def inspected(*detections: Detection, sequence: int = 0, **timing: Any) -> FrameResult:
+    return FrameResult(ref=ref(sequence), detections=detections, miss=None, **timing)
+
+
+def missed(reason: MissReason | None, sequence: int = 0) -> FrameResult:
+    return FrameResult(ref=ref(sequence), detections=None, miss=reason, detail="because")
+
+
+def verdict(
+    *frames: FrameResult, thresholds: Sequence[float] = (0.5, 0.5), **decided: Any
+) -> Verdict:
+    decided.setdefault("frames_expected", max(1, len(frames)))
+    return judge(
+        DecidedUnit(unit=UNIT, frames=frames, **decided),
+        unit_number=7,
+        codes=CODES,
+        rules=FusingRules(thresholds=tuple(thresholds)),
+    )
+
+
+def test_a_unit_that_was_looked_at_and_shows_nothing_passed() -> None:
+    result = verdict(inspected())
+    assert (result.result, result.reason, result.defects) == (Result.PASSED, None, ())
+    assert result.unit_number == 7
+
+
+def test_a_unit_with_a_defect_failed() -> None:
+    result = verdict(inspected(seen(1, 0.8)))
+    assert result.result is Result.FAILED
+    assert [(d.code, d.confidence, d.frames_seen) for d in result.defects] == [("short", 0.8, 1)]
+
+
+def test_each_class_has_a_threshold_of_its_own() -> None:
+    frame = inspected(seen(0, 0.6), seen(1, 0.6))
+    assert [d.code for d in verdict(frame, thresholds=(0.6, 0.7)).defects] == ["open"]
+    assert verdict(frame, thresholds=(0.7, 0.7)).result is Result.PASSED
+
+
+@pytest.mark.parametrize("reason", [*MissReason, None])
+def test_a_unit_nobody_looked_at_never_passed(reason: MissReason | None) -> None:
+    result = verdict(missed(reason))
+    assert result.result in (Result.NOT_INSPECTED, Result.ERROR)
+    assert result.reason
+    assert result.detail == "because"
+    assert result.defects == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (MissReason.LANE_FULL, "frame_dropped"),
+        (MissReason.NO_BUFFER, "frame_dropped"),
+        (MissReason.UNREADABLE, "frame_unreadable"),
+        (MissReason.STALE, "stale"),
+        (MissReason.MODEL_UNAVAILABLE, "model_unavailable"),
+        (MissReason.INTERNAL_ERROR, "internal_error"),
+    ],
+)
+def test_reasons_are_told_in_the_words_of_the_contract(reason: MissReason, told: str) -> None:
+    assert verdict(missed(reason)).reason == told
+
+
+def test_passed_needs_every_expected_frame() -> None:
+    looked = [inspected(sequence=0), inspected(sequence=1)]
+    assert verdict(*looked, frames_expected=2).result is Result.PASSED
+    one_missed = verdict(*looked, missed(MissReason.STALE, 2))
+    assert (one_missed.result, one_missed.reason) == (Result.NOT_INSPECTED, "stale")
+    never_came = verdict(*looked, frames_expected=3, miss=MissReason.CAMERA_LOST, detail="cable")
+    assert (never_came.result, never_came.reason) == (Result.NOT_INSPECTED, "camera_lost")
+    assert never_came.detail == "cable"
+
+
+def test_a_unit_that_was_cut_short_never_passed_whatever_the_count_says() -> None:
+    result = verdict(inspected(), frames_expected=1, miss=MissReason.CAMERA_FROZEN)
+    assert (result.result, result.reason) == (Result.NOT_INSPECTED, "camera_frozen")
+
+
+def test_a_frame_that_is_missing_without_a_reason_is_our_error() -> None:
+    result = verdict(inspected(), frames_expected=2)
+    assert (result.result, result.reason) == (Result.ERROR, "internal_error")
+    assert result.detail
+
+
+def test_a_defect_that_was_seen_stands_where_other_frames_are_missing() -> None:
+    bad = inspected(seen(0, 0.9), sequence=0)
+    result = verdict(bad, missed(MissReason.LANE_FULL, 1), missed(MissReason.LANE_FULL, 2))
+    assert (result.result, result.reason) == (Result.FAILED, None)
+    assert result.detail == "1 of 3 frames were inspected"
+    in_time = verdict(bad, frames_expected=3, miss=MissReason.DEADLINE_MISSED, deadline_missed=True)
+    assert (in_time.result, in_time.deadline_missed) == (Result.FAILED, True)
+
+
+def test_frames_that_disagree_make_no_defect() -> None:
+    frames = [inspected(seen(0, 0.9), sequence=0), inspected(sequence=1), inspected(sequence=2)]
+    assert verdict(*frames).result is Result.PASSED
+
+
+def test_of_several_reasons_the_cause_is_told() -> None:
+    assert set(MOST_TELLING) == set(MissReason)
+    pairs = [(reason, reason.value) for reason in reversed(MOST_TELLING)]
+    for last in range(1, len(pairs) + 1):
+        assert most_telling(pairs[:last]) == pairs[last - 1]
+    result = verdict(
+        missed(MissReason.LANE_FULL, 0),
+        missed(MissReason.MODEL_UNAVAILABLE, 1),
+        frames_expected=3,
+        miss=MissReason.DEADLINE_MISSED,
+    )
+    assert result.reason == "model_unavailable"
+
+
+def test_a_verdict_tells_the_longest_way_of_its_frames() -> None:
+    result = verdict(
+        inspected(sequence=0, queue_ns=5, inference_ns=20, model_version="1"),
+        inspected(sequence=1, queue_ns=9, inference_ns=10, model_version="2"),
+        missed(MissReason.STALE, 2),
+    )
+    assert (result.queue_ns, result.inference_ns, result.model_version) == (9, 20, "2")
+    assert len(result.inspected) == 2
+    nothing = verdict(missed(MissReason.STALE))
+    assert (nothing.queue_ns, nothing.inference_ns, nothing.model_version) == (0, 0, "")
+
+
+results = st.lists(
+    st.one_of(
+        st.builds(missed, st.sampled_from(MissReason)),
+        st.builds(inspected),
+        st.builds(inspected, st.builds(seen, st.integers(0, 1), st.floats(0.3, 1))),
+    ),
+    max_size=5,
+)
+
+
+@given(results, st.integers(1, 5), st.none() | st.sampled_from(MissReason))
+def test_only_what_was_fully_looked_at_passes(
+    frames: list[FrameResult], expected: int, miss: MissReason | None
+) -> None:
+    result = verdict(*frames, frames_expected=expected, miss=miss)
+    if result.result is Result.PASSED:
+        assert len(result.inspected) >= expected
+        assert miss is None
+    assert (result.result is Result.FAILED) == bool(result.defects)
+    assert (result.reason is None) == (result.result in (Result.PASSED, Result.FAILED))
