@@ -38,6 +38,27 @@ class MissReason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Doubt(StrEnum):
+    """Why a unit may have passed that no verdict was given on. A closed list."""
+
+    VANISHED = "vanished"
+    """Something came in, was never fully in view, and was gone inside the view."""
+    WENT_BACK = "went_back"
+    """Something came in in part and went back out."""
+    UNCONFIRMED = "unconfirmed"
+    """Something left that was seen too seldom, or not to go with the belt."""
+    MERGED = "merged"
+    """What was taken for two things is seen as one."""
+    AT_EXIT = "at_exit"
+    """What appears where units go out is taken for the one that went there last."""
+    JUMPED = "jumped"
+    """Something was gone and something was elsewhere in the next picture."""
+    TOO_FAST = "too_fast"
+    """The belt went so far from one picture to the next that a unit may lie between them."""
+    UNSEEN = "unseen"
+    """The belt may have gone the whole view while no picture said anything."""
+
+
 class Result(StrEnum):
     """The verdict on a unit; PASSED needs every expected frame inspected."""
 

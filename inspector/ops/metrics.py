@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from inspector.core.faults import camera_clock
-from inspector.core.records import CameraId, Judgement, MissReason, Result, Stream
+from inspector.core.records import CameraId, Doubt, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
 STATION_FAULTS = (
@@ -214,6 +214,11 @@ class Metrics:
         self.units_again = counter(
             "inspector_units_again", "Verdicts on units that had one before", ["result"]
         )
+        self.units_doubtful = counter(
+            "inspector_units_doubtful",
+            "Units that may have passed a presence camera without a verdict",
+            ["camera", "doubt"],
+        )
         self.camera_units = counter(
             "inspector_camera_units", "Verdicts of a camera", ["camera", "result", "late"]
         )
@@ -298,7 +303,10 @@ class Metrics:
             self.camera_units.labels(camera, result, late)
         for reason in MissReason:
             self.frames_missed.labels(camera, reason)
+        for doubt in Doubt:
+            self.units_doubtful.labels(camera, doubt)
         self.fault.labels("camera", camera)
+        self.fault.labels("optics", camera)
         self.fault.labels("clock", camera_clock(camera))
 
     def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:

@@ -17,7 +17,7 @@ from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.worker import CaptureWorker
 from inspector.core.faults import FaultBoard, camera_clock
 from inspector.core.ports import FrameSource, LiveEye, UnitWatch
-from inspector.core.records import CameraId, Frame
+from inspector.core.records import CameraId, Doubt, Frame
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
@@ -124,6 +124,7 @@ def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundi
                 spread_ns=round(around.deadline_ns * SPREAD_SHARE),
                 tell=around.notices.put,
                 on_idle=idle.inc,
+                on_doubt=_doubtful(camera_id, around.metrics),
                 frame_interval_ns=_interval_ns(camera),
             )
         case "external":
@@ -134,6 +135,10 @@ def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundi
                 announce=around.notices.put,
                 on_idle=lambda _ref: idle.inc(),
             )
+
+
+def _doubtful(camera_id: CameraId, metrics: Metrics) -> Callable[[Doubt], None]:
+    return lambda doubt: metrics.units_doubtful.labels(camera_id, doubt).inc()
 
 
 def _doubt(watch: UnitWatch) -> Callable[[], str]:

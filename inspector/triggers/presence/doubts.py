@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 _MEMORY = 0.02
 """Share that one picture has in what is judged: some two seconds at 25 pictures a second."""
-_SPEED_MEMORY = 0.1
+_FASTER, _SLOWER = 0.3, 0.02
+"""The same for how far the belt goes. Boards that look alike on a belt that is too fast are soon
+taken for one another, and seem to go slowly: the first pictures count for more."""
 _CLEARED = 0.6
 """A doubt that stands goes when its measure falls below this share of its limit."""
 FASTEST_SHARE = 0.15
@@ -59,11 +61,19 @@ class Doubts:
         self._stands = ""
         self.cause = ""
         """Why units may be missed or judged wrongly; empty while nothing says so."""
+        self._just_moved = 0.0
+
+    @property
+    def is_too_fast(self) -> bool:
+        """A unit may lie between the latest picture and the one before."""
+        return self._just_moved > FASTEST_SHARE or self._stands == _TOO_FAST
 
     def see(self, signs: Signs) -> None:
         """Take the next picture's."""
+        self._just_moved = abs(signs.moved or 0.0)
         if signs.moved:  # a belt says how fast it goes only while something lies on it
-            self._moved += (abs(signs.moved) - self._moved) * _SPEED_MEMORY
+            farther = abs(signs.moved) - self._moved
+            self._moved += farther * (_FASTER if farther > 0 else _SLOWER)
         self._bands += (signs.bands - self._bands) * _MEMORY
         self._restless += (signs.restless - self._restless) * _MEMORY
         self._stuck += (signs.stuck - self._stuck) * _MEMORY

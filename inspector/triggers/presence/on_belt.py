@@ -42,6 +42,8 @@ class Way(Enum):
     BACK = auto()
     TAKEN = auto()
     """It vanished from inside the view, or nobody saw where it went."""
+    MERGED = auto()
+    """It is seen as one with another."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,6 +58,8 @@ class Track:
     """None until both ends were seen at once."""
     span: Span | None = None
     """Where it is seen in the latest sight, if it is, and nothing else with it."""
+    was_seen: bool = False
+    """It was, in the sight before."""
     sights: int = 0
     longest_px: float = 0.0
     """The most that was seen of it at once."""
@@ -96,3 +100,7 @@ class Changes:
     gone: tuple[tuple[Track, Way], ...]
     blind: bool
     """Nobody looked for a while before: what is new may have come in any way."""
+    jumped: int = 0
+    """Things that are gone from where they must be, while others are where none can have come."""
+    missed_view: bool = False
+    """Nobody looked for so long that a running belt went the whole view."""

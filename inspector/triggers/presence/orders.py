@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector.core.records import MissReason
+from inspector.core.records import Doubt, MissReason
 from inspector.triggers.presence.on_belt import Span
 
 
@@ -41,4 +41,11 @@ class Close:
     detail: str
 
 
-Action = Open | Keep | Send | Close
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count a unit that may have been missed."""
+
+    doubt: Doubt
+
+
+Action = Open | Keep | Send | Close | Count

@@ -50,7 +50,7 @@ class Tracks:
         """
         spans = [span for span in spans if self._is_something(span)]
         interval_ns = BLIND_NS + 1 if self._at_ns is None else at_ns - self._at_ns
-        self._at_ns = at_ns
+        is_first, self._at_ns = self._at_ns is None, at_ns
         blind = interval_ns > BLIND_NS
         surely = moved_px is not None and not blind
         if moved_px is None or blind:
@@ -62,10 +62,20 @@ class Tracks:
         unclaimed = self._claim(at_ns, spans)
         gone = tuple(self._gone(at_ns, blind=blind))
         left = [track for track, _ in gone]
+        jumped = 0 if blind else self._jumped(at_ns, unclaimed, left)
         self.all = [track for track in self.all if track not in left]
         new = tuple(self._begin(at_ns, span, blind=blind) for span in unclaimed)
         self.all = sorted((*self.all, *new), key=lambda track: (-track.lead, -track.tail))
-        return Changes(new=new, gone=gone, blind=blind)
+        unseen_px = self.cruise_px_per_s * interval_ns / _NS_PER_S
+        missed_view = blind and not is_first and unseen_px >= self.length_px
+        return Changes(new=new, gone=gone, blind=blind, jumped=jumped, missed_view=missed_view)
+
+    def _jumped(self, at_ns: int, unclaimed: Sequence[Span], left: list[Track]) -> int:
+        inside = sum(all(self.shows(span)) for span in unclaimed)
+        lost = sum(
+            track.seen_ns != at_ns and track.was_seen and track not in left for track in self.all
+        )
+        return min(inside, lost)
 
     def shows(self, span: Span) -> tuple[bool, bool]:
         """Whether its start, and its end, are in view and not at the border."""
@@ -154,7 +164,7 @@ class Tracks:
                 claimants.setdefault(id(span), []).append(track)
         for track in self.all:
             mine = claims[id(track)]
-            track.span = None
+            track.was_seen, track.span = track.span is not None, None
             if mine:
                 first, last = claimants[id(mine[0])], claimants[id(mine[-1])]
                 self._see(track, mine, behind=first[-1] is not track, ahead=last[0] is not track)
@@ -231,7 +241,7 @@ class Tracks:
                 for number, other in enumerate(self.all)
                 if number != index and (other.passage is not None or number < index)
             ):
-                yield track, Way.TAKEN
+                yield track, Way.MERGED
                 continue
             if track.seen_ns == at_ns:
                 continue

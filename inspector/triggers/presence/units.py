@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inspector.core.records import MissReason
+from inspector.core.records import Doubt, MissReason
 from inspector.triggers.presence.on_belt import Changes, Sight, Track, Way
-from inspector.triggers.presence.orders import Action, Close, Keep, Open, Send
+from inspector.triggers.presence.orders import Action, Close, Count, Keep, Open, Send
 from inspector.triggers.presence.passage import Passage
 from inspector.triggers.presence.tracks import Tracks
 
@@ -32,6 +32,13 @@ _TOO_LONG, _MULTIPLE_WITHIN = 1.5, 0.08
 _FEWEST_KNOWN, _REPEATED = 2, 5
 """Units that say how long units are; and too long ones in a row that say it is another product."""
 _SAME_LENGTH = 0.05
+_DROPPED = {
+    Way.ONWARD: Doubt.UNCONFIRMED,
+    Way.BACK: Doubt.WENT_BACK,
+    Way.TAKEN: Doubt.VANISHED,
+    Way.MERGED: Doubt.MERGED,
+}
+"""What may have been a unit, was none here, and how it left."""
 _USUAL_INTERVAL_NS = 33_000_000
 _STANDING_PX_PER_S = 5.0
 _FOREVER_NS = 2**62
@@ -105,10 +112,12 @@ class Presence:
                 for track in self._tracks.all:
                     if track.passage is not None:
                         track.passage.may_be_another = True
+            actions += [Count(Doubt.JUMPED)] * changes.jumped
+            actions += [Count(Doubt.UNSEEN)] * changes.missed_view
             for track, way in changes.gone:
                 actions += self._left(track, way, sight.at_ns)
             for track in changes.new:
-                self._recognise(track, changes, sight.at_ns)
+                actions += self._recognise(track, changes, sight.at_ns)
             for track in self._tracks.all:
                 actions += self._judge(track, sight.at_ns)
             actions += self._choose(sight.at_ns)
@@ -141,7 +150,7 @@ class Presence:
             self._interval_ns += (now_ns - self._seen_ns - self._interval_ns) // 8
         self._seen_ns = now_ns
 
-    def _recognise(self, track: Track, changes: Changes, now_ns: int) -> None:
+    def _recognise(self, track: Track, changes: Changes, now_ns: int) -> Iterator[Action]:
         """Give a thing that appears the name of one that left and must be it."""
         if track.entered:
             while self._went_back:
@@ -152,6 +161,8 @@ class Presence:
                     break
         elif track.lead_px is None and not changes.blind:
             track.passage = self._went_on  # nothing new comes in where units go out
+            if track.passage is not None and self._is_large(track):
+                yield Count(Doubt.AT_EXIT)
 
     def _judge(self, track: Track, now_ns: int) -> Iterator[Action]:
         passage = track.passage
@@ -184,7 +195,10 @@ class Presence:
 
     def _is_something(self, track: Track) -> bool:
         needed = _CONFIRMED_ENTERED if track.entered else _CONFIRMED
-        return track.sights >= needed and track.longest_px >= _SHORTEST * self._tracks.length_px
+        return track.sights >= needed and self._is_large(track)
+
+    def _is_large(self, track: Track) -> bool:
+        return track.longest_px >= _SHORTEST * self._tracks.length_px
 
     def _pass_over_those_ahead(self, track: Track, now_ns: int) -> Iterator[Action]:
         """Units are numbered as they came: what is ahead and never was whole comes first."""
@@ -252,6 +266,8 @@ class Presence:
                     track, now_ns, MissReason.NO_FRAME, "never fully in view"
                 )
                 self._went_on = track.passage
+            elif self._is_large(track):
+                yield Count(_DROPPED[way])
             return
         passage.left_ns = now_ns
         passage.may_be_another = True

@@ -11,6 +11,7 @@ import structlog
 
 from inspector.core.records import (
     CameraId,
+    Doubt,
     Frame,
     FrameRef,
     MissedFrame,
@@ -26,7 +27,7 @@ from inspector.settings.sections import CameraSettings
 from inspector.triggers.presence.doubts import Doubts
 from inspector.triggers.presence.occupancy import Occupancy
 from inspector.triggers.presence.on_belt import Sight
-from inspector.triggers.presence.orders import Action, Close, Keep, Open, Send
+from inspector.triggers.presence.orders import Action, Close, Count, Keep, Open, Send
 from inspector.triggers.presence.outline import Place, find_outline
 from inspector.triggers.presence.tracks import BLIND_NS
 from inspector.triggers.presence.units import Presence
@@ -73,11 +74,13 @@ class PresenceWatch:
         spread_ns: int,
         tell: Tell,
         on_idle: Callable[[int], None],
+        on_doubt: Callable[[Doubt], None] = lambda _doubt: None,
         frame_interval_ns: int | None = None,
     ) -> None:
         """Learns the belt from the first frames on.
 
         `spread_ns`: the frames of a unit are taken within so long of its opening.
+        `on_doubt` hears of every unit that may have been missed.
         `frame_interval_ns`: for recordings, whose frames come when they are asked for and not
         when they were taken; None takes the time of capture.
         """
@@ -94,7 +97,7 @@ class PresenceWatch:
             speed_px_per_s=camera.travel_px_per_s,
             unit_length_px=camera.unit_length_px,
         )
-        self._tell, self._on_idle = tell, on_idle
+        self._tell, self._on_idle, self._on_doubt = tell, on_idle, on_doubt
         self._frame_interval_ns = frame_interval_ns
         self._last: FrameRef | None = None
         self._lit_ns: int | None = None
@@ -115,6 +118,8 @@ class PresenceWatch:
         if spans is not None:
             self._lit_ns = at_ns
             self._doubts.see(self._occupancy.signs)
+            if spans and self._doubts.is_too_fast:
+                self._on_doubt(Doubt.TOO_FAST)
         actions = self._presence.see(
             Sight(at_ns=at_ns, spans=spans, moved_px=self._occupancy.moved_px)
         )
@@ -177,6 +182,8 @@ class PresenceWatch:
                     self._taken[action.number] += 1
                 case Close():
                     self._close(action)
+                case Count():
+                    self._on_doubt(action.doubt)
         return chosen
 
     def _open(self, number: int) -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from inspector.core.records import CameraId, MissReason, Result
+from inspector.core.records import CameraId, Doubt, MissReason, Result
 from inspector.ops.metrics import STAGES, Metrics
 
 CONTRACT = {
@@ -51,6 +51,7 @@ CONTRACT = {
     "inspector_ready",
     "inspector_time_seconds",
     "inspector_units_again_total",
+    "inspector_units_doubtful_total",
 }
 
 
@@ -75,6 +76,9 @@ def test_labelled_series_exist_before_anything_happened() -> None:
     for reason in MissReason:
         series = f'inspector_frames_missed_total{{camera="left",reason="{reason}"}} 0.0'
         assert series in text
+    for doubt in Doubt:
+        assert f'inspector_units_doubtful_total{{camera="left",doubt="{doubt}"}} 0.0' in text
+    assert 'inspector_fault{fault="optics",subject="left"} 0.0' in text
     assert 'inspector_units_total{result="NOT_INSPECTED"} 0.0' in text
     assert 'inspector_defects_total{code="short"} 0.0' in text
     assert 'inspector_fault{fault="disk",subject="evidence"} 0.0' in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from av import VideoFrame
 
 from inspector.core.records import (
     CameraId,
+    Doubt,
     Frame,
     FrameRef,
     Image,
@@ -53,6 +55,8 @@ class Belt:
     stands: tuple[int, int] = (0, 0)
     """From which frame on, and for how many."""
     belt: tuple[int, int, int] = BELT
+    alike: bool = False
+    """Every board looks like the others."""
     change: Change | None = None
     crf: int | None = None
     """Through H.264."""
@@ -68,7 +72,7 @@ class Belt:
         strip[:] = self.belt
         for number, (start, length) in enumerate(zip(starts, self.lengths, strict=True)):
             strip[height // 10 : -height // 10, start : start + length] = board(
-                length, height - height // 10 * 2, number
+                length, height - height // 10 * 2, 0 if self.alike else number
             )
         rng = np.random.default_rng(9)
         noise = [rng.normal(0, 1.5, (height, width, 3)).astype(np.int8) for _ in range(8)]
@@ -94,8 +98,10 @@ class Belt:
             spread_ns=800 * MS,
             tell=told.append,
             on_idle=lambda _frames: None,
+            on_doubt=lambda doubt: counted.update([doubt]),
         )
         doubts = set()
+        counted: Counter[Doubt] = Counter()
         pictures = self.pictures()
         if self.crf is not None:
             pictures = encoded(pictures, self.size, self.crf)
@@ -113,13 +119,15 @@ class Belt:
         closed = [one for one in told if isinstance(one, UnitClosed)]
         closed.sort(key=lambda one: one.unit.index)
         assert len(closed) == sum(isinstance(one, UnitOpened) for one in told)
-        return Seen(closed, doubts - {""})
+        return Seen(closed, doubts - {""}, counted)
 
 
 @dataclass
 class Seen:
     closed: list[UnitClosed]
     doubts: set[str]
+    counted: Counter[Doubt]
+    """Units that may have been missed."""
 
     @property
     def misses(self) -> list[MissReason | None]:
@@ -244,7 +252,9 @@ IN_PLACE: dict[str, Change] = {
 def test_what_changes_in_place_is_no_unit_and_hides_none(
     change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Belt(change=change).watched(monkeypatch).misses == [None] * 3
+    seen = Belt(change=change).watched(monkeypatch)
+    assert seen.misses == [None] * 3
+    assert not seen.counted, "and none is thought to be missed"
 
 
 @pytest.mark.parametrize("share", [0.04, 0.1])
@@ -292,6 +302,19 @@ def test_boards_at_a_tenth_of_the_view_per_picture_are_each_a_unit(
     seen = fast.watched(monkeypatch)
     assert len(seen.closed) == 12
     assert not seen.doubts
+    assert not seen.counted
+
+
+def test_a_board_that_is_taken_off_while_it_comes_in_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def taken(view: Image, number: int) -> None:
+        if number >= 20:
+            view[:] = BELT
+
+    seen = Belt(lengths=(200,), change=taken).watched(monkeypatch)
+    assert not seen.closed
+    assert seen.counted == {Doubt.VANISHED: 1}
 
 
 def test_units_that_go_too_fast_to_be_told_apart_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,8 +323,21 @@ def test_units_that_go_too_fast_to_be_told_apart_are_told(monkeypatch: pytest.Mo
     assert any("of the view from one picture to the next" in doubt for doubt in seen.doubts)
 
 
+@pytest.mark.parametrize("step", [192, 256, 320, 384, 512])
+@pytest.mark.parametrize(("length", "gap"), [(300, 120), (200, 80), (300, 400)])
+def test_units_that_are_lost_because_they_look_alike_are_counted(
+    length: int, gap: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = Belt(size=(1280, 360), lengths=(length,) * 12, gap=gap, step=step, alike=True)
+    seen = fast.watched(monkeypatch)
+    assert seen.counted[Doubt.TOO_FAST] > 0
+    assert len(seen.closed) + seen.counted.total() >= 12
+
+
 def test_a_line_without_fault_raises_no_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not Belt().watched(monkeypatch).doubts
+    seen = Belt().watched(monkeypatch)
+    assert not seen.doubts
+    assert not seen.counted
 
 
 def test_units_that_touch_have_each_a_verdict_that_does_not_call_them_good(

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.core.records import MissReason
+from inspector.core.records import Doubt, MissReason
 from inspector.triggers.presence.on_belt import Sight, Span
-from inspector.triggers.presence.orders import Close, Keep, Open, Send
+from inspector.triggers.presence.orders import Close, Count, Keep, Open, Send
 from inspector.triggers.presence.units import FRAMES_HELD, Presence
 
 MS = 1_000_000
@@ -38,6 +39,7 @@ class Line:
     closed: dict[int, tuple[int, MissReason | None, str]] = field(default_factory=dict)
     sent: dict[int, list[int]] = field(default_factory=dict)
     """By unit: the frames inspected."""
+    doubts: Counter[Doubt] = field(default_factory=Counter)
     kept: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,6 +98,8 @@ class Line:
                     assert number not in self.closed, "closed once"
                     self.closed[number] = (self.now_ms, miss, detail)
                     assert number not in self.kept
+                case Count(doubt):
+                    self.doubts[doubt] += 1
         assert len(self.kept) <= FRAMES_HELD
         used = [frame for frames in self.sent.values() for frame in frames]
         used += self.kept.values()
@@ -278,6 +282,60 @@ def test_a_board_taken_away_by_hand_is_closed() -> None:
     line.boards = []
     line.run(60, 0.0)
     assert line.misses() == [MissReason.NO_FRAME]
+
+
+def test_a_line_where_all_is_well_counts_no_doubt() -> None:
+    line = Line(boards=[(-700, 600), (-1316, 600)]).run(60).run(50, 0.0).run(200)
+    assert line.misses() == GOOD * 2
+    assert not line.doubts
+
+
+def test_what_came_in_in_part_and_vanished_is_counted() -> None:
+    line = Line(boards=[(-700, 600)]).run(40)
+    line.boards = []
+    line.run(60, 0.0)
+    assert not line.opened
+    assert line.doubts == {Doubt.VANISHED: 1}
+
+
+def test_what_came_in_in_part_and_went_back_is_counted() -> None:
+    line = Line(boards=[(-700, 600)]).run(40).run(45, -12.0)
+    assert not line.opened
+    assert line.doubts == {Doubt.WENT_BACK: 1}
+
+
+def test_what_was_gone_before_anybody_could_be_sure_is_counted() -> None:
+    line = Line(boards=[(1190, 600)]).run(1).run(60, 200.0)
+    assert not line.opened
+    assert line.doubts == {Doubt.UNCONFIRMED: 1}
+
+
+def test_what_appears_where_units_go_out_is_counted() -> None:
+    line = Line(boards=[(-700, 600)]).run(200)
+    line.boards = [(1100 - line.moved_px, 600)]
+    line.run(30)
+    assert line.misses() == GOOD
+    assert line.doubts == {Doubt.AT_EXIT: 1}
+
+
+def test_what_is_gone_while_something_is_elsewhere_is_counted() -> None:
+    line = Line(boards=[(-300, 200)]).run(40)
+    assert line.misses() == []
+    line.boards = [(800 - line.moved_px, 200)]
+    line.run(1)
+    assert line.doubts == {Doubt.JUMPED: 1}
+
+
+@pytest.mark.parametrize(("wait_ms", "counted"), [(3_000, 0), (30_000, 1)])
+def test_a_time_in_which_the_whole_view_may_have_gone_by_is_counted(
+    wait_ms: int, counted: int
+) -> None:
+    line = Line(boards=[(-700, 600)]).run(200).wait(wait_ms).run(10)
+    assert line.doubts[Doubt.UNSEEN] == counted
+
+
+def test_a_dirt_that_goes_by_is_not_counted() -> None:
+    assert not Line(boards=[(-700, 40)]).run(200).doubts
 
 
 def test_small_boards_many_in_view_are_each_a_unit() -> None:
