@@ -102,7 +102,9 @@ def test_an_rtsp_camera_is_inspected_lost_found_again_and_keeps_its_password(
         inspected = sum(u.is_inspected for u in units)
         failed = sum(u.event["result"] == "FAILED" for u in units)
         told += [str(entry) for s in ("units", "defects", "health") for entry in entries(client, s)]
-    assert {e.event["reason"] for e in units} <= {None, "frame_dropped", "stale", "shutting_down"}
+    # The first pictures may come before the model has answered once.
+    allowed = {None, "frame_dropped", "stale", "model_unavailable", "shutting_down"}
+    assert {e.event["reason"] for e in units} <= allowed
     assert failed > 0
     measured("frames, inspected, FAILED", (captured, inspected, failed))
     measured("seconds", {name: round(seconds, 2) for name, seconds in took_s.items()})
