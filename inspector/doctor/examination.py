@@ -19,7 +19,7 @@ from inspector.core.errors import (
     FrameUnreadableError,
     InspectorError,
 )
-from inspector.core.records import CameraId
+from inspector.core.records import CameraId, Image
 from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
@@ -39,7 +39,7 @@ async def examine(settings: Settings, report: Callable[[str], None]) -> list[Fin
     """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
     findings = [_settings(settings)]
     for camera_id, camera in settings.cameras.items():
-        findings.append(await asyncio.to_thread(_camera, CameraId(camera_id), camera))
+        findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)
     findings += await look_at_redis(settings)
     findings.append(_disk(settings.journal.directory))
@@ -56,9 +56,10 @@ def _settings(settings: Settings) -> Finding:
     return Finding(what="settings", mark=Mark.OK, found=found)
 
 
-def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
+def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
+    from inspector.doctor.pictures import look_at_pictures  # noqa: PLC0415 - nor is OpenCV
     from inspector.sources.files.footage import FootageSource  # noqa: PLC0415 - nor is FFmpeg
 
     what = f"camera {camera_id}"
@@ -69,17 +70,28 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> Finding:
         source.grab()
         image = np.zeros((camera.size.height_px, camera.size.width_px, 3), np.uint8)
         source.retrieve_into(image)
+        took_ms = (time.monotonic() - started_s) * 1000
         notes = source.notes if isinstance(source, FootageSource) else ()
+        first = _first_picture(what, camera, image, notes, took_ms)
+        if camera.trigger != "presence":
+            return [first]
+        return [first, look_at_pictures(camera_id, camera, source, image)]
     except (CameraUnavailableError, FrameUnreadableError, EndOfFootageError) as error:
-        return Finding(
-            what=what,
-            mark=Mark.FAIL,
-            found=str(error) or "no picture in it",
-            advice=_camera_advice(camera_id, camera, str(error)),
-        )
+        return [
+            Finding(
+                what=what,
+                mark=Mark.FAIL,
+                found=str(error) or "no picture in it",
+                advice=_camera_advice(camera_id, camera, str(error)),
+            )
+        ]
     finally:
         source.close()
-    took_ms = (time.monotonic() - started_s) * 1000
+
+
+def _first_picture(
+    what: str, camera: CameraSettings, image: Image, notes: tuple[str, ...], took_ms: float
+) -> Finding:
     if image.max() - image.min() < 8:  # noqa: PLR2004 - grey levels: nothing to be seen
         return Finding(
             what=what,

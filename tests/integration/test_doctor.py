@@ -109,7 +109,7 @@ def test_what_is_special_about_a_recording_is_told(tmp_path):
     (tmp_path / "shots" / "b.webp").touch()
     content = {"source": f"file:{tmp_path}/shots", "size": "320x240"}
     camera = CameraSettings.model_validate(content)
-    finding = look_at_camera(CameraId("top"), camera)
+    [finding] = look_at_camera(CameraId("top"), camera)
     assert finding.mark is Mark.WARN
     assert "hold 2 pictures" in finding.found
     assert "left out (.webp)" in finding.found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, auto
 
 _MEMORY = 0.02
 """Share that one picture has in what is judged: some two seconds at 25 pictures a second."""
@@ -35,30 +36,48 @@ class Signs:
     """Of the view, that shows something which does not go with the belt."""
 
 
-_TOO_FAST = (
-    "units go {:.0%} of the view from one picture to the next, and may be missed: more pictures"
-    " a second, or a longer view"
-)
-_BANDS = (
-    "the light of the rows changes by {:.1%} from one picture to the next: lamps that flicker with"
-    " the mains, or an exposure that does not fit them"
-)
-_RESTLESS = (
-    "{:.0%} of the view changes by itself: a clock in the picture, a lamp that is mirrored,"
-    " a machine that moves; units are not seen there"
-)
-_STUCK = (
-    "{:.0%} of the view shows something that does not go with the belt: dirt on the lens, text in"
-    " the picture, something in the way"
-)
+class Cause(StrEnum):
+    """Why pictures are doubtful."""
+
+    TOO_FAST = auto()
+    BANDS = auto()
+    RESTLESS = auto()
+    STUCK = auto()
+
+
+LIMITS = {
+    Cause.TOO_FAST: FASTEST_SHARE,
+    Cause.BANDS: _BANDS_SHARE,
+    Cause.RESTLESS: _RESTLESS_SHARE,
+    Cause.STUCK: _STUCK_SHARE,
+}
+"""What a measure must exceed; in the order in which causes are told."""
+_WORDS = {
+    Cause.TOO_FAST: (
+        "units go {:.0%} of the view from one picture to the next, and may be missed: more pictures"
+        " a second, or a longer view"
+    ),
+    Cause.BANDS: (
+        "the light of the rows changes by {:.1%} from one picture to the next: lamps that flicker"
+        " with the mains, or an exposure that does not fit them"
+    ),
+    Cause.RESTLESS: (
+        "{:.0%} of the view changes by itself: a clock in the picture, a lamp that is mirrored,"
+        " a machine that moves; units are not seen there"
+    ),
+    Cause.STUCK: (
+        "{:.0%} of the view shows something that does not go with the belt: dirt on the lens, text"
+        " in the picture, something in the way"
+    ),
+}
 
 
 class Doubts:
     """One camera's; one thread."""
 
     def __init__(self) -> None:
-        self._moved = self._bands = self._restless = self._stuck = 0.0
-        self._stands = ""
+        self._measures = dict.fromkeys(Cause, 0.0)
+        self._stands: Cause | None = None
         self.cause = ""
         """Why units may be missed or judged wrongly; empty while nothing says so."""
         self._just_moved = 0.0
@@ -66,26 +85,35 @@ class Doubts:
     @property
     def is_too_fast(self) -> bool:
         """A unit may lie between the latest picture and the one before."""
-        return self._just_moved > FASTEST_SHARE or self._stands == _TOO_FAST
+        return self._just_moved > FASTEST_SHARE or self._stands is Cause.TOO_FAST
+
+    @property
+    def moved(self) -> float:
+        """How far the belt goes from one picture to the next while it goes, of the view."""
+        return self._measures[Cause.TOO_FAST]
 
     def see(self, signs: Signs) -> None:
         """Take the next picture's."""
         self._just_moved = abs(signs.moved or 0.0)
         if signs.moved:  # a belt says how fast it goes only while something lies on it
-            farther = abs(signs.moved) - self._moved
-            self._moved += farther * (_FASTER if farther > 0 else _SLOWER)
-        self._bands += (signs.bands - self._bands) * _MEMORY
-        self._restless += (signs.restless - self._restless) * _MEMORY
-        self._stuck += (signs.stuck - self._stuck) * _MEMORY
-        for measure, limit, words in (
-            (self._moved, FASTEST_SHARE, _TOO_FAST),
-            (self._bands, _BANDS_SHARE, _BANDS),
-            (self._restless, _RESTLESS_SHARE, _RESTLESS),
-            (self._stuck, _STUCK_SHARE, _STUCK),
-        ):
-            held = self._stands == words
+            farther = self._just_moved - self.moved
+            self._add(Cause.TOO_FAST, self._just_moved, _FASTER if farther > 0 else _SLOWER)
+        self._add(Cause.BANDS, signs.bands)
+        self._add(Cause.RESTLESS, signs.restless)
+        self._add(Cause.STUCK, signs.stuck)
+        for cause, limit in LIMITS.items():
+            held = self._stands is cause
+            measure = self._measures[cause]
             if measure > limit * (_CLEARED if held else 1):
                 if not held:
-                    self._stands, self.cause = words, words.format(measure)
+                    self._stands, self.cause = cause, in_words(cause, measure)
                 return
-        self._stands = self.cause = ""
+        self._stands, self.cause = None, ""
+
+    def _add(self, cause: Cause, measure: float, share: float = _MEMORY) -> None:
+        self._measures[cause] += (measure - self._measures[cause]) * share
+
+
+def in_words(cause: Cause, measure: float) -> str:
+    """What is wrong, and how much."""
+    return _WORDS[cause].format(measure)

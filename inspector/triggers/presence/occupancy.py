@@ -154,6 +154,11 @@ class Occupancy:
         return tuple(self._spans(mask, cells, view, sharp=sharpness)) if mask.any() else ()
 
     @property
+    def off(self) -> Cells:
+        """(3, rows, columns): grey levels by which the latest picture differs from the belt."""
+        return self.belt.off
+
+    @property
     def signs(self) -> Signs:
         """How far the latest picture can be trusted."""
         columns = self.carried.moved_columns
