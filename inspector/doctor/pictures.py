@@ -1,4 +1,4 @@
-"""Some seconds of a camera whose units are found in its pictures: can they be found?"""
+"""Whether units can be found in the pictures of a camera: a look of some seconds."""
 
 from __future__ import annotations
 
