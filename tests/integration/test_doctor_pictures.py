@@ -37,8 +37,9 @@ def recording(tmp_path: Path):
         for number in range(pictures):
             view = np.full((SIZE[1], SIZE[0], 3), (46, 46, 50), np.uint8)
             change(view, number)
-            view = cv2.add(view, rng.normal(0, 1.5, view.shape).astype(np.int8), dtype=cv2.CV_8U)
-            cv2.imwrite(str(tmp_path / f"{number:03d}.png"), view)
+            noise = rng.normal(0, 1.5, view.shape).astype(np.int8)
+            noisy = cv2.add(view, noise, dtype=cv2.CV_8U)
+            cv2.imwrite(str(tmp_path / f"{number:03d}.png"), noisy)
         return f"file:{tmp_path}?fps=30"
 
     return write

@@ -35,8 +35,9 @@ def draw(folder: Path) -> None:
         if 0 < came_px < 8 * 16:
             view[16:-16, WIDTH - came_px :] = (60, 150, 50)
             view[16:-16, WIDTH - came_px :: 24] = (200, 200, 200)
-        view = cv2.add(view, rng.normal(0, 1.5, view.shape).astype(np.int8), dtype=cv2.CV_8U)
-        cv2.imwrite(str(folder / f"{number:03d}.png"), view)
+        noise = rng.normal(0, 1.5, view.shape).astype(np.int8)
+        noisy = cv2.add(view, noise, dtype=cv2.CV_8U)
+        cv2.imwrite(str(folder / f"{number:03d}.png"), noisy)
 
 
 @needs_redis
