@@ -207,6 +207,8 @@ class Carried:
         if not self._cruise:
             return abs(moved) <= _FIRST_MOVE * self._columns
         gate, fastest = _GATE * self._columns, max(self._cruise, abs(self._expected))
+        if abs(self._expected) > gate and moved * self._expected < 0:
+            return abs(moved) <= gate  # from full speed it may stop, and not go back as fast
         return -gate - fastest <= moved <= gate + _FASTER * fastest
 
     def _candidates(

@@ -323,6 +323,15 @@ def test_units_that_go_too_fast_to_be_told_apart_are_told(monkeypatch: pytest.Mo
     assert any("of the view from one picture to the next" in doubt for doubt in seen.doubts)
 
 
+@pytest.mark.parametrize("step", [192, 256, 320])
+def test_boards_that_look_alike_are_not_seen_to_go_back_on_a_fast_belt(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the way that is left to the next board's place they would."""
+    fast = Belt(size=(1280, 360), lengths=(300,) * 12, gap=120, step=step, alike=True)
+    assert len(fast.watched(monkeypatch).closed) == 12
+
+
 @pytest.mark.parametrize("step", [192, 256, 320, 384, 512])
 @pytest.mark.parametrize(("length", "gap"), [(300, 120), (200, 80), (300, 400)])
 def test_units_that_are_lost_because_they_look_alike_are_counted(
