@@ -163,7 +163,7 @@ class Carried:
         """
         if not last.seen or not now.seen:
             return None
-        ways: dict[int, tuple[float, int]] = {}
+        ways: dict[int, tuple[float, int, float]] = {}
 
         def cost(columns: int) -> float:
             if columns not in ways:
@@ -186,18 +186,23 @@ class Carried:
         self,
         tried: Iterator[int],
         cost: Callable[[int], float],
-        ways: dict[int, tuple[float, int]],
+        ways: dict[int, tuple[float, int, float]],
         standing: float,
         *,
         blind: bool,
     ) -> int:
         """The way that leaves least unexplained; 0 unless another is clearly better."""
         expected = self._went + self._expected
+        is_fast = abs(self._expected) > _GATE * self._columns
         best, best_cost = 0, standing * _STANDS
         for columns in tried:
             if not blind and not self._is_plausible(columns - self._went):
                 continue
-            here = cost(columns) * (_EXPECTED if abs(columns - expected) <= _NEAR_COLUMNS else 1)
+            here = cost(columns)
+            if abs(columns - expected) <= _NEAR_COLUMNS:
+                # What crosses the borders of a fast belt must not speak for a shorter way: boards
+                # that look alike fit the next one's place, too.
+                here = (here - is_fast * ways[columns][2]) * _EXPECTED
             if here < best_cost and ways[columns][1] >= max(3, _MATCHED * standing):
                 best, best_cost = columns, here
         return min((best - 1, best, best + 1), key=cost) if best else 0
@@ -215,7 +220,7 @@ class Carried:
         self,
         last: _Picture,
         now: _Picture,
-        ways: dict[int, tuple[float, int]],
+        ways: dict[int, tuple[float, int, float]],
         good: float,
     ) -> Iterator[int]:
         """Ways to try: the expected first; more only where that leaves doubts."""
@@ -224,31 +229,34 @@ class Carried:
         yield from tried
         found = [ways[columns] for columns in tried if columns in ways]
         is_slow = abs(self._expected) <= _BASELINE_COLUMNS  # a fast belt may be taken for another
-        enough = max((matched for _, matched in found), default=0) >= good / 2
+        enough = max((matched for _, matched, _ in found), default=0) >= good / 2
         if is_slow and found and enough and min(found)[0] < good:
             return
         yield from _peaks(last, now, self._columns, self._fft)
 
-    def _cost(self, last: _Picture, now: _Picture, shift: int) -> tuple[float, int]:
-        """Cells that a belt which went so far does not explain; and those seen again elsewhere."""
+    def _cost(self, last: _Picture, now: _Picture, shift: int) -> tuple[float, int, float]:
+        """Cells that a belt which went so far does not explain; those seen again elsewhere.
+
+        And the part of the first that is for cells which came in or went out.
+        """
         columns = self._columns
         if abs(shift) >= columns:
-            return float("inf"), 0
+            return float("inf"), 0, 0.0
         rows = slice(None, None, _COST_ROWS)
         here = slice(max(shift, 0), columns + min(shift, 0))
         there = slice(max(-shift, 0), columns - max(shift, 0))
         mask, before = now.mask[rows, here], last.mask[rows, there]
         unlike = self._unlike(now.off[:, rows, here], last.off[:, rows, there]) & (mask | before)
         if not shift:
-            return float(np.count_nonzero(unlike)), 0
+            return float(np.count_nonzero(unlike)), 0, 0.0
         changed = self._unlike(now.off[:, rows, here], last.off[:, rows, here])
         matched = int(np.count_nonzero(mask & before & ~unlike & changed))
         if shift > 0:
             came, gone = now.mask[rows, :shift], last.mask[rows, columns - shift :]
         else:
             came, gone = now.mask[rows, columns + shift :], last.mask[rows, :-shift]
-        crossed = float(np.count_nonzero(came) + np.count_nonzero(gone))
-        return np.count_nonzero(unlike & changed) + _NEW_SHARE * crossed, matched
+        crossed = _NEW_SHARE * float(np.count_nonzero(came) + np.count_nonzero(gone))
+        return np.count_nonzero(unlike & changed) + crossed, matched, crossed
 
     def _unlike(self, one: Cells, other: Cells) -> Mask:
         off = np.abs(one[0] - other[0])
