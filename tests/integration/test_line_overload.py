@@ -16,7 +16,8 @@ FPS = 180
 """A two-core machine inspects up to 55 frames per second, all else idle."""
 MAX_AGE_MS = 1000.0
 """What the settings allow: `inspection.deadline_ms`."""
-WARM_UP_FRAMES = 5 * FPS
+WARM_UP_FRAMES = 25 * FPS
+"""Worker threads and their memory come once, some within the first 20 s of load."""
 LOADED_FRAMES = 20 * FPS
 FLAT_BYTES = 8 << 20
 
