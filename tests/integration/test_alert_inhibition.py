@@ -53,8 +53,8 @@ def ask(url: str, alerts: list[dict[str, Any]] | None = None) -> Any:
     return json.loads(text) if text else True
 
 
-def told(url: str, *alerts: tuple[str, str]) -> set[tuple[str, str]]:
-    """Of alerts by name and camera, those that somebody is told of."""
+def assert_told(url: str, *alerts: tuple[str, str], of: set[tuple[str, str]]) -> None:
+    """Somebody is told of the alerts in `of` (by name and camera), and of no other."""
     labels = [
         {"alertname": name, "station": "s"} | ({"camera": camera} if camera else {})
         for name, camera in alerts
@@ -63,26 +63,24 @@ def told(url: str, *alerts: tuple[str, str]) -> set[tuple[str, str]]:
         lambda: ask(url, [{"labels": one} for one in labels]), within_s=20, what="it takes them"
     )
 
-    def states() -> list[dict[str, Any]]:
+    def told() -> set[tuple[str, str]]:
         found: list[dict[str, Any]] = ask(url) or []
-        is_judged = all(one["status"]["state"] != "unprocessed" for one in found)
-        return found if is_judged and len(found) == len(alerts) else []
+        return {
+            (one["labels"]["alertname"], one["labels"].get("camera", ""))
+            for one in found
+            if not one["status"]["inhibitedBy"]
+        }
 
-    # A group is looked at once its group_wait is over: until then an alert is not processed.
-    found = wait_for(states, within_s=30, what="every alert is judged")
-    return {
-        (one["labels"]["alertname"], one["labels"].get("camera", ""))
-        for one in found
-        if not one["status"]["inhibitedBy"]
-    }
+    # What holds others back is learned beside the question: at first nothing is held back.
+    wait_for(lambda: told() == of, within_s=30, what=f"told of {sorted(of)} and no other")
 
 
 def test_a_camera_that_is_down_holds_back_nothing_of_another_camera(url: str) -> None:
     down, others = ("CameraDown", "top"), {("NoUnits", "bottom"), ("UnitsNotInspected", "bottom")}
     caused = [("NoUnits", "top"), ("UnitsNotInspected", "top"), ("InspectorNotReady", "")]
-    assert told(url, down, *others, *caused) == {down, *others}
+    assert_told(url, down, *others, *caused, of={down, *others})
 
 
 def test_a_model_that_is_away_explains_all_cameras(url: str) -> None:
     down = ("TritonDown", "")
-    assert told(url, down, ("UnitsNotInspected", "top"), ("InspectorNotReady", "")) == {down}
+    assert_told(url, down, ("UnitsNotInspected", "top"), ("InspectorNotReady", ""), of={down})

@@ -212,7 +212,7 @@ def echo_config(names: str, head: str) -> str:
 def pick_config(name: str) -> str:
     return f"""
         name: "{name}" backend: "onnxruntime" max_batch_size: 8
-        dynamic_batching {{ preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 500000 }}
+        dynamic_batching {{ preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 5000000 }}
         input [ {{ name: "values" data_type: TYPE_INT64 dims: [ 3 ] }},
                 {{ name: "which" data_type: TYPE_INT64 dims: [ 1 ] }} ]
         output [ {{ name: "picked" data_type: TYPE_INT64 dims: [ 1 ] }} ]
