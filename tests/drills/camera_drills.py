@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import random
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from tests.drills.redis_drills import let_pass
 from tests.drills.stand import (
@@ -24,7 +20,7 @@ from tests.drills.stand import (
     since,
 )
 from tests.drills.witness import Witness
-from tests.kit.leaky_cable import LeakyCable
+from tests.kit.cables import BadCable, LeakyCable
 from tests.kit.line import Line, wait_for
 from tests.kit.rtsp_server import RtspServer, Serving
 
@@ -313,75 +309,3 @@ def _is_unreadable(witness: Witness, since_unix_s: float) -> bool:
         u.seen_unix_s > since_unix_s - LATENCY_S and u.event["reason"] == "frame_unreadable"
         for u in witness.units()
     )
-
-
-class BadCable:
-    """Passes TCP on to a port of this machine, and flips a bit in every so many bytes."""
-
-    def __init__(self, to_port: int, chance: random.Random) -> None:
-        self._to_port = to_port
-        self._random = chance
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.flips_every_bytes = 0
-        """0: none."""
-        self.flipped = 0
-        self._threads: list[threading.Thread] = []
-        self._sockets: list[socket.socket] = []
-
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in self._sockets:
-            with _closed_is_fine():
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in list(self._threads):
-            thread.join()
-        for connection in self._sockets:
-            connection.close()
-
-    def _start(self, work: Any, *arguments: Any) -> None:
-        thread = threading.Thread(target=work, args=arguments, name="cable")
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with _closed_is_fine():
-            while True:
-                near, _ = self._listener.accept()
-                try:
-                    far = socket.create_connection(("127.0.0.1", self._to_port), timeout=2)
-                except OSError:
-                    near.close()
-                    continue
-                far.settimeout(None)
-                self._sockets += [near, far]
-                self._start(self._pass_on, near, far, False)
-                self._start(self._pass_on, far, near, True)
-
-    def _pass_on(self, source: socket.socket, sink: socket.socket, damages: bool) -> None:  # noqa: FBT001
-        with _closed_is_fine():
-            while received := source.recv(65_536):
-                every = self.flips_every_bytes if damages else 0
-                sink.sendall(self._damaged(received, every) if every else received)
-        with _closed_is_fine():
-            sink.shutdown(socket.SHUT_RDWR)
-
-    def _damaged(self, received: bytes, every: int) -> bytes:
-        damaged = bytearray(received)
-        for _ in range(max(1, len(damaged) // every)):
-            damaged[self._random.randrange(len(damaged))] ^= 1 << self._random.randrange(8)
-            self.flipped += 1
-        return bytes(damaged)
-
-
-@contextmanager
-def _closed_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return

@@ -11,7 +11,7 @@ import pytest
 
 from inspector.core.records import CameraId
 from inspector.sources.registry import make_source
-from tests.kit.leaky_cable import LeakyCable
+from tests.kit.cables import LeakyCable
 from tests.kit.rtsp_server import RtspServer, Serving
 
 SIZE, FPS, WRONG_FROM = (320, 180), 10, 15

@@ -1,7 +1,8 @@
-"""Leaves pictures and packets out of RTSP over TCP, and stamps them anew: what cameras do wrong."""
+"""TCP between a camera and the service, and what goes wrong on its way."""
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,35 +10,18 @@ from contextlib import contextmanager
 from typing import Self
 
 _VIDEO_CHANNEL = 0
+Send = Callable[[socket.socket, socket.socket], None]
 
 
-class LeakyCable:
-    """Passes RTSP on to a port of this machine; takes out whole pictures or single RTP packets."""
+class Cable:
+    """Passes TCP on to a port of this machine, byte for byte, until it is closed."""
 
-    def __init__(self, to_port: int, *, renumbers: bool = False) -> None:
-        """`renumbers`: as a proxy that packs anew does, so that sequence numbers have no gap."""
+    def __init__(self, to_port: int) -> None:
         self._to_port = to_port
-        self._renumbers = renumbers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
-        self._lock = threading.Lock()
-        self._pictures_to_lose = self._packets_to_lose = 0
-        self._losing: bytes | None = None
-        self.stamp: Callable[[int], int] = int
-        """From ticks since the first picture (90,000 a second) to those that are sent instead."""
-        self.pictures_left_out = self.packets_left_out = 0
-
-    def lose_picture(self) -> None:
-        """Leave out all packets of the next picture."""
-        with self._lock:
-            self._pictures_to_lose += 1
-
-    def lose_packet(self) -> None:
-        """Leave out one packet of the next picture."""
-        with self._lock:
-            self._packets_to_lose += 1
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -55,8 +39,8 @@ class LeakyCable:
         for connection in self._sockets:
             connection.close()
 
-    def _start(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, name="cable")  # type: ignore[arg-type]
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, name="cable")
         self._threads.append(thread)
         thread.start()
 
@@ -71,20 +55,51 @@ class LeakyCable:
                     continue
                 far.settimeout(None)
                 self._sockets += [near, far]
-                self._start(self._pass_on, near, far)
-                self._start(self._pass_back, far, near)
+                self._start(self._pass, near, far, self._sent_on)
+                self._start(self._pass, far, near, self._sent_back)
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket, send: Send) -> None:
         with _closed_is_fine():
-            while received := source.recv(65_536):
-                sink.sendall(received)
+            send(source, sink)
         with _closed_is_fine():
             sink.shutdown(socket.SHUT_RDWR)
 
-    def _pass_back(self, source: socket.socket, sink: socket.socket) -> None:
+    def _sent_on(self, source: socket.socket, sink: socket.socket) -> None:
+        while received := source.recv(65_536):
+            sink.sendall(received)
+
+    def _sent_back(self, source: socket.socket, sink: socket.socket) -> None:
+        self._sent_on(source, sink)
+
+
+class LeakyCable(Cable):
+    """Passes RTSP on to a port of this machine; takes out whole pictures or single RTP packets."""
+
+    def __init__(self, to_port: int, *, renumbers: bool = False) -> None:
+        """`renumbers`: as a proxy that packs anew does, so that sequence numbers have no gap."""
+        super().__init__(to_port)
+        self._renumbers = renumbers
+        self._lock = threading.Lock()
+        self._pictures_to_lose = self._packets_to_lose = 0
+        self._losing: bytes | None = None
+        self.stamp: Callable[[int], int] = int
+        """From ticks since the first picture (90,000 a second) to those that are sent instead."""
+        self.pictures_left_out = self.packets_left_out = 0
+
+    def lose_picture(self) -> None:
+        """Leave out all packets of the next picture."""
+        with self._lock:
+            self._pictures_to_lose += 1
+
+    def lose_packet(self) -> None:
+        """Leave out one packet of the next picture."""
+        with self._lock:
+            self._packets_to_lose += 1
+
+    def _sent_back(self, source: socket.socket, sink: socket.socket) -> None:
         left_out = 0
         last_stamp = first_stamp = b""
-        with _closed_is_fine(), source.makefile("rb") as stream:
+        with source.makefile("rb") as stream:
             while head := stream.read(1):
                 if head != b"$":
                     sink.sendall(head + stream.readline())  # of an answer, which is text
@@ -105,8 +120,6 @@ class LeakyCable:
                     sent = (first + self.stamp(ticks)) & 0xFFFF_FFFF
                     payload = payload[:2] + number.to_bytes(2) + sent.to_bytes(4) + payload[8:]
                 sink.sendall(head + channel + size + payload)
-        with _closed_is_fine():
-            sink.shutdown(socket.SHUT_RDWR)
 
     def _is_lost(self, stamp: bytes, *, begins: bool) -> bool:
         with self._lock:
@@ -121,6 +134,29 @@ class LeakyCable:
                     self.packets_left_out += 1
                     return True
             return self._losing == stamp
+
+
+class BadCable(Cable):
+    """Passes TCP on, and flips a bit in every so many bytes of what comes back."""
+
+    def __init__(self, to_port: int, chance: random.Random) -> None:
+        super().__init__(to_port)
+        self._random = chance
+        self.flips_every_bytes = 0
+        """0: none."""
+        self.flipped = 0
+
+    def _sent_back(self, source: socket.socket, sink: socket.socket) -> None:
+        while received := source.recv(65_536):
+            every = self.flips_every_bytes
+            sink.sendall(self._damaged(received, every) if every else received)
+
+    def _damaged(self, received: bytes, every: int) -> bytes:
+        damaged = bytearray(received)
+        for _ in range(max(1, len(damaged) // every)):
+            damaged[self._random.randrange(len(damaged))] ^= 1 << self._random.randrange(8)
+            self.flipped += 1
+        return bytes(damaged)
 
 
 @contextmanager
