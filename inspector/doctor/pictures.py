@@ -34,7 +34,8 @@ def look_at_pictures(
     camera_id: CameraId, camera: CameraSettings, source: FrameSource, image: Image
 ) -> Finding:
     """Look on after the first picture, that `image` holds; it is written over."""
-    trial = Trial(camera.size, camera.region, camera.travel)
+    anywhere = camera.arrival == "anywhere"
+    trial = Trial(camera.size, camera.region, camera.travel, anywhere=anywhere)
     trial.look(image)
     times_ns: list[int] = []
     broke_off = ""

@@ -149,10 +149,11 @@ def _doubt(watch: UnitWatch) -> Callable[[], str]:
 def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
     """Units are inspected all the same: what cannot be seen ends as NOT_INSPECTED anyway."""
     stands = any(f.kind == "optics" and f.subject == camera_id for f in faults.standing)
-    if cause and not stands:
-        log.warning("the pictures are doubtful", camera=camera_id, cause=cause)
+    if cause:
+        if not stands:
+            log.warning("the pictures are doubtful", camera=camera_id, cause=cause)
         faults.raise_fault("optics", cause, camera_id)
-    elif stands and not cause:
+    elif stands:
         log.info("the pictures are good again", camera=camera_id)
         faults.clear("optics", camera_id)
 

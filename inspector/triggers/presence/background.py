@@ -178,7 +178,7 @@ class Belt:
             self._restless += change * np.float32(_RESTLESS_MEMORY)
         if in_place is not None:
             model.cells[:, in_place] = self._usual[:, in_place]
-        self._learn(model, self._usual, self._differs_now, self._free)
+        self._learn(model)
 
     def _light_by_rows(self, model: _Model, cells: Cells) -> Cells | None:
         """The light, and how it differs from row to row: None where too little belt is seen.
@@ -263,7 +263,7 @@ class Belt:
 
     def _comes_back(self, model: _Model, cells: Cells, level: float) -> bool:
         """Whether belt is seen again as it was, or the picture is as bright as it was."""
-        differs = self._differs(model, cells, model.gain)
+        differs = self._differs(model, cells)
         alike = np.count_nonzero(differs > 2 * self.step, axis=0) <= 2 * self._spots
         if np.count_nonzero(alike) >= max(3, self._columns // 32):
             model.free = np.broadcast_to(alike, (self._rows, self._columns))
@@ -273,16 +273,16 @@ class Belt:
         model.free = np.zeros_like(model.free)
         return bright and level > 1.5 * self._dark_level
 
-    def _differs(self, model: _Model, cells: Cells, gain: Cells) -> Cells:
+    def _differs(self, model: _Model, cells: Cells) -> Cells:
         """(rows, columns): the largest difference of the three colours, in usual light."""
         worst = np.zeros((self._rows, self._columns), np.float32)
         for plane in range(3):
-            difference = cells[plane] * np.float32(1 / max(gain[plane], 1e-3))
+            difference = cells[plane] * np.float32(1 / max(model.gain[plane], 1e-3))
             difference -= model.cells[plane]
             np.maximum(worst, np.abs(difference, out=difference), out=worst)
         return worst
 
-    def _learn(self, model: _Model, cells: Cells, differs: Cells, free: Mask) -> None:
+    def _learn(self, model: _Model) -> None:
         """The empty columns teach how the belt looks now; every few frames once all are known."""
         self._frames += 1
         is_lesson = self._frames % _LEARNING_EVERY == 0
@@ -292,17 +292,17 @@ class Belt:
         model.gain = np.asarray(model.gain ** np.float32(1 - 1 / _LIGHT_MEMORY_LESSONS), np.float32)
         if self._frames > _FIRST_FRAMES and not is_lesson:
             return
-        columns = np.count_nonzero(free, axis=0) >= self._rows - self._spots
+        columns = np.count_nonzero(self._free, axis=0) >= self._rows - self._spots
         empty = shrunk(columns, _MARGIN_COLUMNS)
         if not empty.any():
             return
-        sample = differs[::3, ::4][~self._busy[::3, ::4]]
+        sample = self._differs_now[::3, ::4][~self._busy[::3, ::4]]
         sample = sample[sample < _RESIDUE]
         if sample.size:
             ninth = int(sample.size * 0.9)
             noise = float(np.partition(sample, ninth)[ninth])
             model.noise += (noise - model.noise) * _LEARNING
-        usual = cells[:, :, empty]
+        usual = self._usual[:, :, empty]
         if self._bands is not None:  # what is uneven for good is the belt's look, and no light
             usual = usual * (self._bands ** np.float32(_LEARNING))[:, None]
         if model.known.all():
@@ -310,7 +310,7 @@ class Belt:
             return
         model.cells[:, :, empty] = usual
         model.known |= empty
-        self._spread(model, cells)
+        self._spread(model, self._usual)
 
     def _begin(self, cells: Cells) -> None:
         """Take the plainest columns for belt."""

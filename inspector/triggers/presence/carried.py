@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.triggers.presence.cells import Cells, Mask, grown
+from inspector.triggers.presence.cells import Cells, Mask, grown, runs
 
 _Plane = TypeVar("_Plane", Cells, Mask)
 
@@ -299,8 +299,7 @@ class Carried:
             for cells in (goes & ~stays, stays & ~goes, known & ~goes & ~stays)
         ]
         filled = np.count_nonzero(now.mask, axis=0) > self._spots
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], filled, [False])).astype(np.int8)))
-        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for first, end in runs(filled):
             part = slice(first, end)
             go, stay, odd = (int(count[part].sum()) for count in counts)
             if go > 2 * (stay + odd):

@@ -37,6 +37,12 @@ def unevenness(cells: Cells) -> Cells:
     return np.asarray(uneven + np.abs(middle - ends).max(axis=0), np.float32)
 
 
+def runs(line: Mask) -> list[tuple[int, int]]:
+    """First and after-last of each run of set cells."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], line, [False])).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
 def grown(mask: Mask, along: int) -> Mask:
     """With what is beside it: one row, and so many columns."""
     rows = mask.copy()

@@ -166,7 +166,8 @@ class Occupancy:
             moved=None if columns is None else columns / self.grid.columns,
             bands=self.belt.band_wander,
             restless=float(self.belt.unsure.mean()),
-            stuck=float(self.carried.stale.mean()),
+            # Where hands put units down, what stands in its place is what is looked for.
+            stuck=0.0 if self._anywhere else float(self.carried.stale.mean()),
         )
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.triggers.presence.cells import Mask
+from inspector.triggers.presence.cells import Mask, runs
 
 _GROUPS = 15
 _SLANTS = 9
@@ -75,9 +75,8 @@ class Gaps:
 
 def _runs(occupied: Mask) -> list[tuple[int, int]]:
     """First and after-last of each run of set cells; what only a sliver parts is one."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], occupied, [False])).astype(np.int8)))
     joined: list[tuple[int, int]] = []
-    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+    for first, end in runs(occupied):
         if joined and first - joined[-1][1] < _NARROWEST_GAP_CELLS:
             joined[-1] = (joined[-1][0], end)
         else:

@@ -50,9 +50,11 @@ class Trial:
         size: tuple[int, int],
         region: tuple[int, int, int, int] | None,
         travel: Travel,
+        *,
+        anywhere: bool = False,
     ) -> None:
         """As `Occupancy`."""
-        self._occupancy = Occupancy(size, region, travel)
+        self._occupancy = Occupancy(size, region, travel, anywhere=anywhere)
         self._doubts = Doubts()
         self._signs: list[Signs] = []
         self._fastest = 0.0

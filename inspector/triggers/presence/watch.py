@@ -60,7 +60,7 @@ class _Outlined:
 class PresenceWatch:
     """A `UnitWatch`: a virtual light barrier. One per camera, for the life of the process.
 
-    Looks at every frame for 1 to 2 ms and holds at most `presence.FRAMES_HELD`; a chosen one
+    Looks at every frame for 1 to 2 ms and holds at most `units.FRAMES_HELD`; a chosen one
     costs another 8 ms for its outline. Frames that are not chosen are released and counted by
     `on_idle`. A unit's opening is told before its first frame is returned; its closing may be
     told before the last frame of it is.

@@ -395,4 +395,6 @@ def test_what_hands_put_down_is_a_unit_only_where_that_is_set(
     arrival: str, units: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands = Belt(lengths=(), lead=600, change=put_down, settings={"arrival": arrival})
-    assert len(hands.watched(monkeypatch).closed) == units
+    seen = hands.watched(monkeypatch)
+    assert len(seen.closed) == units
+    assert bool(seen.doubts) == (arrival == "border"), "what hands put down there is no dirt"
