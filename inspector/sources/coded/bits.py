@@ -63,6 +63,15 @@ def nal_units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
         start = following
 
 
+def sized_unit(content: bytes, at: int) -> tuple[bytes, int]:
+    """A unit after its two-byte length, as containers keep parameter sets, and where it ends.
+
+    Where the content breaks off it is what there is of it: nothing, at the end.
+    """
+    first, end = at + 2, at + 2 + int.from_bytes(content[at : at + 2])
+    return content[first:end], end
+
+
 def _looks_annex_b(packet: bytes, length_bytes: int) -> bool:
     """Some files promise lengths and hold start codes: then the first length makes no sense."""
     if not packet.startswith((_START, b"\x00" + _START)):

@@ -7,12 +7,15 @@ picture order count gives the order of showing (8.2.1).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from inspector.sources.coded.bits import BitReader, nal_units, unescaped
+from inspector.sources.coded.bits import BitReader, nal_units, sized_unit, unescaped
 from inspector.sources.coded.picture_order import Coded, Refreshes, Start
 
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244})
+_SHORTEST_AVCC = 6
+"""Bytes of a configuration record before its first parameter set."""
 _SLICES, _IDR, _SEI, _SPS, _PPS = frozenset({1, 2, 5}), 5, 6, 7, 8
 _RECOVERY_POINT = 6
 _P, _B, _SP, _INTRA = 0, 1, 3, frozenset({2, 4})
@@ -110,17 +113,18 @@ class H264Pictures:
 
     def _from_extradata(self, extradata: bytes) -> Iterator[bytes]:
         """Parameter sets (ISO/IEC 14496-15, 5.3.3.1.2, or with start codes)."""
-        if extradata[:1] != b"\x01":
+        if extradata[:1] != b"\x01" or len(extradata) < _SHORTEST_AVCC:
             yield from nal_units(extradata, 0)
             return
         self._length_bytes = (extradata[4] & 3) + 1
         position = 5
         for mask in (31, 255):
-            count, position = extradata[position] & mask, position + 1
+            count = int.from_bytes(extradata[position : position + 1]) & mask
+            position += 1
             for _ in range(count):
-                size = int.from_bytes(extradata[position : position + 2])
-                yield extradata[position + 2 : position + 2 + size]
-                position += 2 + size
+                unit, position = sized_unit(extradata, position)
+                if unit:
+                    yield unit
 
     def _note(self, unit: bytes) -> None:
         kind = unit[0] & 31
@@ -157,10 +161,8 @@ class H264Pictures:
             return None
         resets = False
         if is_reference and kind != _IDR:
-            try:
+            with suppress(EOFError):
                 resets = _resets(bits, sequence, settings, slice_type)
-            except EOFError:
-                resets = False
         return _Slice(
             sequence=sequence,
             is_idr=kind == _IDR,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inspector.sources.coded.bits import BitReader, nal_units, unescaped
+from inspector.sources.coded.bits import BitReader, nal_units, sized_unit, unescaped
 from inspector.sources.coded.picture_order import Coded, Refreshes, Start
 
 _SPS, _PPS, _END_OF_SEQUENCE, _PREFIX_SEI = 33, 34, frozenset({36, 37}), 39
@@ -123,9 +123,9 @@ class H265Pictures:
             count = int.from_bytes(extradata[position + 1 : position + 3])
             position += 3
             for _ in range(count):
-                size = int.from_bytes(extradata[position : position + 2])
-                yield extradata[position + 2 : position + 2 + size]
-                position += 2 + size
+                unit, position = sized_unit(extradata, position)
+                if unit:
+                    yield unit
 
     def _note(self, unit: bytes) -> None:
         kind = unit[0] >> 1 & 63

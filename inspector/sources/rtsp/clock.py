@@ -128,7 +128,7 @@ class StreamClock:
         self._last, self._newest_pts_ns = (pts_ns, arrival_ns), max(pts_ns, self._newest_pts_ns)
         self._even_ns += self._evenly_ns(step_ns, waited_ns, arrival_ns, offset_ns)
         self._recent.append((arrival_ns, offset_ns))
-        self._window.append(_Arrival(self._even_ns, offset_ns))
+        self._remember(_Arrival(self._even_ns, offset_ns))
         since_ns = self._even_ns - _WINDOW_NS
         while len(self._window) > _WINDOW_FRAMES and self._window[0].even_ns < since_ns:
             self._window.popleft()
@@ -136,6 +136,21 @@ class StreamClock:
             self._begin(pts_ns, arrival_ns, 0)
             return
         self._look_back(arrival_ns)
+
+    def _remember(self, arrival: _Arrival) -> None:
+        """Of arrivals between which no even time passed, only the freshest few say anything.
+
+        A reader that spends its time on pictures waits for no packet: no even time passes then,
+        and the window would grow for as long.
+        """
+        self._window.append(arrival)
+        if len(self._window) <= _WINDOW_FRAMES:
+            return
+        if self._window[-1 - _WINDOW_FRAMES].even_ns < arrival.even_ns:
+            return
+        newest_first = [self._window.pop() for _ in range(_WINDOW_FRAMES + 1)]
+        newest_first.remove(max(newest_first, key=lambda one: one.offset_ns))
+        self._window.extend(reversed(newest_first))
 
     def _look_back(self, arrival_ns: int) -> None:
         """Note when the clock was set, and when it does not run as time does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inspector.sources.coded.bits import BitReader, nal_units, unescaped
@@ -68,3 +68,13 @@ def test_no_units_whatever_stop_a_reader(codec: str, units: list[tuple[int, byte
     for kind, payload in units:
         header = bytes([kind << 1 & 0x7F, 1]) if codec == "hevc" else bytes([0x60 | kind & 31])
         reader.read(b"\x00\x00\x01" + header + payload, is_key=False)
+
+
+@given(st.sampled_from(["h264", "hevc"]), st.binary(max_size=60))
+@example("h264", b"\x64\x00\x1f")
+@example("h264", b"\x64\x00\x1f\xff\xe1\x00\x00")
+@example("hevc", bytes(21) + b"\x01\x21\x00\x01\x00\x00")
+def test_no_configuration_whatever_stops_a_reader(codec: str, content: bytes) -> None:
+    """Of a container whose parameter sets broke off, are empty, or are none."""
+    told = reader_of(codec, b"\x01" + content).read(b"", is_key=True)
+    assert told is None, "without a picture there is nothing to tell of"

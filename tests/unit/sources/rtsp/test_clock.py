@@ -286,3 +286,15 @@ def test_without_a_report_or_with_an_old_one_our_clock_counts():
     sender.reported(0, 5 * S)
     assert sender.captured_unix_ns(61 * S, ours_unix_ns=67 * S) == 67 * S
     assert sender.captured_unix_ns(None, ours_unix_ns=6 * S) == 6 * S
+
+
+@pytest.mark.parametrize("waits_each", [0, 100])
+def test_a_reader_that_waits_for_no_packet_is_remembered_no_longer_than_another(waits_each):
+    """It spends its time on pictures, and keeps up."""
+    clock = StreamClock()
+    for n in range(5000):
+        arrival_ns = START + n * STEP
+        is_waited = waits_each and n % waits_each == 0
+        clock.arrived(n * STEP, arrival_ns, waited_ns=STEP if is_waited else STEP // 5)
+        assert clock.captured_mono_ns(n * STEP, arrival_ns) == arrival_ns
+    assert len(clock._window) < 200
