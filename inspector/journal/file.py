@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
@@ -66,6 +67,24 @@ _ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEM
 log = structlog.get_logger(__name__)
 
 
+def _claimed(path: Path) -> TextIO:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise FatalError(
+            f"another inspector runs for this station: process {owner} holds {path}"
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    with suppress(OSError):  # the number only helps people; a full disk must not matter
+        file.flush()
+    return file
+
+
 class FolderLock:
     """Held by the one process that may write in a state folder; freed when that process ends."""
 
@@ -80,13 +99,12 @@ class FolderLock:
         self.path = folder / "lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+")
+            self._file = _claimed(self.path)
         except OSError as error:
             raise ConfigurationError(
                 f"journal.directory: {folder} cannot be written by user {os.geteuid()}"
                 f" ({error.strerror}); expected a folder that belongs to the service"
             ) from error
-        self._claim()
 
     @property
     def is_there(self) -> bool:
@@ -103,24 +121,10 @@ class FolderLock:
 
         """
         if not self.is_there:
+            # Only now is the old one let go: where no new one can be had, it is still asked for.
+            fresh = _claimed(self.path)
             self._file.close()
-            self._file = self.path.open("a+")
-            self._claim()
-
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise FatalError(
-                f"another inspector runs for this station: process {owner} holds {self.path}"
-            ) from error
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        with suppress(OSError):  # the number only helps people; a full disk must not matter
-            self._file.flush()
+            self._file = fresh
 
     def release(self) -> None:
         """Let the next process in."""

@@ -179,7 +179,7 @@ class Archive:
         def in_thread() -> T:
             try:
                 return work(self._connected())
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 self._disconnect()
                 raise ArchiveUnreadableError(f"the journal cannot be read: {error}") from error
 

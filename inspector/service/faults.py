@@ -25,7 +25,10 @@ class FaultNews:
     def tell(self, fault: Fault, event: EventGroup, *, raised: bool) -> None:
         """`event` is published in the pipeline's own order, once it runs and until it ends."""
         self._metrics.fault.labels(fault.kind, fault.subject).set(raised)
-        if fault.subject == "evidence":  # the others are logged where they are noticed
+        if (fault.kind, fault.subject) == (
+            "disk",
+            "evidence",
+        ):  # the others are logged where they are noticed
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
         page, pipeline = self._views.page, self._views.pipeline

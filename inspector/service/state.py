@@ -22,6 +22,8 @@ _AWAITED = {
 }
 _NEEDED = ("camera", "triton", "disk", "triggers")
 """The kinds of parts without which no unit can be inspected."""
+_HARMLESS = (("disk", "evidence"), ("triggers", "stream"))
+"""Without evidence verdicts go on; a stream that began again is being read."""
 
 
 class StationViews:
@@ -46,8 +48,8 @@ class StationViews:
     @property
     def journal_fault(self) -> str:
         """Why verdicts wait for the journal; empty normally."""
-        of_journal = (f.cause for f in self._faults.standing if f.subject == "journal")
-        return next(of_journal, "")
+        standing = self._faults.standing
+        return next((f.cause for f in standing if (f.kind, f.subject) == ("disk", "journal")), "")
 
     @property
     def is_all_known(self) -> bool:
@@ -72,8 +74,7 @@ class StationViews:
         blocking = [
             f
             for f in self._faults.standing
-            # Without evidence verdicts go on; a stream that began again is being read.
-            if f.kind in _NEEDED and f.subject not in ("evidence", "stream")
+            if f.kind in _NEEDED and (f.kind, f.subject) not in _HARMLESS
         ]
         causes = [_cause(f.kind, f.subject, f.cause) for f in blocking]
         awaited = self._faults.awaited

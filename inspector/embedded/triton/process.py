@@ -154,8 +154,11 @@ async def model_that_ended(server_pid: int) -> str:
 
     try:
         for pid, model in _model_processes(server_pid).items():
-            with suppress(ProcessLookupError):
+            try:
                 watched.append(os.pidfd_open(pid))
+            except ProcessLookupError:
+                tell(model)
+            else:
                 loop.add_reader(watched[-1], tell, model)
         return await ended
     finally:

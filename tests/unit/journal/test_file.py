@@ -116,6 +116,21 @@ def test_where_it_cannot_be_put_back_the_line_goes_on_and_the_fault_stands(tmp_p
     in_loop(main)
 
 
+def test_where_only_its_lock_cannot_be_had_again_the_line_goes_on(tmp_path: Path):
+    async def main() -> None:
+        faults = Faults()
+        journal = open_journal(tmp_path, on_fault=faults)
+        (tmp_path / "lock").unlink()
+        (tmp_path / "lock").mkdir()  # as root no permission is in the way
+        for number in range(4):
+            await journal.append([(event(number),)])
+        assert [cause is None for cause in faults.said] == [False]
+        assert [row.seq for row in await journal.pending(100)] == [1, 2, 3, 4]
+        journal.close()
+
+    in_loop(main)
+
+
 def test_another_process_that_took_the_folder_meanwhile_ends_this_one(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
