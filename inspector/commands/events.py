@@ -19,6 +19,7 @@ from inspector.events.cfx import units_inspected
 from inspector.events.consumer import Group, Item, ReceivedEvent, SetAside, read_events
 from inspector.events.text import HEADER, as_json, as_line, notice, printable
 from inspector.redis_io.client import EXPECTED_URL
+from inspector.redis_io.rights import station_key
 from inspector.redis_io.url import parse_redis_url
 from inspector.settings.settings import Settings
 
@@ -47,7 +48,7 @@ async def show_events(
     """
     if redis_url is None and settings.redis.is_embedded:
         redis_url = _embedded_url(settings)
-    key = f"inspector:{{{settings.station.id}}}:{stream}"
+    key = station_key(settings.station.id, stream)
     shown = _Shown(form)
     url = redis_url or settings.redis.address()
     try:

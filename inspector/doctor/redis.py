@@ -9,12 +9,14 @@ from typing import Any
 from redis import exceptions
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis_readers import look_at_readers
 from inspector.doctor.redis_room import WHAT, look_at_room
 from inspector.doctor.redis_trials import Problem, problems_of
 from inspector.embedded.redis.server import find_redis_server
 from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS
+from inspector.publish.sinks.redis_streams import stream_key
 from inspector.redis_io.client import redis_client
 from inspector.redis_io.rights import station_user
 from inspector.settings.settings import Settings
@@ -31,7 +33,7 @@ _NAMED_PROBLEMS = 6
 async def look_at_redis(settings: Settings) -> list[Finding]:
     """Ask the Redis of the settings; writes nothing, never raises for what it finds."""
     redis = settings.redis
-    key = f"inspector:{{{settings.station.id}}}:units"
+    key = stream_key(settings.station.id, Stream.UNITS)
     try:
         if redis.is_embedded:
             return [_embedded(settings)]
@@ -157,7 +159,7 @@ async def _permission(client: Any, settings: Settings) -> Finding:
     problems = await problems_of(client, station_id, reads_triggers=reads_triggers)
     name = await _user_name(client, settings)
     if not problems:
-        key = f"inspector:{{{station_id}}}:units"
+        key = stream_key(station_id, Stream.UNITS)
         found = f"user {name} may write {key}, and all else that the service does"
         return Finding(what=what, mark=Mark.OK, found=found)
     told = [f"{p.command} {p.key}".strip() + f": {p.error}" for p in problems]

@@ -25,10 +25,12 @@ from inspector.events.numbering import (
     Gone,
     GroupPosition,
     StreamEnds,
+    entry_id_text,
     parse_entry_id,
     trimmed_unread,
 )
-from inspector.redis_io.client import cancellable, redis_client
+from inspector.redis_io.client import ask, redis_client
+from inspector.redis_io.rights import station_key
 
 BLOCK_MS = 2000
 ENTRIES_PER_READ = 100
@@ -129,7 +131,7 @@ class StreamReader:
             ConfigurationError: the URL is not one of Redis's.
 
         """
-        self._key = f"inspector:{{{station_id}}}:{stream}"
+        self._key = station_key(station_id, stream)
         self._group = group
         self._on_notice = on_notice
         self._waits_for = ""
@@ -217,7 +219,7 @@ class StreamReader:
                     yield item
             # Only now has the caller asked for more, so it is done with this one.
             if self._group is not None:
-                await _ask(self._redis.xack(self._key, self._group.name, entry_id))
+                await ask(self._redis.xack(self._key, self._group.name, entry_id))
             if not again:
                 self._last_id = entry_id
 
@@ -225,12 +227,12 @@ class StreamReader:
         """Tell of entries that were taken and exist no more, and acknowledge them."""
         yield Gone(entry_ids=entry_ids)
         if self._group is not None:
-            await _ask(self._redis.xack(self._key, self._group.name, *entry_ids))
+            await ask(self._redis.xack(self._key, self._group.name, *entry_ids))
 
     async def _make_group(self, group: Group) -> bool:
         """Make the group, to read from the start; False when it was there."""
         try:
-            await _ask(self._redis.xgroup_create(self._key, group.name, id="0", mkstream=True))
+            await ask(self._redis.xgroup_create(self._key, group.name, id="0", mkstream=True))
         except exceptions.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -240,11 +242,11 @@ class StreamReader:
     async def _find_place(self, group: Group) -> AsyncGenerator[Gone, None]:
         """Learn from Redis which number the group goes on with, over our own restart."""
         try:
-            groups = await _ask(self._redis.xinfo_groups(self._key))
-            stream = stream_ends(await _ask(self._redis.xinfo_stream(self._key)))
+            groups = await ask(self._redis.xinfo_groups(self._key))
+            stream = stream_ends(await ask(self._redis.xinfo_stream(self._key)))
             position = next(p for name, p in map(group_position, groups) if name == group.name)
             taken = 0
-            oldest = "+" if stream.first_id is None else f"({_id_text(stream.first_id)}"
+            oldest = "+" if stream.first_id is None else f"({entry_id_text(stream.first_id)}"
             async for entry_ids in self._taken_before(group, oldest):
                 taken += len(entry_ids)
                 async for gone in self._let_go(entry_ids):
@@ -254,8 +256,8 @@ class StreamReader:
             return
         except StopIteration:
             return  # somebody destroyed the group just now
-        at = _id_text(position.last_delivered_id)
-        last = await _ask(self._redis.xrange(self._key, at, at))
+        at = entry_id_text(position.last_delivered_id)
+        last = await ask(self._redis.xrange(self._key, at, at))
         if last:
             if (seq := seq_of(last[0])) is not None:
                 self._order.begin_after(at, seq)
@@ -272,7 +274,7 @@ class StreamReader:
             pending = self._redis.xpending_range(
                 self._key, group.name, start, end, PENDING_PER_LOOK
             )
-            found = tuple(_text(entry["message_id"]) for entry in await _ask(pending))
+            found = tuple(text_of(entry["message_id"]) for entry in await ask(pending))
             if found:
                 yield found
             if len(found) < PENDING_PER_LOOK:
@@ -285,7 +287,7 @@ class StreamReader:
             own = self._redis.xreadgroup(
                 group.name, group.member, {self._key: after}, ENTRIES_PER_READ
             )
-            entries = _entries_of(await _ask(own))
+            entries = _entries_of(await ask(own))
             if not entries:
                 return
             async for item in self._yield_all(entries, again=True):
@@ -301,12 +303,12 @@ class StreamReader:
             start_id=self._claim_from,
             count=ENTRIES_PER_READ,
         )
-        reply = await _ask(stale)
-        self._claim_from = _text(reply[0])  # 0-0 again once all were looked at
+        reply = await ask(stale)
+        self._claim_from = text_of(reply[0])  # 0-0 again once all were looked at
         async for item in self._yield_all(_entries(reply[1]), again=True):
             yield item
         # Since Redis 7.0 a third part names those that exist no more: Redis has forgotten them.
-        gone = tuple(_text(entry_id) for entry_id in (reply[2] if len(reply) > 2 else ()))  # noqa: PLR2004
+        gone = tuple(text_of(entry_id) for entry_id in (reply[2] if len(reply) > 2 else ()))  # noqa: PLR2004
         if gone:
             async for lost in self._let_go(gone):
                 yield lost
@@ -324,7 +326,7 @@ class StreamReader:
             new = self._redis.xreadgroup(
                 group.name, group.member, {self._key: ">"}, count, block_ms
             )
-        return _entries_of(await _ask(new))
+        return _entries_of(await ask(new))
 
     async def _seqs_between(self, after_id: str, before_id: str) -> set[int]:
         """The numbers of the entries between two others: perhaps another member has them."""
@@ -333,11 +335,11 @@ class StreamReader:
             between = self._redis.xrange(
                 self._key, f"({after_id}", f"({before_id}", ENTRIES_PER_READ
             )
-            found = await _ask(between)
+            found = await ask(between)
             seqs.update(seq for entry in found if (seq := seq_of(entry)) is not None)
             if len(found) < ENTRIES_PER_READ:
                 return seqs
-            after_id = _text(found[-1][0])
+            after_id = text_of(found[-1][0])
 
 
 class _Order:
@@ -426,11 +428,6 @@ async def read_events(
         await reader.close()
 
 
-async def _ask(reply: Awaitable[Any]) -> Any:
-    with cancellable():
-        return await reply
-
-
 def _entries_of(reply: Any) -> list[Entry]:
     """The entries of XREAD's or XREADGROUP's reply for one stream."""
     return [entry for _, found in reply or () for entry in _entries(found)]
@@ -439,18 +436,15 @@ def _entries_of(reply: Any) -> list[Entry]:
 def _entries(found: Any) -> list[Entry]:
     """The entries of a reply; without fields those that exist no more."""
     return [
-        (_text(entry[0]), entry[1] or {})
+        (text_of(entry[0]), entry[1] or {})
         for entry in found
         if entry is not None and entry[0] is not None
     ]
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """Whatever bytes a name or an ID holds, as text that can be written down."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-
-
-def _id_text(entry_id: tuple[int, int]) -> str:
-    return f"{entry_id[0]}-{entry_id[1]}"
 
 
 def stream_ends(reply: Mapping[str, Any]) -> StreamEnds:
@@ -458,8 +452,8 @@ def stream_ends(reply: Mapping[str, Any]) -> StreamEnds:
     first, last = reply["first-entry"], reply["last-entry"]
     return StreamEnds(
         length=int(reply["length"]),
-        first_id=parse_entry_id(_text(first[0])) if first else None,
-        last_generated_id=parse_entry_id(_text(reply["last-generated-id"])),
+        first_id=parse_entry_id(text_of(first[0])) if first else None,
+        last_generated_id=parse_entry_id(text_of(reply["last-generated-id"])),
         first_seq=seq_of(first),
         last_seq=seq_of(last),
         ever_added=reply.get("entries-added"),
@@ -468,8 +462,8 @@ def stream_ends(reply: Mapping[str, Any]) -> StreamEnds:
 
 def group_position(reply: Mapping[str, Any]) -> tuple[str, GroupPosition]:
     """Read one group of XINFO GROUPS's reply: its name and where it stands."""
-    return _text(reply["name"]), GroupPosition(
-        last_delivered_id=parse_entry_id(_text(reply["last-delivered-id"])),
+    return text_of(reply["name"]), GroupPosition(
+        last_delivered_id=parse_entry_id(text_of(reply["last-delivered-id"])),
         entries_read=reply.get("entries-read"),
     )
 
@@ -478,7 +472,7 @@ def seq_of(entry: Any) -> int | None:
     """The number of an entry as a reply has it; None where it is no event."""
     if not entry:
         return None
-    found = read_entry(_text(entry[0]), entry[1] or {})
+    found = read_entry(text_of(entry[0]), entry[1] or {})
     return found.seq if isinstance(found, ReceivedEvent) else None
 
 

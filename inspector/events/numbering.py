@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EntryId = tuple[int, int]
+"""Milliseconds, and a number within the millisecond."""
 NOTHING_YET: EntryId = (0, 0)
 """Where a group stands that was made to read everything and has read nothing."""
 
@@ -67,6 +68,11 @@ def parse_entry_id(text: str) -> EntryId:
     """
     ms, _, n = text.partition("-")
     return int(ms), int(n or 0)
+
+
+def entry_id_text(entry_id: EntryId) -> str:
+    """As Redis writes it."""
+    return f"{entry_id[0]}-{entry_id[1]}"
 
 
 def trimmed_unread(stream: StreamEnds, group: GroupPosition) -> int | None:

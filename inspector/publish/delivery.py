@@ -108,14 +108,14 @@ class Delivery:
                 )
                 await asyncio.sleep(pause_s)
 
-    async def ask_for_memory(self) -> None:
-        """Ask Redis how full it is, if that was long ago.
+    async def ask_for_memory(self, about_to_write_bytes: float = 0.0) -> None:
+        """Ask Redis how full it is, if that was long ago, or much was written since.
 
         Raises:
             SinkUnavailableError: Redis is away.
 
         """
-        if self._reserve.must_ask(time.monotonic()):
+        if self._reserve.must_ask(time.monotonic(), about_to_write_bytes):
             self._reserve.told(await self._writer.memory(), time.monotonic())
 
     async def expected_bytes(self, retention_s: float) -> float | None:
@@ -142,8 +142,7 @@ class Delivery:
 
         """
         about_bytes = sum(bytes_in_redis(len(row.body)) for row in rows)
-        if self._reserve.must_ask(time.monotonic(), about_bytes):
-            self._reserve.told(await self._writer.memory(), time.monotonic())
+        await self.ask_for_memory(about_bytes)
         if self._reserve.is_held:
             raise SinkUnavailableError(self._reserve.cause)
         self._reserve.spend(about_bytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,18 +17,19 @@ from typing import Any
 from redis import exceptions
 
 from inspector.core.records import Stream
-from inspector.events.consumer import group_position, seq_of, stream_ends
+from inspector.events.consumer import group_position, seq_of, stream_ends, text_of
 from inspector.events.numbering import (
     NOTHING_YET,
     EntryId,
     GroupPosition,
     StreamEnds,
+    entry_id_text,
     parse_entry_id,
     trimmed_unread,
 )
 from inspector.events.text import printable
 from inspector.publish.sinks.redis_streams import stream_key
-from inspector.redis_io.client import cancellable, redis_client
+from inspector.redis_io.client import ask, redis_client
 
 LOOK_EVERY_S = 15.0
 MOST_GROUPS = 16
@@ -136,14 +137,14 @@ class ReaderWatch:
             unwatched[stream] = len(groups) - len(chosen)
             if not chosen:
                 continue
-            reply: Any = await _ask(self._redis.xinfo_stream(self._keys[stream]))
+            reply: Any = await ask(self._redis.xinfo_stream(self._keys[stream]))
             ends = stream_ends(reply)
             watched += [await self._reader(stream, ends, group) for group in chosen]
         return Readers(watched=tuple(watched), unwatched=unwatched)
 
     async def _groups(self, stream: Stream) -> list[Mapping[str, Any]]:
         try:
-            return list(await _ask(self._redis.xinfo_groups(self._keys[stream])))
+            return list(await ask(self._redis.xinfo_groups(self._keys[stream])))
         except exceptions.ResponseError as error:
             if "no such key" in str(error):
                 return []
@@ -154,17 +155,17 @@ class ReaderWatch:
         name, position = group_position(group)
         pending = int(group["pending"])
         lost = 0
-        first = await _ask(self._redis.xpending_range(key, raw, "-", "+", 1))
-        oldest = parse_entry_id(_text(first[0]["message_id"])) if first else None
+        first = await ask(self._redis.xpending_range(key, raw, "-", "+", 1))
+        oldest = parse_entry_id(text_of(first[0]["message_id"])) if first else None
         if oldest is not None and (ends.first_id is None or oldest < ends.first_id):
-            below = "+" if ends.first_id is None else f"({_id_text(ends.first_id)}"
+            below = "+" if ends.first_id is None else f"({entry_id_text(ends.first_id)}"
             gone = self._redis.xpending_range(key, raw, "-", below, MOST_PENDING_COUNTED)
-            lost = len(await _ask(gone))
+            lost = len(await ask(gone))
         next_entry: tuple[EntryId, int | None] | None = None
         if ends.first_id is not None and position.last_delivered_id < ends.last_generated_id:
-            after = f"({_id_text(position.last_delivered_id)}"
-            for entry in await _ask(self._redis.xrange(key, after, "+", 1)):
-                next_entry = parse_entry_id(_text(entry[0])), seq_of(entry)
+            after = f"({entry_id_text(position.last_delivered_id)}"
+            for entry in await ask(self._redis.xrange(key, after, "+", 1)):
+                next_entry = parse_entry_id(text_of(entry[0])), seq_of(entry)
         label = shown_name(name)
         lost += self._memory.trimmed(stream, label, ends, position, next_entry)
         if next_entry is not None:
@@ -198,7 +199,7 @@ class Memory:
         others = [group for group in groups if group["name"] not in before]
         chosen = (known + others)[:MOST_GROUPS]
         self._watched[stream] = tuple(group["name"] for group in chosen)
-        names = {shown_name(_text(group["name"])) for group in chosen}
+        names = {shown_name(text_of(group["name"])) for group in chosen}
         for kept in (self._next_seq, self._oldest):
             for of_stream, name in list(kept):
                 if of_stream is stream and name not in names:
@@ -269,16 +270,3 @@ def _undelivered(
     if next_entry[1] is not None and ends.last_seq is not None:
         return max(1, ends.last_seq - next_entry[1] + 1)
     return lag if isinstance(lag, int) else 1  # at least that one
-
-
-async def _ask(reply: Awaitable[Any]) -> Any:
-    with cancellable():
-        return await reply
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-
-
-def _id_text(entry_id: EntryId) -> str:
-    return f"{entry_id[0]}-{entry_id[1]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -142,3 +142,9 @@ def cancellable() -> Iterator[None]:
     finally:
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+async def ask(reply: Awaitable[Any]) -> Any:
+    """Await a reply of redis.asyncio; a cancellation that arrives meanwhile is not lost."""
+    with cancellable():
+        return await reply

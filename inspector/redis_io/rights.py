@@ -15,7 +15,7 @@ CLUSTER_COMMAND = "cluster|slots"
 
 def station_keys(station_id: str) -> list[str]:
     """The keys that a station writes."""
-    return [_key(station_id, name) for name in (*(s.value for s in Stream), REFUSALS)]
+    return [station_key(station_id, name) for name in (*(s.value for s in Stream), REFUSALS)]
 
 
 def station_user(
@@ -27,11 +27,12 @@ def station_user(
     in_cluster: bool = False,
 ) -> str:
     """The line for users.acl. Redis before 7.0 does not tell reading a key from writing it."""
-    triggers = f"{'%R' if separates_reading else ''}~{_key(station_id, TRIGGERS)}"
+    triggers = f"{'%R' if separates_reading else ''}~{station_key(station_id, TRIGGERS)}"
     keys = [triggers, *(f"~{key}" for key in station_keys(station_id))]
     commands = [f"+{name}" for name in (*COMMANDS, *((CLUSTER_COMMAND,) if in_cluster else ()))]
     return " ".join(["user", user, "on", password, *keys, *commands])
 
 
-def _key(station_id: str, name: str) -> str:
+def station_key(station_id: str, name: str) -> str:
+    """Where a station keeps the stream of this name; its id is the hash tag of all of them."""
     return f"inspector:{{{station_id}}}:{name}"

@@ -104,11 +104,6 @@ def _why_none(
     return (SerialQuality.LATE if None in looks else SerialQuality.UNREADABLE), ""
 
 
-def is_serial(text: str) -> bool:
-    """Whether a text can be a serial at all: printable, and of 1 to 64 characters."""
-    return 0 < len(text) <= MAX_SERIAL_CHARACTERS and text.isprintable()
-
-
 def _listed(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return ", ".join(repr(text) for text in texts[:_SHOWN]) + more

@@ -15,6 +15,7 @@ from inspector.core.records import Stream
 from inspector.journal.rows import JournalRow
 from inspector.journal.stream_ids import NO_STREAM, StreamId, Tip
 from inspector.redis_io.client import cancellable, passwords_of, redis_client
+from inspector.redis_io.rights import station_key
 from inspector.redis_io.room import Memory
 
 _CAUSE_CHARACTERS = 200
@@ -43,7 +44,7 @@ _EXPLAINED_BY_CODE = {
 
 def stream_key(station_id: str, stream: Stream) -> str:
     """The key of a station's stream; the braces keep them together in a Redis Cluster."""
-    return f"inspector:{{{station_id}}}:{stream.value}"
+    return station_key(station_id, stream.value)
 
 
 class RedisStreamWriter:

@@ -14,7 +14,7 @@ from inspector.core.errors import FrameUnreadableError
 Tags = dict[int, tuple[int, ...]]
 
 _ORDERS = {b"II": "<", b"MM": ">"}
-_CLASSIC, _BIG = 42, 43
+_BIG = 43
 _SUBFILE_TYPE, _COMPRESSION = 254, 259
 _STRIPS, _TILES = (273, 279), (324, 325)
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 262, 266

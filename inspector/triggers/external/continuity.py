@@ -11,32 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-EntryId = tuple[int, int]
-"""Milliseconds, and a number within the millisecond."""
-NOTHING: EntryId = (0, 0)
-
-
-def parse_entry_id(text: str) -> EntryId:
-    """Read `<ms>-<n>`.
-
-    Raises:
-        ValueError: it is something else.
-
-    """
-    ms, _dash, n = text.partition("-")
-    return int(ms), int(n or 0)
-
-
-def entry_id_text(entry_id: EntryId) -> str:
-    """As Redis writes it."""
-    return f"{entry_id[0]}-{entry_id[1]}"
+from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, parse_entry_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamExtent:
     """From where to where a stream reaches now."""
 
-    last: EntryId = NOTHING
+    last: EntryId = NOTHING_YET
     """Of the last entry ever added, whether or not it is still there."""
     first: EntryId | None = None
     """The oldest entry that is there; None: it is empty."""
@@ -77,7 +59,9 @@ def why_another(extent: StreamExtent, read_through: EntryId) -> str:
     """Why the stream is not the one that was read up to there; empty where it may be."""
     if extent.last >= read_through:
         return ""
-    ends = f"ends at {entry_id_text(extent.last)}" if extent.last > NOTHING else "is gone or new"
+    ends = (
+        f"ends at {entry_id_text(extent.last)}" if extent.last > NOTHING_YET else "is gone or new"
+    )
     return f"the stream of triggers {ends}, and was read up to {entry_id_text(read_through)} before"
 
 

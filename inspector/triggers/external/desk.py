@@ -101,8 +101,6 @@ class TriggerDesk:
         for camera in (*inlets, ""):
             for outcome in TriggerOutcome:
                 self._count.labels(camera, outcome)
-        for outcome in UNUSABLE if inlets else ():
-            self._count.labels("", outcome)
 
     def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
         """A trigger that was received just now."""

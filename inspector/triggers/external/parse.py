@@ -53,7 +53,7 @@ def parse_trigger(fields: Mapping[str, object] | Mapping[bytes, object]) -> Trig
     """What a trigger's `unit_id`, `at` and `camera` say; other fields are the sender's own.
 
     Names and values may be text or UTF-8 bytes. What scanners and PLCs put around a value is taken
-    off, and a unit's name is read out of the codes' own formats (`inspector.part_names`). An empty
+    off, and a unit's name is read out of the codes' own formats (`core.part_names`). An empty
     `at` or `camera` counts as absent: templates leave such behind.
 
     Raises:

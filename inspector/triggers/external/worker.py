@@ -14,14 +14,12 @@ import structlog
 from redis import exceptions
 
 from inspector.core.errors import RetryableError
-from inspector.redis_io.client import cancellable, passwords_of, redis_client
+from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, parse_entry_id
+from inspector.redis_io.client import ask, passwords_of, redis_client
+from inspector.redis_io.rights import REFUSALS, TRIGGERS, station_key
 from inspector.triggers.external.continuity import (
-    NOTHING,
-    EntryId,
     Mark,
     StreamExtent,
-    entry_id_text,
-    parse_entry_id,
     read_extent,
     should_be_there,
     why_another,
@@ -77,12 +75,12 @@ log = structlog.get_logger("triggers")
 
 def triggers_key(station_id: str) -> str:
     """The key of the stream that others write and the station reads."""
-    return f"inspector:{{{station_id}}}:triggers"
+    return station_key(station_id, TRIGGERS)
 
 
 def refusals_key(station_id: str) -> str:
     """The key of the stream that says which triggers opened no unit, and why."""
-    return f"inspector:{{{station_id}}}:refusals"
+    return station_key(station_id, REFUSALS)
 
 
 class TriggerTelemetry:
@@ -178,7 +176,7 @@ class TriggerWorker:
         self._started_ns = time.monotonic_ns()
         self._last_id: str | None = None
         """Read from there on; None until the end of the stream was looked up."""
-        self._read_through: EntryId = NOTHING
+        self._read_through: EntryId = NOTHING_YET
         self._recent: OrderedDict[EntryId, str | None] = OrderedDict()
         """The units of the entries that were read last."""
         if (position := desk.ledger.resume_after) is not None:
@@ -279,7 +277,7 @@ class TriggerWorker:
         if mark is None:
             return ""
         where = entry_id_text(mark.entry_id)
-        found = await _ask(self._redis.xrange(self._key, where, where))
+        found = await ask(self._redis.xrange(self._key, where, where))
         if found:
             if _unit_of(found[0][1]) == mark.unit_id:
                 return ""
@@ -324,7 +322,7 @@ class TriggerWorker:
         """
         upto = entry_id_text(self._read_through)
         for _ in range(COMPARED_ASKS):
-            page = await _ask(self._redis.xrevrange(self._key, upto, "-", COMPARED_PER_ASK))
+            page = await ask(self._redis.xrevrange(self._key, upto, "-", COMPARED_PER_ASK))
             units = {entry_id.decode(): _unit_of(fields) for entry_id, fields in page}
             known = await self._known_of(units)
             if known is not None:
@@ -332,7 +330,7 @@ class TriggerWorker:
             if len(page) < COMPARED_PER_ASK:
                 break
             upto = f"({page[-1][0].decode()}"
-        return NOTHING
+        return NOTHING_YET
 
     async def _known_of(self, units: Mapping[str, str | None]) -> str | None:
         """The newest of these entries, which come newest first, that was read before."""
@@ -407,7 +405,7 @@ class TriggerWorker:
 
     async def _redis_ns(self) -> tuple[int, int]:
         """What time it is by Redis's clock, and by our monotonic one."""
-        seconds, microseconds = await _ask(self._redis.time())
+        seconds, microseconds = await ask(self._redis.time())
         redis_ns, asked_ns = (seconds * 1_000_000 + microseconds) * 1000, time.monotonic_ns()
         self._clock_offset_ns = redis_ns - asked_ns
         return redis_ns, asked_ns
@@ -420,7 +418,7 @@ class TriggerWorker:
 
     async def _extent(self) -> StreamExtent:
         try:
-            return read_extent(await _ask(self._redis.xinfo_stream(self._key)))
+            return read_extent(await ask(self._redis.xinfo_stream(self._key)))
         except exceptions.ResponseError as error:
             if "no such key" in str(error):
                 return StreamExtent()
@@ -428,7 +426,7 @@ class TriggerWorker:
 
     async def _read(self, block_ms: int | None) -> list[Entry]:
         after = self._last_id or "0-0"
-        reply = await _ask(self._redis.xread({self._key: after}, ENTRIES_PER_READ, block_ms))
+        reply = await ask(self._redis.xread({self._key: after}, ENTRIES_PER_READ, block_ms))
         return [
             (entry_id.decode(), fields or {})
             for _key, found in reply or ()
@@ -481,7 +479,7 @@ class TriggerWorker:
             "problem": receipt.problem,
         }
         try:
-            await _ask(
+            await ask(
                 self._redis.xadd(self._answers_key, fields, maxlen=REFUSALS_KEPT, approximate=True)
             )
         except exceptions.ResponseError as error:
@@ -490,11 +488,6 @@ class TriggerWorker:
                 log.warning("refused triggers are not answered", cause=self._cause(error))
         else:
             self._is_silent = False
-
-
-async def _ask(reply: Awaitable[Any]) -> Any:
-    with cancellable():
-        return await reply
 
 
 def _unit_of(fields: Mapping[bytes, object] | None) -> str | None:

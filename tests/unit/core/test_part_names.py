@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inspector.core.part_names import NameUnusableError, gs1_readable, shown, unit_name
 from inspector.core.records import Image
+from inspector.serials.agreement import MAX_SERIAL_CHARACTERS
 from inspector.serials.codes import grey_picture, read_codes
 
 GS, RS, EOT = "\x1d", "\x1e", "\x04"
@@ -117,3 +118,14 @@ def test_whatever_comes_is_a_name_or_refused_on_one_line(text: str) -> None:
 def test_what_is_shown_hides_no_control_character() -> None:
     assert shown("a\x1bb") == r"'a\x1bb'"
     assert shown("Größe") == "'Größe'"
+
+
+@pytest.mark.parametrize("text", ["PCB-1", "Größe 7", "x" * 64])
+def test_printable_text_can_be_a_serial(text: str) -> None:
+    assert unit_name(text, longest=MAX_SERIAL_CHARACTERS) == text
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65, "a\x1db", "a\0b", "a\nb", "a\u202eb", "a\ud800"])
+def test_control_characters_and_long_text_are_no_serial(text: str) -> None:
+    with pytest.raises(NameUnusableError):
+        unit_name(text, longest=MAX_SERIAL_CHARACTERS)

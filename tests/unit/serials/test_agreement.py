@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.serials.agreement import Code, Look, SerialQuality, agree, is_serial
+from inspector.serials.agreement import Code, Look, SerialQuality, agree
 
 A = (Code("PCB-1", "DataMatrix"),)
 B = (Code("PCB-2", "DataMatrix"),)
@@ -67,13 +67,3 @@ def test_a_claimed_serial_was_read_and_no_other_was(looks: list[Look], pattern: 
     )
     claimed = serial.quality in (SerialQuality.GOOD, SerialQuality.PARTIAL)
     assert claimed == (serial.text is not None)
-
-
-@pytest.mark.parametrize("text", ["PCB-1", "Größe 7", "x" * 64])
-def test_printable_text_can_be_a_serial(text: str) -> None:
-    assert is_serial(text)
-
-
-@pytest.mark.parametrize("text", ["", "x" * 65, "a\x1db", "a\0", "a\nb", "a\u202eb", "a\ud800"])
-def test_control_characters_and_long_text_are_no_serial(text: str) -> None:
-    assert not is_serial(text)

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
+from inspector.events.numbering import entry_id_text, parse_entry_id
 from inspector.triggers.external.continuity import (
     Mark,
     StreamExtent,
-    entry_id_text,
-    parse_entry_id,
     read_extent,
     should_be_there,
     why_another,
