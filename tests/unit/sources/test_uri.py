@@ -244,7 +244,7 @@ def test_an_at_sign_of_the_cameras_own_path_is_left_alone(uri, host, target):
 
 
 NAMEABLE = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
-"""What a file can be called: no system takes a lone surrogate; bytes that are no UTF-8 come next."""
+"""What a file can be called. No system takes a lone surrogate; for other bytes see below."""
 
 
 @given(st.text(NAMEABLE, min_size=1), st.booleans(), st.floats(0.01, 999))
