@@ -12,6 +12,7 @@ from av.error import FFmpegError
 
 from inspector.core.errors import FrameUnreadableError
 from inspector.core.records import Image
+from inspector.sources.coded.packets import packet_of
 from inspector.sources.files.tiff import TiffPage, as_grey_tiff, is_tiff, tiff_pages
 from inspector.sources.jpeg import check_jpeg, decode_jpeg
 
@@ -117,7 +118,7 @@ def _check_by_ffmpeg(content: bytes, page: TiffPage) -> None:
         decoder = av.CodecContext.create("tiff", "r")
         decoder.options = {"err_detect": "explode"}
         try:
-            drawn = decoder.decode(av.Packet(as_grey_tiff(content, grid, page.compression)))
+            drawn = decoder.decode(packet_of(as_grey_tiff(content, grid, page.compression)))
         except FFmpegError as error:
             raise FrameUnreadableError(_UNPACKABLE) from error
         if not drawn:

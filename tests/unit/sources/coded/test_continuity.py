@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.sources.coded.continuity import NEVER_CAME, Continuity, Moment, Outcome, Owed
+from inspector.sources.coded.packets import packet_of
 from inspector.sources.coded.picture_order import Coded
 
 PICTURES, SIZE, RATE = 40, (192, 128), 10
@@ -108,7 +109,7 @@ class Seen:
         for index, (payload, is_key, pts) in enumerate(packets):
             if index in without:
                 continue
-            packet = av.Packet(payload)
+            packet = packet_of(payload)
             packet.pts, packet.time_base = pts, Fraction(1, RATE)
             pts_ns = pts * S // RATE if timed else None
             packet.opaque = continuity.sent(payload, is_key=is_key, pts_ns=pts_ns, arrival_ns=0)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from inspector.sources.coded.damage import Damage
+from inspector.sources.coded.packets import packet_of
 
 KEY_EVERY, PICTURES, VICTIM = 10, 30, 4
 
@@ -45,7 +46,7 @@ def decoded(packets: list[bytes]) -> Iterator[av.VideoFrame | None]:
     decoder = av.CodecContext.create("h264", "r")
     for packet in packets:
         try:
-            frames = decoder.decode(av.Packet(packet))
+            frames = decoder.decode(packet_of(packet))
         except FFmpegError:
             frames = []
         yield frames[0] if frames else None
