@@ -6,56 +6,25 @@ Strongest first: environment (`INSPECTOR_REDIS__URL`), secrets (one file per key
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import tomllib
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.url_text import unparsed
 from inspector.settings.settings import Settings
-from inspector.settings.types import PATTERNS
-from inspector.sources.uri import redact
+from inspector.settings.wording import SECRET_KEYS, model_at, sentence, unknown_key
 
 ENV_PREFIX = "INSPECTOR_"
 ENV_DELIMITER = "__"
-LONGEST_SHOWN = 80
-_SECRET_KEYS = ("password", "sentinel_password", "token")
-
-# What pydantic's refusals expect, in a line engineer's words.
-_EXPECTED = {
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "dict_type": "a section of its own",
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "less_than_equal": "at most {le:g}",
-    "literal_error": "{expected}",
-    "model_type": "a section of its own",
-    "path_type": "a path in quotes",
-    "string_too_short": "at least {min_length} character",
-    "string_type": "text in quotes",
-    "too_long": "at most {max_length} entries",
-    "too_short": "at least {min_length} entry",
-    "tuple_type": 'a list, such as ["open", "short"]',
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +106,7 @@ def _checked(
             dotted = ".".join(where)
             layer = next((layer for layer in layers if _holds(layer.content, where)), None)
             place = layer.locate(dotted) if layer else f"{origin}{dotted}"
-            problems.append(f"{place}: {_sentence(detail, where)}".replace(": : ", ": "))
+            problems.append(f"{place}: {sentence(detail, where, Settings)}".replace(": : ", ": "))
         raise ConfigurationError(*problems) from None
 
 
@@ -200,9 +169,9 @@ def _read_environment(environ: Mapping[str, str]) -> _Layer:
             continue
         where = name.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER)
         if where[0] in Settings.model_fields:
-            _place(content, where, text if where[-1] in _SECRET_KEYS else _from_json(text))
+            _place(content, where, text if where[-1] in SECRET_KEYS else _from_json(text))
         elif len(where) > 1:
-            problems.append(f"environment: {name}: {_unknown(where[0], Settings)}")
+            problems.append(f"environment: {name}: {unknown_key(where[0], Settings)}")
         elif meant := _with_delimiter(where[0]):
             problems.append(f"environment: {name}: unknown name; did you mean {meant}?")
     if problems:
@@ -217,7 +186,7 @@ def _environment_name(dotted: str) -> str:
 def _with_delimiter(name: str) -> str | None:
     """What `redis_url` was meant to be; None when it is not ours to judge."""
     section, _, key = name.partition("_")
-    model = _model_at([section]) if section in Settings.model_fields else None
+    model = model_at(Settings, [section]) if section in Settings.model_fields else None
     return _environment_name(f"{section}.{key}") if model and key in model.model_fields else None
 
 
@@ -235,68 +204,3 @@ def _place(content: dict[str, Any], where: Sequence[str], value: object) -> None
             return  # set as a whole too, which is refused
         content = inner
     content[where[-1]] = value
-
-
-def _sentence(detail: ErrorDetails, where: list[str]) -> str:
-    """`found "7"; expected ...` for one pydantic error."""
-    kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "missing":
-        return f"missing; expected {'a key' if len(where) > 1 else 'a section'} of this name"
-    if kind == "extra_forbidden":
-        return _unknown(where[-1], _model_at(where[:-1]))
-    message = detail["msg"].removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
-        message = f"expected {PATTERNS[context['pattern']]}"
-    elif kind != "value_error":
-        message = f"expected {_EXPECTED.get(kind, message).format(**context)}"
-    if where[0:1] == ["cameras"] and kind in {"model_type", "dict_type"}:
-        message = "expected a section for each camera, such as [cameras.top]"
-    if isinstance(found, BaseModel) or (kind == "value_error" and isinstance(found, dict)):
-        return message
-    if kind == "too_short" and where[-1] in _SECRET_KEYS:
-        return "found nothing; expected a secret"
-    shown = _shown(where, found)
-    told = isinstance(found, str) and shown in message
-    return _without_password(message if told else f"found {shown}; {message}", found)
-
-
-def _shown(where: list[str], found: object) -> str:
-    """The refused value, unless it is or may hold a secret."""
-    if any(key in where[-1:] for key in _SECRET_KEYS):
-        return "a secret"
-    shown = redact(unparsed(str(found)))[:LONGEST_SHOWN]
-    return repr(shown) if isinstance(found, str) else shown
-
-
-def _without_password(sentence: str, found: object) -> str:
-    """Stars out what may be a password in an address too malformed for `redact`."""
-    login = re.sub(r"^\w*:?/+", "", str(found).rpartition("@")[0])
-    password = login.partition(":")[2]
-    for written in {password, repr(password)[1:-1]} - {""}:
-        sentence = sentence.replace(f":{written}@", ":***@")
-    return sentence
-
-
-def _unknown(key: str, model: type[BaseModel] | None) -> str:
-    known = sorted(model.model_fields) if model else []
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else f"expected one of: {', '.join(known)}"
-    return f'unknown key "{key}"; {hint}'
-
-
-def _model_at(where: Sequence[str]) -> type[BaseModel] | None:
-    """The settings model that holds the keys at this place."""
-    model: type[BaseModel] | None = Settings
-    for part in where:
-        field = model.model_fields.get(part) if model else None
-        if field is not None:
-            model = next(_models_in(field.annotation), None)
-        # A dict's own keys (camera ids) stay at the model of its values.
-    return model
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)

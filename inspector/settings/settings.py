@@ -1,11 +1,12 @@
 """Every setting of the process: the sections together, and the rules that span them.
 
-These models check; `inspector.configuration` reads the file, the environment and the secrets.
+These models check; `inspector.settings.load` reads the file, the environment and the secrets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.settings.event_sections import JournalSettings, RedisSettings
 from inspector.settings.page_sections import PageSettings
+from inspector.settings.product_sections import ProductsSettings
 from inspector.settings.sections import (
     BatchingSettings,
     CameraSettings,
@@ -43,7 +45,7 @@ PICTURES_KEPT = 10
 class Settings(BaseSettings):
     """The whole process; refuses to exist when its parts contradict each other.
 
-    Constructed directly it reads nothing but its arguments; see `inspector.configuration`.
+    Constructed directly it reads nothing but its arguments; see `inspector.settings.load`.
     """
 
     model_config = SettingsConfigDict(
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     journal: JournalSettings = Field(default_factory=JournalSettings)
     evidence: EvidenceSettings = EvidenceSettings()
+    products: ProductsSettings = ProductsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     page: PageSettings = PageSettings()
@@ -103,6 +106,11 @@ class Settings(BaseSettings):
     def tensors_needed(self) -> int:
         """Input tensors: one being written, one in the channel, and every one in flight."""
         return 2 + self.inference.max_in_flight
+
+    @property
+    def products_directory(self) -> Path:
+        """Where the products' files are, and what was learned of them."""
+        return self.products.directory or self.journal.directory / "products"
 
     def image_memory_bytes(self) -> int:
         """What all frame pools take together."""

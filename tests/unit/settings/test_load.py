@@ -330,7 +330,8 @@ def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """By dotted key."""
     found: dict[str, Any] = {}
     for name, value in content.items():
-        if isinstance(value, dict) and f"{prefix}{name}" != "inspection.thresholds":
+        is_table_of_the_user = f"{prefix}{name}" in {"inspection.thresholds", "products.by_serial"}
+        if isinstance(value, dict) and not is_table_of_the_user:
             found |= flat(value, f"{prefix}{name}.")
         else:
             found[prefix + name] = value
@@ -344,7 +345,7 @@ SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
     "inference.tls_ca", "inference.token", "inspection.thresholds", "redis.username",
     "redis.password", "redis.sentinel_username", "redis.sentinel_password", "redis.tls_ca",
-    "http.token", "evidence.directory",
+    "http.token", "evidence.directory", "products.by_serial", "products.directory",
 }  # fmt: skip
 """Keys whose default is nothing."""
 

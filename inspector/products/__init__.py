@@ -1,0 +1,1 @@
+"""What a station knows of its products: their files, references and change-overs."""

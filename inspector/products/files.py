@@ -1,0 +1,371 @@
+"""A product's file: what it may say, and what it says over the station's settings. Pure.
+
+A file says what is different for its product; each key replaces the settings' key of the same
+name, a table as a whole. So an empty file is the station as it is set up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import to_json
+
+from inspector.core.errors import ConfigurationError
+from inspector.core.part_names import shown
+from inspector.settings.product_sections import ProductName
+from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+from inspector.settings.toml_lines import line_of, line_of_mistake
+from inspector.settings.types import DIGITS, Identifier, Section, Share
+from inspector.settings.unit_sections import Look
+from inspector.settings.wording import sentence
+
+LARGEST_FILE_BYTES = 65_536
+_POLYGON_CORNERS = 3
+_MOST_CORNERS = 100
+_MOST_ZONES = 100
+_LONGEST_LABEL = 32
+_KEYS_OF_CAMERA = {"region": "region", "crop": "look", "frames_per_unit": "frames_per_unit"}
+"""What a product says of a camera, and the settings' name for it."""
+
+Where = tuple[str | int, ...]
+Polygon = Annotated[
+    tuple[tuple[float, float], ...], Field(min_length=_POLYGON_CORNERS, max_length=_MOST_CORNERS)
+]
+_Section = TypeVar("_Section", InspectionSettings, CameraSettings)
+
+
+class ModelPart(Section):
+    """Which models of the server inspect it."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    version: Annotated[str, Field(pattern=DIGITS)] | None = None
+    golden: str | None = None
+    """Compares units with the product's reference; empty: none does."""
+    golden_version: Annotated[str, Field(pattern=DIGITS)] = ""
+
+
+class InspectionPart(Section):
+    """What is claimed to be a defect, and what becomes of it."""
+
+    codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
+    threshold: Share | None = None
+    thresholds: dict[str, Share] | None = None
+    min_frames_seen: Annotated[int, Field(ge=0, le=16)] | None = None
+    min_size_px: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    severities: dict[str, Identifier] = Field(default_factory=dict)
+    """By code: how bad it is, in the plant's own words."""
+    dispositions: dict[str, Identifier] = Field(default_factory=dict)
+    """By code: what is to be done with such a unit."""
+
+
+class CameraPart(Section):
+    """How one camera sees it."""
+
+    region: tuple[int, int, int, int] | None = None
+    crop: Look | None = None
+    frames_per_unit: Annotated[int, Field(ge=0, le=16)] | None = None
+    serial_pattern: str | None = None
+    """What the whole serial of a unit matches."""
+
+    @field_validator("serial_pattern")
+    @classmethod
+    def _pattern_compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            msg = f"expected a regular expression ({error})"
+            raise ValueError(msg) from None
+        return pattern
+
+
+class ZonePart(Section):
+    """A part of the unit that is judged by rules of its own."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    polygon: Polygon
+    """Its corners in order, x and y in the pixels of the unit's picture."""
+    ignore: bool = False
+    thresholds: dict[str, Share] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.ignore == bool(self.thresholds):
+            msg = "expected either ignore = true or thresholds of its own"
+            raise ValueError(msg)
+        return self
+
+    @field_validator("polygon")
+    @classmethod
+    def _encloses_something(cls, corners: Polygon) -> Polygon:
+        ring = [*corners, corners[0]]
+        doubled = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring))
+        if abs(doubled) < 2:  # noqa: PLR2004 - one pixel
+            msg = "expected corners that enclose at least one pixel"
+            raise ValueError(msg)
+        return corners
+
+
+class ReferencePart(Section):
+    """Which of its references it is compared with."""
+
+    use: bool = True
+    """False: none, even where one is approved."""
+    version: Annotated[int, Field(ge=1)] | None = None
+    """None: the one that was approved last."""
+
+
+class ProductFile(Section):
+    """What a product's file says."""
+
+    name: ProductName | None = None
+    """None: as the file is called."""
+    revision: Annotated[str, Field(min_length=1, max_length=_LONGEST_LABEL)] | None = None
+    """The plant's own name for it, such as the drawing's; None: the station counts."""
+    model: ModelPart = ModelPart()
+    inspection: InspectionPart = InspectionPart()
+    cameras: dict[str, CameraPart] = Field(default_factory=dict)
+    zones: Annotated[tuple[ZonePart, ...], Field(max_length=_MOST_ZONES)] = ()
+    reference: ReferencePart = ReferencePart()
+
+    @field_validator("revision")
+    @classmethod
+    def _revision_is_printable(cls, revision: str | None) -> str | None:
+        if revision is not None and (not revision.isprintable() or revision != revision.strip()):
+            msg = "expected printable characters without blanks around them"
+            raise ValueError(msg)
+        return revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationTerms:
+    """What a product's file is laid over, and checked against."""
+
+    inspection: InspectionSettings
+    inference: InferenceSettings
+    cameras: Mapping[str, CameraSettings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A product as the station inspects it: its file over the settings."""
+
+    name: str
+    said: ProductFile
+    content_sha256: str
+    """Of the file."""
+    inspection: InspectionSettings
+    inference: InferenceSettings
+    cameras: Mapping[str, CameraSettings]
+
+    @property
+    def serial_pattern(self) -> str:
+        """What its serials match whole, at whichever camera; empty: not known."""
+        said = (part.serial_pattern for part in self.said.cameras.values())
+        patterns = list(dict.fromkeys(filter(None, said)))
+        return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{p})" for p in patterns)
+
+    def largest_unit_px(self) -> tuple[float, float]:
+        """Width and height that no unit's picture exceeds at any camera."""
+        sizes = [_largest_unit_px(camera) for camera in self.cameras.values()]
+        return max(w for w, _ in sizes), max(h for _, h in sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file's text, and what it is called."""
+
+    text: str
+    origin: str
+
+    def problem(self, where: Where, told: str) -> str:
+        """File, line and dotted key, and what is wrong there."""
+        line = line_of(self.text, where) if where else None
+        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
+        file = f"{self.origin}:{line}" if line else self.origin
+        return f"{file}: {key}: {told}" if key else f"{file}: {told}"
+
+    def problems(
+        self, error: ValidationError, model: type[BaseModel], above: Where = ()
+    ) -> Iterator[str]:
+        """One for each thing that pydantic refuses."""
+        for detail in error.errors(include_url=False):
+            where = (*above, *(part for part in detail["loc"] if part != "[key]"))
+            inside = [str(part) for part in where[len(above) :]] or [""]
+            yield self.problem(where, sentence(detail, inside, model))
+
+
+def read_product(content: bytes, *, name: str, origin: str, station: StationTerms) -> Product:
+    """What a file of this content makes of `name`; `origin` is what the file is called in errors.
+
+    Raises:
+        ConfigurationError: with one line per mistake: file and line, key, what was found and what
+            was expected.
+
+    """
+    written, raw = _parsed(content, origin)
+    try:
+        # By way of JSON, whose lists and sections pydantic takes where it is strict, too.
+        said = ProductFile.model_validate_json(to_json(raw, inf_nan_mode="constants"), strict=True)
+    except ValidationError as error:
+        raise ConfigurationError(*written.problems(error, ProductFile)) from None
+    problems = [written.problem(where, told) for where, told in _strange(said, name, station)]
+    over = _Over(written, problems)
+    product = Product(
+        name=name,
+        said=said,
+        content_sha256=hashlib.sha256(content).hexdigest(),
+        inspection=over.inspection(said.inspection, station.inspection),
+        inference=_inference(said.model, station.inference),
+        cameras={
+            camera_id: over.camera(camera_id, said.cameras.get(camera_id), camera)
+            for camera_id, camera in station.cameras.items()
+        },
+    )
+    problems += [written.problem(where, told) for where, told in _contradictions(product)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return product
+
+
+def _parsed(content: bytes, origin: str) -> tuple[_Written, dict[str, Any]]:
+    if len(content) > LARGEST_FILE_BYTES:
+        raise ConfigurationError(
+            f"{origin}: found {len(content)} bytes; expected at most {LARGEST_FILE_BYTES}"
+        )
+    try:
+        # -sig: editors on Windows put an invisible mark in front.
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigurationError(
+            f"{origin}:{line}: byte {error.start} is not UTF-8; expected a TOML file saved as UTF-8"
+        ) from None
+    written = _Written(text, origin)
+    try:
+        return written, tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError; a huge number; deep nesting
+        line_of_it = line_of_mistake(error, text)
+        where = f"{origin}:{line_of_it}" if line_of_it else origin
+        raise ConfigurationError(f"{where}: not valid TOML: {str(error)[:300]}") from None
+
+
+def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tuple[Where, str]]:
+    """What the file says of names, cameras and codes that are not there."""
+    if said.name is not None and said.name != name:
+        told = f"found {shown(said.name)}; expected {shown(name)}, as the file is called"
+        yield ("name",), told
+    for camera_id, part in said.cameras.items():
+        camera = station.cameras.get(camera_id)
+        if camera is None:
+            told = f"unknown camera; expected one of: {', '.join(station.cameras)}"
+            yield ("cameras", camera_id), told
+        elif part.serial_pattern is not None and camera.serial is None:
+            section = f"[cameras.{camera_id}.serial]"
+            told = f"no serial is read there; expected a section {section} in the settings"
+            yield ("cameras", camera_id, "serial_pattern"), told
+    codes = said.inspection.codes or station.inspection.codes
+    for where, table in _tables_by_code(said):
+        for code in table:
+            if code not in codes:
+                yield (*where, code), f"unknown code; expected one of: {', '.join(codes)}"
+    names = [zone.name for zone in said.zones]
+    for number, zone_name in enumerate(names):
+        if zone_name in names[:number]:
+            yield ("zones", number, "name"), f"found {shown(zone_name)} twice; expected it once"
+
+
+def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, object]]]:
+    yield ("inspection", "thresholds"), said.inspection.thresholds or {}
+    yield ("inspection", "severities"), said.inspection.severities
+    yield ("inspection", "dispositions"), said.inspection.dispositions
+    for number, zone in enumerate(said.zones):
+        yield ("zones", number, "thresholds"), zone.thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """Lays what a file says over the settings; what does not fit is added to `problems`."""
+
+    written: _Written
+    problems: list[str]
+
+    def inspection(self, part: InspectionPart, station: InspectionSettings) -> InspectionSettings:
+        keys = ("codes", "threshold", "thresholds", "min_frames_seen", "min_size_px")
+        changed = {key: value for key in keys if (value := getattr(part, key)) is not None}
+        codes = part.codes or station.codes
+        table = station.thresholds if part.thresholds is None else part.thresholds
+        # The station's are for its own codes, and a strange one of the file's is told already.
+        changed["thresholds"] = {code: table[code] for code in codes if code in table}
+        return self._laid(station, changed, ("inspection",))
+
+    def camera(
+        self, camera_id: str, part: CameraPart | None, station: CameraSettings
+    ) -> CameraSettings:
+        said = part.model_dump(exclude_none=True) if part else {}
+        changed = {ours: said[key] for key, ours in _KEYS_OF_CAMERA.items() if key in said}
+        return self._laid(station, changed, ("cameras", camera_id))
+
+    def _laid(self, section: _Section, changed: Mapping[str, Any], above: Where) -> _Section:
+        kind = type(section)
+        try:
+            return kind(**{**dict(section), **changed})
+        except ValidationError as error:
+            self.problems.extend(self.written.problems(error, kind, above))
+            return section
+
+
+def _inference(part: ModelPart, station: InferenceSettings) -> InferenceSettings:
+    changed: dict[str, Any] = {}
+    if part.name is not None:
+        # The version that the settings ask for is one of the settings' model.
+        changed = {"model": part.name, "version": ""}
+    if part.version is not None:
+        changed["version"] = part.version
+    return station.model_copy(update=changed)
+
+
+def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:
+    """What can be seen only once the file is laid over the settings."""
+    wanted = product.inspection.min_frames_seen
+    for camera_id, camera in product.cameras.items():
+        if wanted > camera.frames_of_unit:
+            most = f"the {camera.frames_of_unit} frames that camera {camera_id} inspects of a unit"
+            yield ("inspection", "min_frames_seen"), f"found {wanted}; expected at most {most}"
+    width_px, height_px = product.largest_unit_px()
+    for number, zone in enumerate(product.said.zones):
+        outside = corner_outside(zone.polygon, width_px, height_px)
+        if outside is not None:
+            inside = f"x from 0 to {width_px:g} and y from 0 to {height_px:g}"
+            told = f"the corner {list(outside)} is outside the unit; expected {inside}"
+            yield ("zones", number, "polygon"), told
+
+
+def corner_outside(
+    polygon: Sequence[tuple[float, float]], width_px: float, height_px: float
+) -> tuple[float, float] | None:
+    """A corner that is not on a picture of this size; None where all are."""
+    for x_px, y_px in polygon:
+        if not (0 <= x_px <= width_px and 0 <= y_px <= height_px):
+            return x_px, y_px
+    return None
+
+
+def _largest_unit_px(camera: CameraSettings) -> tuple[float, float]:
+    """Width and height that no unit's picture exceeds.
+
+    A turned unit is no longer than the picture's diagonal; a fixed part is known exactly.
+    """
+    width_px, height_px = camera.region[2:] if camera.region else camera.size
+    if camera.looks_at == "unit":
+        longest = float((camera.size.width_px**2 + camera.size.height_px**2) ** 0.5)
+        return longest, longest
+    if camera.looks_at == "tiles":  # in the pixels of the frame
+        return camera.size.width_px, camera.size.height_px
+    return width_px, height_px

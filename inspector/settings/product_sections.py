@@ -1,0 +1,43 @@
+"""The section of the settings that says which products a station knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from inspector.core.product_names import DEFAULT_PRODUCT, product_name
+from inspector.settings.types import Section
+
+ProductName = Annotated[str, AfterValidator(product_name)]
+
+
+class ProductsSettings(Section):
+    """The products of a station: a file each, and what it has learned of them."""
+
+    directory: Path | None = None
+    """None: `products` in the journal's directory. The service writes there too."""
+    initial: ProductName = DEFAULT_PRODUCT
+    """In force until the first change-over; `default` is what these settings say."""
+    unknown: Literal["lock", "keep"] = "lock"
+    """A change to a product nobody knows: no unit is inspected until a known one is set, or the
+    one in force stays."""
+    by_serial: dict[ProductName, str] = Field(default_factory=dict)
+    """By product: a regular expression that the whole serial of its units matches."""
+    teach_units: Annotated[int, Field(ge=3, le=64)] = 8
+    """Units that a reference is made of, unless the command says how many."""
+    references_kept: Annotated[int, Field(ge=2, le=1000)] = 20
+    """By product; older ones go, except the one in force and the one before it."""
+
+    @field_validator("by_serial")
+    @classmethod
+    def _patterns_compile(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for product, pattern in patterns.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                msg = f"the pattern {pattern!r} of {product!r} is no regular expression ({error})"
+                raise ValueError(msg) from None
+        return patterns

@@ -1,0 +1,250 @@
+"""What a product's file may say, and the line that tells what is wrong with one."""
+
+from __future__ import annotations
+
+import pytest
+
+from inspector.core.errors import ConfigurationError
+from inspector.products.files import Product, StationTerms, read_product
+from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+
+STATION = StationTerms(
+    inspection=InspectionSettings(threshold=0.7, thresholds={"short": 0.6}),
+    inference=InferenceSettings(version="2"),
+    cameras={
+        "top": CameraSettings(
+            source="sim:",  # type: ignore[arg-type]
+            size="1280x720",  # type: ignore[arg-type]
+            trigger="presence",
+            serial={"pattern": "X.*"},  # type: ignore[arg-type]
+        ),
+        "side": CameraSettings(source="sim:", size="640x480", region=(0, 0, 600, 400)),  # type: ignore[arg-type]
+    },
+)
+
+
+def read(text: str, name: str = "a") -> Product:
+    return read_product(text.encode(), name=name, origin=f"{name}.toml", station=STATION)
+
+
+def refusals(text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        read(text)
+    return list(refused.value.problems)
+
+
+def test_an_empty_file_is_the_station_as_it_is_set_up():
+    product = read("")
+    assert product.name == "a"
+    assert product.inspection == STATION.inspection
+    assert product.inference == STATION.inference
+    assert product.cameras == STATION.cameras
+    assert not product.serial_pattern
+
+
+def test_each_key_replaces_the_settings_key_of_its_name():
+    product = read(
+        """
+        name = "a"
+        revision = "C"
+        [model]
+        name = "other"
+        golden = "pcb_golden_inspection"
+        [inspection]
+        threshold = 0.8
+        min_size_px = 4
+        [inspection.severities]
+        open = "critical"
+        [cameras.top]
+        region = [280, 0, 720, 720]
+        crop = "tiles"
+        frames_per_unit = 5
+        serial_pattern = "A-[0-9]+"
+        """
+    )
+    assert product.said.revision == "C"
+    # The version that the settings name is one of their own model.
+    assert (product.inference.model, product.inference.version) == ("other", "")
+    assert product.inspection.threshold_of("open") == 0.8
+    assert product.inspection.threshold_of("short") == 0.6
+    assert product.inspection.min_size_px == 4
+    top = product.cameras["top"]
+    assert (top.region, top.looks_at, top.frames_of_unit) == ((280, 0, 720, 720), "tiles", 5)
+    assert product.cameras["side"] == STATION.cameras["side"]
+    assert product.serial_pattern == "A-[0-9]+"
+
+
+def test_a_table_replaces_the_settings_table_as_a_whole():
+    product = read("[inspection.thresholds]\nopen = 0.5\n")
+    assert product.inspection.thresholds == {"open": 0.5}
+
+
+def test_other_codes_keep_the_settings_thresholds_of_the_codes_they_share():
+    product = read('[inspection]\ncodes = ["scratch", "short"]\n')
+    assert product.inspection.codes == ("scratch", "short")
+    assert product.inspection.thresholds == {"short": 0.6}
+
+
+ZONE = '[[zones]]\nname = "label"\npolygon = [[0, 0], [90, 0], [90, 40]]\nignore = true\n'
+
+
+def test_a_zone_has_corners_and_a_rule():
+    [zone] = read(ZONE).said.zones
+    assert (zone.name, zone.ignore, zone.polygon[1]) == ("label", True, (90.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a = \n", "a.toml:1: not valid TOML: Invalid value (at line 1, column 5)"),
+        (
+            'name = "b"\n',
+            "a.toml:1: name: found 'b'; expected 'a', as the file is called",
+        ),
+        (
+            "\n[inspection]\n\ntreshold = 0.5\n",
+            'a.toml:4: inspection.treshold: unknown key "treshold"; did you mean "threshold"?',
+        ),
+        (
+            "[inspection]\nthreshold = 7\n",
+            "a.toml:2: inspection.threshold: found 7; expected at most 1",
+        ),
+        (
+            '[inspection]\nthreshold = "0.5"\n',
+            "a.toml:2: inspection.threshold: found '0.5'; expected a number",
+        ),
+        (
+            "[inspection]\nthreshold = nan\n",
+            "a.toml:2: inspection.threshold: found nan; expected at most 1",
+        ),
+        (
+            '[inspection.severities]\nshrot = "major"\n',
+            (
+                "a.toml:2: inspection.severities.shrot: unknown code; expected one of: "
+                "open, short, mousebite, spur, copper, pin-hole"
+            ),
+        ),
+        (
+            '[inspection.severities]\nshort = "Very bad"\n',
+            (
+                "a.toml:2: inspection.severities.short: found 'Very bad'; expected lower-case "
+                "letters, digits, - and _, at most 32, a letter or digit first"
+            ),
+        ),
+        (
+            "[inspection]\nmin_frames_seen = 2\n",
+            (
+                "a.toml:2: inspection.min_frames_seen: found 2; expected at most the 1 frames that "
+                "camera side inspects of a unit"
+            ),
+        ),
+        (
+            "[cameras.left]\nregion = [0, 0, 9, 9]\n",
+            "a.toml:1: cameras.left: unknown camera; expected one of: top, side",
+        ),
+        (
+            '[cameras.side]\nserial_pattern = "S.*"\n',
+            (
+                "a.toml:2: cameras.side.serial_pattern: no serial is read there; expected a "
+                "section [cameras.side.serial] in the settings"
+            ),
+        ),
+        (
+            '[cameras.top]\nserial_pattern = "("\n',
+            (
+                "a.toml:2: cameras.top.serial_pattern: found '('; expected a regular expression "
+                "(missing ), unterminated subpattern at position 0)"
+            ),
+        ),
+        (
+            "[cameras.top]\nregion = [900, 0, 720, 720]\n",
+            (
+                "a.toml:1: cameras.top: region is [900, 0, 720, 720], expected x, y, width and "
+                "height of a part of the 1280x720 picture, at least 16 pixels wide and high"
+            ),
+        ),
+        (
+            ZONE + ZONE,
+            "a.toml:6: zones.2.name: found 'label' twice; expected it once",
+        ),
+        (
+            ZONE.replace("[90, 40]", "[90, 4000]"),
+            (
+                "a.toml:3: zones.1.polygon: the corner [90.0, 4000.0] is outside the unit; "
+                "expected x from 0 to 1468.6 and y from 0 to 1468.6"
+            ),
+        ),
+        (
+            ZONE.replace("[90, 40]", "[90, 0]"),
+            (
+                "a.toml:3: zones.1.polygon: found [[0, 0], [90, 0], [90, 0]]; "
+                "expected corners that enclose at least one pixel"
+            ),
+        ),
+        (
+            ZONE.replace("ignore = true", "ignore = false"),
+            "a.toml:1: zones.1: expected either ignore = true or thresholds of its own",
+        ),
+        (
+            ZONE.replace("ignore = true", "thresholds = { shrot = 0.9 }"),
+            (
+                "a.toml:4: zones.1.thresholds.shrot: unknown code; expected one of: "
+                "open, short, mousebite, spur, copper, pin-hole"
+            ),
+        ),
+        (
+            ZONE.replace(", [90, 40]", ""),
+            "a.toml:3: zones.1.polygon: found [[0, 0], [90, 0]]; expected at least 3 entries",
+        ),
+        (
+            '[model]\nversion = "two"\n',
+            "a.toml:2: model.version: found 'two'; expected a number, or nothing for the newest",
+        ),
+        (
+            "zones = 3\n",
+            "a.toml:1: zones: found 3; expected a section for each zone, such as [[zones]]",
+        ),
+        (
+            "[[cameras]]\n",
+            (
+                "a.toml:1: cameras: found [{}]; expected a section for each camera, "
+                "such as [cameras.top]"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_line_and_key(text, told):
+    assert refusals(text) == [told]
+
+
+def test_every_mistake_of_a_file_is_told():
+    told = refusals(
+        "[inspection.severities]\nshrot = 'major'\n[cameras.left]\n[cameras.top]\n"
+        "region = [0, 0, 1, 1]\n"
+    )
+    assert [line.split(": ")[:2] for line in told] == [
+        ["a.toml:3", "cameras.left"],
+        ["a.toml:2", "inspection.severities.shrot"],
+        ["a.toml:4", "cameras.top"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a = 1\n\xff\n", "a.toml:2: byte 6 is not UTF-8; expected a TOML file saved as UTF-8"),
+        (b"#" * 70_000, "a.toml: found 70000 bytes; expected at most 65536"),
+    ],
+)
+def test_what_is_no_text_is_refused(content, told):
+    with pytest.raises(ConfigurationError) as refused:
+        read_product(content, name="a", origin="a.toml", station=STATION)
+    assert refused.value.problems == (told,)
+
+
+def test_a_file_of_windows_is_read():
+    product = read_product(
+        b"\xef\xbb\xbf[inspection]\r\nthreshold = 0.9\r\n",
+        name="a", origin="a.toml", station=STATION,
+    )  # fmt: skip
+    assert product.inspection.threshold == 0.9
