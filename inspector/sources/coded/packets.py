@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import av
+from av.stream import Stream
 
 
-def packet_of(payload: bytes) -> av.Packet:
+def packet_of(payload: bytes) -> av.Packet[Stream]:
     """Return a packet that holds a copy of `payload`, followed by the padding that FFmpeg needs.
 
     FFmpeg's bit readers look up to AV_INPUT_BUFFER_PADDING_SIZE bytes past a packet's end, and
