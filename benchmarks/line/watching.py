@@ -26,7 +26,9 @@ from inspector.core.records import (
 )
 from inspector.settings.sections import CameraSettings
 from inspector.triggers.presence.watch import PresenceWatch
+from tests.kit import jobs
 
+CAMERA = CameraId("line")
 NS_PER_S = 1_000_000_000
 SPREAD_NS = 800_000_000
 WARM_FRAMES = 15
@@ -142,9 +144,11 @@ def watch(footage: Footage) -> Watched:
     def idle(count: int) -> None:
         watched.idle += count
 
+    job = jobs.job(cameras=[CAMERA], frames_of_unit=settings.frames_of_unit)
     trigger = PresenceWatch(
-        CameraId("line"),
+        CAMERA,
         settings,
+        job_now=lambda: job,
         spread_ns=SPREAD_NS,
         tell=tell,
         on_idle=idle,

@@ -10,7 +10,8 @@ import structlog
 
 from inspector.capture.dark import DarkWatch
 from inspector.capture.frozen import FrozenWatch, fingerprint
-from inspector.core.ports import LiveEye, UnitWatch
+from inspector.core.ports import LiveEye, Teacher, UnitWatch
+from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
@@ -21,6 +22,13 @@ log = structlog.get_logger("capture")
 
 FROZEN = "the camera sends the same picture again and again"
 DARK = "the picture is dark"
+
+NOT_INSPECTED_WHILE = {
+    JobState.TEACHING: MissReason.TEACHING,
+    JobState.CHANGING_OVER: MissReason.CHANGING_OVER,
+    JobState.NO_PRODUCT: MissReason.NO_PRODUCT,
+}
+"""Why a frame is not inspected that was chosen for a unit of such a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,32 @@ class Shown:
     """Where units are in the latest frame."""
 
 
+class JobInForce:
+    """The job that a camera's next unit is opened under.
+
+    The camera's gate swaps it, its detector reads it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def now(self) -> Job:
+        """What a unit that is opened now is judged by. The gate's lock is held."""
+        return self._job
+
+    def swap(self, job: Job) -> None:
+        """For every unit that is opened from now on. The gate's lock is held."""
+        self._job = job
+
+
+class NoTeacher(Teacher):
+    """Nobody learns."""
+
+    def take(self, frame: Frame) -> None:
+        """Nothing."""
+        del frame
+
+
 class CameraGate:
     """One per camera, for the life of the process: readers come and go, its units go on.
 
@@ -53,12 +87,19 @@ class CameraGate:
         inbox: FrameInbox,
         notices: Notices,
         *,
+        job: JobInForce,
         frozen: FrozenWatch | None = None,
         dark: DarkWatch | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
         shown: Shown | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
-        """`frozen` of None: the source need not be live. `on_chosen` sees each frame chosen."""
+        """`job` is the one that `watch` reads.
+
+        `frozen` of None: the source need not be live. `on_chosen` sees each frame chosen.
+        """
+        self._job = job
+        self._teacher = teacher or NoTeacher()
         self._dark = dark or DarkWatch(below=0)
         self._watch = watch
         self._inbox = inbox
@@ -87,6 +128,15 @@ class CameraGate:
                 self._frozen.change(limits.frozen_after_ns)
             if isinstance(self._watch, ExternalWatch):
                 self._watch.change(limits.trigger_wait_ns)
+
+    def change_job(self, job: Job) -> int:
+        """Judge every unit that is opened from now on by this job; those open keep theirs.
+
+        Returns how many units were opened before: the next one's index. Event loop only.
+        """
+        with self._one_at_a_time:
+            self._job.swap(job)
+            return self._watch.opened_units
 
     def pass_on(self, frame: Frame) -> None:
         """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
@@ -181,16 +231,24 @@ class CameraGate:
         for frame in chosen:
             if self._is_dark(frame):
                 # Nobody can see a unit in it: the model would find no defect and call it good.
-                frame.lease.release()
-                dark = MissReason.CAMERA_DARK
-                self._notices.put(MissedFrame(ref=frame.ref, reason=dark, detail=DARK))
+                self._give_back(frame, MissReason.CAMERA_DARK, DARK)
                 continue
             try:
                 self._on_chosen(frame)
             except Exception:
                 # A serial less; the frame must not get lost over it, nor its unit's verdict.
                 log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
+            job = frame.ref.under
+            if job.state is JobState.TEACHING:
+                self._teacher.take(frame)
+            if job.state is not JobState.INSPECTING:
+                self._give_back(frame, NOT_INSPECTED_WHILE[job.state], job.detail)
+                continue
             self._inbox.offer(frame)
+
+    def _give_back(self, frame: Frame, reason: MissReason, detail: str) -> None:
+        frame.lease.release()
+        self._notices.put(MissedFrame(ref=frame.ref, reason=reason, detail=detail))
 
 
 def _show(shown: Shown, ref: FrameRef, chosen: Sequence[Frame]) -> None:

@@ -79,7 +79,12 @@ class UnitWatch(Protocol):
 
     Called by the camera's capture thread, frame by frame in order. It announces units as
     `UnitOpened` and `UnitClosed`; what it returns or misses carries its unit in `ref.unit`.
+    It stamps each unit with the job that is in force as it opens it.
     """
+
+    @property
+    def opened_units(self) -> int:
+        """How many units it has opened since start."""
 
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now; keeps or releases the others' buffers."""
@@ -142,6 +147,16 @@ class LiveEye(Protocol):
 
     def show(self, ref: FrameRef, in_view: Sequence[UnitInView]) -> None:
         """The picture just taken may be shown, with where the units are in it."""
+
+
+class Teacher(Protocol):
+    """Learns what a good unit looks like. Capture threads, one call at a time per camera."""
+
+    def take(self, frame: Frame) -> None:
+        """A chosen frame of a unit that was opened while its job was TEACHING.
+
+        Copies the pixels it wants: the buffer is released afterwards. Never blocks, never raises.
+        """
 
 
 class SerialDesk(Protocol):

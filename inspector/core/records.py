@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NewType, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-CameraId = NewType("CameraId", str)
+from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed on
+from inspector.core.basics import Image as Image  # noqa: PLC0414
+from inspector.core.basics import Rect as Rect  # noqa: PLC0414
+from inspector.core.recipes import Job
+
 EncodedBatch = NewType("EncodedBatch", dict[str, object])
 """A request ready for the wire; opaque to everybody but the adapter that made it."""
-Image = NDArray[np.uint8]
-"""(height, width, 3) uint8, BGR, C-contiguous unless said otherwise."""
 
 
 class MissReason(StrEnum):
@@ -35,6 +36,14 @@ class MissReason(StrEnum):
     """A trigger came and no usable frame did."""
     DEADLINE_MISSED = "deadline_missed"
     """The answer came after the verdict had to be given."""
+    TEACHING = "teaching"
+    """Its unit was there to be learnt from."""
+    CHANGING_OVER = "changing_over"
+    """The product's model was being loaded."""
+    NO_PRODUCT = "no_product"
+    """The station did not know which product this is."""
+    REFERENCE_MISMATCH = "reference_mismatch"
+    """The unit does not fit the product's reference: it is another product, or lies wrongly."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -165,6 +174,20 @@ class UnitRef:
     """The entry of the stream of triggers that announced it; None where none did."""
     label: str | None = None
     """The file a still picture came from, or the simulated unit."""
+    job: Job | None = None
+    """What it is judged by, stamped as it was opened; None only in tests that do not ask."""
+
+    @property
+    def under(self) -> Job:
+        """Its job.
+
+        Raises:
+            RuntimeError: it has none; a programming error.
+
+        """
+        if self.job is None:
+            raise RuntimeError(f"unit {self.index} of {self.camera_id} was opened without a job")
+        return self.job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +233,18 @@ class FrameRef:
     outline: Outline | None = None
     """Where that unit lies in it; None where that is not known."""
 
+    @property
+    def under(self) -> Job:
+        """The job of the unit that it is inspected for.
+
+        Raises:
+            RuntimeError: it has none; a programming error.
+
+        """
+        if self.unit is None:
+            raise RuntimeError(f"frame {self.sequence} of {self.camera_id} belongs to no unit")
+        return self.unit.under
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
@@ -243,16 +278,6 @@ class MissedFrame:
 
 Notice = MissedFrame | UnitOpened | UnitClosed
 """What capture tells the results stage past the inspection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """A part of an image, in its pixels, from the top left."""
-
-    x_px: int
-    y_px: int
-    width_px: int
-    height_px: int
 
 
 @dataclass(frozen=True, slots=True)

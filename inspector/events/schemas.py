@@ -27,6 +27,10 @@ Reason = Literal[
     "deadline_missed",
     "malformed_reply",
     "shutting_down",
+    "teaching",
+    "changing_over",
+    "no_product",
+    "reference_mismatch",
     "internal_error",
 ]
 Count = Annotated[int, Field(ge=0)]
@@ -101,10 +105,17 @@ class ModelPart(_Part):
 
 
 class RecipePart(_Part):
-    """The settings that decide: same hash, same thresholds."""
+    """What decided, by one hash: over the product, the model's version and file, the reference."""
 
     name: str
     sha256: str
+
+
+class ProductPart(_Part):
+    """The product that it was inspected as."""
+
+    name: str
+    revision: str
 
 
 class CountsPart(_Part):
@@ -164,6 +175,12 @@ class UnitEvent(_Envelope):
     trigger: TriggerPart
     model: ModelPart
     recipe: RecipePart
+    product: ProductPart | None = None
+    """Null where the station did not know which product it is."""
+    order: str | None = None
+    lot: str | None = None
+    context: str | None = None
+    """As they were said with the product, or with the unit's trigger."""
     result: Result
     reason: Reason | None
     detail: str

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import orjson
 from ulid import ULID
 
 from inspector import __version__
 from inspector.core.faults import Fault
 from inspector.core.geometry import frame_matrix, moved
+from inspector.core.recipes import Job, JobState, Recipe
 from inspector.core.records import (
     CameraId,
     Event,
@@ -40,8 +40,6 @@ NS_PER_MS = 1_000_000
 MAX_DEFECTS_IN_UNIT_EVENT = 20
 """Keeps an event under 8 kB; the defects stream has them all."""
 MAX_DETAIL_CHARACTERS = 300
-_DECISIVE = {"region", "look", "tile_overlap_px", "frames_per_unit", "trigger"}
-"""Of a camera's settings, what decides over a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Particulars:
 
 
 class EventBuilder:
-    """Makes event groups; knows the station and the recipe, which are the same in every event."""
+    """Makes event groups; knows the station, which is the same in every event."""
 
     def __init__(self, settings: Settings, cameras: Mapping[CameraId, SourceTraits]) -> None:
         station = settings.station
@@ -83,16 +81,6 @@ class EventBuilder:
             "host": socket.gethostname(),
             "version": __version__,
         }
-        decisive = {
-            "inspection": settings.inspection.model_dump(mode="json"),
-            "model": settings.inference.model,
-            "cameras": {
-                c: s.model_dump(mode="json", include=_DECISIVE) for c, s in settings.cameras.items()
-            },
-        }
-        digest = hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        self._recipe = {"name": "default", "sha256": digest}
-        self._model = settings.inference.model
         self._deadline_ns = settings.inspection.deadline_ms * NS_PER_MS
         self._cameras = dict(cameras)
 
@@ -114,7 +102,8 @@ class EventBuilder:
     def verdict(self, verdict: Verdict, found: Particulars, now_ns: int) -> EventGroup:
         """A unit event and its defect events; `now_ns` is monotonic."""
         unit = verdict.unit
-        camera = unit.camera_id
+        job, camera = unit.under, unit.camera_id
+        recipe = job.recipe
         seen_at = rfc3339(unit.triggered_unix_ns)
         identity = self.identity(verdict, found.serial)
         stamped = [_Stamped(d, _defect_part(d, camera)) for d in verdict.defects]
@@ -138,8 +127,15 @@ class EventBuilder:
                 "outline_px": None if found.outline is None else _corners(found.outline),
             },
             "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
-            "model": {"name": self._model, "version": verdict.model_version},
-            "recipe": self._recipe,
+            "model": {"name": recipe.model.name, "version": verdict.model_version},
+            "recipe": {
+                "name": recipe.product,
+                "sha256": recipe_sha256(recipe, verdict.model_version),
+            },
+            "product": _product(job),
+            "order": job.order,
+            "lot": job.lot,
+            "context": job.context,
             "reason": verdict.reason,
             "detail": verdict.detail[:MAX_DETAIL_CHARACTERS],
             "counts": {
@@ -201,6 +197,20 @@ class EventBuilder:
             "code": look.code,
         }
         return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, look.judgement.value),)
+
+
+def recipe_sha256(recipe: Recipe, model_version: str) -> str:
+    """One hash over all that decided: the product, the model that answered, the reference."""
+    reference = "" if recipe.reference is None else recipe.reference.sha256
+    golden = "" if recipe.golden is None else recipe.golden.file_sha256
+    parts = (recipe.sha256, model_version, recipe.model.file_sha256, golden, reference)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _product(job: Job) -> dict[str, str] | None:
+    if job.state is JobState.NO_PRODUCT:
+        return None
+    return {"name": job.recipe.product, "revision": job.recipe.revision}
 
 
 def unit_counters(group: EventGroup) -> dict[str, int]:

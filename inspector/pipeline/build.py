@@ -10,10 +10,11 @@ import cv2
 import structlog
 
 from inspector.batching.worker import BatchWorker
-from inspector.capture.gate import CameraGate
+from inspector.capture.gate import CameraGate, NoTeacher
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import FaultBoard
-from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage
+from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage, Teacher
+from inspector.core.recipes import Job
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -45,13 +46,11 @@ from inspector.pipeline.cameras import (
 from inspector.pipeline.terms import (
     batch_window,
     camera_lane,
-    camera_view,
-    fusing_rules,
+    deadline_ns,
+    first_job,
     inference_limits,
     tensor_pool,
-    unit_terms,
 )
-from inspector.results.recipes import Recipe
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials, ignore_verdict
 from inspector.results.worker import ResultsWorker
 from inspector.settings.settings import Settings
@@ -87,6 +86,9 @@ class Surroundings:
     builder: EventBuilder
     triton_url: str
     units_before: Mapping[CameraId, int]
+    job: Job | None = None
+    """Under which the first units are opened; None: the product that the settings describe."""
+    teacher: Teacher = field(default_factory=NoTeacher)
     make_source: MakeSource = open_source
     make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
     pictures: PictureKeeper = field(default_factory=NoPictures)
@@ -136,12 +138,18 @@ class Pipeline:
         """Frames that are owed a result: chosen for inspection, or missed."""
         return sum(camera.gate.handed_on for camera in self.cameras)
 
-    def change(self, settings: Settings, builder: EventBuilder) -> None:
+    def change_job(self, job: Job) -> dict[CameraId, int]:
+        """Judge every unit that is opened from now on by this job. Event loop.
+
+        Returns how many units each camera opened before.
+        """
+        return {camera.camera_id: camera.gate.change_job(job) for camera in self.cameras}
+
+    def change(self, settings: Settings) -> None:
         """Work by other settings of those that may change live. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
         self.model.change(settings)
-        self.results.change(Recipe(rules=fusing_rules(settings), builder=builder))
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -177,7 +185,6 @@ def build_pipeline(
         batch_window(settings, pace),
         tensors,
         batches,
-        views={c: camera_view(s) for c, s in cameras.items()},
         metrics=around.metrics,
         waits_for_model=only_recordings,
     )
@@ -195,9 +202,9 @@ def build_pipeline(
         outcomes,
         notices,
         groups,
-        bench=_bench(settings, around),
-        inspection=settings.inspection,
-        terms={c: unit_terms(settings, s) for c, s in cameras.items()},
+        bench=_bench(around),
+        nms_iou=settings.inspection.nms_iou,
+        deadlines_ns={c: deadline_ns(settings, s) for c, s in cameras.items()},
         metrics=around.metrics,
         before_end=around.before_end,
     )
@@ -226,6 +233,8 @@ def _capture_surroundings(
         make_source=around.make_source,
         on_chosen=around.on_chosen,
         eyes=around.eyes,
+        job=around.job or first_job(settings),
+        teacher=around.teacher,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
         # Half of the drain: what a stuck library holds up must still be inspected.
         stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
@@ -240,12 +249,9 @@ def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
     return drop
 
 
-def _bench(settings: Settings, around: Surroundings) -> Bench:
-    inspection = settings.inspection
+def _bench(around: Surroundings) -> Bench:
     return Bench(
         builder=around.builder,
-        codes=inspection.codes,
-        rules=fusing_rules(settings),
         units_before=around.units_before,
         metrics=around.metrics,
         pictures=around.pictures,

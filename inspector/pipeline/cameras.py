@@ -11,12 +11,13 @@ import structlog
 
 from inspector.capture.dark import DarkWatch
 from inspector.capture.frozen import FrozenWatch
-from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, Shown
+from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, JobInForce, Shown
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.worker import CaptureWorker
 from inspector.core.faults import FaultBoard, camera_clock
-from inspector.core.ports import FrameSource, LiveEye, UnitWatch
+from inspector.core.ports import FrameSource, LiveEye, Teacher, UnitWatch
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Doubt, Frame
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
@@ -66,6 +67,9 @@ class CaptureSurroundings:
     on_chosen: Callable[[Frame], None]
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
     eyes: Mapping[CameraId, LiveEye]
+    job: Job
+    """Under which the first units are opened."""
+    teacher: Teacher
     deadline_ns: int
     stopped_within_s: float
 
@@ -85,15 +89,18 @@ def build_camera(
     camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
 ) -> Camera:
     """Wire one camera; nothing runs yet. Event loop only."""
-    watch = _watch(camera_id, camera, around)
+    job = JobInForce(around.job)
+    watch = _watch(camera_id, camera, job, around)
     gate = CameraGate(
         watch,
         around.inbox,
         around.notices,
+        job=job,
         frozen=_frozen(camera),
         dark=DarkWatch(below=camera.dark_below, region=camera.region),
         on_chosen=around.on_chosen,
         shown=_shown(watch, around.eyes.get(camera_id)),
+        teacher=around.teacher,
     )
     outlets = Outlets(
         pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
@@ -112,15 +119,18 @@ def _shown(watch: UnitWatch, eye: LiveEye | None) -> Shown | None:
     return Shown(eye=eye, in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple)
 
 
-def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundings) -> UnitWatch:
+def _watch(
+    camera_id: CameraId, camera: CameraSettings, job: JobInForce, around: CaptureSurroundings
+) -> UnitWatch:
     idle = around.metrics.frames_idle.labels(camera_id)
     match camera.trigger:
         case "every_frame":
-            return EveryFrame(around.notices.put)
+            return EveryFrame(around.notices.put, job_now=job.now)
         case "presence":
             return PresenceWatch(
                 camera_id,
                 camera,
+                job_now=job.now,
                 spread_ns=round(around.deadline_ns * SPREAD_SHARE),
                 tell=around.notices.put,
                 on_idle=idle.inc,
@@ -130,7 +140,7 @@ def _watch(camera_id: CameraId, camera: CameraSettings, around: CaptureSurroundi
         case "external":
             return ExternalWatch(
                 camera_id,
-                frames_of_unit=camera.frames_of_unit,
+                job_now=job.now,
                 wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
                 announce=around.notices.put,
                 on_idle=lambda _ref: idle.inc(),

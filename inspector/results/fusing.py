@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector.core.recipes import SUPPORT_SHARE, FusingRules
 from inspector.core.records import Detection
 from inspector.results.boxes import Corners, content, corners_of, overlaps
 
-SUPPORT_SHARE = 0.5
-"""Of its class's threshold: from there on a detection supports what other frames see."""
 SAME_IOU = 0.25
 JITTER_PX = 4.0
 REACH_SHARE = 0.5
@@ -24,32 +23,6 @@ REACH_SHARE = 0.5
 one place. Small boxes that jitter by half their size have next to no overlap left."""
 _LEAST_WEIGHT = 1e-6
 """A threshold of 0 lets detections of confidence 0 in."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusingRules:
-    """When frames that agree make a defect."""
-
-    thresholds: tuple[float, ...]
-    """By class: the confidence from which on a defect is claimed."""
-    min_frames_seen: int = 0
-    """0: more than half of the frames that were inspected."""
-    min_size_px: float = 0.0
-    """A defect's longer side is at least this."""
-
-    def floor(self, frames_of_unit: int) -> float:
-        """The confidence below which a detection decides nothing, whatever other frames show."""
-        share = SUPPORT_SHARE if frames_of_unit > 1 else 1.0
-        return share * min(self.thresholds)
-
-    def frames_needed(self, *, inspected: int, expected: int) -> int:
-        """How many frames must show a defect.
-
-        Never more than a unit has: with more demanded than there are every unit would pass.
-        """
-        if self.min_frames_seen == 0:
-            return inspected // 2 + 1
-        return min(self.min_frames_seen, expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from inspector.core.recipes import JobState, Recipe
 from inspector.core.records import MissReason, Result
 from inspector.core.verdicts import DecidedUnit, Defect, Verdict
-from inspector.results.fusing import FusingRules, fuse
+from inspector.results.fusing import fuse
 
 _REASONS = {
     MissReason.LANE_FULL: "frame_dropped",
@@ -16,6 +17,10 @@ _REASONS = {
 
 MOST_TELLING = (
     MissReason.INTERNAL_ERROR,
+    MissReason.NO_PRODUCT,
+    MissReason.CHANGING_OVER,
+    MissReason.TEACHING,
+    MissReason.REFERENCE_MISMATCH,
     MissReason.CAMERA_FROZEN,
     MissReason.CAMERA_DARK,
     MissReason.CAMERA_LOST,
@@ -32,7 +37,8 @@ MOST_TELLING = (
 )
 """Of several reasons the first one here is told: a fault before its consequences.
 
-First ours, then what is broken (camera, model), then one bad picture, then load that was shed:
+First ours, then what nobody wanted inspected, then what is another product, then what is broken
+(camera, model), then one bad picture, then load that was shed:
 a model that is away fills the lanes, makes frames stale and deadlines pass. Stopping comes last,
 because it cuts short what another reason had spoilt already.
 """
@@ -48,20 +54,25 @@ def most_telling(misses: Iterable[tuple[MissReason, str]]) -> tuple[MissReason, 
     return min(misses, key=lambda miss: _RANK[miss[0]], default=nobody)
 
 
-def judge(
-    decided: DecidedUnit, *, unit_number: int, codes: Sequence[str], rules: FusingRules
-) -> Verdict:
+def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     """The verdict on a unit.
+
+    A unit under a job that does not inspect is NOT_INSPECTED for that reason, whatever else befell
+    its frames. Of the others:
 
     FAILED when the frames that were inspected agree on a defect, even where others are missing or
     the time was up: what was seen is true, a rejected part stays rejected, and "failed, here is
     the defect" serves whoever stands at the ejector better than "not inspected". PASSED only if
     every expected frame was inspected. Else NOT_INSPECTED, or ERROR where the fault is ours.
     """
-    inspected = [f.detections for f in decided.frames if f.detections is not None]
-    fused = fuse(inspected, rules, frames_expected=decided.frames_expected)
+    job = decided.unit.job
+    is_wanted = job is None or job.state is JobState.INSPECTING
+    inspected = [f.detections for f in decided.frames if f.detections is not None and is_wanted]
+    fused = fuse(inspected, recipe.rules, frames_expected=decided.frames_expected)
     result, reason, detail = Result.PASSED, None, ""
-    if fused:
+    if job is not None and not is_wanted:
+        result, reason, detail = Result.NOT_INSPECTED, job.state.value, job.detail
+    elif fused:
         result = Result.FAILED
         detail = _partly(len(inspected), decided.frames_expected)
     elif len(inspected) < decided.frames_expected or decided.miss is not None:
@@ -76,7 +87,7 @@ def judge(
         detail=detail,
         defects=tuple(
             Defect(
-                code=codes[f.detection.class_index],
+                code=recipe.codes[f.detection.class_index],
                 confidence=f.detection.confidence,
                 detection=f.detection,
                 frames_seen=f.frames_seen,

@@ -55,17 +55,13 @@ class UnitBook:
     a recording's frames wait for each other. Of decided units it remembers `REMEMBERED_UNITS`.
     """
 
-    def __init__(
-        self, camera_id: CameraId, *, deadline_ns: int | None, frames_of_unit: int = 1
-    ) -> None:
+    def __init__(self, camera_id: CameraId, *, deadline_ns: int | None) -> None:
         """Keep nothing yet.
 
         `deadline_ns` counts from a unit's trigger; None: units wait for ever (recordings).
-        `frames_of_unit`: what is expected of a unit whose time is up before it is closed.
         """
         self._camera_id = camera_id
         self._deadline_ns = deadline_ns
-        self._frames_of_unit = frames_of_unit
         self._open: dict[int, _Open] = {}
         self._decided: dict[int, DecidedUnit] = {}
         self._remembered: OrderedDict[int, set[int]] = OrderedDict()
@@ -192,7 +188,8 @@ class UnitBook:
             unit.miss, unit.detail = miss, detail
         if unit.frames_expected is None:
             # Still in view: nobody knows how many there would have been, only that one is missing.
-            unit.frames_expected = max(self._frames_of_unit, len(unit.frames) + 1)
+            wanted = unit.unit.under.recipe.cameras[self._camera_id].frames_of_unit
+            unit.frames_expected = max(wanted, len(unit.frames) + 1)
         self._decide(index, replace(unit.decided(), deadline_missed=deadline_missed))
 
     def _decide(self, index: int, decided: DecidedUnit) -> None:

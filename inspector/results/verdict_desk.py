@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ulid import ULID
 
 from inspector.core.ports import PictureKeeper, SerialDesk
+from inspector.core.recipes import FusingRules
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -26,10 +27,8 @@ from inspector.core.verdicts import DecidedUnit, Verdict
 from inspector.events.wording import EventBuilder, Identity, Particulars
 from inspector.flow.channel import Channel
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.results.fusing import FusingRules
 from inspector.results.judging import judge
 from inspector.results.known_units import KnownUnits
-from inspector.results.recipes import Recipe, Recipes
 
 WAITING_PER_CAMERA = 4
 
@@ -62,8 +61,6 @@ class Bench:
     """What a verdict needs besides the unit."""
 
     builder: EventBuilder
-    codes: tuple[str, ...]
-    rules: FusingRules
     units_before: Mapping[CameraId, int]
     metrics: Metrics
     pictures: PictureKeeper
@@ -81,10 +78,6 @@ class VerdictDesk:
     def __init__(self, groups: Channel[EventGroup], bench: Bench) -> None:
         self._groups = groups
         self._bench = bench
-        self.recipes = Recipes(
-            Recipe(rules=bench.rules, builder=bench.builder), cameras=bench.units_before
-        )
-        """What units are judged by; changes while the service runs."""
         self._known_units = KnownUnits()
         self.verdicts = 0
         """Sent on since start."""
@@ -113,17 +106,16 @@ class VerdictDesk:
 
     async def _send(self, decided: DecidedUnit, picture: Frame | None) -> None:
         bench, unit = self._bench, decided.unit
-        recipe = self.recipes.of(unit)
+        recipe = unit.under.recipe
         decided, rules = comparable(decided, recipe.rules)
         verdict = judge(
             decided,
             unit_number=bench.units_before[unit.camera_id] + unit.index + 1,
-            codes=bench.codes,
-            rules=rules,
+            recipe=replace(recipe, rules=rules),
         )
         serial = await bench.serials.serial_of(unit)
         event_id = str(ULID())
-        identity = recipe.builder.identity(verdict, serial)
+        identity = bench.builder.identity(verdict, serial)
         found = Particulars(
             event_id=event_id,
             serial=serial,
@@ -131,9 +123,9 @@ class VerdictDesk:
             evidence=await self._keep(verdict, identity.id, event_id, picture),
         )
         now_ns = time.monotonic_ns()
-        in_time = recipe.builder.is_in_time(verdict, now_ns)
+        in_time = bench.builder.is_in_time(verdict, now_ns)
         self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
-        group = recipe.builder.verdict(verdict, found, now_ns)
+        group = bench.builder.verdict(verdict, found, now_ns)
         self._bench.on_verdict(unit, group)
         await self._groups.send(group)
         self.verdicts += 1

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -31,21 +31,10 @@ from inspector.results.decode import decode
 from inspector.results.on_unit import on_unit
 from inspector.results.picked_frames import UnitPictures
 from inspector.results.pieces import FrameParts
-from inspector.results.recipes import Recipe
 from inspector.results.unit_book import UnitBook
 from inspector.results.verdict_desk import Bench, VerdictDesk
-from inspector.settings.sections import InspectionSettings
 
 log = structlog.get_logger("results")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitTerms:
-    """What a camera's units are promised."""
-
-    deadline_ns: int | None
-    """None: recordings wait for the model."""
-    frames_of_unit: int
 
 
 class ResultsWorker:
@@ -63,24 +52,25 @@ class ResultsWorker:
         groups: Channel[EventGroup],
         *,
         bench: Bench,
-        inspection: InspectionSettings,
-        terms: Mapping[CameraId, UnitTerms],
+        nms_iou: float,
+        deadlines_ns: Mapping[CameraId, int | None],
         metrics: Metrics,
         before_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`before_end` is called when no frame comes any more: the last moment to open a unit."""
+        """`nms_iou` is for models that leave suppression to us.
+
+        `deadlines_ns`: by when a camera's units are decided; None: recordings wait for the model.
+        `before_end` is called when no frame comes any more: the last moment to open a unit.
+        """
         self._outcomes = outcomes
         self._notices = notices
         self._groups = groups
-        self._inspection = inspection
-        self._frames_of_unit = {camera: term.frames_of_unit for camera, term in terms.items()}
+        self._nms_iou = nms_iou
         self._metrics = metrics
         self._told_miss: MissReason | None = None
         self._books = {
-            camera: UnitBook(
-                camera, deadline_ns=term.deadline_ns, frames_of_unit=term.frames_of_unit
-            )
-            for camera, term in terms.items()
+            camera: UnitBook(camera, deadline_ns=deadline)
+            for camera, deadline in deadlines_ns.items()
         }
         self._before_end = before_end
         self._parts = FrameParts()
@@ -95,11 +85,6 @@ class ResultsWorker:
     def verdicts(self) -> int:
         """Units that got theirs since start."""
         return self._desk.verdicts
-
-    def change(self, recipe: Recipe) -> None:
-        """Judge by this recipe from the next unit on; those open already keep theirs."""
-        opened = {camera: book.opened_units for camera, book in self._books.items()}
-        self._desk.recipes.change(recipe, opened)
 
     async def run(self) -> None:
         """Work until the outcomes end and every notice is read."""
@@ -170,23 +155,20 @@ class ResultsWorker:
                 for book in self._books.values():
                     await self._hand_on(book.expire(time.monotonic_ns()))
 
-    def _floor(self) -> float:
-        recipes = self._desk.recipes
-        return min(recipes.floor(camera, n) for camera, n in self._frames_of_unit.items())
-
     def _piece_results(self, outcome: Outcome) -> list[FrameResult]:
         regions, spec = outcome.batch.regions, outcome.spec
         if outcome.outputs is None or spec is None:
             miss = outcome.miss or MissReason.INTERNAL_ERROR
             return [_miss(region, miss, outcome.detail) for region in regions]
+        refs = [region.frame.ref for region in regions]
         try:
             decoded = decode(
                 outcome.outputs,
                 regions,
                 spec,
-                classes=len(self._inspection.codes),
-                floor=self._floor(),
-                nms_iou=self._inspection.nms_iou,
+                classes=min(len(ref.under.recipe.codes) for ref in refs),
+                floor=min(ref.under.recipe.floor(ref.camera_id) for ref in refs),
+                nms_iou=self._nms_iou,
             )
         except MalformedReplyError as malformed:
             detail = str(malformed)

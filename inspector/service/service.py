@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,7 @@ from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.trigger_routes import trigger_routes
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import default_recipe, first_job
 from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.publish.pace import PaceLimits
 from inspector.publish.readers import ReaderWatch
@@ -79,8 +81,8 @@ class Service:
         kinds = {
             CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
         }
-        self._camera_kinds = kinds
         self._builder = EventBuilder(settings, kinds)
+        self._job = first_job(settings)
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
         for camera in cameras:
             self.faults.expect("camera", camera)
@@ -225,8 +227,9 @@ class Service:
         pipeline = self.views.pipeline
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         self._settings = settings
-        self._builder = EventBuilder(settings, self._camera_kinds)
-        pipeline.change(settings, self._builder)
+        pipeline.change(settings)
+        self._job = replace(self._job, recipe=default_recipe(settings))
+        pipeline.change_job(self._job)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         if self._pictures is not None:
             self._pictures.change(settings.evidence)
@@ -312,6 +315,7 @@ class Service:
             metrics=self.metrics,
             faults=self.faults,
             builder=self._builder,
+            job=self._job,
             triton_url=triton_url,
             units_before={
                 CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras

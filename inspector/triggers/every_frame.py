@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from inspector.core.recipes import Job
 from inspector.core.records import (
     Frame,
     FrameRef,
@@ -22,9 +23,16 @@ class EveryFrame:
     A frame that cannot be looked at is a unit too, and its verdict says why. Holds no frames.
     """
 
-    def __init__(self, tell: Callable[[UnitOpened], None]) -> None:
-        """`tell` is called by the capture thread, before the unit's frame is handed on."""
+    def __init__(self, tell: Callable[[UnitOpened], None], *, job_now: Callable[[], Job]) -> None:
+        """`tell` is called by the capture thread, before the unit's frame is passed on."""
         self._tell = tell
+        self._job_now = job_now
+        self._opened = 0
+
+    @property
+    def opened_units(self) -> int:
+        """How many frames came."""
+        return self._opened
 
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Return the frame, with its unit."""
@@ -46,6 +54,8 @@ class EveryFrame:
             triggered_mono_ns=ref.captured_mono_ns,
             triggered_unix_ns=ref.captured_unix_ns,
             label=ref.label,
+            job=self._job_now(),
         )
+        self._opened = ref.sequence + 1
         self._tell(UnitOpened(unit=unit, frames_expected=1))
         return replace(ref, unit=unit)

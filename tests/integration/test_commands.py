@@ -41,6 +41,7 @@ from inspector.events.schemas import rfc3339
 from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.load import load_settings
 from inspector.sources.uri import traits
+from tests.kit import jobs
 from tests.kit.inspector_command import (
     CHECKOUT,
     COMMAND,
@@ -140,6 +141,7 @@ def verdict(defects: int, miss: MissReason | None = None, label: str | None = No
         triggered_mono_ns=1,
         triggered_unix_ns=time.time_ns(),
         label=label,
+        job=jobs.job(),
     )
     ref = FrameRef(
         camera_id=CameraId("top"),

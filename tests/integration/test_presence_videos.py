@@ -18,6 +18,7 @@ from inspector.sources.files.video import Video
 from inspector.sources.uri import FileUri, parse_source
 from inspector.triggers.presence.units import FRAMES_HELD
 from inspector.triggers.presence.watch import PresenceWatch
+from tests.kit import jobs
 
 VIDEOS = Path(__file__).parents[2] / "../shared/data/line"
 SIZE = Size(1280, 720)
@@ -59,8 +60,14 @@ def test_each_board_of_a_recorded_line_is_one_unit_and_its_outline_is_true(
         {"source": "sim:", "size": str(SIZE), "trigger": "presence", "travel": travel}
     )
     idle: list[int] = []
+    job = jobs.job(cameras=[CAMERA], frames_of_unit=camera.frames_of_unit)
     watch = PresenceWatch(
-        CAMERA, camera, spread_ns=800_000_000, tell=told.append, on_idle=idle.append
+        CAMERA,
+        camera,
+        job_now=lambda: job,
+        spread_ns=800_000_000,
+        tell=told.append,
+        on_idle=idle.append,
     )
     chosen: dict[int, list[FrameRef]] = defaultdict(list)
     total = 0

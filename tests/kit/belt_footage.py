@@ -25,6 +25,7 @@ from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import SimulationOptions
 from inspector.triggers.presence.units import FRAMES_HELD
 from inspector.triggers.presence.watch import PresenceWatch
+from tests.kit import jobs
 
 Box = tuple[float, float, float, float]
 WIDTH_PX, HEIGHT_PX = 1100, 360
@@ -71,8 +72,14 @@ class Line:
         settings = {"source": "sim:", "size": str(self.size), "trigger": "presence"}
         camera = CameraSettings.model_validate(settings | {"travel": self.travel} | self.settings)
         self.pool = FramePool(buffers=FRAMES_HELD + 1, size=self.size)
+        job = jobs.job(frames_of_unit=camera.frames_of_unit)
         self.watch = PresenceWatch(
-            CAMERA, camera, spread_ns=800 * MS, tell=self.told.append, on_idle=self._count
+            CAMERA,
+            camera,
+            job_now=lambda: job,
+            spread_ns=800 * MS,
+            tell=self.told.append,
+            on_idle=self._count,
         )
         self._picture = np.empty((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
 

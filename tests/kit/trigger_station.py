@@ -29,7 +29,6 @@ from inspector.events.wording import unit_counters
 from inspector.flow.frame_pool import FramePool
 from inspector.journal.journal import Journal
 from inspector.page.archive import Archive
-from inspector.results.fusing import FusingRules
 from inspector.results.judging import judge
 from inspector.results.unit_book import UnitBook
 from inspector.settings.types import Size
@@ -38,6 +37,7 @@ from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
 from inspector.triggers.external.watch import ExternalWatch
 from inspector.triggers.external.worker import TriggerTelemetry, TriggerWorker
+from tests.kit import jobs
 
 STATION = "plant.line-1.aoi"
 KEY = "inspector:{plant.line-1.aoi}:triggers"
@@ -79,7 +79,7 @@ class Station:
         self.pool = FramePool(buffers=12, size=Size(8, 8))
         self.watch = ExternalWatch(
             CAMERA,
-            frames_of_unit=1,
+            job_now=jobs.job,
             wait_ns=300 * MS,
             announce=self._notices.append,
             on_idle=lambda _ref: None,
@@ -205,8 +205,7 @@ class Station:
             verdict = judge(
                 unit,
                 unit_number=self._units_before + unit.unit.index + 1,
-                codes=("open",),
-                rules=FusingRules(thresholds=(0.5,)),
+                recipe=jobs.recipe(codes=("open",)),
             )
             await asyncio.shield(self._append(verdict))
 

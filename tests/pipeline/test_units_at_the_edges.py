@@ -7,7 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from inspector.capture.gate import CameraGate
+from inspector.capture.gate import CameraGate, JobInForce
+from inspector.core.recipes import FusingRules
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -25,13 +26,13 @@ from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import ignore_frame
 from inspector.pipeline.unit_services import SerialsUnderWay
-from inspector.results.fusing import FusingRules
 from inspector.results.judging import judge
 from inspector.results.verdict_desk import comparable
 from inspector.serials.reader import SerialReader
 from inspector.settings.types import Size
 from inspector.settings.unit_sections import SerialSettings
 from inspector.triggers.every_frame import EveryFrame
+from tests.kit import jobs
 from tests.kit.fake_triton import Act, FakeTriton, serving
 from tests.kit.pipeline_units import live, patient, unit_line
 
@@ -76,7 +77,9 @@ def judged(kind: TriggerKind, *frames: tuple[list[Detection], Outline | None]) -
     ]
     decided = DecidedUnit(unit=of, frames_expected=len(frames), frames=tuple(results))
     decided, rules = comparable(decided, RULES)
-    verdict = judge(decided, unit_number=1, codes=("open", "short"), rules=rules)
+    verdict = judge(
+        decided, unit_number=1, recipe=jobs.recipe(codes=("open", "short"), rules=rules)
+    )
     assert len(verdict.inspected) == len(frames)
     return verdict.result
 
@@ -154,7 +157,9 @@ def test_a_frame_is_inspected_also_when_nobody_can_read_its_serial() -> None:
             lane = Lane(capacity=2, max_age_ns=None, waits=False)
             inbox = FrameInbox({CAMERA: lane}, on_drop=lambda *_: None)
             notices = Notices()
-            gate = CameraGate(EveryFrame(notices.put), inbox, notices, on_chosen=on_chosen)
+            job = JobInForce(jobs.job())
+            watch = EveryFrame(notices.put, job_now=job.now)
+            gate = CameraGate(watch, inbox, notices, job=job, on_chosen=on_chosen)
             lease = FramePool(buffers=1, size=Size(64, 64)).lease()
             assert lease is not None
             gate.pass_on(Frame(ref=frame_ref(0, None), lease=lease))

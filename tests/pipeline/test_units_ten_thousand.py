@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inspector.capture.gate import CameraGate
+from inspector.capture.gate import CameraGate, JobInForce
 from inspector.core.geometry import fit
 from inspector.core.records import (
     Batch,
@@ -39,12 +39,12 @@ from inspector.flow.channel import Channel
 from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
-from inspector.results.fusing import FusingRules
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
-from inspector.results.worker import ResultsWorker, UnitTerms
+from inspector.results.worker import ResultsWorker
 from inspector.sources.uri import traits
 from inspector.triggers.external.messages import Trigger
 from inspector.triggers.external.watch import ExternalWatch
+from tests.kit import jobs
 from tests.kit.pipeline import settings_for
 
 CAMERA = CameraId("a")
@@ -88,33 +88,28 @@ class Station:
         self.groups: Channel[EventGroup] = Channel(16)
         lane = Lane(capacity=4, max_age_ns=500_000_000, waits=False)
         self.inbox = FrameInbox({CAMERA: lane}, on_drop=self._drop)
+        job = JobInForce(jobs.job(frames_of_unit=frames_of_unit))
         watch = ExternalWatch(
             CAMERA,
-            frames_of_unit=frames_of_unit,
+            job_now=job.now,
             wait_ns=round(WAIT_S * 1e9),
             announce=self.notices.put,
             on_idle=lambda _ref: self.counts.update(["idle"]),
         )
-        self.gate = CameraGate(watch, self.inbox, self.notices)
+        self.gate = CameraGate(watch, self.inbox, self.notices, job=job)
         self.results = ResultsWorker(
             self.outcomes,
             self.notices,
             self.groups,
             bench=Bench(
                 builder=EventBuilder(settings, {CAMERA: traits("rtsp://a/b")}),
-                codes=settings.inspection.codes,
-                rules=FusingRules(thresholds=(0.5,) * len(settings.inspection.codes)),
                 units_before={CAMERA: 0},
                 metrics=self.metrics,
                 pictures=NoPictures(),
                 serials=NoSerials(),
             ),
-            inspection=settings.inspection,
-            terms={
-                CAMERA: UnitTerms(
-                    deadline_ns=round(DEADLINE_S * 1e9), frames_of_unit=frames_of_unit
-                )
-            },
+            nms_iou=settings.inspection.nms_iou,
+            deadlines_ns={CAMERA: round(DEADLINE_S * 1e9)},
             metrics=self.metrics,
         )
         self.counts: Counter[str] = Counter()

@@ -9,6 +9,10 @@ export const RESULTS = {
 
 export const REASONS = {
   internal_error: "a fault of the inspection itself",
+  no_product: "the station was not told which product this is",
+  changing_over: "the product was being changed over",
+  teaching: "it was there to be learnt from",
+  reference_mismatch: "it does not fit the product's reference",
   camera_frozen: "the camera sent the same picture again and again",
   camera_dark: "the picture was dark",
   camera_lost: "the camera was lost",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
+from inspector.core.recipes import Job
 from inspector.core.records import (
     CameraId,
     Frame,
@@ -43,6 +44,8 @@ class _Waiting:
     at_ns: int
     until_ns: int
     """Its next frame must be captured by then."""
+    wanted: int
+    """Frames that are inspected of it."""
     taken: int = 0
     """Frames given out for it, or missed."""
     lost: int = 0
@@ -76,7 +79,7 @@ class ExternalWatch:
         self,
         camera_id: CameraId,
         *,
-        frames_of_unit: int,
+        job_now: Callable[[], Job],
         wait_ns: int,
         announce: Callable[[Notice], None],
         on_idle: Callable[[FrameRef], None],
@@ -88,7 +91,7 @@ class ExternalWatch:
         `announce` and `on_idle` are called from either thread and must not call back.
         """
         self._camera_id = camera_id
-        self._frames_of_unit = frames_of_unit
+        self._job_now = job_now
         self._wait_ns = wait_ns
         self._announce = announce
         self._on_idle = on_idle
@@ -107,6 +110,12 @@ class ExternalWatch:
         """When to call `expire` next; None while no unit waits. Event loop."""
         with self._lock:
             return min((w.until_ns for w in self._waiting), default=None)
+
+    @property
+    def opened_units(self) -> int:
+        """How many units were triggered."""
+        with self._lock:
+            return self._opened
 
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame; returns it if it serves a unit, else holds it for a while."""
@@ -202,6 +211,7 @@ class ExternalWatch:
         at_ns = self._moment(trigger.received_mono_ns - age_ns)
         # A unit that was there long ago and is only answered now is not to spoil the figures.
         old = refusal is not None or age_ns > self._wait_ns
+        job = self._job_now()
         unit = UnitRef(
             camera_id=self._camera_id,
             index=self._opened,
@@ -210,10 +220,12 @@ class ExternalWatch:
             triggered_unix_ns=at_unix_ns,
             given_id=trigger.unit_id,
             trigger_entry=trigger.entry,
+            job=job,
         )
         self._opened += 1
         self._ids[trigger.unit_id] = (unit.index, trigger.received_mono_ns)
-        waiting = _Waiting(unit, at_ns, at_ns + self._wait_ns)
+        wanted = job.recipe.cameras[self._camera_id].frames_of_unit
+        waiting = _Waiting(unit, at_ns, at_ns + self._wait_ns, wanted)
         self._waiting.append(waiting)
         self._announce(UnitOpened(unit=unit))
         return waiting, refusal
@@ -280,13 +292,13 @@ class ExternalWatch:
     def _count(self, waiting: _Waiting, captured_ns: int, *, taken: int = 1) -> None:
         waiting.taken += taken
         waiting.until_ns = max(waiting.until_ns, captured_ns + self._wait_ns)
-        if waiting.taken + waiting.lost == self._frames_of_unit:
+        if waiting.taken + waiting.lost == waiting.wanted:
             self._close(waiting, None, "")
 
     def _nothing_came(self, waiting: _Waiting) -> tuple[MissReason, str]:
         if self._down is not None:
             return self._down
-        came = f"{waiting.taken} of {self._frames_of_unit} frames" if waiting.taken else "no frame"
+        came = f"{waiting.taken} of {waiting.wanted} frames" if waiting.taken else "no frame"
         return MissReason.NO_FRAME, f"{came} within {self._wait_ns / 1e6:g} ms"
 
     def _close(self, waiting: _Waiting, miss: MissReason | None, detail: str) -> None:
@@ -296,7 +308,7 @@ class ExternalWatch:
         self._announce(
             UnitClosed(
                 unit=waiting.unit,
-                frames_expected=self._frames_of_unit,
+                frames_expected=waiting.wanted,
                 frames_taken=waiting.taken,
                 miss=miss,
                 detail=detail,

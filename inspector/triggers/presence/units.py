@@ -83,6 +83,15 @@ class Presence:
         self._dark = False
 
     @property
+    def opened_units(self) -> int:
+        """How many units were numbered so far."""
+        return self._numbers
+
+    def want(self, frames: int) -> None:
+        """So many frames of each unit that is opened from now on."""
+        self._frames = frames
+
+    @property
     def speed_px_per_s(self) -> float:
         """How fast the belt goes now; learned where it was not set."""
         return self._tracks.speed_px_per_s

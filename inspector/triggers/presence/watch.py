@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import structlog
 
+from inspector.core.recipes import Job
 from inspector.core.records import (
     CameraId,
     Doubt,
@@ -71,6 +72,7 @@ class PresenceWatch:
         camera_id: CameraId,
         camera: CameraSettings,
         *,
+        job_now: Callable[[], Job],
         spread_ns: int,
         tell: Tell,
         on_idle: Callable[[int], None],
@@ -85,13 +87,13 @@ class PresenceWatch:
         when they were taken; None takes the time of capture.
         """
         self._camera_id = camera_id
-        self._frames = camera.frames_of_unit
+        self._job_now = job_now
         self._occupancy = Occupancy(
             camera.size, camera.region, camera.travel, anywhere=camera.arrival == "anywhere"
         )
         self._presence = Presence(
             length_px=self._occupancy.grid.length_px,
-            frames=self._frames,
+            frames=self._wanted(job_now()),
             spread_ns=spread_ns,
             border_px=2 * self._occupancy.grid.column_px,
             speed_px_per_s=camera.travel_px_per_s,
@@ -110,6 +112,7 @@ class PresenceWatch:
     def look(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now."""
         self._last = frame.ref
+        self._presence.want(self._wanted(self._job_now()))
         at_ns = self._time_ns(frame.ref)
         blind = self._lit_ns is not None and at_ns - self._lit_ns > BLIND_NS
         spans = self._occupancy.look(
@@ -127,6 +130,11 @@ class PresenceWatch:
         if not any(isinstance(action, Keep) for action in actions):
             self._release(frame)
         return chosen
+
+    @property
+    def opened_units(self) -> int:
+        """How many units passed."""
+        return self._presence.opened_units
 
     @property
     def doubt(self) -> str:
@@ -160,9 +168,13 @@ class PresenceWatch:
         """
         if self._last is None:
             return ()
+        self._presence.want(self._wanted(self._job_now()))
         return self._carried_out(
             self._presence.interrupted(self._time_ns(self._last), reason, detail), None
         )
+
+    def _wanted(self, job: Job) -> int:
+        return job.recipe.cameras[self._camera_id].frames_of_unit
 
     def _time_ns(self, ref: FrameRef) -> int:
         if self._frame_interval_ns is not None:
@@ -195,6 +207,7 @@ class PresenceWatch:
             kind=TriggerKind.PRESENCE,
             triggered_mono_ns=ref.captured_mono_ns,
             triggered_unix_ns=ref.captured_unix_ns,
+            job=self._job_now(),
         )
         self._tell(UnitOpened(unit=unit))
 
@@ -234,7 +247,7 @@ class PresenceWatch:
         self._tell(
             UnitClosed(
                 unit=unit,
-                frames_expected=self._frames,
+                frames_expected=self._wanted(unit.under),
                 frames_taken=self._taken.pop(action.number, 0),
                 miss=action.miss,
                 detail=action.detail,

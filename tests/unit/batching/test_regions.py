@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.batching.regions import View, refitted
+from inspector.batching.regions import pieces, refitted, regions_of, unseen
 from inspector.core.geometry import fit
+from inspector.core.recipes import View
 from inspector.core.records import CameraId, Frame, FrameRef, Image, ModelInput, Outline, Rect
 from tests.kit.units_in_view import outlines
 
@@ -41,7 +42,7 @@ def frame(outline: Outline | None = None) -> Frame:
 
 def test_a_region_is_one_piece_letterboxed() -> None:
     seen = frame(OUTLINE)
-    (region,) = View(rect=WHOLE).regions_of(seen, MODEL)
+    (region,) = regions_of(View(rect=WHOLE), seen, MODEL)
     assert region.frame is seen
     assert region.rect == WHOLE
     assert region.letterbox == fit(WHOLE, width_px=640, height_px=640)
@@ -49,23 +50,23 @@ def test_a_region_is_one_piece_letterboxed() -> None:
 
 
 def test_a_unit_is_its_whole_upright_picture() -> None:
-    view = View(rect=WHOLE, look="unit")
-    (region,) = view.regions_of(frame(OUTLINE), MODEL)
+    view = View(rect=WHOLE, crop="unit")
+    (region,) = regions_of(view, frame(OUTLINE), MODEL)
     assert region.upright == OUTLINE
     assert region.rect == Rect(0, 0, 742, 676)
     assert region.letterbox == fit(region.rect, width_px=640, height_px=640)
-    assert (region.piece, region.pieces, view.pieces(MODEL)) == (0, 1, 1)
+    assert (region.piece, region.pieces, pieces(view, MODEL)) == (0, 1, 1)
 
 
 def test_a_unit_whose_outline_is_not_known_is_looked_for_in_the_region() -> None:
-    (region,) = View(rect=Rect(4, 5, 600, 400), look="unit").regions_of(frame(), MODEL)
+    (region,) = regions_of(View(rect=Rect(4, 5, 600, 400), crop="unit"), frame(), MODEL)
     assert (region.upright, region.rect) == (None, Rect(4, 5, 600, 400))
 
 
 def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
-    view = View(rect=WHOLE, look="tiles", tile_overlap_px=96)
-    regions = view.regions_of(frame(), MODEL)
-    assert len(regions) == view.pieces(MODEL) == 20
+    view = View(rect=WHOLE, crop="tiles", tile_overlap_px=96)
+    regions = regions_of(view, frame(), MODEL)
+    assert len(regions) == pieces(view, MODEL) == 20
     assert [r.piece for r in regions] == list(range(20))
     assert {r.pieces for r in regions} == {20}
     assert {r.letterbox.scale for r in regions} == {1.0}
@@ -73,23 +74,23 @@ def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
 
 
 def test_a_picture_that_fits_is_one_tile() -> None:
-    view = View(rect=Rect(3, 4, 600, 500), look="tiles", tile_overlap_px=96)
-    (region,) = view.regions_of(frame(), MODEL)
+    view = View(rect=Rect(3, 4, 600, 500), crop="tiles", tile_overlap_px=96)
+    (region,) = regions_of(view, frame(), MODEL)
     assert (region.rect, region.pieces) == (Rect(3, 4, 600, 500), 1)
 
 
 def test_while_the_models_input_is_not_known_a_frame_is_one_piece() -> None:
-    for look in ("region", "unit", "tiles"):
-        view = View(rect=WHOLE, look=look)
-        assert view.pieces(None) == 1
-        assert view.unseen(frame(OUTLINE)).pieces == 1
+    for crop in ("region", "unit", "tiles"):
+        view = View(rect=WHOLE, crop=crop)
+        assert pieces(view, None) == 1
+        assert unseen(view, frame(OUTLINE)).pieces == 1
 
 
-@pytest.mark.parametrize("look", ["region", "unit", "tiles"])
-def test_a_part_fitted_to_another_input_is_the_same_part(look: str) -> None:
-    view = View(rect=WHOLE, look=look, tile_overlap_px=32)  # type: ignore[arg-type]
+@pytest.mark.parametrize("crop", ["region", "unit", "tiles"])
+def test_a_part_fitted_to_another_input_is_the_same_part(crop: str) -> None:
+    view = View(rect=WHOLE, crop=crop, tile_overlap_px=32)  # type: ignore[arg-type]
     small = replace(MODEL, width_px=320, height_px=256)
-    for region in view.regions_of(frame(OUTLINE), MODEL):
+    for region in regions_of(view, frame(OUTLINE), MODEL):
         again = refitted(region, small)
         assert again.letterbox == fit(region.rect, width_px=320, height_px=256)
         assert replace(again, letterbox=region.letterbox) == region
@@ -104,17 +105,17 @@ inputs = st.builds(
     st.integers(128, 1024),
 )
 any_outline = outlines(centre_px=(0, 3000), side_px=(0.2, 2500))
-looks = st.sampled_from(["region", "unit", "tiles"])
+crops = st.sampled_from(["region", "unit", "tiles"])
 
 
-@given(rect=rects, look=looks, model=inputs, outline=st.none() | any_outline)
-def test_every_piece_fits_the_model_input_and_none_is_missing(rect, look, model, outline):
-    view = View(rect=rect, look=look, tile_overlap_px=32)
-    regions = view.regions_of(frame(outline), model)
+@given(rect=rects, crop=crops, model=inputs, outline=st.none() | any_outline)
+def test_every_piece_fits_the_model_input_and_none_is_missing(rect, crop, model, outline):
+    view = View(rect=rect, crop=crop, tile_overlap_px=32)
+    regions = regions_of(view, frame(outline), model)
     assert [(r.piece, r.pieces) for r in regions] == [
         (n, len(regions)) for n in range(len(regions))
     ]
-    assert len(regions) == view.pieces(model) >= 1
+    assert len(regions) == pieces(view, model) >= 1
     for region in regions:
         box = region.letterbox
         assert 0 < box.scale <= 1, "never enlarged"
@@ -128,10 +129,10 @@ def test_every_piece_fits_the_model_input_and_none_is_missing(rect, look, model,
             assert abs(room_px - shown_px - 2 * offset_px) <= 1, "in the middle"
 
 
-@given(rect=rects, look=st.sampled_from(["region", "tiles"]), model=inputs)
-def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect, look, model):
+@given(rect=rects, crop=st.sampled_from(["region", "tiles"]), model=inputs)
+def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect, crop, model):
     shown = np.zeros((rect.height_px, rect.width_px), np.bool_)
-    for region in View(rect=rect, look=look, tile_overlap_px=32).regions_of(frame(), model):
+    for region in regions_of(View(rect=rect, crop=crop, tile_overlap_px=32), frame(), model):
         x_px, y_px = region.rect.x_px - rect.x_px, region.rect.y_px - rect.y_px
         assert 0 <= x_px <= rect.width_px - region.rect.width_px
         assert 0 <= y_px <= rect.height_px - region.rect.height_px

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from inspector.batching.regions import View
+from inspector.batching.regions import pieces
 from inspector.batching.window import BatchWindow
 from inspector.batching.worker import BatchWorker
+from inspector.core.recipes import View
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -26,12 +27,14 @@ from inspector.flow.channel import Channel
 from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.tensor_pool import TensorPool
 from inspector.ops.metrics import Metrics
+from tests.kit import jobs
+from tests.kit.units_in_view import unit
 
 CAMERA, OTHER = CameraId("a"), CameraId("b")
 MODEL = ModelInput(
     name="image", width_px=64, height_px=64, channels_first=False, dtype="UINT8", rgb=False
 )
-TILED = View(rect=Rect(0, 0, 200, 120), look="tiles", tile_overlap_px=16)
+TILED = View(rect=Rect(0, 0, 200, 120), crop="tiles", tile_overlap_px=16)
 PLAIN = View(rect=Rect(0, 0, 64, 64))
 MAX_REGIONS = 4
 
@@ -60,6 +63,7 @@ class Stage:
     """The worker, its surroundings, and what it sent; tensors are given back by `receive`."""
 
     def __init__(self, views: dict[CameraId, View], *, model_input: ModelInput | None) -> None:
+        self.views = views
         lane = Lane(capacity=16, max_age_ns=None)
         self.inbox = FrameInbox(dict.fromkeys(views, lane), on_drop=lambda _f, _r: None)
         self.tensors = TensorPool(tensors=2, max_regions=MAX_REGIONS, shared=False)
@@ -71,10 +75,16 @@ class Stage:
             BatchWindow(max_regions=MAX_REGIONS, max_wait_ns=0),
             self.tensors,
             self.batches,
-            views=views,
             metrics=Metrics(list(views), []),
         )
         self.sent: list[Batch] = []
+
+    def offer(self, one: Frame, view: View | None = None) -> None:
+        """A frame of a unit whose job says so of it; None: as the stage was made with."""
+        camera = one.ref.camera_id
+        job = jobs.job(view=view or self.views[camera])
+        of = replace(unit(one.ref.sequence, camera), job=job)
+        self.inbox.offer(replace(one, ref=replace(one.ref, unit=of)))
 
     async def receive(self) -> Batch | None:
         batch = await self.batches.receive()
@@ -86,7 +96,7 @@ class Stage:
         return batch
 
     def end(self) -> None:
-        for _camera in self.worker._views:
+        for _camera in self.views:
             self.inbox.close_lane()
 
 
@@ -126,23 +136,23 @@ def run(
 
 def test_a_frame_with_more_pieces_than_a_request_takes_is_sent_in_several() -> None:
     async def feed(stage: Stage) -> None:
-        stage.inbox.offer(frame(0))
+        stage.offer(frame(0))
 
     stage = run(feed, {CAMERA: TILED})
-    pieces = TILED.pieces(MODEL)
-    assert pieces == 12
+    count = pieces(TILED, MODEL)
+    assert count == 12
     assert [len(batch.regions) for batch in stage.sent] == [4, 4, 4]
     regions = [region for batch in stage.sent for region in batch.regions]
-    assert [r.piece for r in regions] == list(range(pieces))
-    assert {r.pieces for r in regions} == {pieces}
+    assert [r.piece for r in regions] == list(range(count))
+    assert {r.pieces for r in regions} == {count}
     assert [batch.batch_id for batch in stage.sent] == [0, 1, 2]
 
 
 def test_pieces_and_whole_frames_share_requests_and_none_is_lost() -> None:
     async def feed(stage: Stage) -> None:
         for sequence in range(5):
-            stage.inbox.offer(frame(sequence, CAMERA))
-            stage.inbox.offer(frame(sequence, OTHER))
+            stage.offer(frame(sequence, CAMERA))
+            stage.offer(frame(sequence, OTHER))
 
     stage = run(feed, {CAMERA: TILED, OTHER: PLAIN})
     assert all(len(batch.regions) <= MAX_REGIONS for batch in stage.sent)
@@ -161,19 +171,32 @@ def test_the_unit_is_cut_out_where_its_outline_is_known() -> None:
     outline = Outline(centre_x_px=90, centre_y_px=60, width_px=50, height_px=40, turn_deg=5)
 
     async def feed(stage: Stage) -> None:
-        stage.inbox.offer(frame(0, outline=outline))
-        stage.inbox.offer(frame(1))
+        stage.offer(frame(0, outline=outline))
+        stage.offer(frame(1))
 
-    stage = run(feed, {CAMERA: replace(PLAIN, look="unit")})
+    stage = run(feed, {CAMERA: replace(PLAIN, crop="unit")})
     regions = [region for batch in stage.sent for region in batch.regions]
     assert [r.upright for r in regions] == [outline, None]
     assert [r.rect for r in regions] == [Rect(0, 0, 50, 40), PLAIN.rect]
 
 
+def test_frames_under_way_keep_the_view_of_the_job_their_unit_was_opened_under() -> None:
+    other = replace(PLAIN, rect=Rect(8, 8, 40, 40))
+
+    async def feed(stage: Stage) -> None:
+        for sequence, view in enumerate((PLAIN, PLAIN, other, TILED, other)):
+            stage.offer(frame(sequence), view)
+
+    stage = run(feed, {CAMERA: PLAIN})
+    rects = [r.rect for batch in stage.sent for r in batch.regions if r.pieces == 1]
+    assert rects == [PLAIN.rect, PLAIN.rect, other.rect, other.rect]
+    assert sum(r.pieces == 12 for batch in stage.sent for r in batch.regions) == 12
+
+
 def test_without_a_known_model_input_frames_go_on_whole_and_without_pixels() -> None:
     async def feed(stage: Stage) -> None:
         for sequence in range(6):
-            stage.inbox.offer(frame(sequence))
+            stage.offer(frame(sequence))
 
     stage = run(feed, {CAMERA: TILED}, model_input=None)
     assert all(batch.tensor is None and batch.model_input is None for batch in stage.sent)
@@ -186,7 +209,7 @@ def test_a_model_that_changes_its_input_in_the_middle_of_a_frame_gets_all_of_it(
     smaller = replace(MODEL, width_px=48, height_px=48)
 
     async def feed(stage: Stage) -> None:
-        stage.inbox.offer(frame(0))
+        stage.offer(frame(0))
         await stage.receive()
         stage.tensors.shape_for(smaller)
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from ulid import ULID
 
 from inspector.core.faults import Fault
+from inspector.core.recipes import JobState, ModelName, Reference
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -26,6 +29,7 @@ from inspector.events.schemas import EVENT_MODELS
 from inspector.events.wording import EventBuilder, Particulars, unit_counters
 from inspector.settings.settings import Settings
 from inspector.sources.uri import traits
+from tests.kit import jobs
 
 CAMERA = CameraId("top")
 LIMIT_BYTES = 8000
@@ -64,6 +68,7 @@ def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) ->
         triggered_unix_ns=SEEN_UNIX_NS,
         label=changes.pop("label", None),
         given_id=changes.pop("given_id", None),
+        job=changes.pop("job", jobs.job()),
     )
     reference = FrameRef(
         camera_id=CAMERA,
@@ -233,13 +238,37 @@ def test_evidence_is_told_by_address_and_hash() -> None:
 
 
 def test_the_recipe_changes_with_what_decides_and_with_nothing_else() -> None:
-    def digest(**sections: Any) -> str:
-        body = builder(**sections).verdict(verdict(), particulars(), 0)[0].body
+    def digest(seen: Verdict | None = None, **of_recipe: Any) -> str:
+        under = replace(jobs.job(**of_recipe), order="88", number=len(of_recipe))
+        seen = seen or verdict(job=under)
+        (body,) = published(builder().verdict(seen, particulars(), 0))
         return str(body["recipe"]["sha256"])
 
-    assert digest() == digest(log={"level": "debug"})
-    assert digest() != digest(inspection={"threshold": 0.6})
-    assert digest() != digest(inference={"model": "other"})
+    picture, even = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8)
+    one, other = (
+        Reference(id=f"a/{n}", sha256=str(n) * 64, mean=picture, deviation=even) for n in (1, 2)
+    )
+    digests = [
+        digest(),
+        digest(sha256="1" * 64),
+        digest(model=ModelName(name="m", file_sha256="1" * 64)),
+        digest(reference=one),
+        digest(reference=other),
+        digest(verdict(miss=MissReason.STALE)),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digests[0] == digest()
+
+
+def test_a_unit_names_the_product_order_and_lot_it_was_opened_under() -> None:
+    said = replace(jobs.job(product="4711", revision="C"), order="88", lot="12", context="{}")
+    (unit,) = published(builder().verdict(verdict(job=said), particulars(), 0))
+    assert unit["product"] == {"name": "4711", "revision": "C"}
+    assert unit["recipe"]["name"] == "4711"
+    assert (unit["order"], unit["lot"], unit["context"]) == ("88", "12", "{}")
+    nobody_knows = verdict(job=replace(said, state=JobState.NO_PRODUCT))
+    (unit,) = published(builder().verdict(nobody_knows, particulars(), 0))
+    assert unit["product"] is None
 
 
 def test_a_change_of_health_fits_its_schema() -> None:

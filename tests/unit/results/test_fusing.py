@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.core.recipes import FusingRules
 from inspector.core.records import Detection
-from inspector.results.fusing import FusingRules, fuse
+from inspector.results.fusing import fuse
 
 CLASSES = 3
 RULES = FusingRules(thresholds=(0.5,) * CLASSES)
@@ -128,12 +129,6 @@ def test_how_many_frames_must_agree(
 ) -> None:
     rules = replace(RULES, min_frames_seen=demanded)
     assert rules.frames_needed(inspected=inspected, expected=expected) == needed
-
-
-def test_what_may_still_decide_reaches_below_the_threshold_only_where_frames_can_agree() -> None:
-    rules = FusingRules(thresholds=(0.5, 0.8))
-    assert rules.floor(1) == 0.5
-    assert rules.floor(3) == 0.25
 
 
 coordinates = st.integers(0, 400).map(float)

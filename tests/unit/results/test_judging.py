@@ -17,8 +17,8 @@ from inspector.core.records import (
     UnitRef,
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
-from inspector.results.fusing import FusingRules
 from inspector.results.judging import MOST_TELLING, judge, most_telling
+from tests.kit import jobs
 
 CODES = ("open", "short")
 UNIT = UnitRef(
@@ -66,8 +66,7 @@ def verdict(
     return judge(
         DecidedUnit(unit=UNIT, frames=frames, **decided),
         unit_number=7,
-        codes=CODES,
-        rules=FusingRules(thresholds=tuple(thresholds)),
+        recipe=jobs.recipe(codes=CODES, thresholds=tuple(thresholds)),
     )
 
 

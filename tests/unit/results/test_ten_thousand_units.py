@@ -30,11 +30,11 @@ from inspector.core.records import (
     UnitOpened,
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
-from inspector.results.fusing import FusingRules
 from inspector.results.judging import judge
 from inspector.results.unit_book import UnitBook
 from inspector.triggers.external.messages import Trigger, TriggerOutcome
 from inspector.triggers.external.watch import ExternalWatch
+from tests.kit import jobs
 
 CAMERA = CameraId("a")
 MS = 1_000_000
@@ -73,14 +73,15 @@ class Line:
         self.arrivals: list[str] = []
         self.verdicts: list[Verdict] = []
         self.camera_until_ms = self.model_until_ms = self.frozen_until_ms = 0
+        self.job = jobs.job(codes=("open",), frames_of_unit=frames_of_unit)
         self.watch = ExternalWatch(
             CAMERA,
-            frames_of_unit=frames_of_unit,
+            job_now=lambda: self.job,
             wait_ns=WAIT_MS * MS,
             announce=self.notices.append,
             on_idle=lambda _ref: self.counts.update(["idle"]),
         )
-        self.book = UnitBook(CAMERA, deadline_ns=DEADLINE_MS * MS, frames_of_unit=frames_of_unit)
+        self.book = UnitBook(CAMERA, deadline_ns=DEADLINE_MS * MS)
 
     def at(self, when_ms: int, what: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (max(when_ms, self.now_ms), next(self._order), what))
@@ -213,10 +214,9 @@ class Line:
         self.notices.clear()
 
     def _publish(self, decided: Iterable[DecidedUnit]) -> None:
-        rules = FusingRules(thresholds=(0.5,))
         for unit in decided:
             number = unit.unit.index + 1
-            self.verdicts.append(judge(unit, unit_number=number, codes=("open",), rules=rules))
+            self.verdicts.append(judge(unit, unit_number=number, recipe=self.job.recipe))
 
 
 def check(line: Line) -> None:

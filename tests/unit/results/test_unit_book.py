@@ -15,13 +15,14 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult
 from inspector.results.unit_book import REMEMBERED_UNITS, UnitBook
+from tests.kit import jobs
 
 CAMERA = CameraId("a")
 MS = 1_000_000
 DEADLINE_NS = 2000 * MS
 
 
-def unit(index: int) -> UnitRef:
+def unit(index: int, of_unit: int = 3) -> UnitRef:
     """Units come every 100 ms."""
     return UnitRef(
         camera_id=CAMERA,
@@ -29,6 +30,7 @@ def unit(index: int) -> UnitRef:
         kind=TriggerKind.PRESENCE,
         triggered_mono_ns=index * 100 * MS,
         triggered_unix_ns=0,
+        job=jobs.job(frames_of_unit=of_unit),
     )
 
 
@@ -55,9 +57,9 @@ def closed(
 
 
 def book(opened: int = 0, *, deadline_ns: int | None = DEADLINE_NS, of_unit: int = 3) -> UnitBook:
-    pages = UnitBook(CAMERA, deadline_ns=deadline_ns, frames_of_unit=of_unit)
+    pages = UnitBook(CAMERA, deadline_ns=deadline_ns)
     for index in range(opened):
-        pages.opened(UnitOpened(unit=unit(index)))
+        pages.opened(UnitOpened(unit=unit(index, of_unit)))
     return pages
 
 
@@ -243,13 +245,13 @@ def test_what_is_kept_of_decided_units_is_bounded() -> None:
 
 @given(st.data())
 def test_every_unit_is_given_out_once_and_in_order_whatever_comes_when(data: st.DataObject) -> None:
-    pages, given_out, now_ns = book(of_unit=2), [], 0
+    pages, given_out, now_ns = book(), [], 0
     steps: list[tuple[str, int, int]] = []
     for index in range(6):
         taken = data.draw(st.integers(0, 2))
         steps += [("frame", index, index * 10 + n) for n in range(taken)]
         steps.append(("close", index, taken))
-        pages.opened(UnitOpened(unit=unit(index)))
+        pages.opened(UnitOpened(unit=unit(index, 2)))
     for kind, index, number in data.draw(st.permutations(steps)):
         now_ns += data.draw(st.integers(0, 400)) * MS
         given_out += indexes(pages.expire(now_ns))

@@ -18,6 +18,7 @@ from inspector.core.records import (
 from inspector.flow.frame_pool import FramePool
 from inspector.settings.types import Size
 from inspector.triggers.every_frame import EveryFrame
+from tests.kit import jobs
 
 
 def reference(sequence: int) -> FrameRef:
@@ -35,7 +36,7 @@ def test_each_frame_is_a_unit_that_is_told_before_it_is_handed_on() -> None:
     pool = FramePool(buffers=1, size=Size(4, 4))
     lease = pool.lease()
     assert lease is not None
-    (frame,) = EveryFrame(told.append).look(Frame(ref=reference(7), lease=lease))
+    (frame,) = EveryFrame(told.append, job_now=jobs.job).look(Frame(ref=reference(7), lease=lease))
     unit = frame.ref.unit
     assert unit is not None
     assert told == [UnitOpened(unit=unit, frames_expected=1)]
@@ -48,7 +49,7 @@ def test_each_frame_is_a_unit_that_is_told_before_it_is_handed_on() -> None:
 def test_a_frame_that_cannot_be_looked_at_is_a_unit_too() -> None:
     told: list[UnitOpened] = []
     lost = MissedFrame(ref=reference(3), reason=MissReason.UNREADABLE, detail="torn")
-    missed = EveryFrame(told.append).missed(lost)
+    missed = EveryFrame(told.append, job_now=jobs.job).missed(lost)
     assert missed.ref.unit == told[0].unit
     assert (missed.reason, missed.detail) == (MissReason.UNREADABLE, "torn")
     assert told[0].unit.index == 3
@@ -56,7 +57,7 @@ def test_a_frame_that_cannot_be_looked_at_is_a_unit_too() -> None:
 
 def test_nothing_is_in_view_between_two_frames() -> None:
     told: list[UnitOpened] = []
-    assert not EveryFrame(told.append).interrupted(MissReason.CAMERA_LOST, "gone")
+    assert not EveryFrame(told.append, job_now=jobs.job).interrupted(MissReason.CAMERA_LOST, "gone")
     assert not told
 
 
@@ -65,7 +66,7 @@ def test_each_frame_good_or_missed_is_one_unit_told_once_and_in_order(
     frames: list[tuple[int, bool]],
 ) -> None:
     told: list[UnitOpened] = []
-    watch, pool = EveryFrame(told.append), FramePool(buffers=1, size=Size(4, 4))
+    watch, pool = EveryFrame(told.append, job_now=jobs.job), FramePool(buffers=1, size=Size(4, 4))
     sequence, expected = 0, []
     for step, is_missed in frames:
         sequence += step

@@ -25,6 +25,7 @@ from inspector.triggers.external.watch import (
     REMEMBERED_IDS,
     ExternalWatch,
 )
+from tests.kit import jobs
 
 CAMERA = CameraId("a")
 MS = 1_000_000
@@ -62,9 +63,10 @@ class Station:
         self.notices: list[Notice] = []
         self.idle: list[int] = []
         self.leases: dict[int, Lease] = {}
+        self.job = jobs.job(frames_of_unit=frames_of_unit)
         self.watch = ExternalWatch(
             CAMERA,
-            frames_of_unit=frames_of_unit,
+            job_now=lambda: self.job,
             wait_ns=round(wait_ms * MS),
             announce=self.notices.append,
             on_idle=lambda ref: self.idle.append(ref.sequence),

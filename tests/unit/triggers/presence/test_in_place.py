@@ -28,6 +28,7 @@ from inspector.core.records import (
 from inspector.settings.sections import CameraSettings
 from inspector.triggers.presence import watch as presence_watch
 from inspector.triggers.presence.watch import PresenceWatch
+from tests.kit import jobs
 
 Change = Callable[[Image, int], None]
 """Draws into frame n of the camera."""
@@ -92,9 +93,11 @@ class Belt:
         camera = CameraSettings.model_validate(
             {"source": "sim:", "size": f"{width}x{height}", "trigger": "presence"} | self.settings
         )
+        job = jobs.job(frames_of_unit=camera.frames_of_unit)
         watch = PresenceWatch(
             CameraId("top"),
             camera,
+            job_now=lambda: job,
             spread_ns=800 * MS,
             tell=told.append,
             on_idle=lambda _frames: None,

@@ -1,0 +1,23 @@
+"""What the records are made of: names of cameras, pictures, places in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+CameraId = NewType("CameraId", str)
+Image = NDArray[np.uint8]
+"""(height, width, 3) uint8, BGR, C-contiguous unless said otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A part of an image, in its pixels, from the top left."""
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int

@@ -1,0 +1,173 @@
+"""What a unit is judged by: the job it was opened under, and the recipe of that job's product.
+
+A recipe is made when something in it changes and is shared by every unit under it, so that nobody
+copies what decides, and nobody sees half of a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.basics import CameraId, Image, Rect
+
+SUPPORT_SHARE = 0.5
+"""Of its class's threshold: from there on a detection supports what other frames see."""
+DEFAULT_PRODUCT = "default"
+"""The product that the settings describe; every station has it."""
+
+Crop = Literal["region", "unit", "tiles"]
+"""What of a frame is inspected: a fixed part of it in one piece; the unit, cut out and turned
+upright, and that part where a frame has no outline; that part in overlapping tiles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """Which model of the server."""
+
+    name: str
+    version: str = ""
+    """Empty: the one that the server serves."""
+    file_sha256: str = ""
+    """Of the model's file; empty where the server's files cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusingRules:
+    """When frames that agree make a defect."""
+
+    thresholds: tuple[float, ...]
+    """By class: the confidence from which on a defect is claimed."""
+    min_frames_seen: int = 0
+    """0: more than half of the frames that were inspected."""
+    min_size_px: float = 0.0
+    """A defect's longer side is at least this."""
+
+    def frames_needed(self, *, inspected: int, expected: int) -> int:
+        """How many frames must show a defect.
+
+        Never more than a unit has: with more demanded than there are every unit would pass.
+        """
+        if self.min_frames_seen == 0:
+            return inspected // 2 + 1
+        return min(self.min_frames_seen, expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A part of the unit that is judged by rules of its own."""
+
+    name: str
+    polygon_px: tuple[tuple[float, float], ...]
+    """Its corners in order, in the pixels of the unit's picture; at least 3."""
+    ignore: bool = False
+    """Nothing that is seen here is a defect."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """By code, in place of the product's; a code that is not named keeps the product's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """What a good unit of the product looks like. Its arrays are shared and become read-only."""
+
+    id: str
+    """`<product>/<version>`."""
+    sha256: str
+    mean: Image
+    """(height, width, 3) uint8, BGR: the robust mean of the units it was taught with."""
+    deviation: NDArray[np.uint8]
+    """(height, width) uint8, in grey levels: how much good units differ from each other there."""
+
+    def __post_init__(self) -> None:
+        if self.deviation.shape != self.mean.shape[:2]:
+            msg = (
+                f"the deviation of reference {self.id} is {self.deviation.shape}, "
+                f"expected {self.mean.shape[:2]} as its mean"
+            )
+            raise ValueError(msg)
+        self.mean.setflags(write=False)
+        self.deviation.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What of one camera's frames is inspected."""
+
+    rect: Rect
+    """The part of the picture that is inspected, in pixels of the frame."""
+    crop: Crop = "region"
+    tile_overlap_px: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRecipe:
+    """How one camera inspects the units of a product."""
+
+    view: View
+    frames_of_unit: int = 1
+    """Frames inspected of each unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that a product's units are judged by."""
+
+    product: str
+    revision: str
+    sha256: str
+    """Over the product's file, and whatever else of it decides but the model and the reference."""
+    codes: tuple[str, ...]
+    """By class of the model: what its defects are called."""
+    rules: FusingRules
+    model: ModelName
+    cameras: Mapping[CameraId, CameraRecipe]
+    """Every camera of the station is in it."""
+    zones: tuple[Zone, ...] = ()
+    severities: Mapping[str, str] = field(default_factory=dict)
+    """By code; events carry it."""
+    dispositions: Mapping[str, str] = field(default_factory=dict)
+    """By code: what is to be done with such a unit; events carry it."""
+    golden: ModelName | None = None
+    """The model that compares a unit with the reference, where one is asked for."""
+    reference: Reference | None = None
+    serial_pattern: str = ""
+    """A regular expression that the serials of this product match whole; empty: not known."""
+
+    def floor(self, camera: CameraId) -> float:
+        """The confidence below which a detection decides nothing, wherever it is seen."""
+        share = SUPPORT_SHARE if self.cameras[camera].frames_of_unit > 1 else 1.0
+        in_zones = [threshold for zone in self.zones for threshold in zone.thresholds.values()]
+        return share * min(*self.rules.thresholds, *in_zones, 1.0)
+
+
+class JobState(StrEnum):
+    """What is done with the units of a job. A closed list."""
+
+    INSPECTING = "inspecting"
+    TEACHING = "teaching"
+    """Their pictures make a reference."""
+    CHANGING_OVER = "changing_over"
+    """The product's model is being loaded and compared."""
+    NO_PRODUCT = "no_product"
+    """Nobody said a product that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the line makes now: stamped on each unit as it is opened."""
+
+    number: int
+    """Counts the jobs of the station."""
+    recipe: Recipe
+    order: str | None = None
+    lot: str | None = None
+    context: str | None = None
+    """The sender's own text; travels into the events."""
+    state: JobState = JobState.INSPECTING
+    detail: str = ""
+    """For people: why units are not inspected."""
