@@ -20,7 +20,7 @@ from inspector.core.errors import EndOfFootageError
 from inspector.core.ports import FrameSource
 from inspector.core.records import Grabbed, Image
 from inspector.sources.files.footage import FootageSource
-from inspector.sources.uri import FileUri
+from inspector.sources.files.uri import FileUri
 
 CRF = "27"
 """As the line videos were encoded."""

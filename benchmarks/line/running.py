@@ -29,7 +29,6 @@ from inspector.pipeline.supervisor import run_pipeline
 from inspector.pipeline.unit_services import build_serials
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 
 NOWHERE = "127.0.0.1:1"
 """Nobody asks this server: the oracle needs none."""
@@ -77,7 +76,7 @@ async def replay(
         return footage.open(stop)
 
     metrics = Metrics([CAMERA], settings.inspection.codes)
-    kinds = {CAMERA: traits(settings.cameras[CAMERA].source.get_secret_value())}
+    kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
     lines = io.StringIO()
     async with AsyncExitStack() as stack:
         serials = build_serials(settings, stack, metrics)

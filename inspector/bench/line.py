@@ -26,7 +26,6 @@ from inspector.pipeline.cameras import MakeSource
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 
 WARM_SHARE = 0.1
 """Of the units, those before the clock is started: connecting, first touches of memory."""
@@ -170,7 +169,7 @@ def memory_sources(load: Load) -> MakeSource:
 def surroundings(settings: Settings, server: Server) -> Surroundings:
     """A pipeline of its own, that nobody listens to."""
     cameras = [CameraId(camera) for camera in settings.cameras]
-    kinds = {c: traits(settings.cameras[c].source.get_secret_value()) for c in cameras}
+    kinds = {c: settings.cameras[c].source.traits for c in cameras}
     return Surroundings(
         metrics=Metrics(cameras, settings.inspection.codes),
         faults=FaultBoard(lambda _fault, _raised: None),

@@ -13,7 +13,6 @@ from inspector.capture.reader import CameraReader, FrameCount
 from inspector.core.errors import FatalError
 from inspector.core.records import CameraId
 from inspector.settings.sections import CameraSettings
-from inspector.sources.uri import traits
 
 log = structlog.get_logger("capture")
 
@@ -63,7 +62,7 @@ class CaptureWorker:
         self._count = FrameCount()
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        kind = traits(settings.source.get_secret_value())
+        kind = settings.source.traits
         self._is_live = kind.live
         self._is_device = kind.live and not kind.simulated
         self._outage = Outage()

@@ -29,8 +29,11 @@ from inspector.settings.types import Size
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.board import number_of
 from inspector.simulation.options import parse_options
-from inspector.sources.registry import probe_size
-from inspector.sources.uri import FileUri, SimulatedUri, named_source, parse_source
+from inspector.sources.files.uri import FileUri
+from inspector.sources.opening import Opening
+from inspector.sources.registry import named_source
+from inspector.sources.simulated.uri import SimulatedUri
+from inspector.sources.uri import SourceUri
 
 CONFIG = Path("config/demo.toml")
 CAMERA = "top"
@@ -53,7 +56,7 @@ def demo_settings(source: str | None, port: int | None, state: Path) -> Settings
     if source is not None:
         try:
             uri = _as_setting(source)
-            size = Size(*probe_size(uri))
+            size = Size(*uri.probe_size(Opening()))
         except (ValueError, CameraUnavailableError) as error:
             raise ConfigurationError(f"--source: {error}") from None
         # The whole picture, since we do not know what is in it.
@@ -61,13 +64,13 @@ def demo_settings(source: str | None, port: int | None, state: Path) -> Settings
     return load_settings(find(CONFIG), overrides)
 
 
-def _as_setting(source: str) -> str:
+def _as_setting(source: str) -> SourceUri:
     """A path is shown over and over; a URI as it says."""
     found = named_source(source, exists=Path(source).exists())
     if not isinstance(found, FileUri):
-        return source
+        return found
     is_path = not source.lower().startswith("file:") or Path(source).exists()
-    return replace(found, loop=found.loop or is_path).uri()
+    return replace(found, loop=found.loop or is_path)
 
 
 def _free_or_any(port: int) -> int:
@@ -272,7 +275,7 @@ class _Truth:
     @classmethod
     def of(cls, settings: Settings) -> _Truth | None:
         camera = settings.cameras[CAMERA]
-        source = parse_source(camera.source.get_secret_value())
+        source = camera.source
         if not isinstance(source, SimulatedUri):
             return None
         return cls(SimulatedView(parse_options(source.options), camera.size))

@@ -18,7 +18,8 @@ from inspector.commands.replaying import Tally, default_output, footage, replay_
 from inspector.core.errors import ConfigurationError
 from inspector.core.plain_text import plain
 from inspector.settings.settings import Settings
-from inspector.sources.uri import FileUri, Pace
+from inspector.sources.files.uri import FileUri
+from inspector.sources.uri import Pace
 
 # Names may look like markup.
 console = Console(stderr=True, highlight=False, markup=False)
@@ -29,7 +30,7 @@ def replay_command(
 ) -> int:
     """Run a replay; the exit code: 0 when every frame was inspected, else 1."""
     recording = footage(source, pace)
-    settings = replay_settings(base, recording.uri(), camera)
+    settings = replay_settings(base, recording, camera)
     target = out or default_output(recording)
     with ExitStack() as stack:
         lines = _open(target, stack)

@@ -27,8 +27,10 @@ from inspector.service.servers import start_triton
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED, Size
-from inspector.sources.registry import probe_size
-from inspector.sources.uri import FileUri, Pace, named_source, traits
+from inspector.sources.files.uri import FileUri
+from inspector.sources.opening import Opening
+from inspector.sources.registry import named_source
+from inspector.sources.uri import Pace
 
 CAMERA = CameraId("replay")
 SERIAL_TIMEOUT_S = 30.0
@@ -123,7 +125,7 @@ def footage(source: str, pace: Pace) -> FileUri:
     return replace(found, pace=found.pace or pace)
 
 
-def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Settings:
+def replay_settings(base: Settings | None, recording: FileUri, camera: str | None) -> Settings:
     """The line's settings with its cameras replaced by the footage.
 
     What is looked at, and how, is as for `camera`, or for the first.
@@ -133,7 +135,7 @@ def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Sett
 
     """
     try:
-        size = Size(*probe_size(uri))
+        size = Size(*recording.probe_size(Opening()))
     except CameraUnavailableError as error:
         raise ConfigurationError(f"replay: {error}") from None
     content: dict[str, Any] = {
@@ -154,7 +156,7 @@ def replay_settings(base: Settings | None, uri: str, camera: str | None) -> Sett
             # Nobody triggers a recording.
             copied["trigger"] = "every_frame"
     content["cameras"] = {
-        CAMERA: CameraSettings(source=uri, size=size, when_full="wait", **copied)  # type: ignore[arg-type]
+        CAMERA: CameraSettings(source=recording, size=size, when_full="wait", **copied)
     }
     return Settings(**content)
 
@@ -193,7 +195,7 @@ async def _replay(
     *,
     faults: FaultBoard,
 ) -> Tally:
-    kinds = {CAMERA: traits(settings.cameras[CAMERA].source.get_secret_value())}
+    kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
     around = Surroundings(
         metrics=Metrics([CAMERA], settings.inspection.codes),
         faults=faults,

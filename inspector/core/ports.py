@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from inspector.core.records import (
     Batch,
@@ -72,6 +72,15 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Disconnect; never raises; `open` may follow."""
+
+
+@runtime_checkable
+class NotingSource(Protocol):
+    """A `FrameSource` that has something to say to people about what it reads."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know; sentences. Empty before `open`."""
 
 
 class UnitWatch(Protocol):

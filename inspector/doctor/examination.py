@@ -19,6 +19,7 @@ from inspector.core.errors import (
     FrameUnreadableError,
     InspectorError,
 )
+from inspector.core.ports import NotingSource
 from inspector.core.records import CameraId, Image
 from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
@@ -30,7 +31,6 @@ from inspector.service.servers import start_triton
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED
-from inspector.sources.uri import FileUri, RtspUri, SourceUri, V4l2Uri, parse_source
 
 LOW_DISK_BYTES = 1_000_000_000
 
@@ -60,7 +60,6 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
     from inspector.doctor.pictures import look_at_pictures  # noqa: PLC0415 - nor is OpenCV
-    from inspector.sources.files.footage import FootageSource  # noqa: PLC0415 - nor is FFmpeg
 
     what = f"camera {camera_id}"
     source = open_source(camera_id, camera, threading.Event())
@@ -71,7 +70,7 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
         image = np.zeros((camera.size.height_px, camera.size.width_px, 3), np.uint8)
         source.retrieve_into(image)
         took_ms = (time.monotonic() - started_s) * 1000
-        notes = source.notes if isinstance(source, FootageSource) else ()
+        notes = source.notes if isinstance(source, NotingSource) else ()
         first = _first_picture(what, camera, image, notes, took_ms)
         if camera.trigger != "presence":
             return [first]
@@ -115,15 +114,7 @@ def _camera_advice(camera_id: CameraId, camera: CameraSettings, found: str) -> s
     key = f"cameras.{camera_id}"
     if "pixels, expected" in found:
         return f"set {key}.size to what it delivers, or the camera to {camera.size}"
-    uri: SourceUri = parse_source(camera.source.get_secret_value())
-    match uri:
-        case RtspUri():
-            return f"check the camera's power, cable, address and login ({key}.source, .password)"
-        case V4l2Uri():
-            return f"plug it in, end other programs that use it, or correct {key}.source"
-        case FileUri():
-            return f"correct the path in {key}.source"
-    return f"correct {key}.source"
+    return camera.source.advice(key)
 
 
 async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Finding]:

@@ -9,7 +9,6 @@ from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId, Image
 from inspector.doctor.findings import Finding, Mark
 from inspector.settings.sections import CameraSettings
-from inspector.sources.uri import traits
 from inspector.triggers.presence.doubts import Cause
 from inspector.triggers.presence.tracks import BLIND_NS
 from inspector.triggers.presence.trial import Trial
@@ -53,7 +52,7 @@ def look_at_pictures(
             break
         times_ns.append(grabbed.captured_mono_ns)
         trial.look(image)
-    rare = traits(camera.source.get_secret_value()).live and _is_rare(times_ns)
+    rare = camera.source.traits.live and _is_rare(times_ns)
     return _finding(camera_id, trial, broke_off, rare=rare)
 
 

@@ -20,7 +20,6 @@ from inspector.publish.sinks.redis_streams import stream_key
 from inspector.redis_io.client import redis_client
 from inspector.redis_io.rights import station_user
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 
 CLOCK_TOLERANCE_S = 2.0
 FAULT_S = TOLERANCE_MS / MS_PER_S
@@ -65,7 +64,7 @@ def _embedded(settings: Settings) -> Finding:
     real = [
         camera
         for camera, of in settings.cameras.items()
-        if not (kind := traits(of.source.get_secret_value())).simulated and not kind.replayed
+        if not (of.source.traits.simulated or of.source.traits.replayed)
     ]
     return Finding(
         what="redis",

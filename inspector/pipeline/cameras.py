@@ -24,8 +24,7 @@ from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
 from inspector.settings.sections import CameraSettings
-from inspector.sources.registry import make_source, probe_interval_ns
-from inspector.sources.uri import traits
+from inspector.sources.opening import Opening
 from inspector.triggers.every_frame import EveryFrame
 from inspector.triggers.external.watch import ExternalWatch
 from inspector.triggers.presence.watch import PresenceWatch
@@ -42,16 +41,17 @@ MakeSource = Callable[[CameraId, CameraSettings, Event], FrameSource]
 
 def open_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
     """The camera that the settings name, not opened yet."""
-    return make_source(
-        camera.source.get_secret_value(),
-        camera_id=camera_id,
-        size=camera.size,
-        read_timeout_s=camera.read_timeout_s,
-        connect_timeout_s=camera.connect_timeout_s,
-        stop=stop,
-        pace="max" if camera.when_full == "wait" else "recorded",
-        password=camera.password.get_secret_value() if camera.password else None,
-        tls_ca=camera.tls_ca,
+    return camera.source.make_source(
+        Opening(
+            camera_id=camera_id,
+            size=camera.size,
+            read_timeout_s=camera.read_timeout_s,
+            connect_timeout_s=camera.connect_timeout_s,
+            stop=stop,
+            pace="max" if camera.when_full == "wait" else "recorded",
+            password=camera.password.get_secret_value() if camera.password else None,
+            tls_ca=camera.tls_ca,
+        )
     )
 
 
@@ -172,12 +172,12 @@ def _interval_ns(camera: CameraSettings) -> int | None:
     """Of a recording that is read as fast as it is inspected; None where frames come in time."""
     if camera.when_full != "wait":
         return None
-    return probe_interval_ns(camera.source.get_secret_value())
+    return camera.source.probe_interval_ns()
 
 
 def _frozen(camera: CameraSettings) -> FrozenWatch | None:
     """Only what claims to be live can be found not to be."""
-    if not traits(camera.source.get_secret_value()).live:
+    if not camera.source.traits.live:
         return None
     return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
 

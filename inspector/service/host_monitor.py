@@ -17,7 +17,7 @@ from inspector.settings.settings import Settings
 DISKS_EVERY_S = 15.0
 CERTIFICATES_EVERY_S = 3600.0
 JOIN_S = 1.0
-_DEFAULT_PORTS = {"rediss": 6379, "rtsps": 322}
+_REDISS_PORT = 6379
 
 
 class StationWatch:
@@ -90,7 +90,7 @@ def peers_of(settings: Settings) -> Iterator[Peer]:
     redis, inference = settings.redis, settings.inference
     url = urlsplit(redis.url.get_secret_value())
     if url.scheme == "rediss" and url.hostname:
-        port = url.port or _DEFAULT_PORTS["rediss"]
+        port = url.port or _REDISS_PORT
         yield Peer(subject="redis", host=url.hostname, port=port, trusted=redis.tls_ca)
     if inference.tls:
         host, _, port_text = inference.url.rpartition(":")
@@ -102,8 +102,8 @@ def peers_of(settings: Settings) -> Iterator[Peer]:
             protocols=("h2",),
         )
     for camera_id, camera in settings.cameras.items():
-        source = urlsplit(camera.source.get_secret_value())
+        peer = camera.source.tls_peer()
         # Without tls_ca a camera's certificate is not checked: it may be of any date.
-        if source.scheme == "rtsps" and source.hostname and camera.tls_ca is not None:
-            port = source.port or _DEFAULT_PORTS["rtsps"]
-            yield Peer(subject=camera_id, host=source.hostname, port=port, trusted=camera.tls_ca)
+        if peer is not None and camera.tls_ca is not None:
+            host, port = peer
+            yield Peer(subject=camera_id, host=host, port=port, trusted=camera.tls_ca)

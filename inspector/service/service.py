@@ -49,7 +49,6 @@ from inspector.service.telemetry import ReaderNews, Telemetry, TriggerNews
 from inspector.service.watchdog import feed_watchdog
 from inspector.settings.changes import Changes
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 from inspector.triggers.external.worker import TriggerWorker
 
 log = structlog.get_logger("service")
@@ -78,9 +77,7 @@ class Service:
         self.metrics.count_lost_log_lines(lost_lines)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
-        kinds = {
-            CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()
-        }
+        kinds = {CameraId(c): s.source.traits for c, s in settings.cameras.items()}
         self._builder = EventBuilder(settings, kinds)
         self._job = first_job(settings)
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)

@@ -26,12 +26,11 @@ from inspector.settings.types import (
     Secret,
     Section,
     Share,
+    Source,
     Tensors,
     Transport,
 )
 from inspector.settings.unit_sections import Arrival, Look, SerialSettings, Travel, Trigger
-from inspector.simulation.options import parse_options
-from inspector.sources.uri import SimulatedUri, parse_source, traits
 
 
 class StationSettings(Section):
@@ -50,8 +49,7 @@ class StationSettings(Section):
 class CameraSettings(Section):
     """One camera on the line."""
 
-    source: SecretStr
-    """Secret because RTSP URLs carry passwords."""
+    source: Source = Field(repr=False)
     size: PictureSize
     password: SecretStr | None = None
     tls_ca: Path | None = None
@@ -114,14 +112,6 @@ class CameraSettings(Section):
             return "unit" if self.trigger == "presence" else "region"
         return self.look
 
-    @field_validator("source")
-    @classmethod
-    def _source_is_known(cls, source: SecretStr) -> SecretStr:
-        camera = parse_source(source.get_secret_value())
-        if isinstance(camera, SimulatedUri):
-            parse_options(camera.options)
-        return source
-
     @field_validator("region", mode="before")
     @classmethod
     def _region_is_four_numbers(cls, region: object) -> object:
@@ -145,7 +135,7 @@ class CameraSettings(Section):
                     f"the {self.size} picture, at least {MIN_PICTURE_PX} pixels wide and high"
                 )
                 raise ValueError(msg)
-        if self.when_full == "wait" and traits(self.source.get_secret_value()).live:
+        if self.when_full == "wait" and self.source.traits.live:
             msg = (
                 'when_full is "wait", which is for recordings; a live camera does not wait: '
                 'expected "drop_oldest"'

@@ -34,7 +34,6 @@ from inspector.settings.sections import (
 )
 from inspector.settings.types import Identifier
 from inspector.settings.unit_sections import EvidenceSettings
-from inspector.sources.uri import RtspUri, parse_source
 
 FRAMES_HELD_BY_TRIGGER = 2
 """The best frame of a unit so far, and the newest."""
@@ -186,8 +185,7 @@ class Settings(BaseSettings):
 
     def _secrets(self) -> Iterator[str | None]:
         for camera in self.cameras.values():
-            source = parse_source(camera.source.get_secret_value())
-            yield source.password if isinstance(source, RtspUri) else None
+            yield from camera.source.secrets()
             yield _plain(camera.password)
         in_url = urlsplit(self.redis.url.get_secret_value()).password
         yield from (in_url, unquote(in_url or ""))

@@ -9,9 +9,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     PlainSerializer,
     SecretStr,
+    WithJsonSchema,
 )
+
+from inspector.sources.registry import parse_source
+from inspector.sources.uri import SourceUri
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[float, Field(gt=0, le=600_000)]
@@ -75,6 +80,27 @@ PictureSize = Annotated[
     BeforeValidator(_parse_size, json_schema_input_type=str),
     PlainSerializer(str, return_type=str),
 ]
+
+
+def _parse_camera(value: object) -> SourceUri:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, SourceUri):
+        return value
+    if isinstance(value, str):
+        return parse_source(value)
+    msg = 'expected text in quotes, such as "v4l2:/dev/video0"'
+    raise ValueError(msg)
+
+
+Source = Annotated[
+    InstanceOf[SourceUri],
+    BeforeValidator(_parse_camera),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    # A secret for who writes settings, because a URL may carry a password.
+    WithJsonSchema({"type": "string", "format": "password", "writeOnly": True}),
+]
+"""The camera itself, parsed once; its `str` and `repr` hold no password."""
 
 
 class Section(BaseModel):

@@ -1,145 +1,88 @@
-"""Which class serves which `source` setting."""
+"""Which kind of camera a `source` setting means, by its scheme."""
 
 from __future__ import annotations
 
-import dataclasses
-import threading
+import re
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import assert_never
 
-from inspector.core.errors import CameraUnavailableError
-from inspector.core.ports import FrameSource
-from inspector.core.records import CameraId
-from inspector.simulation.options import parse_options
-from inspector.sources.files.footage import FootageSource
-from inspector.sources.rtsp.camera import RtspSource
-from inspector.sources.simulated import SimulatedLine
-from inspector.sources.uri import (
-    FileUri,
-    Pace,
-    RtspUri,
-    SimulatedUri,
-    V4l2Uri,
-    parse_source,
-)
-from inspector.sources.v4l2.camera import V4l2Source
+from inspector.sources.files.uri import FileUri
+from inspector.sources.rtsp.uri import RtspUri
+from inspector.sources.simulated.uri import SimulatedUri
+from inspector.sources.uri import SourceText, SourceUri
+from inspector.sources.v4l2.uri import V4l2Uri
 
-_NS_PER_S = 1_000_000_000
-SIMULATED_SIZE = (1280, 720)
-"""What a simulated line shows where nobody asks for another size: it has none of its own."""
+KINDS: Mapping[str, type[SourceUri]] = {
+    "rtsp": RtspUri,
+    "rtsps": RtspUri,
+    "v4l2": V4l2Uri,
+    "file": FileUri,
+    "sim": SimulatedUri,
+}
+"""By scheme. Other packages add theirs as entry points of the group `ENTRY_POINTS`."""
+
+ENTRY_POINTS = "inspector.camera_sources"
+
+_RESERVED = ("genicam",)
+"""A scheme too, though nothing serves it yet: not the beginning of a file's name."""
+_ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def make_source(
-    uri: str,
-    *,
-    camera_id: CameraId,
-    size: tuple[int, int],
-    read_timeout_s: float,
-    connect_timeout_s: float,
-    stop: threading.Event,
-    pace: Pace,
-    password: str | None = None,
-    tls_ca: Path | None = None,
-) -> FrameSource:
-    """The camera that `uri` names, not opened yet.
-
-    `size` is (width, height) in pixels. `pace` is for recordings whose `uri` does not set it.
-    `password` goes before one in `uri`. Once `stop` is set, waits end early.
+def parse_source(written: str) -> SourceUri:
+    """The camera that a `source` setting names.
 
     Raises:
-        ValueError: `uri` is malformed; one sentence, without a password.
+        ValueError: one sentence: what was found, what is accepted. Holds no password.
 
     """
-    match parse_source(uri):
-        case RtspUri() as camera:
-            return RtspSource(
-                _with_password(camera, password),
-                size=size,
-                connect_timeout_s=connect_timeout_s,
-                read_timeout_s=read_timeout_s,
-                stop=stop,
-                tls_ca=tls_ca,
-            )
-        case V4l2Uri() as device:
-            return V4l2Source(device, size=size, read_timeout_s=read_timeout_s, stop=stop)
-        case FileUri() as footage:
-            return FootageSource(footage, size=size, pace=pace, stop=stop)
-        case SimulatedUri(options=options):
-            return SimulatedLine(camera_id, options, size, stop)
-        case unreachable:
-            assert_never(unreachable)
+    scheme, colon, rest = written.strip().partition(":")
+    text = SourceText(written=written, scheme=scheme.lower() if colon else "", rest=rest)
+    kind = KINDS.get(text.scheme) or _installed(text)
+    if kind is None:
+        msg = f"{text.shown()!r} is not a camera source; accepted are {_accepted()}"
+        raise ValueError(msg)
+    return kind.parse(text)
 
 
-def probe_size(
-    uri: str,
-    *,
-    read_timeout_s: float = 2.0,
-    connect_timeout_s: float = 5.0,
-    stop: threading.Event | None = None,
-    password: str | None = None,
-    tls_ca: Path | None = None,
-) -> tuple[int, int]:
-    """Width and height in pixels of what `uri` delivers by itself: opens it, reads one frame.
+def named_source(text: str, *, exists: bool) -> SourceUri:
+    """What somebody means who names a source in a command; `exists` says whether a file is there.
+
+    A file that is there is meant as it is called: `10:30.mp4`, `what?.mp4`, `sim:`.
 
     Raises:
-        ValueError: `uri` is malformed.
-        CameraUnavailableError: it cannot be reached, or delivers nothing.
+        ValueError: as `parse_source`.
 
     """
-    stop = stop or threading.Event()
-    source: RtspSource | V4l2Source | FootageSource
-    match parse_source(uri):
-        case SimulatedUri():
-            return SIMULATED_SIZE
-        case RtspUri() as camera:
-            source = RtspSource(
-                _with_password(camera, password),
-                size=None,
-                connect_timeout_s=connect_timeout_s,
-                read_timeout_s=read_timeout_s,
-                stop=stop,
-                tls_ca=tls_ca,
-            )
-        case V4l2Uri() as device:
-            source = V4l2Source(device, size=None, read_timeout_s=read_timeout_s, stop=stop)
-        case FileUri() as footage:
-            source = FootageSource(footage, size=None, pace="max", stop=stop)
-        case unreachable:
-            assert_never(unreachable)
-    return _opened_size(source)
+    if exists:
+        return FileUri(path=Path(text))
+    scheme = text.partition(":")[0].lower() if ":" in text else ""
+    is_known = scheme in {*KINDS, *_RESERVED, *(point.name for point in _points())}
+    return parse_source(text if is_known or _ANY_URL.match(text) else f"file:{text}")
 
 
-def probe_interval_ns(uri: str) -> int | None:
-    """The time from one frame of a recording, or of a simulated line, to the next; None for others.
-
-    Raises:
-        CameraUnavailableError: the recording cannot be read.
-
-    """
-    match parse_source(uri):
-        case FileUri() as recording:
-            source = FootageSource(recording, size=None, pace="max", stop=threading.Event())
-            try:
-                source.open()
-                return source.interval_ns
-            finally:
-                source.close()
-        case SimulatedUri() as line:
-            return round(_NS_PER_S / parse_options(line.options).fps)
-        case _:
-            return None
+def _accepted() -> str:
+    examples = [kind.example for kind in dict.fromkeys(KINDS.values())]
+    examples += [f"{point.name}:" for point in _points()]
+    return f"{', '.join(examples[:-1])} or {examples[-1]}"
 
 
-def _opened_size(source: RtspSource | V4l2Source | FootageSource) -> tuple[int, int]:
+def _points() -> list[EntryPoint]:
+    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+
+
+def _installed(text: SourceText) -> type[SourceUri] | None:
+    """Another package's kind of this scheme; the first one, if several say that they serve it."""
+    point = next((point for point in _points() if point.name == text.scheme), None)
+    if point is None:
+        return None
+    named = f"the kind of camera {text.scheme!r}, which is installed as {point.value},"
     try:
-        source.open()
-        if source.size is None:
-            msg = "the source opened without saying its size"
-            raise CameraUnavailableError(msg)
-        return source.size
-    finally:
-        source.close()
-
-
-def _with_password(camera: RtspUri, password: str | None) -> RtspUri:
-    return camera if password is None else dataclasses.replace(camera, password=password)
+        kind = point.load()
+    except Exception as error:  # a stranger's module may raise anything
+        msg = f"{named} cannot be imported ({type(error).__name__}: {error})"
+        raise ValueError(msg) from error
+    if not (isinstance(kind, type) and issubclass(kind, SourceUri)):
+        msg = f"{named} is no SourceUri; expected a class that derives from it"
+        raise ValueError(msg)  # noqa: TRY004 - a source that is refused is a ValueError
+    return kind

@@ -40,7 +40,7 @@ from inspector.embedded.redis.server import EmbeddedRedis
 from inspector.events.schemas import rfc3339
 from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.load import load_settings
-from inspector.sources.uri import traits
+from inspector.sources.registry import parse_source
 from tests.kit import jobs
 from tests.kit.inspector_command import (
     CHECKOUT,
@@ -127,7 +127,7 @@ def schemas() -> dict[str, Any]:
 @pytest.fixture
 def builder(tmp_path):
     settings = load_settings(settings_file(tmp_path))
-    return EventBuilder(settings, {CameraId("top"): traits("sim:")})
+    return EventBuilder(settings, {CameraId("top"): parse_source("sim:").traits})
 
 
 def verdict(defects: int, miss: MissReason | None = None, label: str | None = None) -> Verdict:

@@ -18,7 +18,8 @@ import pytest
 from inspector.core.errors import EndOfFootageError
 from inspector.core.records import CameraId
 from inspector.embedded.triton.server import EmbeddedTriton
-from inspector.sources.registry import make_source
+from inspector.sources.opening import Opening
+from inspector.sources.registry import parse_source
 from tests.kit.line import AMBER, BOARD_REGION, PICTURE, ROOT, Line, needs_amber
 
 FRAMES = 60
@@ -55,14 +56,15 @@ def pictures(cut: Path) -> Path:
     folder.mkdir()
     width, height = map(int, PICTURE.split("x"))
     image = np.zeros((height, width, 3), np.uint8)
-    video = make_source(
-        f"file:{cut}",
-        camera_id=CameraId("cut"),
-        size=(width, height),
-        read_timeout_s=1,
-        connect_timeout_s=1,
-        stop=threading.Event(),
-        pace="max",
+    video = parse_source(f"file:{cut}").make_source(
+        Opening(
+            camera_id=CameraId("cut"),
+            size=(width, height),
+            read_timeout_s=1,
+            connect_timeout_s=1,
+            stop=threading.Event(),
+            pace="max",
+        )
     )
     video.open()
     try:

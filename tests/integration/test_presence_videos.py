@@ -14,8 +14,9 @@ from inspector.core.records import CameraId, Frame, FrameRef, UnitClosed, UnitOp
 from inspector.flow.frame_pool import FramePool
 from inspector.settings.sections import CameraSettings
 from inspector.settings.types import Size
+from inspector.sources.files.uri import FileUri
 from inspector.sources.files.video import Video
-from inspector.sources.uri import FileUri, parse_source
+from inspector.sources.registry import parse_source
 from inspector.triggers.presence.units import FRAMES_HELD
 from inspector.triggers.presence.watch import PresenceWatch
 from tests.kit import jobs

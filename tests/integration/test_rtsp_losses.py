@@ -10,7 +10,8 @@ import pytest
 
 from inspector.core.errors import FrameUnreadableError
 from inspector.core.records import CameraId
-from inspector.sources.registry import make_source
+from inspector.sources.opening import Opening
+from inspector.sources.registry import parse_source
 from tests.kit.cables import LeakyCable
 from tests.kit.rtsp_server import RtspServer, Serving
 
@@ -29,14 +30,15 @@ def causes(codec: str, lose: Callable[[LeakyCable], None] | None, *, renumbers: 
         RtspServer(Serving(pattern_size=SIZE, fps=20, codec=codec)) as server,
         LeakyCable(server.port, renumbers=renumbers) as cable,
     ):
-        camera = make_source(
-            server.url().replace(str(server.port), str(cable.port)),
-            camera_id=CameraId("top"),
-            size=SIZE,
-            read_timeout_s=2.0,
-            connect_timeout_s=5.0,
-            stop=threading.Event(),
-            pace="recorded",
+        camera = parse_source(server.url().replace(str(server.port), str(cable.port))).make_source(
+            Opening(
+                camera_id=CameraId("top"),
+                size=SIZE,
+                read_timeout_s=2.0,
+                connect_timeout_s=5.0,
+                stop=threading.Event(),
+                pace="recorded",
+            )
         )
         camera.open()
         try:

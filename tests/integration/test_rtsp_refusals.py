@@ -6,10 +6,11 @@ import pytest
 
 from inspector.core.errors import CameraUnavailableError, LoginRefusedError
 from inspector.core.records import CameraId
-from inspector.sources.registry import make_source
+from inspector.sources.opening import Opening
+from inspector.sources.registry import parse_source
 from inspector.sources.rtsp.camera import RtspSource
 from inspector.sources.rtsp.probe import first_refusal
-from inspector.sources.uri import RtspUri, parse_source
+from inspector.sources.rtsp.uri import RtspUri
 from tests.kit.scripted_camera import ScriptedCamera
 
 MD5 = 'Digest realm="cam", nonce="n1"'
@@ -19,15 +20,16 @@ BASIC = 'Basic realm="cam"'
 
 
 def refused(camera, login="", **more):
-    source = make_source(
-        camera.url(login),
-        camera_id=CameraId("top"),
-        size=(320, 240),
-        read_timeout_s=1.0,
-        connect_timeout_s=5.0,
-        stop=threading.Event(),
-        pace="max",
-        **more,
+    source = parse_source(camera.url(login)).make_source(
+        Opening(
+            camera_id=CameraId("top"),
+            size=(320, 240),
+            read_timeout_s=1.0,
+            connect_timeout_s=5.0,
+            stop=threading.Event(),
+            pace="max",
+            **more,
+        )
     )
     assert isinstance(source, RtspSource)
     with pytest.raises(CameraUnavailableError) as refusal:

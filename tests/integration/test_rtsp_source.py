@@ -12,7 +12,8 @@ import pytest
 
 from inspector.core.errors import CameraUnavailableError
 from inspector.core.records import CameraId
-from inspector.sources.registry import make_source, probe_size
+from inspector.sources.opening import Opening
+from inspector.sources.registry import parse_source
 from tests.kit.rtsp_server import RtspServer, Serving, make_certificate
 
 LINE = (Path(__file__).parents[2] / "../shared/data/line/amber.mp4").resolve()
@@ -32,15 +33,16 @@ def _gstreamer():
 
 @contextlib.contextmanager
 def opened(url, *, size=PATTERN_SIZE, read_timeout_s=1.0, connect_timeout_s=5.0, **more):
-    camera = make_source(
-        url,
-        camera_id=CameraId("left"),
-        size=size,
-        read_timeout_s=read_timeout_s,
-        connect_timeout_s=connect_timeout_s,
-        stop=threading.Event(),
-        pace="recorded",
-        **more,
+    camera = parse_source(url).make_source(
+        Opening(
+            camera_id=CameraId("left"),
+            size=size,
+            read_timeout_s=read_timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            stop=threading.Event(),
+            pace="recorded",
+            **more,
+        )
     )
     try:
         camera.open()
@@ -237,7 +239,7 @@ def test_a_size_that_changes_in_mid_stream_loses_the_camera():
 
 def test_the_size_of_a_camera_can_be_asked_for():
     with RtspServer() as server:
-        assert probe_size(server.url()) == PATTERN_SIZE
+        assert parse_source(server.url()).probe_size(Opening()) == PATTERN_SIZE
 
 
 def test_a_path_or_port_or_host_that_is_not_there_is_named():
@@ -274,14 +276,15 @@ def test_an_encrypted_camera_is_verified_by_its_authority(tmp_path):
 def test_stopping_while_waiting_for_a_picture_ends_the_wait():
     stop = threading.Event()
     with RtspServer() as server:
-        camera = make_source(
-            server.url(),
-            camera_id=CameraId("left"),
-            size=PATTERN_SIZE,
-            read_timeout_s=1.0,
-            connect_timeout_s=5.0,
-            stop=stop,
-            pace="recorded",
+        camera = parse_source(server.url()).make_source(
+            Opening(
+                camera_id=CameraId("left"),
+                size=PATTERN_SIZE,
+                read_timeout_s=1.0,
+                connect_timeout_s=5.0,
+                stop=stop,
+                pace="recorded",
+            )
         )
         camera.open()
         stop.set()

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from inspector.core.records import CameraId
-from inspector.sources.registry import make_source
+from inspector.sources.opening import Opening
+from inspector.sources.registry import parse_source
 from tests.kit.cables import LeakyCable
 from tests.kit.rtsp_server import RtspServer, Serving
 
@@ -44,14 +45,15 @@ def test_pictures_that_arrive_evenly_are_fresh(wrong: str) -> None:
     ages_ms, troubles = [], set()
     serving = Serving(pattern_size=SIZE, fps=FPS)
     with RtspServer(serving) as server, LeakyCable(server.port) as cable:
-        camera = make_source(
-            server.url().replace(str(server.port), str(cable.port)),
-            camera_id=CameraId("top"),
-            size=SIZE,
-            read_timeout_s=2.0,
-            connect_timeout_s=5.0,
-            stop=threading.Event(),
-            pace="recorded",
+        camera = parse_source(server.url().replace(str(server.port), str(cable.port))).make_source(
+            Opening(
+                camera_id=CameraId("top"),
+                size=SIZE,
+                read_timeout_s=2.0,
+                connect_timeout_s=5.0,
+                stop=threading.Event(),
+                pace="recorded",
+            )
         )
         camera.open()
         for number in range(120 if wrong in RATES else 40):  # a rate takes six seconds to see

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from inspector.core.errors import CameraUnavailableError
-from inspector.sources.uri import V4l2Uri
-from inspector.sources.v4l2.camera import V4l2Source, captured_mono_ns
+from inspector.sources.v4l2.camera import V4l2Source
 from inspector.sources.v4l2.gaps import SequenceGaps
+from inspector.sources.v4l2.uri import V4l2Uri
 from tests.kit import v4l2_emulator
 
 CLIENT = "tests.kit.v4l2_client"
@@ -246,18 +246,3 @@ def test_a_device_that_is_not_there_is_named(tmp_path):
     (tmp_path / "video8").touch()
     with pytest.raises(CameraUnavailableError, match="no camera"):
         opened(tmp_path / "video8")
-
-
-@pytest.mark.parametrize(
-    ("position_ms", "captured_ns"),
-    [
-        (99_990.0, 99_990_000_000),  # ten milliseconds ago on our clock
-        (100_000.0, 100 * S),
-        (0.0, 100 * S),  # no time stamp
-        (1_700_000_000_000.0, 100 * S),  # the wall clock
-        (100_001.0, 100 * S),  # in the future
-        (60_000.0, 100 * S),  # 40 s ago: some other clock
-    ],
-)
-def test_a_time_stamp_of_another_clock_is_not_believed(position_ms, captured_ns):
-    assert captured_mono_ns(position_ms, 100 * S) == captured_ns

@@ -36,7 +36,8 @@ from inspector.publish.recovery import last_numbers
 from inspector.publish.sinks.redis_streams import read_tip
 from inspector.redis_io.url import parse_redis_url
 from inspector.results.decode import decode
-from inspector.sources.uri import parse_source, redact
+from inspector.sources.registry import parse_source
+from inspector.sources.uri import redact
 from inspector.triggers.external.parse import MalformedTriggerError, parse_trigger
 
 SIDE, CLASSES, ROOM, REGIONS = 64, 3, 5, 2

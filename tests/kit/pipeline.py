@@ -32,10 +32,10 @@ from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import DeployedModel, Pipeline, Surroundings, build_pipeline
+from inspector.pipeline.cameras import open_source
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 
 LIVE = "rtsp://127.0.0.1/scripted"
 FOOTAGE = "file:scripted.mp4"
@@ -321,6 +321,8 @@ async def line(
 ) -> AsyncIterator[Line]:
     """A pipeline that runs inside the `with`; at its end it is stopped and checked.
 
+    A camera without a script is the one that its settings name.
+
     A body that expects the pipeline to fail awaits `line.ended` itself.
     """
     ids = [CameraId(c) for c in settings.cameras]
@@ -334,11 +336,13 @@ async def line(
     faults = FaultBoard(changed)
     steps = {name: iter(script) for name, script in scripts.items()}
 
-    def make_source(camera_id: CameraId, _camera: CameraSettings, stop: Event) -> FrameSource:
+    def make_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
+        if camera_id not in steps:
+            return open_source(camera_id, camera, stop)
         # A second reader of the same camera goes on where the script is.
         return ScriptedCamera(steps[camera_id], stop)
 
-    kinds = {CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()}
+    kinds = {CameraId(c): s.source.traits for c, s in settings.cameras.items()}
     around = Surroundings(
         metrics=metrics,
         faults=faults,

@@ -25,7 +25,6 @@ from inspector.results.verdict_desk import NoPictures
 from inspector.service.external_triggers import expire_triggers
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
 from inspector.triggers.external.messages import Trigger, TriggerAnswer
 from tests.kit.pipeline import (
     CollectingSink,
@@ -205,7 +204,7 @@ async def unit_line(
         faults=faults,
         builder=EventBuilder(
             settings,
-            {CameraId(c): traits(s.source.get_secret_value()) for c, s in settings.cameras.items()},
+            {CameraId(c): s.source.traits for c, s in settings.cameras.items()},
         ),
         triton_url=settings.inference.url,
         units_before=dict.fromkeys(ids, 0),

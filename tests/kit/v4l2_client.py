@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
-from inspector.sources.uri import V4l2Uri, parse_source
+from inspector.sources.registry import parse_source
 from inspector.sources.v4l2.camera import V4l2Source
+from inspector.sources.v4l2.uri import V4l2Uri
 
 
 def watch(

@@ -41,7 +41,7 @@ from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
 from inspector.results.worker import ResultsWorker
-from inspector.sources.uri import traits
+from inspector.sources.registry import parse_source
 from inspector.triggers.external.messages import Trigger
 from inspector.triggers.external.watch import ExternalWatch
 from tests.kit import jobs
@@ -102,7 +102,7 @@ class Station:
             self.notices,
             self.groups,
             bench=Bench(
-                builder=EventBuilder(settings, {CAMERA: traits("rtsp://a/b")}),
+                builder=EventBuilder(settings, {CAMERA: parse_source("rtsp://a/b").traits}),
                 units_before={CAMERA: 0},
                 metrics=self.metrics,
                 pictures=NoPictures(),

@@ -72,6 +72,43 @@ def sized_unit(content: bytes, at: int) -> tuple[bytes, int]:
     return content[first:end], end
 
 
+def sei_messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and content of each message of an SEI unit (H.264, 7.3.2.3.1; H.265, 7.3.5).
+
+    Both numbers are sums: 255 means that another byte follows. `payload` is without emulation
+    prevention bytes. What breaks off ends it.
+    """
+    position = 0
+    while position + 2 < len(payload):
+        numbers = [0, 0]
+        for index in range(2):
+            while payload[position : position + 1] == b"\xff":
+                numbers[index] += 255
+                position += 1
+            if position >= len(payload):
+                return
+            numbers[index] += payload[position]
+            position += 1
+        kind, size = numbers
+        yield kind, payload[position : position + size]
+        position += size
+
+
+def whole_order(lsb: int, *, before: int, limit: int) -> int:
+    """Return the picture order count that ends in `lsb` (H.264, 8.2.1.1; H.265, 8.3.1).
+
+    It is the nearest one to `before`, the order of the picture that counts; `limit` is the number
+    of values that `lsb` can have.
+    """
+    before_lsb = before % limit
+    msb = before - before_lsb
+    if lsb - before_lsb <= -limit // 2:
+        msb += limit
+    elif lsb - before_lsb > limit // 2:
+        msb -= limit
+    return msb + lsb
+
+
 def _looks_annex_b(packet: bytes, length_bytes: int) -> bool:
     """Some files promise lengths and hold start codes: then the first length makes no sense."""
     if not packet.startswith((_START, b"\x00" + _START)):

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from inspector.sources.coded.bits import BitReader, nal_units, sized_unit, unescaped
+from inspector.sources.coded.bits import (
+    BitReader,
+    nal_units,
+    sei_messages,
+    sized_unit,
+    unescaped,
+    whole_order,
+)
 from inspector.sources.coded.picture_order import Coded, Refreshes, Start
 
 _HIGH_PROFILES = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244})
@@ -237,7 +244,7 @@ class _Numbers:
         """`frame_num` of the last picture that others may be drawn from."""
         self._previous = 0
         self._cycles = 0
-        self._order_msb = self._order_lsb = 0
+        self._order = 0
         self._counts_all = True
 
     def gap_before(self, head: _Slice) -> str:
@@ -261,12 +268,12 @@ class _Numbers:
         limit = 1 << head.sequence.frame_num_bits
         if head.is_idr:
             self.sequence += 1
-            self._cycles = self._previous = self._order_msb = self._order_lsb = 0
+            self._cycles = self._previous = self._order = 0
         elif self._previous > head.frame_num:
             if self.gap_before(head):
                 # Either nearly a whole cycle is missing, or a key frame: numbers begin anew.
                 self.sequence += 1
-                self._cycles = self._order_msb = self._order_lsb = 0
+                self._cycles = self._order = 0
             else:
                 self._cycles += 1
         self._counts_all = self._counts_all and head.is_reference
@@ -280,20 +287,16 @@ class _Numbers:
         if head.resets:
             self.sequence += 1
             self._reference = self._previous = self._cycles = 0
-            self._order_msb, self._order_lsb = 0, 0
+            self._order = 0
         return order
 
     def _coded_order(self, head: _Slice) -> int:
         """Picture order count of type 0 (8.2.1.1)."""
         limit = 1 << head.sequence.order_bits
-        step, msb = head.order_lsb - self._order_lsb, self._order_msb
-        if step <= -limit // 2:
-            msb += limit
-        elif step > limit // 2:
-            msb -= limit
+        order = whole_order(head.order_lsb, before=self._order, limit=limit)
         if head.is_reference:
-            self._order_msb, self._order_lsb = msb, head.order_lsb
-        return msb + head.order_lsb + min(0, head.order_delta_bottom)
+            self._order = order
+        return order + min(0, head.order_delta_bottom)
 
 
 def _pictures(slices: list[_Slice]) -> Iterator[list[_Slice]]:
@@ -398,22 +401,11 @@ def _skip_slice_groups(bits: BitReader, groups: int) -> None:
                 bits.u(size)
 
 
-def _recovery(message: bytes, known: int | None) -> int | None:
+def _recovery(payload: bytes, known: int | None) -> int | None:
     """After how many pictures the stream is clean, if a recovery point says so (D.2.8)."""
-    position = 0
-    while position + 2 < len(message):
-        sizes = [0, 0]
-        for index in range(2):
-            while position < len(message) and message[position] == 255:  # noqa: PLR2004
-                sizes[index] += 255
-                position += 1
-            if position >= len(message):
-                return known
-            sizes[index] += message[position]
-            position += 1
-        if sizes[0] == _RECOVERY_POINT:
-            return BitReader(message[position : position + sizes[1]]).ue()
-        position += sizes[1]
+    for kind, message in sei_messages(payload):
+        if kind == _RECOVERY_POINT:
+            return BitReader(message).ue()
     return known
 
 

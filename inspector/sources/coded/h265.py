@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inspector.sources.coded.bits import BitReader, nal_units, sized_unit, unescaped
+from inspector.sources.coded.bits import (
+    BitReader,
+    nal_units,
+    sei_messages,
+    sized_unit,
+    unescaped,
+    whole_order,
+)
 from inspector.sources.coded.picture_order import Coded, Refreshes, Start
 
 _SPS, _PPS, _END_OF_SEQUENCE, _PREFIX_SEI = 33, 34, frozenset({36, 37}), 39
@@ -179,13 +186,7 @@ class H265Pictures:
         """Picture order count (8.3.1)."""
         if kind in _BLA or (kind == _CRA and self._begins):
             return lsb
-        anchor_lsb = self._anchor % limit
-        msb = self._anchor - anchor_lsb
-        if lsb - anchor_lsb <= -limit // 2:
-            msb += limit
-        elif lsb - anchor_lsb > limit // 2:
-            msb -= limit
-        return msb + lsb
+        return whole_order(lsb, before=self._anchor, limit=limit)
 
     def _take(self, picture: _Picture) -> Coded:
         if picture.kind in _IDR or picture.kind in _BLA or (picture.kind == _CRA and self._begins):
@@ -366,14 +367,9 @@ def _settings(bits: BitReader) -> tuple[int, _Settings]:
     )
 
 
-def _recovery(message: bytes, known: int | None) -> int | None:
+def _recovery(payload: bytes, known: int | None) -> int | None:
     """After how many pictures the stream is clean, if a recovery point says so (D.2.8)."""
-    position = 0
-    while position + 2 < len(message):
-        kind, size = message[position], message[position + 1]
-        if 255 in {kind, size}:  # noqa: PLR2004 - a long message, not ours
-            return known
+    for kind, message in sei_messages(payload):
         if kind == _RECOVERY_POINT:
-            return BitReader(message[position + 2 : position + 2 + size]).se()
-        position += 2 + size
+            return BitReader(message).se()
     return known

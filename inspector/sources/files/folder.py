@@ -14,7 +14,7 @@ from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.plain_text import plain
 from inspector.core.records import Image
 from inspector.sources.files.stills import decode_still, pages_in
-from inspector.sources.uri import FileUri
+from inspector.sources.files.uri import FileUri
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 

@@ -10,8 +10,9 @@ import structlog
 from inspector.core.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.core.records import Grabbed, Image
 from inspector.sources.files.folder import Pictures
+from inspector.sources.files.uri import FileUri
 from inspector.sources.files.video import Video
-from inspector.sources.uri import FileUri, Pace
+from inspector.sources.uri import Pace
 
 log = structlog.get_logger("capture")
 

@@ -17,24 +17,26 @@ from av.video.stream import VideoStream
 
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.records import Image
-from inspector.sources.coded.continuity import Continuity, Outcome
+from inspector.sources.coded.continuity import Outcome
+from inspector.sources.coded.decoding import PictureDecoder
 from inspector.sources.files.broken_off import missing_pictures
 from inspector.sources.files.turning import AS_STORED, Turning, turning_of
-from inspector.sources.jpeg import check_jpeg
+from inspector.sources.files.uri import FileUri
 from inspector.sources.pixels import PixelWriter
-from inspector.sources.uri import FileUri
 
 log = structlog.get_logger("capture")
 
 _NS_PER_S = 1_000_000_000
 _GUESSED_FPS = 25.0
+_LOOKED_THROUGH = 250
+"""Damaged frames at the beginning, until the video is taken to be shown as it is stored."""
 
 
 class Video:
     """Every frame that a video owes, damaged and missing ones too, as it is to be shown.
 
-    One thread. Opening reads its header and decodes its first frame, which says how it is turned.
-    Where the file broke off, the frames that are missing come last, as damaged ones.
+    One thread. Opening reads its header and decodes up to its first whole frame, which says how
+    it is turned. Where the file broke off, the frames that are missing come last, as damaged ones.
 
     Raises:
         CameraUnavailableError: it is no video, not of the expected size, or to be shown slanted.
@@ -69,7 +71,7 @@ class Video:
     def advance(self) -> bool:
         """Decode the next frame; False at the end."""
         while not self._decoded:
-            if not self._read_packet():
+            if not (self._read_packet() or self._add_missing()):
                 return False
         shown = self._decoded.popleft()
         self._frame, self._cause = shown.frame, shown.cause
@@ -130,12 +132,8 @@ class Video:
         self._stream: VideoStream = videos[0]
         self._stream.thread_type = "AUTO"
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
-        context = self._stream.codec_context
-        context.copy_opaque = True
         self._decoded: deque[Outcome[VideoFrame]] = deque()
-        self._continuity: Continuity[VideoFrame] = Continuity(
-            context.name, context.extradata, captured_ns=lambda pts_ns, _: pts_ns or 0
-        )
+        self._decoder = PictureDecoder(self._stream, captured_ns=lambda pts_ns, _: pts_ns or 0)
         fps = float(self._uri.fps or self._stream.average_rate or _GUESSED_FPS)
         self.interval_ns = round(_NS_PER_S / fps)
         self._turn_start_ns = turn_start_ns
@@ -143,7 +141,6 @@ class Video:
         self._frames_this_turn = 0
         self._taken = 0
         self._has_ended = False
-        self._holds_jpegs = self._stream.codec_context.name == "mjpeg"
 
     def _read_packet(self) -> bool:
         """Decode one packet, into any number of frames; False at the end."""
@@ -152,37 +149,12 @@ class Video:
         except (FFmpegError, OSError):
             # The rest of the file cannot be read: one damaged frame says so, then it is over.
             self._packets = iter(())
-            self._decoded.extend(self._continuity.ended())
-            self._decoded.extend(self._continuity.refused(pts_ns=None, arrival_ns=0))
+            self._decoded.extend(self._decoder.broken_off())
             return True
         if packet is None:
-            return self._add_missing()
-        pts_ns = _in_ns(packet)
-        if packet.size and not packet.is_discard:
-            packet.opaque = self._continuity.sent(
-                bytes(packet),
-                is_key=packet.is_keyframe,
-                pts_ns=pts_ns,
-                arrival_ns=0,
-                doubt="a packet is marked as damaged" if packet.is_corrupt else "",
-            )
-        self._decoded.extend(self._outcomes(packet, pts_ns))
-        if packet.size == 0:  # it marks the end
-            self._decoded.extend(self._continuity.ended())
+            return False
+        self._decoded.extend(self._decoder.decode(packet, arrival_ns=0))
         return True
-
-    def _outcomes(
-        self, packet: Packet[VideoStream], pts_ns: int | None
-    ) -> Iterator[Outcome[VideoFrame]]:
-        try:
-            if self._holds_jpegs and packet.size:
-                check_jpeg(bytes(packet))
-            decoded = packet.decode()
-        except FFmpegError:
-            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0)
-        except FrameUnreadableError as damage:
-            return self._continuity.refused(pts_ns=pts_ns, arrival_ns=0, cause=str(damage))
-        return self._continuity.decoded(decoded, stamp_ns=_in_ns, arrival_ns=0)
 
     def _add_missing(self) -> bool:
         """At the end: the frames that are missing there, once; False if there are none."""
@@ -205,10 +177,14 @@ class Video:
         return missing > 0
 
     def _look_at_first(self) -> tuple[str, ...]:
-        """Decode the first frame for the next `advance`, and say what is special about it all."""
-        while not self._decoded and self._read_packet():
-            pass
-        first = self._decoded[0].frame if self._decoded else None
+        """Decode ahead to the first whole frame, and say what is special about it all.
+
+        Damaged ones before it say nothing of how they are to be shown. `advance` returns them all
+        the same.
+        """
+        first = None
+        while first is None and len(self._decoded) < _LOOKED_THROUGH and self._read_packet():
+            first = next((shown.frame for shown in self._decoded if shown.frame), None)
         notes = []
         if first is not None:
             try:
@@ -246,13 +222,6 @@ class Video:
 def _videos(container: InputContainer) -> list[VideoStream]:
     """Its videos, without the cover picture that music players show."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-
-
-def _in_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
-    if stamped.pts is None or stamped.time_base is None:
-        return None
-    tick = stamped.time_base
-    return stamped.pts * tick.numerator * _NS_PER_S // tick.denominator
 
 
 def _by(size: tuple[int, int] | None) -> str:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,15 +20,16 @@ from av.video.stream import VideoStream
 
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError, LoginRefusedError
 from inspector.core.records import Grabbed, Image
-from inspector.sources.coded.continuity import Continuity, Outcome
+from inspector.sources.coded.continuity import Outcome
+from inspector.sources.coded.decoding import PictureDecoder, stamp_ns
 from inspector.sources.coded.key_frames import FAR_S, KeyFrameDistance
-from inspector.sources.jpeg import check_jpeg
 from inspector.sources.pixels import PixelWriter
-from inspector.sources.rtsp.clock import SenderClock, StreamClock
+from inspector.sources.rtsp.clock import SenderClock
 from inspector.sources.rtsp.errors import explain, explain_answer, is_an_answer
 from inspector.sources.rtsp.losses import RtpLosses
 from inspector.sources.rtsp.probe import first_refusal
-from inspector.sources.uri import RtspUri
+from inspector.sources.rtsp.uri import RtspUri
+from inspector.sources.stream_clock import StreamClock
 
 log = structlog.get_logger("capture")
 
@@ -277,12 +277,7 @@ class _Connection:
         stream = container.streams.video[0]
         # Frame threads would hold one frame back per thread: 16 threads, half a second.
         stream.thread_type = "SLICE"
-        self._sends_jpegs = stream.codec_context.name == "mjpeg"
-        context = stream.codec_context
-        context.copy_opaque = True
-        self._continuity: Continuity[VideoFrame] = Continuity(
-            context.name, context.extradata, captured_ns=self._clock.captured_mono_ns
-        )
+        self._decoder = PictureDecoder(stream, captured_ns=self._clock.captured_mono_ns)
         self._packets: Iterator[Packet[VideoStream]] = container.demux(stream)
 
     def read_packet(self) -> None:
@@ -297,7 +292,7 @@ class _Connection:
         if packet is None or packet.size == 0:  # an empty packet marks the end
             raise CameraUnavailableError(failure)
         arrival_ns = time.monotonic_ns()
-        pts_ns = _in_ns(packet.pts, packet.time_base)
+        pts_ns = stamp_ns(packet)
         self._clock.arrived(pts_ns, arrival_ns, waited_ns=arrival_ns - asked_ns)
         for news in self._clock.take_news():
             log.warning("camera's clock", source=str(self._uri), note=news)
@@ -312,33 +307,10 @@ class _Connection:
             self._container.close()
 
     def _decode(self, packet: Packet[VideoStream], arrival_ns: int, *, waited_ns: int) -> None:
-        pts_ns = _stamp_ns(packet)
-        if self._key_frames.is_far(is_key=packet.is_keyframe, pts_ns=pts_ns):
+        if self._key_frames.is_far(is_key=packet.is_keyframe, pts_ns=stamp_ns(packet)):
             log.warning("key frames far apart", source=str(self._uri), advice=_KEY_FRAMES)
-        doubt = self._losses.take()
-        if packet.is_corrupt:
-            doubt = doubt or "a packet is marked as damaged"
-        packet.opaque = self._continuity.sent(
-            bytes(packet),
-            is_key=packet.is_keyframe,
-            pts_ns=pts_ns,
-            arrival_ns=arrival_ns,
-            doubt=doubt,
-        )
-        outcomes: Iterator[Outcome[VideoFrame]]
-        try:
-            if self._sends_jpegs:
-                check_jpeg(bytes(packet))
-            frames = packet.decode()
-        except FFmpegError:
-            outcomes = self._continuity.refused(pts_ns=pts_ns, arrival_ns=arrival_ns)
-        except FrameUnreadableError as damage:
-            outcomes = self._continuity.refused(
-                pts_ns=pts_ns, arrival_ns=arrival_ns, cause=str(damage)
-            )
-        else:
-            outcomes = self._continuity.decoded(frames, stamp_ns=_stamp_ns, arrival_ns=arrival_ns)
-        for outcome in outcomes:
+        lost = self._losses.take()
+        for outcome in self._decoder.decode(packet, arrival_ns=arrival_ns, lost=lost):
             picture = _Picture(
                 grabbed=self._times(outcome),
                 frame=outcome.frame,
@@ -359,13 +331,3 @@ class _Connection:
             stamp_ns=outcome.pts_ns,
             clock_trouble=self._clock.trouble,
         )
-
-
-def _stamp_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
-    return _in_ns(stamped.pts, stamped.time_base)
-
-
-def _in_ns(pts: int | None, time_base: Fraction | None) -> int | None:
-    if pts is None or time_base is None:
-        return None
-    return pts * time_base.numerator * _NS_PER_S // time_base.denominator

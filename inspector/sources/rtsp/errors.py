@@ -16,7 +16,8 @@ from av.error import (
 )
 
 from inspector.sources.rtsp.probe import Answer
-from inspector.sources.uri import RtspUri, redact
+from inspector.sources.rtsp.uri import RtspUri
+from inspector.sources.uri import redact
 
 _FFMPEG: tuple[tuple[type[Exception], str], ...] = (
     (HTTPUnauthorizedError, "the camera refused user name or password (401)"),

@@ -19,7 +19,7 @@ from typing import Self
 from urllib.parse import urljoin
 
 from inspector.core.plain_text import plain
-from inspector.sources.uri import RtspUri
+from inspector.sources.rtsp.uri import RtspUri
 
 _LONGEST_ANSWER_BYTES = 1 << 16
 _LONGEST_REASON = 60

@@ -12,15 +12,13 @@ import numpy as np
 
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.records import Grabbed, Image
-from inspector.sources.rtsp.clock import DriverClock
-from inspector.sources.uri import V4l2Uri
+from inspector.sources.v4l2.clock import DriverClock
 from inspector.sources.v4l2.device import Buffer, NotACameraError, PixelFormat, V4l2Device
 from inspector.sources.v4l2.gaps import SequenceGaps
 from inspector.sources.v4l2.pixels import PREFERRED, write_frame
+from inspector.sources.v4l2.uri import V4l2Uri
 
 _NS_PER_S = 1_000_000_000
-_NS_PER_MS = 1_000_000
-_OLDEST_NS = 30 * _NS_PER_S
 _LOOK_S = 0.1
 _DEFAULT_FPS = 30.0
 """As OpenCV asks for; left to themselves, some drivers take five."""
@@ -90,7 +88,7 @@ class V4l2Source:
             self._fetch()
         now_ns = time.monotonic_ns()
         if self._missing:
-            due_ns = captured_mono_ns(self._missing.pop(0) / _NS_PER_MS, now_ns)
+            due_ns = self._clock.due_mono_ns(self._missing.pop(0), now_ns)
             return _times(self._in_order(due_ns))
         self._current, self._next = self._next, None
         stamp_ns = None if self._current is None else self._current.stamp_ns
@@ -252,15 +250,6 @@ class V4l2Source:
             return f"{self._uri}: cannot be opened: in use by another program"
         reason = os.strerror(error.errno or 0)
         return f"{self._uri}: cannot be opened ({reason}): in use by another program, or no camera"
-
-
-def captured_mono_ns(position_ms: float, now_mono_ns: int) -> int:
-    """The driver's time stamp where it is on our monotonic clock, else `now_mono_ns`: pure.
-
-    UVC and most drivers stamp with CLOCK_MONOTONIC; some old ones with the wall clock, or not.
-    """
-    stamp_ns = round(position_ms * _NS_PER_MS)
-    return stamp_ns if 0 <= now_mono_ns - stamp_ns <= _OLDEST_NS else now_mono_ns
 
 
 def _times(captured_ns: int, *, clock_trouble: str = "") -> Grabbed:

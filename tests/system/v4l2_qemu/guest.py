@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from inspector.core.errors import CameraUnavailableError
-from inspector.sources.uri import V4l2Uri
 from inspector.sources.v4l2.camera import V4l2Source
+from inspector.sources.v4l2.uri import V4l2Uri
 from tests.kit.v4l2_client import watch
 
 DEVICE = Path("/dev/video0")

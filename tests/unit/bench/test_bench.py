@@ -85,7 +85,7 @@ def test_frames_are_dropped_only_where_there_is_a_rate() -> None:
 
 
 def test_a_board_passes_every_two_and_a_half_seconds() -> None:
-    source = belt_settings(SERVER, 2).cameras["c1"].source.get_secret_value()
+    source = str(belt_settings(SERVER, 2).cameras["c1"].source)
     options = dict(part.split("=") for part in source.partition("?")[2].split("&"))
     pitch_px = 620 + int(options["gap"])
     assert pitch_px / (float(options["speed"]) * float(options["fps"])) == pytest.approx(2.5)

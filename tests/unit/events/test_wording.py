@@ -28,7 +28,7 @@ from inspector.core.verdicts import Defect, FrameResult, Verdict
 from inspector.events.schemas import EVENT_MODELS
 from inspector.events.wording import EventBuilder, Particulars, unit_counters
 from inspector.settings.settings import Settings
-from inspector.sources.uri import traits
+from inspector.sources.registry import parse_source
 from tests.kit import jobs
 
 CAMERA = CameraId("top")
@@ -44,7 +44,7 @@ def builder(source: str = "rtsp://10.0.0.5/x", **sections: Any) -> EventBuilder:
         journal={"directory": "unused"},  # type: ignore[arg-type]
         **sections,
     )
-    return EventBuilder(settings, {CAMERA: traits(source)})
+    return EventBuilder(settings, {CAMERA: parse_source(source).traits})
 
 
 def defect(code: str = "short", confidence: float = 0.87654321) -> Defect:

@@ -223,6 +223,10 @@ REDIS = (
         ),
         (f"[redis]\nurl = 'redis//:{CANARY}@h'\n", f"redis.url: found 'redis//***'; {REDIS}"),
         (
+            '[cameras.side]\nsource = 7\nsize = "64x64"\n',
+            'cameras.side.source: found 7; expected text in quotes, such as "v4l2:/dev/video0"',
+        ),
+        (
             "[redis]\npassword = 20250101\n",
             "redis.password: found a secret; expected text in quotes",
         ),
@@ -387,4 +391,4 @@ def test_the_demo_needs_nothing_but_this_machine():
     settings = load_settings(CONFIG / "demo.toml")
     assert settings.inference.url == "embedded"
     assert settings.redis.is_embedded
-    assert settings.cameras["top"].source.get_secret_value().startswith("sim:")
+    assert settings.cameras["top"].source.traits.simulated

@@ -7,16 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.sources.uri import (
-    FileUri,
-    RtspUri,
-    SimulatedUri,
-    V4l2Uri,
-    named_source,
-    parse_source,
-    redact,
-    traits,
-)
+from inspector.sources.files.uri import FileUri
+from inspector.sources.registry import named_source, parse_source
+from inspector.sources.rtsp.uri import RtspUri
+from inspector.sources.simulated.uri import SimulatedUri
+from inspector.sources.uri import redact
+from inspector.sources.v4l2.uri import V4l2Uri
 
 SECRET = "s3cret:/@"
 ENCODED = "s3cret%3A%2F%40"
@@ -164,13 +160,13 @@ def test_redacting_keeps_what_is_no_secret():
     ],
 )
 def test_events_can_say_where_a_frame_came_from(uri, live, simulated, replayed):
-    found = traits(uri)
+    found = parse_source(uri).traits
     assert (found.live, found.simulated, found.replayed) == (live, simulated, replayed)
 
 
 def test_settings_can_check_a_source_without_loading_opencv_or_pyav():
     code = (
-        "import sys, inspector.sources.uri\n"
+        "import sys, inspector.sources.registry\n"
         "sys.exit(bool({'cv2', 'av', 'numpy'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -241,25 +237,6 @@ def test_an_at_sign_of_the_cameras_own_path_is_left_alone(uri, host, target):
     assert isinstance(camera, RtspUri)
     assert camera.host == host
     assert target in {None, camera.target}
-
-
-NAMEABLE = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
-"""What a file can be called. No system takes a lone surrogate; for other bytes see below."""
-
-
-@given(st.text(NAMEABLE, min_size=1), st.booleans(), st.floats(0.01, 999))
-def test_every_file_survives_the_way_into_the_settings(name, loop, fps):
-    file = FileUri(path=Path("/footage") / name, loop=loop, pace="max", fps=fps)
-    again = parse_source(file.uri())
-    assert isinstance(again, FileUri)
-    assert (again.path, again.loop, again.pace) == (file.path, loop, "max")
-    assert again.fps == pytest.approx(fps)
-
-
-def test_a_name_that_is_no_utf8_survives_too():
-    file = FileUri(path=Path("/footage/gr\udcfcn?.mp4"))
-    assert file.uri() == "file:///footage/gr%FCn%3F.mp4"
-    assert parse_source(file.uri()) == file
 
 
 @pytest.mark.parametrize(

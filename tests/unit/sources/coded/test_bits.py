@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inspector.sources.coded.bits import BitReader, nal_units, unescaped
+from inspector.sources.coded.bits import (
+    BitReader,
+    nal_units,
+    sei_messages,
+    unescaped,
+    whole_order,
+)
 from inspector.sources.coded.codecs import reader_of
 
 
@@ -78,3 +84,46 @@ def test_no_configuration_whatever_stops_a_reader(codec: str, content: bytes) ->
     """Of a container whose parameter sets broke off, are empty, or are none."""
     told = reader_of(codec, b"\x01" + content).read(b"", is_key=True)
     assert told is None, "without a picture there is nothing to tell of"
+
+
+def sei(kind: int, content: bytes) -> bytes:
+    def number(value: int) -> bytes:
+        return b"\xff" * (value // 255) + bytes([value % 255])
+
+    return number(kind) + number(len(content)) + content
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.binary(max_size=700)), max_size=4))
+def test_messages_of_any_type_and_length_are_told_apart(
+    messages: list[tuple[int, bytes]],
+) -> None:
+    payload = b"".join(sei(kind, content) for kind, content in messages) + b"\x80"
+    assert list(sei_messages(payload)) == messages
+
+
+def test_a_message_that_breaks_off_is_the_last() -> None:
+    whole = sei(6, b"\x88")
+    assert list(sei_messages(whole + b"\xff\xff\xff")) == [(6, b"\x88")]
+    assert list(sei_messages(whole + sei(5, b"user data")[:-4]))[1] == (5, b"user ")
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_recovery_point_is_found_behind_a_long_message(codec: str) -> None:
+    """Encoders write their settings in front of it: hundreds of bytes."""
+    reader = reader_of(codec, None)
+    header = b"\x06" if codec == "h264" else b"\x4e\x01"
+    unit = header + sei(5, b"x" * 700) + sei(6, b"\x84") + b"\x80"
+    reader.read(b"\x00\x00\x01" + unit, is_key=False)
+    assert reader._recovery_after is not None  # type: ignore[attr-defined]
+
+
+@given(st.integers(-(2**20), 2**20), st.integers(4, 16), st.data())
+def test_an_order_is_the_nearest_one_that_ends_so(
+    before: int, bits: int, data: st.DataObject
+) -> None:
+    limit = 1 << bits
+    step = data.draw(st.integers(-limit // 2 + 1, limit // 2))
+    order = before + step
+    assert whole_order(order % limit, before=before, limit=limit) in (
+        {order, order - limit} if step == limit // 2 else {order}
+    )

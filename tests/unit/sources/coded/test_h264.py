@@ -10,8 +10,9 @@ import pytest
 from inspector.core.errors import FrameUnreadableError
 from inspector.sources.coded.h264 import H264Pictures
 from inspector.sources.coded.picture_order import Coded, Start
+from inspector.sources.files.uri import FileUri
 from inspector.sources.files.video import Video
-from inspector.sources.uri import FileUri, parse_source
+from inspector.sources.registry import parse_source
 
 I_SLICE, P_SLICE = 7, 5
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from inspector.core.errors import CameraUnavailableError, EndOfFootageError, FrameUnreadableError
 from inspector.sources.files.folder import natural_order
 from inspector.sources.files.footage import FootageSource, Schedule
-from inspector.sources.uri import FileUri, parse_source
+from inspector.sources.files.uri import FileUri
+from inspector.sources.registry import parse_source
 
 SIZE = (160, 120)
 FRAMES = 25
@@ -354,6 +355,33 @@ def test_a_video_is_shown_as_it_says(video, matrix, shown):
 def test_a_video_shown_slanted_is_refused(video):
     with pytest.raises(CameraUnavailableError, match="slanted or stretched"):
         source(turned(video, (1, 1, 0, 0, 1, 0, 0, 0))).open()
+
+
+def test_a_portrait_video_whose_first_picture_is_torn_is_shown_upright(video):
+    with av.open(str(video)) as container:
+        first = next(container.demux(video=0))
+        assert first.pos is not None
+        torn = slice(first.pos + 20, first.pos + first.size)
+    turned(video, (0, 1, 0, -1, 0, 0, 0, 0))
+    content = bytearray(video.read_bytes())
+    content[torn] = bytes(torn.stop - torn.start)
+    video.write_bytes(content)
+    footage = source(video, size=(SIZE[1], SIZE[0]))
+    footage.open()
+    assert footage.size == (SIZE[1], SIZE[0])
+    image = np.zeros((SIZE[0], SIZE[1], 3), np.uint8)
+    readable = []
+    with contextlib.suppress(EndOfFootageError):
+        for number in range(FRAMES + 10):
+            footage.grab()
+            with contextlib.suppress(FrameUnreadableError):
+                footage.retrieve_into(image)
+                readable.append(number)
+    footage.close()
+    assert 0 not in readable
+    assert readable[-1] == FRAMES - 1
+    shown = np.rot90(still(FRAMES - 1), -1)
+    assert np.abs(image.astype(int) - shown).mean() < 12
 
 
 def test_the_size_of_a_turned_video_is_that_shown(shared):

@@ -13,7 +13,7 @@ from inspector.core.errors import EndOfFootageError
 from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId, Grabbed, Image
 from inspector.simulation.options import SimulationOptions, View, parse_options
-from inspector.sources.simulated import SimulatedLine
+from inspector.sources.simulated.line import SimulatedLine
 
 SIZE = (320, 240)
 FAST = {"pace": "max", "speed": "40", "gap": "40"}
