@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from inspector.core.records import Letterbox, Outline, Rect, Region
 
@@ -84,6 +85,18 @@ def moved(matrix: Affine, x_px: float, y_px: float) -> tuple[float, float]:
     """Where a point lies on the other side of a matrix."""
     (a, b, c), (d, e, f) = matrix
     return a * x_px + b * y_px + c, d * x_px + e * y_px + f
+
+
+def encloses(polygon_px: Sequence[tuple[float, float]], x_px: float, y_px: float) -> bool:
+    """Whether a point lies in a polygon, by the even-odd rule.
+
+    Of polygons that share a side, a point on it lies in exactly one.
+    """
+    inside = False
+    for (x0, y0), (x1, y1) in zip(polygon_px, (*polygon_px[1:], polygon_px[0]), strict=True):
+        if (y0 > y_px) != (y1 > y_px) and x_px < x0 + (y_px - y0) * (x1 - x0) / (y1 - y0):
+            inside = not inside
+    return inside
 
 
 def between_centres(matrix: Affine) -> Affine:

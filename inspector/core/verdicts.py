@@ -47,6 +47,9 @@ class Defect:
     confidence: float
     detection: Detection
     frames_seen: int = 1
+    severity: str | None = None
+    disposition: str | None = None
+    """As the product says of its code; None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,9 @@ class DefectPart(_Part):
     """x, y, width, height."""
     frames_seen: Annotated[int, Field(ge=1)]
     camera: str
+    severity: str | None = None
+    disposition: str | None = None
+    """As the product says of the code, in the plant's own words; null where it says nothing."""
 
 
 class EvidencePart(_Part):

@@ -249,6 +249,8 @@ def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
             round(seen.bottom_px - seen.top_px, 1),
         ],
         "frames_seen": defect.frames_seen,
+        "severity": defect.severity,
+        "disposition": defect.disposition,
         "camera": camera,
     }
 

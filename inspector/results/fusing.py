@@ -15,6 +15,7 @@ import numpy as np
 from inspector.core.recipes import SUPPORT_SHARE, FusingRules
 from inspector.core.records import Detection
 from inspector.results.boxes import Corners, content, corners_of, overlaps
+from inspector.results.zones import PlaceRules
 
 SAME_IOU = 0.25
 JITTER_PX = 4.0
@@ -41,7 +42,11 @@ class _Sight:
 
 
 def fuse(
-    frames: Sequence[Sequence[Detection]], rules: FusingRules, *, frames_expected: int
+    frames: Sequence[Sequence[Detection]],
+    rules: FusingRules,
+    *,
+    frames_expected: int,
+    places: PlaceRules | None = None,
 ) -> list[Fused]:
     """The defects that the inspected frames of one unit agree on, most confident first.
 
@@ -53,25 +58,31 @@ def fuse(
     best `frames_needed` sightings. A frame that saw it a little below the threshold still agrees
     (0.48, 0.52 and 0.55 are one defect at 0.535, seen three times), one more sighting never
     turns a defect down, and one frame that is very sure does not decide alone.
+
+    `places` says where on the unit other thresholds hold, and where nothing is a defect; None:
+    nowhere. Whether a zone ignores it is asked of the defect and not of each frame: boxes jitter,
+    and a frame that sees it beyond the zone's border still supports the others.
     """
+    at = places or PlaceRules(rules)
     needed = rules.frames_needed(inspected=len(frames), expected=frames_expected)
     sights = [
         _Sight(frame, detection)
         for frame, detections in enumerate(frames)
         for detection in detections
-        if detection.confidence >= SUPPORT_SHARE * rules.thresholds[detection.class_index]
+        if detection.confidence >= SUPPORT_SHARE * at.threshold(detection)
     ]
     per_class: dict[int, list[_Sight]] = {}
     for sight in sights:
         per_class.setdefault(sight.detection.class_index, []).append(sight)
     defects = []
-    for class_index, alike in per_class.items():
+    for alike in per_class.values():
         for cluster in _clusters(alike):
             seen = sorted((s.detection for s in cluster), key=content)
             if len(seen) < needed:
                 continue
             fused = _fused(seen, needed)
-            if fused.confidence >= rules.thresholds[class_index] and _is_large(fused, rules):
+            is_sure = fused.confidence >= at.threshold(fused)
+            if is_sure and _is_large(fused, rules) and not at.ignores(fused):
                 defects.append(Fused(detection=fused, frames_seen=len(seen)))
     return sorted(defects, key=lambda d: content(d.detection))
 

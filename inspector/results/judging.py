@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from inspector.core.recipes import JobState, Recipe
 from inspector.core.records import MissReason, Result
 from inspector.core.verdicts import DecidedUnit, Defect, Verdict
-from inspector.results.fusing import fuse
+from inspector.results.fusing import Fused, fuse
+from inspector.results.zones import PlaceRules
 
 _REASONS = {
     MissReason.LANE_FULL: "frame_dropped",
@@ -68,7 +69,8 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     job = decided.unit.job
     is_wanted = job is None or job.state is JobState.INSPECTING
     inspected = [f.detections for f in decided.frames if f.detections is not None and is_wanted]
-    fused = fuse(inspected, recipe.rules, frames_expected=decided.frames_expected)
+    places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
+    fused = fuse(inspected, recipe.rules, frames_expected=decided.frames_expected, places=places)
     result, reason, detail = Result.PASSED, None, ""
     if job is not None and not is_wanted:
         result, reason, detail = Result.NOT_INSPECTED, job.state.value, job.detail
@@ -85,18 +87,22 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
         result=result,
         reason=reason,
         detail=detail,
-        defects=tuple(
-            Defect(
-                code=recipe.codes[f.detection.class_index],
-                confidence=f.detection.confidence,
-                detection=f.detection,
-                frames_seen=f.frames_seen,
-            )
-            for f in fused
-        ),
+        defects=tuple(_defect(f, recipe) for f in fused),
         frames=decided.frames,
         frames_expected=decided.frames_expected,
         deadline_missed=decided.deadline_missed,
+    )
+
+
+def _defect(fused: Fused, recipe: Recipe) -> Defect:
+    code = recipe.codes[fused.detection.class_index]
+    return Defect(
+        code=code,
+        confidence=fused.detection.confidence,
+        detection=fused.detection,
+        frames_seen=fused.frames_seen,
+        severity=recipe.severities.get(code),
+        disposition=recipe.dispositions.get(code),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ulid import ULID
 
 from inspector.core.ports import PictureKeeper, SerialDesk
-from inspector.core.recipes import FusingRules
+from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -106,12 +106,11 @@ class VerdictDesk:
 
     async def _send(self, decided: DecidedUnit, picture: Frame | None) -> None:
         bench, unit = self._bench, decided.unit
-        recipe = unit.under.recipe
-        decided, rules = comparable(decided, recipe.rules)
+        decided, recipe = comparable(decided, unit.under.recipe)
         verdict = judge(
             decided,
             unit_number=bench.units_before[unit.camera_id] + unit.index + 1,
-            recipe=replace(recipe, rules=rules),
+            recipe=recipe,
         )
         serial = await bench.serials.serial_of(unit)
         event_id = str(ULID())
@@ -156,23 +155,29 @@ class VerdictDesk:
         metrics.verdict_seconds.observe((now_ns - unit.triggered_mono_ns) / NS_PER_S)
 
 
-def comparable(decided: DecidedUnit, rules: FusingRules) -> tuple[DecidedUnit, FusingRules]:
-    """The unit and the rules to judge it by, where its frames may not say where it lay in them.
+def comparable(decided: DecidedUnit, recipe: Recipe) -> tuple[DecidedUnit, Recipe]:
+    """The unit and the recipe to judge it by, where its frames may not say where it lay in them.
 
     A unit moves from frame to frame. In a frame without its outline what is seen has no place on
     the unit, and frames that show the same defect would never agree on it: the unit would pass.
-    There the frame that shows most, whose picture is kept, decides alone.
+    There the frame that shows most, whose picture is kept, decides alone. Nor is it known whether
+    it lies in a zone: no zone counts.
     """
     seen = [frame for frame in decided.frames if frame.detections]
     placed = all(frame.ref.outline is not None for frame in seen)
-    if placed or decided.unit.kind is not TriggerKind.PRESENCE or decided.frames_expected == 1:
-        return decided, rules
+    if placed or decided.unit.kind is not TriggerKind.PRESENCE:
+        return decided, recipe
+    recipe = replace(recipe, zones=())
+    if decided.frames_expected == 1:
+        return decided, recipe
+    rules = recipe.rules
     decisive = max(seen, key=lambda f: _margin(f.detections or (), rules))
     frames = tuple(
         frame if frame is decisive or frame.detections is None else replace(frame, detections=())
         for frame in decided.frames
     )
-    return replace(decided, frames=frames), replace(rules, min_frames_seen=1)
+    alone = replace(rules, min_frames_seen=1)
+    return replace(decided, frames=frames), replace(recipe, rules=alone)
 
 
 def _margin(detections: Iterable[Detection], rules: FusingRules) -> float:

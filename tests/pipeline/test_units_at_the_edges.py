@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspector.capture.gate import CameraGate, JobInForce
-from inspector.core.recipes import FusingRules
+from inspector.core.recipes import FusingRules, Zone
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -69,19 +69,35 @@ def defect(left_px: float, confidence: float = 0.9, class_index: int = 0) -> Det
     )
 
 
-def judged(kind: TriggerKind, *frames: tuple[list[Detection], Outline | None]) -> Result:
+def judged(
+    kind: TriggerKind,
+    *frames: tuple[list[Detection], Outline | None],
+    zones: tuple[Zone, ...] = (),
+) -> Result:
     of = unit(kind)
     results = [
         FrameResult(ref=frame_ref(n, of, outline), detections=tuple(seen), miss=None)
         for n, (seen, outline) in enumerate(frames)
     ]
     decided = DecidedUnit(unit=of, frames_expected=len(frames), frames=tuple(results))
-    decided, rules = comparable(decided, RULES)
-    verdict = judge(
-        decided, unit_number=1, recipe=jobs.recipe(codes=("open", "short"), rules=rules)
-    )
+    under = jobs.recipe(codes=("open", "short"), rules=RULES, zones=zones)
+    decided, recipe = comparable(decided, under)
+    verdict = judge(decided, unit_number=1, recipe=recipe)
     assert len(verdict.inspected) == len(frames)
     return verdict.result
+
+
+def test_no_zone_counts_for_a_unit_of_which_nobody_knows_where_it_lay() -> None:
+    everywhere = ((0.0, 0.0), (640.0, 0.0), (640.0, 480.0), (0.0, 480.0))
+    label = Zone(name="label", polygon_px=everywhere, ignore=True)
+    for frames, result in (
+        ([([defect(10)], OUTLINE)] * 3, Result.PASSED),
+        ([([defect(10)], None)] * 3, Result.FAILED),
+        ([([defect(10)], None)], Result.FAILED),
+    ):
+        assert judged(TriggerKind.PRESENCE, *frames, zones=(label,)) is result
+    # A camera that is triggered sees each unit at the same place: there the frame is the unit.
+    assert judged(TriggerKind.EXTERNAL, ([defect(10)], None), zones=(label,)) is Result.PASSED
 
 
 @pytest.mark.parametrize("outline_once", [None, OUTLINE])

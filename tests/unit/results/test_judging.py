@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.core.recipes import JobState
 from inspector.core.records import (
     CameraId,
     Detection,
@@ -193,3 +195,34 @@ def test_only_what_was_fully_looked_at_passes(
         assert miss is None
     assert (result.result is Result.FAILED) == bool(result.defects)
     assert (result.reason is None) == (result.result in (Result.PASSED, Result.FAILED))
+
+
+def test_a_defect_carries_what_the_product_says_of_its_code() -> None:
+    said = jobs.recipe(
+        codes=CODES, severities={CODES[0]: "critical"}, dispositions={CODES[0]: "scrap"}
+    )
+    (frame,) = verdict(inspected(seen(0, 0.9))).frames
+    decided = DecidedUnit(unit=UNIT, frames=(frame,), frames_expected=1)
+    judged = judge(decided, unit_number=7, recipe=said)
+    told = {d.code: (d.severity, d.disposition) for d in judged.defects}
+    assert told == {CODES[0]: ("critical", "scrap")}
+
+
+@pytest.mark.parametrize("state", [s for s in JobState if s is not JobState.INSPECTING])
+def test_a_unit_of_a_job_that_does_not_inspect_says_so_whatever_else_befell_it(
+    state: JobState,
+) -> None:
+    under = replace(UNIT, job=replace(jobs.job(state), detail="why"))
+    for frames, miss in (
+        ((missed(MissReason.CAMERA_LOST),), None),
+        ((inspected(seen(0, 0.9)),), None),
+        ((), MissReason.NO_FRAME),
+    ):
+        decided = DecidedUnit(unit=under, frames=frames, frames_expected=1, miss=miss)
+        judged = judge(decided, unit_number=7, recipe=jobs.recipe(codes=CODES))
+        assert (judged.result, judged.reason, judged.detail, judged.defects) == (
+            Result.NOT_INSPECTED,
+            state.value,
+            "why",
+            (),
+        )

@@ -1,0 +1,49 @@
+"""Which rules hold at a place on the unit: pure.
+
+A zone ignores what is seen in it, or asks for other thresholds. A finding lies where its middle is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.core.geometry import encloses
+from inspector.core.recipes import FusingRules, Zone
+from inspector.core.records import Detection
+
+
+class PlaceRules:
+    """The thresholds of a product, everywhere on its unit.
+
+    Where zones overlap, one that ignores decides, and of the others the first that names the code.
+    """
+
+    def __init__(
+        self, rules: FusingRules, *, codes: Sequence[str] = (), zones: Sequence[Zone] = ()
+    ) -> None:
+        """`codes` are those of the classes, for zones that name them."""
+        self._thresholds = rules.thresholds
+        classes = {code: index for index, code in enumerate(codes)}
+        self._ignoring = [zone.polygon_px for zone in zones if zone.ignore]
+        self._asking = [
+            (zone.polygon_px, {classes[code]: t for code, t in zone.thresholds.items()})
+            for zone in zones
+            if not zone.ignore
+        ]
+
+    def ignores(self, seen: Detection) -> bool:
+        """Whether nothing is a defect there."""
+        x_px, y_px = _middle(seen)
+        return any(encloses(polygon, x_px, y_px) for polygon in self._ignoring)
+
+    def threshold(self, seen: Detection) -> float:
+        """The confidence from which on it is a defect there, where it is not ignored."""
+        x_px, y_px = _middle(seen)
+        for polygon, thresholds in self._asking:
+            if seen.class_index in thresholds and encloses(polygon, x_px, y_px):
+                return thresholds[seen.class_index]
+        return self._thresholds[seen.class_index]
+
+
+def _middle(seen: Detection) -> tuple[float, float]:
+    return (seen.left_px + seen.right_px) / 2, (seen.top_px + seen.bottom_px) / 2
