@@ -487,7 +487,7 @@ def test_the_page_is_small_and_soon_there(browser: Browser, station: Station) ->
         for view in VIEWS:
             visit.open(view)
             if view.startswith("#/figures"):
-                # Its charts are fetched late, and another fragment of a loaded page is idle at once.
+                # Its charts are fetched late; another fragment of a loaded page is idle at once.
                 visit.page.locator(".plot canvas").first.wait_for()
         visit.page.locator(".part").first.wait_for()
         files = [r for r in taken if "/static/" in r.url or r.url.endswith("/")]
