@@ -11,8 +11,6 @@ import unicodedata
 
 from inspector.core.part_names import shown
 
-DEFAULT_PRODUCT = "default"
-"""What the station's settings say, without a product's file."""
 LONGEST_CHARACTERS = 64
 _LONGEST_BYTES = 200
 """With an ending it still fits into the 255 bytes of a file's name."""

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from inspector.core.product_names import DEFAULT_PRODUCT, product_name
+from inspector.core.product_names import product_name
+from inspector.core.recipes import DEFAULT_PRODUCT
 from inspector.settings.types import Section
 
 ProductName = Annotated[str, AfterValidator(product_name)]

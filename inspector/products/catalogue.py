@@ -1,0 +1,167 @@
+"""What the station knows of a product, put together: its file, its revision, its reference.
+
+Synchronous file I/O: never on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector.core.errors import ConfigurationError
+from inspector.core.recipes import DEFAULT_PRODUCT, Recipe, Reference
+from inspector.products.files import Product, StationTerms, corner_outside, read_product
+from inspector.products.recipes import recipe_of
+from inspector.products.store import ProductStore, Revision
+from inspector.products.stored import StoredReference
+from inspector.settings.sections import CameraSettings
+
+OUTLINE_JITTER_PX = 4.0
+"""A unit's picture is so much larger or smaller from frame to frame."""
+
+
+class Catalogue:
+    """Every product of a station: its folder, laid over its settings."""
+
+    def __init__(self, store: ProductStore, station: StationTerms) -> None:
+        self.store = store
+        self.station = station
+
+    def recipe(self, name: str) -> Recipe:
+        """What units of the product are judged by from now on; its file's content is a revision.
+
+        Raises:
+            ConfigurationError: there is no such product, its file is wrong, or its reference is
+                damaged or does not fit; with a line for each mistake.
+
+        """
+        content = self.store.content(name)
+        product = self._product(name, content)
+        reference = self._reference(product)
+        if not content and name == DEFAULT_PRODUCT:
+            return recipe_of(product, None, reference)
+        # Of what is refused nothing is kept.
+        revision = self.store.note_revision(name, content)
+        return recipe_of(product, revision.text, reference)
+
+    def product(self, name: str) -> tuple[Product, Revision]:
+        """What the product's file says, and which revision that is or would be.
+
+        Raises:
+            ConfigurationError: there is no such product, or its file is wrong.
+
+        """
+        content = self.store.content(name)
+        return self._product(name, content), self.store.revision_of(name, content)
+
+    def product_at(self, name: str, revision: Revision) -> Product:
+        """What the product's file said in an earlier revision, over today's settings.
+
+        Raises:
+            ConfigurationError: that does not fit the settings any more.
+
+        """
+        return read_product(
+            self.store.revision_content(name, revision),
+            name=name,
+            origin=f"{name}, revision {revision.text}",
+            station=self.station,
+        )
+
+    def chosen_reference(self, product: Product) -> int | None:
+        """The version that its units are compared with; None: none.
+
+        Raises:
+            ConfigurationError: the file names one that is not there or was never approved.
+
+        """
+        said, approvals = product.said.reference, self.store.approvals(product.name)
+        if not said.use:
+            return None
+        if said.version is None:
+            return approvals.in_force
+        self.store.reference(product.name, said.version)
+        if approvals.of(said.version) is None:
+            raise ConfigurationError(
+                f"{self.store.file_of(product.name)}: reference.version: nobody has approved"
+                f" reference {product.name}/{said.version}"
+            )
+        return said.version
+
+    def problems(self, name: str) -> list[str]:
+        """Every mistake in what belongs to a product, one line each."""
+        try:
+            product, _revision = self.product(name)
+        except ConfigurationError as error:
+            return list(error.problems)
+        problems: list[str] = []
+        for number in self.store.reference_numbers(name):
+            try:
+                self.store.load_reference(name, number)
+            except ConfigurationError as error:
+                problems += error.problems
+        try:
+            self._reference(product)
+        except ConfigurationError as error:
+            problems += (told for told in error.problems if told not in problems)
+        return problems
+
+    def _product(self, name: str, content: bytes) -> Product:
+        origin = str(self.store.file_of(name))
+        return read_product(content, name=name, origin=origin, station=self.station)
+
+    def _reference(self, product: Product) -> Reference | None:
+        number = self.chosen_reference(product)
+        if number is None:
+            return None
+        reference = self.store.load_reference(product.name, number)
+        stored = self.store.reference(product.name, number)
+        problems = list(misfits(product, stored, origin=str(self.store.file_of(product.name))))
+        if problems:
+            raise ConfigurationError(*problems)
+        return reference
+
+
+def misfits(product: Product, stored: StoredReference, *, origin: str) -> Iterator[str]:
+    """Why units of a product cannot be compared with a reference, one line each."""
+    size = f"{stored.width_px}x{stored.height_px}"
+    camera = product.cameras.get(stored.camera)
+    if camera is None:
+        yield (
+            f"{origin}: reference {stored.id} was taught at camera {stored.camera}; there are:"
+            f" {', '.join(product.cameras)}"
+        )
+        return
+    wide, high, exactly = _unit_px(camera)
+    fits = (
+        (stored.width_px, stored.height_px) == (wide, high)
+        if exactly
+        else max(stored.width_px, stored.height_px) <= max(wide, high)
+    )
+    if not fits:
+        wanted = f"{wide:g}x{high:g}" if exactly else f"at most {max(wide, high):g} on a side"
+        yield (
+            f"{origin}: reference {stored.id} is {size} pixels; expected {wanted}, as units are at"
+            f" {stored.camera}"
+        )
+    for number, zone in enumerate(product.said.zones, start=1):
+        width_px, height_px = stored.width_px, stored.height_px
+        outside = corner_outside(
+            zone.polygon, width_px + OUTLINE_JITTER_PX, height_px + OUTLINE_JITTER_PX
+        )
+        if outside is not None:
+            yield (
+                f"{origin}: zones.{number}.polygon: the corner {list(outside)} is outside the unit;"
+                f" expected x from 0 to {width_px} and y from 0 to {height_px}, as reference"
+                f" {stored.id} shows it"
+            )
+
+
+def _unit_px(camera: CameraSettings) -> tuple[float, float, bool]:
+    """Width and height of a unit's picture, and whether that is exact or the most."""
+    if camera.looks_at == "unit":
+        longest = (camera.size.width_px**2 + camera.size.height_px**2) ** 0.5
+        return longest, longest, False
+    if camera.looks_at == "tiles":
+        return *camera.size, True
+    width_px, height_px = camera.region[2:] if camera.region else camera.size
+    return width_px, height_px, True

@@ -1,0 +1,92 @@
+"""What a product's file makes of the units of its product: pure."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from inspector.core.basics import CameraId, Rect
+from inspector.core.recipes import (
+    CameraRecipe,
+    FusingRules,
+    ModelName,
+    Recipe,
+    Reference,
+    View,
+    Zone,
+)
+from inspector.products.files import Product
+from inspector.settings.sections import CameraSettings
+
+_DECISIVE = {"region", "look", "tile_overlap_px", "frames_per_unit", "trigger"}
+"""Of a camera's settings, what decides over a unit."""
+
+REVISION_CHARACTERS = 8
+"""Of the hash of the settings: enough to tell one state of them from the next."""
+
+
+def recipe_of(
+    product: Product, revision: str | None = None, reference: Reference | None = None
+) -> Recipe:
+    """Everything that units of the product are judged by.
+
+    A product without a file, and so without revisions, is told apart by the settings' hash.
+    """
+    said, inspection, inference = product.said, product.inspection, product.inference
+    digest = _digest(product)
+    golden = (
+        ModelName(name=said.model.golden, version=said.model.golden_version)
+        if said.model.golden
+        else None
+    )
+    return Recipe(
+        product=product.name,
+        revision=revision or digest[:REVISION_CHARACTERS],
+        sha256=digest,
+        codes=inspection.codes,
+        rules=FusingRules(
+            thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
+            min_frames_seen=inspection.min_frames_seen,
+            min_size_px=inspection.min_size_px,
+        ),
+        model=ModelName(name=inference.model, version=inference.version),
+        cameras={CameraId(name): _camera(camera) for name, camera in product.cameras.items()},
+        zones=tuple(
+            Zone(
+                name=zone.name,
+                polygon_px=zone.polygon,
+                ignore=zone.ignore,
+                thresholds=dict(zone.thresholds),
+            )
+            for zone in said.zones
+        ),
+        severities=dict(said.inspection.severities),
+        dispositions=dict(said.inspection.dispositions),
+        golden=golden,
+        reference=reference,
+        serial_pattern=product.serial_pattern,
+    )
+
+
+def _camera(camera: CameraSettings) -> CameraRecipe:
+    view = View(
+        rect=Rect(*(camera.region or (0, 0, *camera.size))),
+        crop=camera.looks_at,
+        tile_overlap_px=camera.tile_overlap_px,
+    )
+    return CameraRecipe(view=view, frames_of_unit=camera.frames_of_unit)
+
+
+def _digest(product: Product) -> str:
+    """Over the file, and what the settings add to it."""
+    decisive = {
+        "file": product.content_sha256,
+        "inspection": product.inspection.model_dump(mode="json"),
+        "model": [product.inference.model, product.inference.version],
+        "cameras": {
+            name: camera.model_dump(mode="json", include=_DECISIVE)
+            for name, camera in product.cameras.items()
+        },
+    }
+    return hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()

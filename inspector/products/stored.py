@@ -1,0 +1,116 @@
+"""What is written down beside a product's references: of which units, by whom, approved by whom."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from inspector.settings.types import Section
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
+MOST_APPROVALS = 1000
+
+
+class StoredUnit(Section):
+    """A unit that a reference was taught with."""
+
+    number: Annotated[int, Field(ge=0)]
+    """Its `unit.number` at the camera."""
+    id: str = ""
+    used: bool
+    why: str = ""
+    """Why it was left out."""
+    likeness: Annotated[float, Field(ge=-1, le=1)] = 1.0
+    """To the other units."""
+    places: tuple[tuple[int, int, int, int], ...] = ()
+    """Where it differs from the others: x, y, width, height in pixels of the reference."""
+    picture: Annotated[str, Field(pattern=r"^units/[0-9a-z-]+\.jpg$")] | None = None
+    picture_sha256: Sha256 | None = None
+
+
+class StoredReference(Section):
+    """A version of a product's reference, as `reference.json` in its folder says."""
+
+    format: Literal["inspector.reference/1"] = "inspector.reference/1"
+    product: str
+    number: Annotated[int, Field(ge=1)]
+    sha256: Sha256
+    """Over the sizes and pixels of mean and deviation."""
+    width_px: Pixels
+    height_px: Pixels
+    camera: str
+    """Where it was taught."""
+    revision: str
+    """Of the product, while it was taught."""
+    made_at: str
+    """RFC 3339."""
+    made_by: str
+    units: tuple[StoredUnit, ...]
+
+    @property
+    def id(self) -> str:
+        """What events call it."""
+        return f"{self.product}/{self.number}"
+
+    @property
+    def units_used(self) -> int:
+        """How many units it is made of."""
+        return sum(unit.used for unit in self.units)
+
+
+class Approval(Section):
+    """Who said that a reference shows a good unit."""
+
+    number: Annotated[int, Field(ge=1)]
+    by: str
+    at: str
+    """RFC 3339."""
+
+
+class Approvals(Section):
+    """Which reference is in force, and which were before it, as `approvals.json` says."""
+
+    format: Literal["inspector.approvals/1"] = "inspector.approvals/1"
+    last_number: Annotated[int, Field(ge=0)] = 0
+    """The highest number ever given to a reference: none is given twice."""
+    last_revision: Annotated[int, Field(ge=0)] = 0
+    approved: Annotated[tuple[Approval, ...], Field(max_length=MOST_APPROVALS)] = ()
+    """The last one is in force; each reference is there once."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        numbers = [approval.number for approval in self.approved]
+        if len(set(numbers)) < len(numbers):
+            msg = f"approved names {numbers}, expected each reference once"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def in_force(self) -> int | None:
+        """The reference that units are compared with."""
+        return self.approved[-1].number if self.approved else None
+
+    @property
+    def before(self) -> int | None:
+        """What a roll-back puts in force again."""
+        return self.approved[-2].number if len(self.approved) > 1 else None
+
+    def of(self, number: int) -> Approval | None:
+        """Who approved a reference; None where nobody did, or it was taken back."""
+        return next((a for a in self.approved if a.number == number), None)
+
+    def with_approved(self, approval: Approval) -> Approvals:
+        """The same after an approval."""
+        others = tuple(a for a in self.approved if a.number != approval.number)
+        return self.model_copy(update={"approved": (*others, approval)[-MOST_APPROVALS:]})
+
+    def rolled_back(self) -> Approvals:
+        """The same without the approval of the one in force."""
+        return self.model_copy(update={"approved": self.approved[:-1]})
+
+    def without(self, number: int) -> Approvals:
+        """The same without a reference that is gone."""
+        left = tuple(a for a in self.approved if a.number != number)
+        return self.model_copy(update={"approved": left})
