@@ -30,6 +30,7 @@ EXIT_CONFIGURATION = 78
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULT_CONFIG = Path("config/inspector.toml")
+EventStream = Literal["units", "defects", "health", "reviews", "changes"]
 
 app = typer.Typer(
     help="One verdict per unit: cameras in, NVIDIA Triton inspects, Redis Streams out.",
@@ -160,7 +161,7 @@ def check(
 @app.command()
 def events(  # noqa: PLR0917 - options, given by name
     config: ConfigOption = DEFAULT_CONFIG,
-    stream: Annotated[Literal["units", "defects", "health", "reviews"], typer.Option()] = "units",
+    stream: Annotated[EventStream, typer.Option()] = "units",
     group: Annotated[
         str | None, typer.Option(help="Read as a member of this consumer group.")
     ] = None,
@@ -241,7 +242,7 @@ def bench(
 @app.command()
 def schema(
     of: Annotated[
-        Literal["units", "defects", "health", "reviews", "settings"],
+        Literal["units", "defects", "health", "reviews", "changes", "settings"],
         typer.Argument(help="Of what."),
     ],
 ) -> None:

@@ -17,9 +17,9 @@ from inspector.core.background import first_of
 from inspector.core.errors import FatalError
 from inspector.core.faults import FaultBoard
 from inspector.core.ports import Stage
-from inspector.core.records import CameraId, EventGroup, MissReason, Result, Stream, UnitRef
+from inspector.core.records import CameraId, EventGroup, MissReason, Result
 from inspector.events.wording import EventBuilder
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.cameras import MakeSource
@@ -71,24 +71,22 @@ class Seen:
     defects: int = 0
     """Claimed on these."""
 
-    def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
+    def on_verdict(self, group: EventGroup) -> None:
         """A unit's verdict, as it is handed on to be published."""
-        del unit
-        for event in group:
-            if event.stream is not Stream.UNITS:
-                continue
-            body, now = event.body, Mark.now()
-            self.results[body["result"]] += 1
-            if body["reason"]:
-                self.reasons[body["reason"]] += 1
-            if self.began is None:
-                self.began = now if self.results.total() >= self.mark_after else None
-                continue
-            self.counted, self.ended = self.counted + 1, now
-            self.defects += body["counts"]["defects"]
-            if body["result"] in LOOKED_AT:
-                self.looked_at += 1
-                self.ages_ms.append(body["timing_ms"]["trigger_to_verdict"])
+        if group.verdict is None:
+            return
+        body, now = group.verdict.body, Mark.now()
+        self.results[body["result"]] += 1
+        if body["reason"]:
+            self.reasons[body["reason"]] += 1
+        if self.began is None:
+            self.began = now if self.results.total() >= self.mark_after else None
+            return
+        self.counted, self.ended = self.counted + 1, now
+        self.defects += body["counts"]["defects"]
+        if body["result"] in LOOKED_AT:
+            self.looked_at += 1
+            self.ages_ms.append(body["timing_ms"]["trigger_to_verdict"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +123,12 @@ class _Forgetting:
 
     name = "forgetting"
 
-    def __init__(self, groups: Channel[EventGroup]) -> None:
-        self._groups = groups
+    def __init__(self, door: EventDoor) -> None:
+        self._door = door
 
     async def run(self) -> None:
         """Work until the groups end."""
-        async for _group in self._groups:
+        async for _group in self._door:
             pass
 
 
@@ -184,7 +182,7 @@ async def run_line(
     around: Surroundings,
     seen: Seen,
     *,
-    make_sink: Callable[[Channel[EventGroup]], Stage] = _Forgetting,
+    make_sink: Callable[[EventDoor], Stage] = _Forgetting,
     stop_after_s: float | None = None,
 ) -> LineRun:
     """Run until the sources end, or for so long; see `run_load` for errors."""

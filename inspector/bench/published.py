@@ -20,9 +20,9 @@ from inspector.bench.line import (
 )
 from inspector.bench.load import Load, Server, settings_for
 from inspector.core.background import background, ready_or_failed
-from inspector.core.records import EventGroup, Stream, UnitRef
+from inspector.core.records import EventGroup, Stream
 from inspector.embedded.redis.server import EmbeddedRedis
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.inference.connection import connect_to, login_of
 from inspector.journal.journal import Journal
 from inspector.journal.rows import JournalRow
@@ -57,12 +57,11 @@ class _Stamps(Seen):
     captured_ns: dict[str, int] = field(default_factory=dict)
     total_ms: list[float] = field(default_factory=list)
 
-    def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
+    def on_verdict(self, group: EventGroup) -> None:
         """A unit's event is about to be published."""
-        super(_Stamps, self).on_verdict(unit, group)  # slots make a class anew: no bare super()
-        for event in group:
-            if event.stream is Stream.UNITS and self.counted:
-                self.captured_ns[str(event.body["id"])] = unit.triggered_mono_ns
+        super(_Stamps, self).on_verdict(group)  # slots make a class anew: no bare super()
+        if group.unit is not None and self.counted:
+            self.captured_ns[group.unit.event_id] = group.unit.ref.triggered_mono_ns
 
     def acknowledged(self, rows: Sequence[JournalRow]) -> None:
         """These are in Redis now."""
@@ -109,9 +108,9 @@ async def run_published(server: Server, load: Load, folder: Path | None = None) 
         writer.stamps = stamps
         stack.push_async_callback(writer.close)
 
-        def publishing(groups: Channel[EventGroup]) -> PublishWorker:
+        def publishing(door: EventDoor) -> PublishWorker:
             terms = PublishTerms(retention_s=RETENTION_S, drain_s=DRAIN_S)
-            return PublishWorker(groups, journal, writer, terms=terms)
+            return PublishWorker(door, journal, writer, terms=terms)
 
         around = replace(surroundings(settings, server), make_source=memory_sources(load))
         before = await _requests(server)

@@ -15,10 +15,10 @@ from inspector.core.background import first_of
 from inspector.core.errors import CameraUnavailableError, ConfigurationError
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.plain_text import as_json
-from inspector.core.records import CameraId, EventGroup, Stream
+from inspector.core.records import CameraId
 from inspector.events.schemas import rfc3339
 from inspector.events.wording import EventBuilder
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
@@ -83,22 +83,21 @@ class JsonLinesSink:
 
     def __init__(
         self,
-        groups: Channel[EventGroup],
+        door: EventDoor,
         out: TextIO | None,
         tally: Tally,
         on_unit: Callable[[], None],
     ) -> None:
-        self._groups = groups
+        self._door = door
         self._out = out
         self._tally = tally
         self._on_unit = on_unit
 
     async def run(self) -> None:
         """Write until the groups end."""
-        async for group in self._groups:
-            for event in group:
-                if event.stream is Stream.UNITS:
-                    self._write(event.body)
+        async for group in self._door:
+            if group.verdict is not None:
+                self._write(group.verdict.body)
 
     def _write(self, body: dict[str, Any]) -> None:
         self._tally.add(body)
@@ -215,7 +214,7 @@ async def _replay(
         pipeline: Pipeline = build_pipeline(
             settings,
             around,
-            lambda groups: JsonLinesSink(groups, out, tally, lambda: on_unit(tally)),
+            lambda door: JsonLinesSink(door, out, tally, lambda: on_unit(tally)),
         )
         stack.callback(pipeline.tensors.close)
         try:

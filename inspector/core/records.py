@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType, Protocol
 
@@ -92,6 +92,7 @@ class Stream(StrEnum):
     DEFECTS = "defects"
     HEALTH = "health"
     REVIEWS = "reviews"
+    CHANGES = "changes"
 
 
 class Judgement(StrEnum):
@@ -468,12 +469,47 @@ class Event:
     time: str
     """RFC 3339 with offset."""
     unit_id: str
-    """Empty for health events."""
+    """Empty for events of no unit."""
     result: str
-    """For filtering: the verdict, `raised`/`cleared`, or the judgement."""
+    """For filtering: the verdict, `raised`/`cleared`, the judgement, `accepted`/`refused`."""
     body: dict[str, Any]
     """The JSON event, without `seq` (the journal's) and `published_at` (the publisher's)."""
 
 
-EventGroup = tuple[Event, ...]
-"""Events that enter the journal together or not at all: a verdict and its defects."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedUnit:
+    """The unit that a group of events is about."""
+
+    ref: UnitRef
+    number: int
+    """From 1, counted per camera over the life of the journal; `unit.number` of its event."""
+    id: str
+    """What its event calls it."""
+    event_id: str
+    """ULID of its unit event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventGroup:
+    """Events that enter the journal together or not at all, with what it keeps besides.
+
+    A verdict and its defects; or one change of health, one review, one change of the job.
+    """
+
+    events: tuple[Event, ...]
+    unit: JudgedUnit | None = None
+    """None where the group holds no verdict."""
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """Numbers that never go back; the journal keeps the largest of each name."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Texts by name; the journal keeps the latest of each."""
+
+    @property
+    def verdict(self) -> Event | None:
+        """The unit's event; None where the group holds no verdict."""
+        return self.events[0] if self.unit is not None else None
+
+
+def unit_counter(camera: CameraId) -> str:
+    """The journal's counter of a camera's units."""
+    return f"units:{camera}"

@@ -14,7 +14,7 @@ from redis import exceptions
 
 from inspector.core.records import Stream
 from inspector.publish.sinks.redis_streams import stream_key
-from inspector.redis_io.rights import REFUSALS
+from inspector.redis_io.rights import COMMANDS, REFUSALS, station_key
 from inspector.triggers.external.worker import refusals_key, triggers_key
 
 _IMPOSSIBLE_ID = "0-0"
@@ -65,6 +65,8 @@ async def problems_of(client: Any, station_id: str, *, reads_triggers: bool) -> 
     await trials.add("time", "", client.time, is_needed=reads_triggers)
     if reads_triggers:
         await _triggers(trials, station_id)
+    # Whoever sends no commands does not need it.
+    await _reading(trials, station_key(station_id, COMMANDS), is_needed=False)
     return trials.problems
 
 
@@ -102,11 +104,8 @@ async def _publishing(trials: _Trials, key: str) -> None:
 
 
 async def _triggers(trials: _Trials, station_id: str) -> None:
-    client, key = trials.client, triggers_key(station_id)
-    await trials.add("xinfo|stream", key, lambda: client.xinfo_stream(key))
-    await trials.add("xread", key, lambda: client.xread({key: "$"}, 1, 1))
-    await trials.add("xrange", key, lambda: client.xrange(key, "0-1", "0-1"))
-    await trials.add("xrevrange", key, lambda: client.xrevrange(key, count=1))
+    client = trials.client
+    await _reading(trials, triggers_key(station_id), is_needed=True)
     answers = refusals_key(station_id)
     await trials.add(
         "xadd",
@@ -114,6 +113,18 @@ async def _triggers(trials: _Trials, station_id: str) -> None:
         lambda: client.xadd(answers, {REFUSALS: ""}, id=_IMPOSSIBLE_ID),
         is_needed=False,
     )
+
+
+async def _reading(trials: _Trials, key: str, *, is_needed: bool) -> None:
+    """A stream that others write."""
+    client = trials.client
+    for command, call in (
+        ("xinfo|stream", lambda: client.xinfo_stream(key)),
+        ("xread", lambda: client.xread({key: "$"}, 1, 1)),
+        ("xrange", lambda: client.xrange(key, "0-1", "0-1")),
+        ("xrevrange", lambda: client.xrevrange(key, count=1)),
+    ):
+        await trials.add(command, key, call, is_needed=is_needed)
 
 
 async def _begin(client: Any) -> None:

@@ -13,6 +13,7 @@ UNIT_SCHEMA = "inspector.unit/1"
 DEFECT_SCHEMA = "inspector.defect/1"
 HEALTH_SCHEMA = "inspector.health/1"
 REVIEW_SCHEMA = "inspector.review/1"
+CHANGE_SCHEMA = "inspector.change/1"
 
 Reason = Literal[
     "camera_lost",
@@ -112,7 +113,7 @@ class RecipePart(_Part):
 
 
 class ProductPart(_Part):
-    """The product that it was inspected as."""
+    """The product that units are inspected as."""
 
     name: str
     revision: str
@@ -231,11 +232,39 @@ class ReviewEvent(_Envelope):
     """That defect's code."""
 
 
+class ChangeEvent(_Envelope):
+    """The answer to a command: each is answered once, in the order in which they came."""
+
+    command: str
+    """`set_product`, `teach`, `approve`, ...; as it was given, where the station knows no such."""
+    fields: dict[str, str]
+    """What came with it, as it was given; long values are cut."""
+    entry: str | None
+    """Of the command, in the stream of commands; null where it did not come from there."""
+    by: str
+    """Which way it came: the stream, HTTP or the page, a trigger, a serial, the service itself."""
+    result: Literal["accepted", "refused"]
+    problem: str
+    """Why it was refused, for people; empty where it was accepted."""
+    effective: dict[str, Annotated[int, Field(ge=1)]]
+    """By camera, the `unit.number` of the first unit to which it applies. Empty where it applies
+    to no unit, as where it was refused."""
+    job: int
+    """Its number. What follows is in force from then on too, or still where it was refused."""
+    job_state: Literal["inspecting", "teaching", "changing_over", "no_product"]
+    product: ProductPart | None
+    """Null where the station does not know which product it is."""
+    order: str | None
+    lot: str | None
+    context: str | None
+
+
 EVENT_MODELS: dict[str, type[_Envelope]] = {
     "units": UnitEvent,
     "defects": DefectEvent,
     "health": HealthEvent,
     "reviews": ReviewEvent,
+    "changes": ChangeEvent,
 }
 
 
@@ -246,7 +275,7 @@ def rfc3339(unix_ns: int) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-CLOSED_LISTS = frozenset({"Result", "Judgement", "state"})
+CLOSED_LISTS = frozenset({"Result", "Judgement", "state", "result"})
 """Whose values stay what they are within a schema's number. Values of other lists may be added."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ulid import ULID
 
 from inspector import __version__
+from inspector.core.changes import Change
 from inspector.core.faults import Fault
 from inspector.core.geometry import frame_matrix, moved
 from inspector.core.recipes import Job, JobState, Recipe
@@ -20,13 +21,16 @@ from inspector.core.records import (
     Event,
     EventGroup,
     Evidence,
+    JudgedUnit,
     Outline,
     SecondLook,
     Serial,
     Stream,
+    unit_counter,
 )
 from inspector.core.verdicts import Defect, Verdict
 from inspector.events.schemas import (
+    CHANGE_SCHEMA,
     DEFECT_SCHEMA,
     HEALTH_SCHEMA,
     REVIEW_SCHEMA,
@@ -40,6 +44,8 @@ NS_PER_MS = 1_000_000
 MAX_DEFECTS_IN_UNIT_EVENT = 20
 """Keeps an event under 8 kB; the defects stream has them all."""
 MAX_DETAIL_CHARACTERS = 300
+MAX_FIELDS, MAX_FIELD_CHARACTERS = 16, 64
+"""Of a command, as its answer repeats them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,13 @@ class EventBuilder:
         }
         result = verdict.result.value
         event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id, result)
-        return (event, *(self._defect(s, common, identity.id, found.event_id) for s in stamped))
+        defects = (self._defect(s, common, identity.id, found.event_id) for s in stamped)
+        number = verdict.unit_number
+        return EventGroup(
+            events=(event, *defects),
+            unit=JudgedUnit(ref=unit, number=number, id=identity.id, event_id=found.event_id),
+            counters={unit_counter(camera): number},
+        )
 
     def _defect(
         self, stamped: _Stamped, common: Mapping[str, Any], unit_id: str, unit_event_id: str
@@ -181,7 +193,7 @@ class EventBuilder:
             "state": state,
             "cause": fault.cause[:MAX_DETAIL_CHARACTERS],
         }
-        return (_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state),)
+        return _alone(_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state))
 
     def review(self, look: SecondLook) -> EventGroup:
         """A person judged a unit just now."""
@@ -196,7 +208,33 @@ class EventBuilder:
             "defect_id": look.defect_id,
             "code": look.code,
         }
-        return (_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, look.judgement.value),)
+        said = look.judgement.value
+        return _alone(_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, said))
+
+    def change(self, change: Change, notes: Mapping[str, str]) -> EventGroup:
+        """A command that was answered just now; the journal keeps `notes` with the answer."""
+        result = "accepted" if change.accepted else "refused"
+        job = change.job
+        body = {
+            "id": str(ULID()),
+            "time": rfc3339(time.time_ns()),
+            "station": self._station,
+            "command": change.command[:MAX_FIELD_CHARACTERS],
+            "fields": _fields(change.fields),
+            "entry": change.command_entry,
+            "by": change.by[:MAX_FIELD_CHARACTERS],
+            "result": result,
+            "problem": change.problem[:MAX_DETAIL_CHARACTERS],
+            "effective": dict(change.effective),
+            "job": job.number,
+            "job_state": job.state.value,
+            "product": _product(job),
+            "order": job.order,
+            "lot": job.lot,
+            "context": job.context,
+        }
+        event = _event(Stream.CHANGES, CHANGE_SCHEMA, body, unit_id="", result=result)
+        return EventGroup(events=(event,), notes=dict(notes))
 
 
 def recipe_sha256(recipe: Recipe, model_version: str) -> str:
@@ -213,12 +251,15 @@ def _product(job: Job) -> dict[str, str] | None:
     return {"name": job.recipe.product, "revision": job.recipe.revision}
 
 
-def unit_counters(group: EventGroup) -> dict[str, int]:
-    """The unit numbers a group uses up, for the journal to keep with it."""
+def _alone(event: Event) -> EventGroup:
+    return EventGroup(events=(event,))
+
+
+def _fields(given: Mapping[str, str]) -> dict[str, str]:
+    """What came with a command, so much of it that an event stays under 8 kB."""
     return {
-        f"units:{event.body['camera']}": event.body["unit"]["number"]
-        for event in group
-        if event.stream is Stream.UNITS
+        name[:MAX_FIELD_CHARACTERS]: value[:MAX_FIELD_CHARACTERS]
+        for name, value in list(given.items())[:MAX_FIELDS]
     }
 
 

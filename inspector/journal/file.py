@@ -62,7 +62,10 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 # Added since; an inspector of before passes them over, so that going back to it stays possible.
 # `deliveries` is what it notes, by the wall clock: taken over at the next start of this one.
-_ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEMA)
+_NOTES = """
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+_ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEMA + _NOTES)
 
 log = structlog.get_logger(__name__)
 
@@ -234,19 +237,29 @@ def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
     return _open(path), aside
 
 
-def salvage_counters(aside: Path) -> dict[str, int]:
-    """What a damaged journal still tells of its counters; never raises for what it finds."""
-    found: dict[str, int] = {}
+def salvage(aside: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """What a damaged journal still tells of its counters and notes.
+
+    Never raises for what it finds.
+    """
+    counters: dict[str, int] = {}
+    notes: dict[str, str] = {}
     # Not changed by looking: what it holds may be wanted by people.
     uri = f"{aside.resolve().as_uri()}?mode=ro"
     with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
-        found = {
+        counters = {
             name: value
             for name, value in connection.execute("SELECT name, value FROM counters")
             if isinstance(name, str) and isinstance(value, int) and 0 < value <= LARGEST
         }
-    log.info("journal_counters_salvaged", counters=found)
-    return found
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
+        notes = {
+            name: value
+            for name, value in connection.execute("SELECT name, value FROM notes")
+            if isinstance(name, str) and isinstance(value, str)
+        }
+    log.info("journal_counters_salvaged", counters=counters, notes=sorted(notes))
+    return counters, notes
 
 
 def note_damage(folder: Path) -> None:

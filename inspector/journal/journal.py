@@ -19,7 +19,7 @@ from inspector.journal.file import (
     FolderLock,
     note_damage,
     open_journal_file,
-    salvage_counters,
+    salvage,
 )
 from inspector.journal.pruning import Pruning
 from inspector.journal.room import LOOK_FOR_ROOM_S, UNLIMITED, Causes, Room
@@ -31,10 +31,11 @@ from inspector.journal.time import StationTime, old_through
 from inspector.redis_io.room import StreamPace
 
 Counters = Mapping[str, int]
+Notes = Mapping[str, str]
 
 
 def no_counters(group: EventGroup) -> Counters:
-    """Count nothing."""
+    """Count nothing besides."""
     del group
     return {}
 
@@ -50,6 +51,7 @@ class _Snapshot:
     delivered: Mapping[Stream, StreamId]
     delivered_seq: Mapping[Stream, int]
     counters: Counters
+    notes: Notes
 
 
 class Journal:
@@ -106,7 +108,8 @@ class Journal:
 
         `stream_retention_s` is how long Redis's streams keep events: so long it is known when
         they got them, also where that is longer than the journal keeps them itself.
-        `counters_of` names numbers to keep with a group, in its transaction; they never go back.
+        `counters_of` names numbers to keep with a group besides its own, in its transaction; they
+        never go back. It is called for each group in the order in which they are appended.
         `on_fault` is called on the event loop with a cause when the file cannot be written (the
         disk or the journal is full; callers wait meanwhile) and with None when it can be again.
 
@@ -120,7 +123,9 @@ class Journal:
         try:
             connection, set_aside = open_journal_file(folder)
             if set_aside is not None:
-                sql.raise_counters(connection, salvage_counters(set_aside))
+                counters, notes = salvage(set_aside)
+                sql.raise_counters(connection, counters)
+                sql.keep_notes(connection, notes)
             time = StationTime(connection, read_clocks)
 
             def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
@@ -203,6 +208,10 @@ class Journal:
         """The largest number noted under `name`; 0 when there is none."""
         return self._snapshot.counters.get(name, 0)
 
+    def note(self, name: str) -> str | None:
+        """The text kept last under `name`; None when there is none."""
+        return self._snapshot.notes.get(name)
+
     async def append(self, groups: Sequence[EventGroup]) -> None:
         """Return once the events are on the disk; each group is kept whole.
 
@@ -215,14 +224,19 @@ class Journal:
 
         """
         encoded = [
-            ([(event, _encode(event)) for event in group], self._counters_of(group))
+            (
+                [(event, _encode(event)) for event in group.events],
+                {**group.counters, **self._counters_of(group)},
+                group.notes,
+            )
             for group in groups
         ]
 
         def write(connection: sqlite3.Connection) -> None:
-            for events, counters in encoded:
+            for events, counters, notes in encoded:
                 sql.insert(connection, events, self._time.now())
                 sql.raise_counters(connection, counters)
+                sql.keep_notes(connection, notes)
 
         while not self._room.has(self.used_bytes, self.pending_count) and not self._at_end:
             before = self.used_bytes
@@ -234,6 +248,10 @@ class Journal:
     async def raise_counters(self, counters: Counters) -> None:
         """Note numbers that never go back, apart from any group."""
         await self._thread.run(lambda c: sql.raise_counters(c, counters))
+
+    async def keep_notes(self, notes: Notes) -> None:
+        """Keep texts, apart from any group."""
+        await self._thread.run(lambda c: sql.keep_notes(c, notes))
 
     async def pending(self, limit: int) -> list[JournalRow]:
         """The oldest events not yet in Redis, in the order they were appended."""
@@ -332,4 +350,5 @@ def _read_snapshot(connection: sqlite3.Connection) -> _Snapshot:
         delivered=MappingProxyType(dict.fromkeys(Stream, NOTHING) | delivered),
         delivered_seq=MappingProxyType(dict.fromkeys(Stream, 0) | delivered_seq),
         counters=MappingProxyType(dict(connection.execute("SELECT name, value FROM counters"))),
+        notes=MappingProxyType(dict(connection.execute("SELECT name, value FROM notes"))),
     )

@@ -134,6 +134,11 @@ def raise_counters(connection: sqlite3.Connection, counters: Mapping[str, int]) 
     )
 
 
+def keep_notes(connection: sqlite3.Connection, notes: Mapping[str, str]) -> None:
+    """Keep texts; each takes the place of the one before it under its name."""
+    connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
+
+
 def pending_of(connection: sqlite3.Connection, stream: Stream, limit: int) -> list[JournalRow]:
     """The oldest undelivered events of a stream."""
     found = connection.execute(

@@ -14,6 +14,7 @@ import orjson
 import structlog
 from starlette.routing import BaseRoute
 
+from inspector.core.errors import RetryableError
 from inspector.core.faults import Fault
 from inspector.core.ports import LiveEye, PictureKeeper
 from inspector.core.records import (
@@ -23,12 +24,11 @@ from inspector.core.records import (
     Image,
     Judgement,
     SecondLook,
-    Stream,
     UnitPicture,
-    UnitRef,
 )
 from inspector.events.wording import EventBuilder
 from inspector.evidence.upright import cut_upright
+from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
 from inspector.page.archive import Archive, Review
@@ -83,11 +83,13 @@ class OperatorPage(UnitSource):
         self,
         settings: Settings,
         journal: Journal,
+        door: EventDoor,
         builder: EventBuilder,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._journal = journal
+        self._door = door
         self._builder = builder
         self._metrics = metrics
         self._archive = Archive(settings.journal.directory)
@@ -121,16 +123,17 @@ class OperatorPage(UnitSource):
 
     # What happens.
 
-    def on_verdict(self, unit: UnitRef, group: EventGroup) -> None:
+    def on_verdict(self, group: EventGroup) -> None:
         """A unit was decided; never raises."""
+        unit, verdict = group.unit, group.verdict
+        if unit is None or verdict is None:
+            return
         try:
-            for event in group:
-                if event.stream is Stream.UNITS:
-                    self._state.deadlines.add(in_time=event.body["deadline_met"])
-                    self.feeds[unit.camera_id].decided(unit.index, event.body)
+            self._state.deadlines.add(in_time=verdict.body["deadline_met"])
+            self.feeds[unit.ref.camera_id].decided(unit.ref.index, verdict.body)
         except Exception:
             # People see a verdict less; it is published all the same.
-            log.exception("a verdict could not be shown", camera=unit.camera_id)
+            log.exception("a verdict could not be shown", camera=unit.ref.camera_id)
 
     def on_fault(self, fault: Fault, *, raised: bool) -> None:
         """Something broke, or works again; `tell` follows once the faults say so too."""
@@ -194,7 +197,8 @@ class OperatorPage(UnitSource):
 
     async def review(self, look: SecondLook) -> None:
         """Into the journal, from where it is published as every event is."""
-        await self._journal.append([self._builder.review(look)])
+        if not await self._door.put(self._builder.review(look)):
+            raise RetryableError("the station stops: the review was not kept")
         self._metrics.reviews.labels(look.judgement).inc()
 
     async def figures(self, hours: int) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from inspector.core.records import (
     MissedFrame,
     MissReason,
     Outcome,
-    UnitRef,
 )
 from inspector.events.wording import EventBuilder
 from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.model_pace import ModelPace
@@ -58,8 +58,6 @@ from inspector.settings.settings import Settings
 log = structlog.get_logger("pipeline")
 
 NS_PER_MS = 1_000_000
-GROUPS_WAITING = 16
-"""Verdicts that may wait for the journal: one commit takes them all."""
 
 
 def ignore_frame(frame: Frame) -> None:
@@ -89,6 +87,8 @@ class Surroundings:
     job: Job | None = None
     """Under which the first units are opened; None: the product that the settings describe."""
     teacher: Teacher = field(default_factory=NoTeacher)
+    door: EventDoor = field(default_factory=EventDoor)
+    """Where verdicts leave, and all else that the journal keeps."""
     make_source: MakeSource = open_source
     make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
     pictures: PictureKeeper = field(default_factory=NoPictures)
@@ -97,7 +97,7 @@ class Surroundings:
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
     eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
     """Show people what a camera sees."""
-    on_verdict: Callable[[UnitRef, EventGroup], None] = ignore_verdict
+    on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees every verdict as it is handed on to be published. Event loop."""
     before_end: Callable[[], None] = lambda: None
     """Called when no frame comes any more: the last moment to open a unit."""
@@ -112,7 +112,7 @@ class Pipeline:
     model: DeployedModel
     inference: InferenceWorker
     results: ResultsWorker
-    groups: Channel[EventGroup]
+    door: EventDoor
     inbox: FrameInbox
     notices: Notices
     pools: Mapping[CameraId, FramePool]
@@ -160,7 +160,7 @@ class Pipeline:
 def build_pipeline(
     settings: Settings,
     around: Surroundings,
-    make_sink: Callable[[Channel[EventGroup]], Stage],
+    make_sink: Callable[[EventDoor], Stage],
 ) -> Pipeline:
     """Allocate every buffer and wire every stage; nothing runs yet. Event loop only."""
     # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
@@ -176,7 +176,6 @@ def build_pipeline(
     pace = ModelPace(keeps_fresh=not only_recordings)
     batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
     outcomes: Channel[Outcome] = Channel(1)
-    groups: Channel[EventGroup] = Channel(GROUPS_WAITING)
 
     capture = _capture_surroundings(settings, around, inbox, notices)
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
@@ -201,7 +200,7 @@ def build_pipeline(
     results = ResultsWorker(
         outcomes,
         notices,
-        groups,
+        around.door,
         bench=_bench(around),
         nms_iou=settings.inspection.nms_iou,
         deadlines_ns={c: deadline_ns(settings, s) for c, s in cameras.items()},
@@ -210,11 +209,11 @@ def build_pipeline(
     )
     return Pipeline(
         cameras=tuple(built),
-        stages=(batching, inference, results, make_sink(groups)),
+        stages=(batching, inference, results, make_sink(around.door)),
         model=model,
         inference=inference,
         results=results,
-        groups=groups,
+        door=around.door,
         inbox=inbox,
         notices=notices,
         pools=pools,

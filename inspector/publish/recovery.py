@@ -8,7 +8,7 @@ import orjson
 import structlog
 
 from inspector.core.errors import SinkUnavailableError
-from inspector.core.records import Stream
+from inspector.core.records import CameraId, Stream, unit_counter
 from inspector.journal.journal import Journal
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 
@@ -39,7 +39,7 @@ async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> s
         log.warning("unit numbers may begin again", cause=str(error))
         return None
     if numbers := last_numbers(bodies):
-        await journal.raise_counters({f"units:{c}": n for c, n in numbers.items()})
+        await journal.raise_counters({unit_counter(CameraId(c)): n for c, n in numbers.items()})
         log.info("unit numbers go on after those in Redis", numbers=numbers)
     # Where a damaged one was set aside, that was told.
     return LOST if numbers and journal.set_aside is None else None

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from inspector.core.errors import SinkUnavailableError
-from inspector.core.records import EventGroup, Stream
-from inspector.flow.channel import Channel
+from inspector.core.records import Stream
+from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Known
 from inspector.publish.delivery import Delivery
@@ -72,14 +72,14 @@ class PublishWorker:
 
     def __init__(
         self,
-        groups: Channel[EventGroup],
+        door: EventDoor,
         journal: Journal,
         writer: RedisStreamWriter,
         *,
         telemetry: PublishTelemetry | None = None,
         terms: PublishTerms,
     ) -> None:
-        self._groups = groups
+        self._door = door
         self._journal = journal
         self._telemetry = telemetry or PublishTelemetry()
         self._terms = terms
@@ -94,7 +94,7 @@ class PublishWorker:
         self._ask_at_s = -math.inf
 
     async def run(self) -> None:
-        """Work until the groups end and all are journaled; then deliver for up to `drain_s`.
+        """Work until the door is closed and all is journaled; then deliver for up to `drain_s`.
 
         What Redis does not take by then stays in the journal for the next start. The journal
         and the writer stay open: whoever made them closes them.
@@ -114,9 +114,9 @@ class PublishWorker:
         await self._deliver_the_rest()
 
     async def _journal_until_end(self) -> None:
-        while (first := await self._groups.receive()) is not None:
-            groups = [first, *self._groups.take_waiting(GROUPS_PER_COMMIT - 1)]
+        while groups := await self._door.receive(GROUPS_PER_COMMIT):
             await self._journal.append(groups)
+            self._door.kept()
             self._appended.set()
             self._tell_pending()
 

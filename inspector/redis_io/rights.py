@@ -6,7 +6,10 @@ from inspector.core.records import Stream
 
 REFUSALS = "refusals"
 TRIGGERS = "triggers"
-COMMANDS = (
+COMMANDS = "commands"
+READ = (TRIGGERS, COMMANDS)
+"""Streams that others write and the station reads."""
+REDIS_COMMANDS = (
     *("xadd", "xtrim", "xinfo|stream", "xinfo|groups", "xpending", "xrange", "xrevrange", "xread"),
     *("watch", "unwatch", "multi", "exec", "discard", "time", "info", "ping"),
 )
@@ -27,9 +30,12 @@ def station_user(
     in_cluster: bool = False,
 ) -> str:
     """The line for users.acl. Redis before 7.0 does not tell reading a key from writing it."""
-    triggers = f"{'%R' if separates_reading else ''}~{station_key(station_id, TRIGGERS)}"
-    keys = [triggers, *(f"~{key}" for key in station_keys(station_id))]
-    commands = [f"+{name}" for name in (*COMMANDS, *((CLUSTER_COMMAND,) if in_cluster else ()))]
+    reading = "%R" if separates_reading else ""
+    read = [f"{reading}~{station_key(station_id, name)}" for name in READ]
+    keys = [*read, *(f"~{key}" for key in station_keys(station_id))]
+    commands = [
+        f"+{name}" for name in (*REDIS_COMMANDS, *((CLUSTER_COMMAND,) if in_cluster else ()))
+    ]
     return " ".join(["user", user, "on", password, *keys, *commands])
 
 

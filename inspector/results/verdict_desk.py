@@ -25,7 +25,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import DecidedUnit, Verdict
 from inspector.events.wording import EventBuilder, Identity, Particulars
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.judging import judge
 from inspector.results.known_units import KnownUnits
@@ -51,9 +51,9 @@ class NoSerials(SerialDesk):
         return None
 
 
-def ignore_verdict(unit: UnitRef, group: EventGroup) -> None:
+def ignore_verdict(group: EventGroup) -> None:
     """Nobody wants to see verdicts before they are published."""
-    del unit, group
+    del group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Bench:
     metrics: Metrics
     pictures: PictureKeeper
     serials: SerialDesk
-    on_verdict: Callable[[UnitRef, EventGroup], None] = ignore_verdict
+    on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
 
 
@@ -75,8 +75,8 @@ class VerdictDesk:
     Within a camera verdicts leave in the order in which they are put in.
     """
 
-    def __init__(self, groups: Channel[EventGroup], bench: Bench) -> None:
-        self._groups = groups
+    def __init__(self, door: EventDoor, bench: Bench) -> None:
+        self._door = door
         self._bench = bench
         self._known_units = KnownUnits()
         self.verdicts = 0
@@ -125,8 +125,8 @@ class VerdictDesk:
         in_time = bench.builder.is_in_time(verdict, now_ns)
         self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
         group = bench.builder.verdict(verdict, found, now_ns)
-        self._bench.on_verdict(unit, group)
-        await self._groups.send(group)
+        bench.on_verdict(group)
+        await self._door.send(group)
         self.verdicts += 1
 
     async def _keep(

@@ -13,7 +13,6 @@ import structlog
 from inspector.core.errors import MalformedReplyError
 from inspector.core.records import (
     CameraId,
-    EventGroup,
     Frame,
     MissedFrame,
     MissReason,
@@ -25,6 +24,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult
 from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.decode import decode
@@ -49,7 +49,7 @@ class ResultsWorker:
         self,
         outcomes: Channel[Outcome],
         notices: Notices,
-        groups: Channel[EventGroup],
+        door: EventDoor,
         *,
         bench: Bench,
         nms_iou: float,
@@ -64,7 +64,7 @@ class ResultsWorker:
         """
         self._outcomes = outcomes
         self._notices = notices
-        self._groups = groups
+        self._door = door
         self._nms_iou = nms_iou
         self._metrics = metrics
         self._told_miss: MissReason | None = None
@@ -75,7 +75,7 @@ class ResultsWorker:
         self._before_end = before_end
         self._parts = FrameParts()
         self._pictures = UnitPictures()
-        self._desk = VerdictDesk(groups, bench)
+        self._desk = VerdictDesk(door, bench)
         self._one_at_a_time = asyncio.Lock()
         self._has_deadlines = asyncio.Event()
         self.settled = 0
@@ -99,7 +99,7 @@ class ResultsWorker:
                 watching.cancel()
             await self._publish_what_waits_in_vain()
             await self._desk.close()
-        await self._groups.close()
+        self._door.close()
 
     async def _read_outcomes(self) -> None:
         async for outcome in self._outcomes:

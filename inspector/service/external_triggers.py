@@ -6,8 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from inspector.core.records import CameraId, EventGroup
-from inspector.events.wording import unit_counters
+from inspector.core.records import CameraId, EventGroup, unit_counter
 from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline
@@ -40,7 +39,7 @@ class ExternalTriggers:
         self._desk = TriggerDesk(
             gates,
             cameras=[CameraId(c) for c in settings.cameras],
-            units_before={c: journal.counter(f"units:{c}") for c in gates},
+            units_before={c: journal.counter(unit_counter(c)) for c in gates},
             ledger=Ledger(gates, {name: journal.counter(name) for name in names}),
             registry=metrics.registry,
         )
@@ -56,8 +55,7 @@ class ExternalTriggers:
 
     def counters_of(self, group: EventGroup) -> dict[str, int]:
         """What the journal notes together with a group."""
-        counters = unit_counters(group)
-        return counters if self._desk is None else counters | self._desk.counters_of(group)
+        return {} if self._desk is None else self._desk.counters_of(group)
 
     def close(self) -> None:
         """No frame comes any more: refuse what is triggered from now on."""

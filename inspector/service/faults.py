@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from inspector.core.faults import Fault
 from inspector.core.records import EventGroup
+from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.service.state import StationViews
 
@@ -17,13 +16,13 @@ log = structlog.get_logger("service")
 class FaultNews:
     """A station's faults, as others hear of them. Event loop only."""
 
-    def __init__(self, metrics: Metrics, views: StationViews) -> None:
+    def __init__(self, metrics: Metrics, views: StationViews, door: EventDoor) -> None:
         self._metrics = metrics
         self._views = views
-        self._sending: set[asyncio.Task[bool]] = set()
+        self._door = door
 
     def tell(self, fault: Fault, event: EventGroup, *, raised: bool) -> None:
-        """`event` is published in the pipeline's own order, once it runs and until it ends."""
+        """`event` is published in its place among the verdicts, until these end."""
         self._metrics.fault.labels(fault.kind, fault.subject).set(raised)
         if (fault.kind, fault.subject) == (
             "disk",
@@ -31,12 +30,8 @@ class FaultNews:
         ):  # the others are logged where they are noticed
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
-        page, pipeline = self._views.page, self._views.pipeline
+        page = self._views.page
         if page is not None:
             page.on_fault(fault, raised=raised)
             page.tell(self._views.status())
-        if pipeline is None or pipeline.groups.closed:
-            return
-        sending = asyncio.create_task(pipeline.groups.force(event), name="health-event")
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
+        self._door.put(event)

@@ -15,9 +15,9 @@ from inspector import __version__
 from inspector.core.background import background, first_of
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
-from inspector.core.records import CameraId, EventGroup
+from inspector.core.records import CameraId, unit_counter
 from inspector.events.wording import EventBuilder
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.journal.journal import Journal
 from inspector.ops.descriptors import connections_of_http, raise_limit
@@ -93,7 +93,8 @@ class Service:
         self.running = self.views.running
         """Set once the pipeline runs."""
         self._triggers = ExternalTriggers()
-        self._fault_news = FaultNews(self.metrics, self.views)
+        self._door = EventDoor()
+        self._fault_news = FaultNews(self.metrics, self.views, self._door)
         self._pictures: EvidencePictures | None = None
         self._reloader = self.views.reloader = (
             Reloader(
@@ -143,9 +144,12 @@ class Service:
             )
             stack.callback(journal.close)
             stack.callback(StationWatch(settings, self.metrics).close)
-            page = self.views.page = OperatorPage(settings, journal, self._builder, self.metrics)
+            page = self.views.page = OperatorPage(
+                settings, journal, self._door, self._builder, self.metrics
+            )
             stack.callback(page.close)
             http = await self._start_http(stack, page)
+            stack.callback(self._door.abandon)
             try:
                 triton_url = await start_triton(
                     settings, stack, stop=self._stop, report=self._report
@@ -315,9 +319,10 @@ class Service:
             job=self._job,
             triton_url=triton_url,
             units_before={
-                CameraId(camera): journal.counter(f"units:{camera}") for camera in settings.cameras
+                c: journal.counter(unit_counter(c)) for c in map(CameraId, settings.cameras)
             },
             pictures=ShownPictures(self._pictures or NoPictures(), page.feeds),
+            door=self._door,
             serials=serials or NoSerials(),
             on_chosen=serials.look if serials else ignore_frame,
             eyes=page.eyes,
@@ -325,9 +330,9 @@ class Service:
             before_end=self._end_triggers,
         )
 
-        def publishing(groups: Channel[EventGroup]) -> PublishWorker:
+        def publishing(door: EventDoor) -> PublishWorker:
             return PublishWorker(
-                groups,
+                door,
                 journal,
                 writer,
                 telemetry=Telemetry(self.metrics, self.faults),

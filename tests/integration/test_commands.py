@@ -117,7 +117,7 @@ def test_a_reader_that_goes_away_is_no_mistake():
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Any]:
-    names = ("units", "defects", "health", "reviews", "settings")
+    names = ("units", "defects", "health", "reviews", "changes", "settings")
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda name: inspector("schema", name), names))
     assert [(e.returncode, e.stderr) for e in ended] == [(0, "")] * len(names)
@@ -203,7 +203,8 @@ def test_every_schema_says_which_dialect_it_speaks(schemas):
     ids=lambda made: f"{made.result}-{made.reason}-{len(made.defects)}",
 )
 def test_every_verdict_is_as_its_schema_says(builder, schemas, made):
-    unit, *defects = builder.verdict(made, Particulars(event_id=str(ULID())), now_ns=50_000_000)
+    group = builder.verdict(made, Particulars(event_id=str(ULID())), now_ns=50_000_000)
+    unit, *defects = group.events
     assert violations(as_published(unit), schemas["units"]) == []
     assert len(json.dumps(as_published(unit))) < 8192
     assert len(defects) == len(made.defects)
@@ -214,7 +215,8 @@ def test_every_verdict_is_as_its_schema_says(builder, schemas, made):
 @pytest.mark.parametrize("raised", [True, False])
 @pytest.mark.parametrize("kind", ["camera", "triton", "redis", "disk"])
 def test_every_change_of_health_is_as_its_schema_says(builder, schemas, kind, raised):
-    (event,) = builder.health(Fault(kind=kind, subject="top", cause="why"), raised=raised)
+    fault = Fault(kind=kind, subject="top", cause="why")
+    (event,) = builder.health(fault, raised=raised).events
     assert violations(as_published(event), schemas["health"]) == []
 
 
@@ -228,13 +230,14 @@ def test_every_second_look_is_as_its_schema_says(builder, schemas, defect):
         defect_id=defect[0] if defect else None,
         code=defect[1] if defect else None,
     )
-    (event,) = builder.review(look)
+    (event,) = builder.review(look).events
     assert (event.result, event.unit_id) == ("FALSE_CALL", "PCB-1")
     assert violations(as_published(event), schemas["reviews"]) == []
 
 
 def test_the_schemas_refuse_what_is_no_event(builder, schemas):
-    (unit,) = builder.verdict(verdict(0), Particulars(event_id=str(ULID())), now_ns=1)
+    group = builder.verdict(verdict(0), Particulars(event_id=str(ULID())), now_ns=1)
+    (unit,) = group.events
     good = as_published(unit)
     wrongs: list[dict[str, Any]] = [
         {"result": "GOOD"},
@@ -251,7 +254,8 @@ def test_the_schemas_refuse_what_is_no_event(builder, schemas):
 
 
 def test_the_schemas_take_what_a_later_release_adds(builder, schemas):
-    (unit,) = builder.verdict(verdict(0), Particulars(event_id=str(ULID())), now_ns=1)
+    group = builder.verdict(verdict(0), Particulars(event_id=str(ULID())), now_ns=1)
+    (unit,) = group.events
     good = as_published(unit)
     later = {
         **good,

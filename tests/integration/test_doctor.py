@@ -24,7 +24,7 @@ from inspector.doctor.redis import look_at_redis
 from inspector.journal.file import FILE_NAME, FolderLock
 from inspector.journal.journal import Journal
 from inspector.journal.time import kept_time
-from inspector.redis_io.rights import COMMANDS, station_user
+from inspector.redis_io.rights import REDIS_COMMANDS, station_user
 from inspector.settings.load import load_settings
 from inspector.settings.sections import CameraSettings
 from tests.kit.inspector_command import CAMERA, inspector, on_terminal, settings_file
@@ -317,7 +317,7 @@ UNTRIED = {"discard"}
 """Allowed because redis-py sends it where a transaction ends early."""
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in UNTRIED])
+@pytest.mark.parametrize("command", [c for c in REDIS_COMMANDS if c not in UNTRIED])
 def test_each_command_that_is_missing_is_named(ask_triggered, redis_server, command):
     if command == "xinfo|stream":
         command = "xinfo"
@@ -372,7 +372,16 @@ def test_a_redis_that_takes_no_writes_now_fails(ask, redis_server):
 
 def test_nothing_of_a_redis_in_use_is_changed(ask_triggered, redis_server):
     with redis_server.client() as client:
-        for name in ("units", "defects", "health", "reviews", "triggers", "refusals"):
+        for name in (
+            "units",
+            "defects",
+            "health",
+            "reviews",
+            "changes",
+            "triggers",
+            "commands",
+            "refusals",
+        ):
             client.xadd(KEY.replace("units", name), {"id": "1", "data": "{}"})
         before = {key: client.xinfo_stream(key) for key in client.scan_iter()}
         assert marks(ask_triggered(f'url = "{redis_server.url}"\n')) == {}

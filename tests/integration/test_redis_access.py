@@ -43,7 +43,7 @@ GRANTED = {
         *("xread", "xreadgroup", "xack", "xautoclaim", "xclaim", "xpending", "xrange", "xrevrange"),
         *("xgroup|create", "xgroup|createconsumer", "xgroup|delconsumer", "xlen", "exists"),
         *("xinfo|stream", "xinfo|groups", "xinfo|consumers"),
-        *("echo", "client|setname", "client|id", "ping"),
+        *("echo", "client|setname", "client|id", "ping", "xadd"),
     },
     "plc": {"xadd", "xread", "ping"},
 }
@@ -107,6 +107,12 @@ def test_each_user_reaches_its_own_keys_only(shipped: ShippedRedis):
         assert can_write("inspector", "refusals")
         assert all(can_read(user, "refusals") for user in ("mes", "plc"))
         assert not any(can_write(user, "refusals") for user in ("mes", "plc"))
+        assert can_read("inspector", "commands")
+        assert not can_write("inspector", "commands")
+        assert can_write("mes", "commands")
+        assert not can_write("mes", "commands", "plant1.smt2.other")
+        assert not can_read("mes", "commands")
+        assert not any(can_write("plc", stream) for stream in ("commands", "changes"))
         assert can_write("plc", "triggers")
         assert not can_read("plc", "triggers")
         assert not can_read("mes", "triggers")
@@ -207,8 +213,11 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
 @pytest.mark.parametrize("binary", binaries())
 def test_the_mes_may_call_what_client_libraries_and_readers_call(tmp_path: Path, binary: str):
     users = tmp_path / "users.acl"
-    # The other users' lines have permissions that Redis 6.2 does not know.
-    users.write_text(shipped_user("mes") + "user admin on nopass ~* &* +@all\n")
+    # The other users' lines have permissions that Redis 6.2 does not know; of this one, adding
+    # commands, which stands in parentheses.
+    line, _, commands_too = shipped_user("mes").rstrip().partition(" (")
+    assert commands_too
+    users.write_text(f"{line}\nuser admin on nopass ~* &* +@all\n")
     with RedisServer(binary, tmp_path / "redis", "--aclfile", str(users)) as server:
         with server.client() as admin:
             for number in range(1, 4):

@@ -24,6 +24,7 @@ from inspector.journal.station_time import Reading
 from inspector.journal.stream_ids import Tip
 from inspector.publish.pace import PaceLimits
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from tests.kit.groups import group
 from tests.kit.line import wait_for
 from tests.kit.redis_server import RedisServer
 from tests.kit.redis_sites import system_redis
@@ -234,7 +235,7 @@ def test_nothing_is_written_to_a_stream_that_was_emptied_a_moment_ago(
     async def main() -> None:
         journal = Journal.open(tmp_path / "state", retention_s=DAY_S)
         writer = Interrupted(redis_server)
-        await journal.append([(event(1),), (event(2),)])
+        await journal.append([group(event(1)), group(event(2))])
         first, second = await journal.pending(2)
         assert await writer.append([first], journal.delivered, "now")
         await journal.mark_published([first])

@@ -25,9 +25,9 @@ from inspector.core.errors import (
 )
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.ports import FrameSource
-from inspector.core.records import CameraId, EventGroup, Grabbed, Image, MissReason, Stream
+from inspector.core.records import CameraId, Grabbed, Image, MissReason, Stream
 from inspector.events.wording import EventBuilder
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
@@ -198,17 +198,17 @@ class CollectingSink:
 
     name = "sink"
 
-    def __init__(self, groups: Channel[EventGroup]) -> None:
-        self._groups = groups
+    def __init__(self, door: EventDoor) -> None:
+        self._door = door
         self.units: list[dict[str, Any]] = []
         self.defects: list[dict[str, Any]] = []
         self.open = asyncio.Event()
         self.open.set()
 
     async def run(self) -> None:
-        async for group in self._groups:
+        async for group in self._door:
             await self.open.wait()
-            for event in group:
+            for event in group.events:
                 if event.stream is Stream.UNITS:
                     self.units.append(event.body)
                 elif event.stream is Stream.DEFECTS:
@@ -354,8 +354,8 @@ async def line(
     )
     sinks: list[CollectingSink] = []
 
-    def make_sink(groups: Channel[EventGroup]) -> CollectingSink:
-        sinks.append(CollectingSink(groups))
+    def make_sink(door: EventDoor) -> CollectingSink:
+        sinks.append(CollectingSink(door))
         return sinks[0]
 
     pipeline = build_pipeline(settings, around, make_sink)

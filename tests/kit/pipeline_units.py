@@ -15,9 +15,9 @@ from typing import Any
 
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.ports import FrameSource, PictureKeeper
-from inspector.core.records import CameraId, EventGroup, Grabbed, Image
+from inspector.core.records import CameraId, Grabbed, Image
 from inspector.events.wording import EventBuilder
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
@@ -213,8 +213,8 @@ async def unit_line(
     )
     sinks: list[CollectingSink] = []
 
-    def make_sink(groups: Channel[EventGroup]) -> CollectingSink:
-        sinks.append(CollectingSink(groups))
+    def make_sink(door: EventDoor) -> CollectingSink:
+        sinks.append(CollectingSink(door))
         return sinks[0]
 
     pipeline = build_pipeline(settings, around, make_sink)

@@ -10,12 +10,13 @@ from pathlib import Path
 import orjson
 
 from inspector.core.records import Event, EventGroup, Stream
-from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
 from inspector.publish.pace import PaceLimits
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 from inspector.publish.worker import PublishTelemetry, PublishTerms, PublishWorker
 from inspector.redis_io.room import Memory
+from tests.kit.groups import group
 from tests.kit.redis_server import RedisServer
 
 STATION = "plant.line-1.aoi"
@@ -43,7 +44,7 @@ def event(number: int, stream: Stream = Stream.UNITS) -> Event:
 
 
 def unit_with_defect(number: int) -> EventGroup:
-    return (event(number), event(number, Stream.DEFECTS))
+    return group(event(number), event(number, Stream.DEFECTS))
 
 
 class Seen(PublishTelemetry):
@@ -103,10 +104,10 @@ class Station:
     ) -> None:
         self.journal = Journal.open(folder, **{"retention_s": DAY_S} | journal_options)
         self.writer = RedisStreamWriter(url, station_id=station_id)
-        self.groups: Channel[EventGroup] = Channel(1)
+        self.door = EventDoor(1)
         self.seen = Seen()
         self.worker = PublishWorker(
-            self.groups,
+            self.door,
             self.journal,
             self.writer,
             telemetry=self.seen,
@@ -117,7 +118,7 @@ class Station:
     async def send(self, count: int) -> None:
         for _ in range(count):
             self.sent += 1
-            await self.groups.send(unit_with_defect(self.sent))
+            await self.door.send(unit_with_defect(self.sent))
 
     async def delivered(self) -> None:
         """Wait until Redis has everything sent so far."""
@@ -136,7 +137,7 @@ async def running(folder: Path, url: str, **options) -> AsyncIterator[Station]:
     task = asyncio.create_task(station.worker.run())
     try:
         yield station
-        await station.groups.close()
+        station.door.close()
         await task
     finally:
         task.cancel()

@@ -18,14 +18,15 @@ from inspector.core.records import (
     EventGroup,
     Frame,
     FrameRef,
+    JudgedUnit,
     MissReason,
     Notice,
     Stream,
     UnitClosed,
     UnitOpened,
+    unit_counter,
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
-from inspector.events.wording import unit_counters
 from inspector.flow.frame_pool import FramePool
 from inspector.journal.journal import Journal
 from inspector.page.archive import Archive
@@ -86,7 +87,7 @@ class Station:
         )
         self.book = UnitBook(CAMERA, deadline_ns=1000 * MS)
         self.journal = Journal.open(folder, retention_s=DAY_S, counters_of=self._counters_of)
-        self._units_before = self.journal.counter(f"units:{CAMERA}")
+        self._units_before = self.journal.counter(unit_counter(CAMERA))
         names = counter_names([CAMERA], self.journal.counter(EPOCH))
         self.registry = CollectorRegistry()
         self.desk = TriggerDesk(
@@ -148,7 +149,7 @@ class Station:
         return int(self.registry.get_sample_value("inspector_triggers_total", labels) or 0)
 
     def _counters_of(self, group: EventGroup) -> dict[str, int]:
-        return unit_counters(group) | self.desk.counters_of(group)
+        return self.desk.counters_of(group)
 
     async def _film(self) -> None:
         while True:
@@ -210,8 +211,17 @@ class Station:
             await asyncio.shield(self._append(verdict))
 
     async def _append(self, verdict: Verdict) -> None:
-        await self.journal.append([(event_of(verdict),)])
+        await self.journal.append([group_of(verdict)])
         self.told.append(verdict)
+
+
+def group_of(verdict: Verdict) -> EventGroup:
+    number = verdict.unit_number
+    unit = JudgedUnit(
+        ref=verdict.unit, number=number, id=verdict.unit.given_id or "", event_id=f"e{number}"
+    )
+    counters = {unit_counter(CAMERA): number}
+    return EventGroup(events=(event_of(verdict),), unit=unit, counters=counters)
 
 
 def event_of(verdict: Verdict) -> Event:

@@ -47,7 +47,7 @@ async def overloaded(factor: float, run_s: float, **cameras: Any) -> tuple[Line,
             while asyncio.get_running_loop().time() - began_s < run_s:
                 pipeline = run.pipeline
                 peaks["inbox"] = max(peaks["inbox"], len(pipeline.inbox))
-                peaks["groups"] = max(peaks["groups"], len(pipeline.groups))
+                peaks["groups"] = max(peaks["groups"], len(pipeline.door))
                 early = max(book.waiting for book in pipeline.results._books.values())
                 peaks["early"] = max(peaks["early"], early)
                 await asyncio.sleep(0.002)
@@ -116,7 +116,7 @@ def test_a_sink_that_stands_still_pushes_back_to_the_inbox_and_no_further() -> N
                 run.sink.open.clear()
                 captured = run.pipeline.captured
                 await run.until(lambda: run.pipeline.captured > captured + 150)
-                assert len(run.pipeline.groups) == 16
+                assert len(run.pipeline.door) == 16
                 assert len(run.pipeline.inbox) == settings.batching.lane_capacity
                 run.sink.open.set()
                 seen = len(run.units)

@@ -86,7 +86,7 @@ def test_a_stage_that_hangs_is_named() -> None:
                 await run.until(lambda: len(run.units) > 5)
                 run.sink.open.clear()
                 # Enough verdicts to fill what lies before the sink.
-                await run.until(lambda: len(run.pipeline.groups) == 16)
+                await run.until(lambda: len(run.pipeline.door) == 16)
                 run.stop.set()
                 with pytest.raises(DrainTimeoutError) as caught:
                     await run.ended

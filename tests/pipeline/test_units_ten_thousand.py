@@ -21,7 +21,6 @@ from inspector.core.geometry import fit
 from inspector.core.records import (
     Batch,
     CameraId,
-    EventGroup,
     Frame,
     FrameRef,
     Image,
@@ -36,6 +35,7 @@ from inspector.core.records import (
 )
 from inspector.events.wording import EventBuilder
 from inspector.flow.channel import Channel
+from inspector.flow.event_door import EventDoor
 from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
@@ -85,7 +85,7 @@ class Station:
         self.metrics = Metrics([CAMERA], settings.inspection.codes)
         self.notices = Notices()
         self.outcomes: Channel[Outcome] = Channel(1)
-        self.groups: Channel[EventGroup] = Channel(16)
+        self.door = EventDoor()
         lane = Lane(capacity=4, max_age_ns=500_000_000, waits=False)
         self.inbox = FrameInbox({CAMERA: lane}, on_drop=self._drop)
         job = JobInForce(jobs.job(frames_of_unit=frames_of_unit))
@@ -100,7 +100,7 @@ class Station:
         self.results = ResultsWorker(
             self.outcomes,
             self.notices,
-            self.groups,
+            self.door,
             bench=Bench(
                 builder=EventBuilder(settings, {CAMERA: parse_source("rtsp://a/b").traits}),
                 units_before={CAMERA: 0},
@@ -224,8 +224,9 @@ class Station:
         )
 
     async def _collect(self) -> None:
-        async for group in self.groups:
-            self.units.append(group[0].body)
+        async for group in self.door:
+            assert group.verdict is not None
+            self.units.append(group.verdict.body)
 
 
 @pytest.mark.parametrize(("wanted", "frames_of_unit"), [(7000, 1), (3000, 3)])

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
 
-from inspector.core.records import CameraId, EventGroup, Stream
+from inspector.core.records import CameraId, EventGroup
 from inspector.triggers.external.ledger import Ledger
 from inspector.triggers.external.messages import (
     Trigger,
@@ -148,10 +148,8 @@ class TriggerDesk:
         """What the journal notes together with a group: how far the stream is answered."""
         if not self._inlets:
             return {}
-        for event in group:
-            if event.stream is Stream.UNITS:
-                camera = CameraId(event.body["camera"])
-                self.ledger.journaled(camera, event.body["unit"]["number"])
+        if group.unit is not None:
+            self.ledger.journaled(group.unit.ref.camera_id, group.unit.number)
         self._look_for_room()
         return self.ledger.counters()
 

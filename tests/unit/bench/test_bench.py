@@ -19,10 +19,11 @@ from inspector.bench.load import Load, Server, belt_settings, settings_for
 from inspector.bench.measures import DensityStep
 from inspector.bench.memory import MemoryCamera, board_picture
 from inspector.core.errors import EndOfFootageError
-from inspector.core.records import CameraId, Stream, TriggerKind, UnitRef
+from inspector.core.records import CameraId, EventGroup, Stream
 from inspector.core.records import Event as StreamEvent
 from inspector.settings.sections import InferenceSettings
 from inspector.settings.types import Size
+from tests.kit.groups import group, judged
 
 SERVER = Server(url="127.0.0.1:9", model="m", max_regions=3)
 
@@ -101,16 +102,7 @@ def test_what_reaches_the_server_stays_secret_and_is_handed_on() -> None:
     assert "geheim" not in repr(server)
 
 
-def verdict(
-    result: str, age_ms: float, defects: int = 0
-) -> tuple[UnitRef, tuple[StreamEvent, ...]]:
-    unit = UnitRef(
-        camera_id=CameraId("c0"),
-        index=0,
-        kind=TriggerKind.EVERY_FRAME,
-        triggered_mono_ns=0,
-        triggered_unix_ns=0,
-    )
+def verdict(result: str, age_ms: float, defects: int = 0) -> EventGroup:
     body = {
         "id": "x",
         "result": result,
@@ -121,14 +113,14 @@ def verdict(
     event = StreamEvent(
         stream=Stream.UNITS, schema="s", id="x", time="t", unit_id="u", result=result, body=body
     )
-    return unit, (event,)
+    return group(event, unit=judged(CameraId("c0"), 1, "x"))
 
 
 def test_the_clock_starts_after_the_units_that_do_not_count() -> None:
     seen = Seen(mark_after=2)
     for result, age_ms in (("PASSED", 900.0), ("PASSED", 800.0), ("FAILED", 3.0)):
-        seen.on_verdict(*verdict(result, age_ms, defects=1))
-    seen.on_verdict(*verdict("NOT_INSPECTED", 500.0))
+        seen.on_verdict(verdict(result, age_ms, defects=1))
+    seen.on_verdict(verdict("NOT_INSPECTED", 500.0))
     assert (seen.counted, seen.looked_at, seen.defects) == (2, 1, 1)
     assert list(seen.ages_ms) == [3.0]
     assert seen.results == {"PASSED": 2, "FAILED": 1, "NOT_INSPECTED": 1}

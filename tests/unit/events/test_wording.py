@@ -8,14 +8,16 @@ import orjson
 import pytest
 from ulid import ULID
 
+from inspector.core.changes import Change
 from inspector.core.faults import Fault
-from inspector.core.recipes import JobState, ModelName, Reference
+from inspector.core.recipes import Job, JobState, ModelName, Reference
 from inspector.core.records import (
     CameraId,
     Detection,
     EventGroup,
     Evidence,
     FrameRef,
+    JudgedUnit,
     MissReason,
     Outline,
     Result,
@@ -26,7 +28,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import Defect, FrameResult, Verdict
 from inspector.events.schemas import EVENT_MODELS
-from inspector.events.wording import EventBuilder, Particulars, unit_counters
+from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.settings import Settings
 from inspector.sources.registry import parse_source
 from tests.kit import jobs
@@ -105,7 +107,7 @@ def particulars(**found: Any) -> Particulars:
 def published(group: EventGroup) -> list[dict[str, Any]]:
     """As consumers get them, each checked against its published schema."""
     bodies = []
-    for number, event in enumerate(group, 1):
+    for number, event in enumerate(group.events, 1):
         body = event.body | {"seq": number, "published_at": "2026-01-01T00:00:00+00:00"}
         raw = orjson.dumps(body)
         assert len(raw) < LIMIT_BYTES
@@ -141,13 +143,17 @@ def test_a_bad_unit_repeats_each_defect_in_an_event_of_its_own() -> None:
     group = builder().verdict(
         verdict(defect(), defect("open", 0.5)), particulars(), 1020 * NS_PER_MS
     )
-    assert [event.stream for event in group] == [Stream.UNITS, Stream.DEFECTS, Stream.DEFECTS]
+    assert [event.stream for event in group.events] == [
+        Stream.UNITS,
+        Stream.DEFECTS,
+        Stream.DEFECTS,
+    ]
     unit, *defects = published(group)
     assert unit["defects"][0]["bbox_px"] == [10.0, 20.0, 5.0, 10.0]
     assert unit["defects"][0]["confidence"] == 0.8765
     assert [d["defect"] for d in defects] == unit["defects"]
     assert {d["unit_event_id"] for d in defects} == {unit["id"]}
-    assert len({event.id for event in group}) == 3
+    assert len({event.id for event in group.events}) == 3
 
 
 def test_a_unit_nobody_looked_at_says_so_in_every_field() -> None:
@@ -275,12 +281,56 @@ def test_a_change_of_health_fits_its_schema() -> None:
     fault = Fault(kind="camera", subject="top", cause="c" * 2000)
     group = builder().health(fault, raised=True)
     (body,) = published(group)
-    assert group[0].result == "raised"
+    assert group.events[0].result == "raised"
     assert (body["fault"], body["subject"], body["state"]) == ("camera", "top", "raised")
     assert len(body["cause"]) <= 300
 
 
-def test_a_group_tells_the_journal_which_unit_numbers_it_uses_up() -> None:
-    assert unit_counters(builder().verdict(verdict(defect()), particulars(), 0)) == {"units:top": 5}
-    fault = Fault(kind="redis", subject="", cause="down")
-    assert unit_counters(builder().health(fault, raised=False)) == {}
+def test_a_group_says_which_unit_it_is_about_and_which_number_that_uses_up() -> None:
+    made, found = verdict(defect()), particulars()
+    group = builder().verdict(made, found, 0)
+    assert group.counters == {"units:top": 5}
+    assert group.unit == JudgedUnit(ref=made.unit, number=5, id="top-5", event_id=found.event_id)
+    assert group.verdict is group.events[0]
+    health = builder().health(Fault(kind="redis", subject="", cause="down"), raised=False)
+    assert (health.unit, health.verdict, health.counters) == (None, None, {})
+
+
+def change(job: Job | None = None, **more: Any) -> Change:
+    under = replace(jobs.job(product="4711", revision="2", number=3), order="88", lot="12")
+    asked: dict[str, Any] = {
+        "command": "set_product", "fields": {"product": "4711", "order": "88"}, "accepted": True,
+        "by": "commands", "command_entry": "1-0", "effective": {CAMERA: 17}, "job": job or under,
+    }  # fmt: skip
+    return Change(**asked | more)
+
+
+def test_a_command_that_was_accepted_says_from_which_unit_on_it_applies() -> None:
+    group = builder().change(change(), {"job": "3"})
+    (body,) = published(group)
+    assert group.notes == {"job": "3"}
+    event = group.events[0]
+    assert (event.stream, event.schema) == (Stream.CHANGES, "inspector.change/1")
+    assert (event.unit_id, event.result) == ("", "accepted")
+    assert body["effective"] == {"top": 17}
+    assert (body["job"], body["job_state"]) == (3, "inspecting")
+    assert body["product"] == {"name": "4711", "revision": "2"}
+    assert (body["order"], body["lot"], body["context"]) == ("88", "12", None)
+    assert (body["command"], body["entry"], body["problem"]) == ("set_product", "1-0", "")
+
+
+def test_a_command_that_was_refused_says_why_and_what_stays_in_force() -> None:
+    locked = jobs.job(JobState.NO_PRODUCT)
+    refused = change(locked, accepted=False, problem="there is no product 4712", effective={})
+    (body,) = published(builder().change(refused, {}))
+    assert (body["result"], body["problem"]) == ("refused", "there is no product 4712")
+    assert (body["effective"], body["product"]) == ({}, None)
+    assert body["job_state"] == "no_product"
+
+
+def test_the_answer_to_a_monstrous_command_stays_small() -> None:
+    huge = {f"{n:02}" * 500: "ü" * 4000 for n in range(100)}
+    job = replace(jobs.job(), context="ü" * 1000)
+    asked = change(job, command="x" * 9000, fields=huge, problem="p" * 9000)
+    (body,) = published(builder().change(asked, {}))
+    assert len(body["fields"]) == 16

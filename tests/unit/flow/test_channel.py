@@ -57,44 +57,6 @@ def test_a_receiver_that_waits_learns_of_the_closing() -> None:
     asyncio.run(main(), debug=True)
 
 
-def test_what_is_rare_may_be_forced_into_a_full_channel() -> None:
-    async def main() -> None:
-        channel: Channel[int] = Channel(1)
-        await channel.send(1)
-        await channel.force(2)
-        assert len(channel) == 2
-        assert [await channel.receive(), await channel.receive()] == [1, 2]
-
-    asyncio.run(main(), debug=True)
-
-
-def test_what_is_forced_into_a_closed_channel_is_refused_without_a_fuss() -> None:
-    async def main() -> None:
-        channel: Channel[int] = Channel(1)
-        assert await channel.force(1)
-        await channel.close()
-        assert not await channel.force(2)
-        assert [item async for item in channel] == [1]
-
-    asyncio.run(main(), debug=True)
-
-
-def test_taking_what_waits_makes_room_for_the_sender() -> None:
-    async def main() -> None:
-        channel: Channel[int] = Channel(3)
-        for item in range(3):
-            await channel.send(item)
-        blocked = asyncio.create_task(channel.send(3))
-        await asyncio.sleep(0)
-        assert await channel.receive() == 0
-        assert channel.take_waiting(10) == [1, 2]
-        await asyncio.wait_for(blocked, 1)
-        assert channel.take_waiting(1) == [3]
-        assert channel.take_waiting(1) == []
-
-    asyncio.run(main(), debug=True)
-
-
 def test_nothing_waits_inside_a_channel_without_capacity() -> None:
     async def main() -> None:
         channel: Channel[int] = Channel(0)

@@ -14,6 +14,7 @@ from inspector.core.errors import FatalError
 from inspector.journal.file import FILE_NAME, FolderLock
 from inspector.page.archive import Archive
 from inspector.page.archive_rows import UnitQuery
+from tests.kit.groups import group
 from tests.unit.journal.test_journal import event, in_loop, open_journal, unit_number
 from tests.unit.journal.test_journal_limits import Faults
 
@@ -69,13 +70,13 @@ def test_a_file_that_is_removed_or_replaced_is_told_and_nothing_is_lost(
     async def main() -> None:
         faults = Faults()
         journal = open_journal(folder, on_fault=faults, counters_of=unit_number)
-        await journal.append([(event(n),) for n in range(50)])
+        await journal.append([group(event(n)) for n in range(50)])
         await journal.mark_published(await journal.pending(20))
         archive = Archive(folder)
         assert len((await archive.units(UnitQuery(limit=100))).units) == 50
         for more in (50, 51, 52):
             harm(folder)
-            await journal.append([(event(more),)])
+            await journal.append([group(event(more))])
             # What append returned for is in a file with a name again.
             with closing(sqlite3.connect(folder / FILE_NAME)) as seen:
                 assert seen.execute("SELECT count(*) FROM events").fetchone() == (more + 1,)
@@ -104,11 +105,11 @@ def test_where_it_cannot_be_put_back_the_line_goes_on_and_the_fault_stands(tmp_p
     async def main() -> None:
         faults = Faults()
         journal = open_journal(folder, on_fault=faults)
-        await journal.append([(event(1),)])
+        await journal.append([group(event(1))])
         shutil.rmtree(folder)
         folder.write_text("in the way")  # as root no permission is
         for number in range(2, 6):
-            await journal.append([(event(number),)])
+            await journal.append([group(event(number))])
         assert [cause is None for cause in faults.said] == [False]
         assert [row.seq for row in await journal.pending(100)] == [1, 2, 3, 4, 5]
         journal.close()
@@ -123,7 +124,7 @@ def test_where_only_its_lock_cannot_be_had_again_the_line_goes_on(tmp_path: Path
         (tmp_path / "lock").unlink()
         (tmp_path / "lock").mkdir()  # as root no permission is in the way
         for number in range(4):
-            await journal.append([(event(number),)])
+            await journal.append([group(event(number))])
         assert [cause is None for cause in faults.said] == [False]
         assert [row.seq for row in await journal.pending(100)] == [1, 2, 3, 4]
         journal.close()
@@ -134,11 +135,11 @@ def test_where_only_its_lock_cannot_be_had_again_the_line_goes_on(tmp_path: Path
 def test_another_process_that_took_the_folder_meanwhile_ends_this_one(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
-        await journal.append([(event(1),)])
+        await journal.append([group(event(1))])
         (tmp_path / "lock").unlink()
         other = FolderLock(tmp_path)
         with pytest.raises(FatalError, match="another inspector runs"):
-            await journal.append([(event(2),)])
+            await journal.append([group(event(2))])
         other.release()
         journal.close()
 

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from inspector.journal.file import FILE_NAME
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Reading
 from inspector.journal.stream_ids import NOTHING, StreamId, Tip
+from tests.kit.groups import group
 
 DAY_S = 86_400.0
 
@@ -34,11 +36,11 @@ def event(number: int, stream: Stream = Stream.UNITS) -> Event:
 
 
 def unit_with_defect(number: int) -> EventGroup:
-    return (event(number), event(number, Stream.DEFECTS))
+    return group(event(number), event(number, Stream.DEFECTS))
 
 
-def unit_number(group: EventGroup) -> dict[str, int]:
-    return {"unit": max(e.body["unit"]["number"] for e in group)}
+def unit_number(of: EventGroup) -> dict[str, int]:
+    return {"unit": max(e.body["unit"]["number"] for e in of.events)}
 
 
 class Clocks:
@@ -74,7 +76,7 @@ def in_loop(work: Callable[[], Coroutine[object, object, None]]) -> None:
 def test_events_are_numbered_per_stream_without_gaps(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
-        await journal.append([unit_with_defect(1), (event(2),)])
+        await journal.append([unit_with_defect(1), group(event(2))])
         await journal.append([unit_with_defect(3)])
         rows = await journal.pending(10)
         journal.close()
@@ -93,13 +95,13 @@ def test_numbers_and_ids_go_on_after_a_restart_even_if_the_clock_went_back(tmp_p
     async def main() -> None:
         clocks = Clocks()
         journal = open_journal(tmp_path, read_clocks=clocks)
-        await journal.append([(event(1),), (event(2),)])
+        await journal.append([group(event(1)), group(event(2))])
         journal.close()
         clocks.unix_ms -= 500_000
         journal = open_journal(tmp_path, read_clocks=clocks)
-        await journal.append([(event(3),)])
+        await journal.append([group(event(3))])
         clocks.unix_ms += 900_000
-        await journal.append([(event(4),)])
+        await journal.append([group(event(4))])
         rows = await journal.pending(10)
         journal.close()
         assert [r.seq for r in rows] == [1, 2, 3, 4]
@@ -138,11 +140,59 @@ def test_the_unit_number_is_kept_with_its_group_and_never_goes_back(tmp_path: Pa
     async def main() -> None:
         journal = open_journal(tmp_path, counters_of=unit_number)
         assert journal.counter("unit") == 0
-        await journal.append([(event(7),), (event(5),)])
+        await journal.append([group(event(7)), group(event(5))])
         assert journal.counter("unit") == 7
         journal.close()
         journal = open_journal(tmp_path)
         assert journal.counter("unit") == 7
+        journal.close()
+
+    in_loop(main)
+
+
+def test_what_a_group_brings_is_kept_with_it_and_with_what_is_noted_besides(tmp_path: Path):
+    async def main() -> None:
+        journal = open_journal(tmp_path, counters_of=unit_number)
+        assert journal.note("job") is None
+        first = group(event(3), counters={"units:top": 3}, notes={"job": "a", "position": "1-0"})
+        await journal.append([first, group(event(4), notes={"job": "b"})])
+        assert (journal.counter("units:top"), journal.counter("unit")) == (3, 4)
+        assert (journal.note("job"), journal.note("position")) == ("b", "1-0")
+        journal.close()
+        journal = open_journal(tmp_path)
+        assert (journal.note("job"), journal.note("position")) == ("b", "1-0")
+        await journal.keep_notes({"position": "2-0"})
+        assert journal.note("position") == "2-0"
+        journal.close()
+
+    in_loop(main)
+
+
+def test_a_group_that_cannot_be_kept_leaves_no_note(tmp_path: Path):
+    async def main() -> None:
+        journal = open_journal(tmp_path)
+        good = group(event(1), notes={"job": "a"})
+        bad = group(event(2), notes={"job": "b"}, counters={"n": 2**70})
+        with pytest.raises(OverflowError):
+            await journal.append([good, bad])
+        assert (journal.note("job"), journal.pending_count) == (None, 0)
+        journal.close()
+
+    in_loop(main)
+
+
+def test_a_journal_of_before_there_were_notes_is_read_on(tmp_path: Path):
+    async def main() -> None:
+        journal = open_journal(tmp_path, counters_of=unit_number)
+        await journal.append([unit_with_defect(7)])
+        journal.close()
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+            file.execute("DROP TABLE notes")
+        journal = open_journal(tmp_path)
+        assert journal.note("job") is None
+        await journal.append([group(event(8), notes={"job": "a"})])
+        assert (journal.note("job"), journal.counter("unit")) == ("a", 7)
+        assert [row.unit_id for row in await journal.pending(10)] == ["unit-7", "unit-7", "unit-8"]
         journal.close()
 
     in_loop(main)
@@ -161,7 +211,7 @@ def test_a_bad_event_keeps_its_own_groups_out_and_no_others(tmp_path: Path):
             body={"seq": 1},
         )
         with pytest.raises(ValueError, match="seq"):
-            await journal.append([unit_with_defect(1), (bad,)])
+            await journal.append([unit_with_defect(1), group(bad)])
         await journal.append([unit_with_defect(2)])
         rows = await journal.pending(10)
         journal.close()
@@ -186,7 +236,7 @@ def test_only_old_delivered_events_are_pruned(tmp_path: Path):
     async def main() -> None:
         clocks = Clocks()
         journal = open_journal(tmp_path, retention_s=3600.0, read_clocks=clocks)
-        await journal.append([(event(n),) for n in range(600)])
+        await journal.append([group(event(n)) for n in range(600)])
         await journal.mark_published(await journal.pending(500))
         assert await journal.trim_floor(Stream.UNITS, 3600.0) is None
         clocks.pass_by(3600 * 1000)
@@ -194,7 +244,7 @@ def test_only_old_delivered_events_are_pruned(tmp_path: Path):
         assert floor == StreamId(1_000_000, 0)
         for _ in range(5):
             clocks.pass_by(3600 * 1000)
-            await journal.append([(event(1000 + clocks.boot_ms),)])
+            await journal.append([group(event(1000 + clocks.boot_ms))])
         rows = await journal.pending(1000)
         floor = await journal.trim_floor(Stream.UNITS, 3600.0)
         assert [r.seq for r in rows] == list(range(501, 606))
@@ -210,7 +260,7 @@ def test_only_old_delivered_events_are_pruned(tmp_path: Path):
 def test_a_redis_that_lost_events_gets_exactly_those_again(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
-        await journal.append([(event(n),) for n in range(10)])
+        await journal.append([group(event(n)) for n in range(10)])
         rows = await journal.pending(8)
         await journal.mark_published(rows)
         refill = await journal.reopen_after(
@@ -229,11 +279,11 @@ def test_pending_events_can_follow_a_strangers_entry(tmp_path: Path):
     async def main() -> None:
         clocks = Clocks()
         journal = open_journal(tmp_path, read_clocks=clocks)
-        await journal.append([(event(n),) for n in range(4)])
+        await journal.append([group(event(n)) for n in range(4)])
         await journal.mark_published(await journal.pending(1))
         tip = Tip(last_id=StreamId(9_000_000, 3), seq=40)
         assert await journal.continue_after(Stream.UNITS, tip) == 3
-        await journal.append([(event(9),)])
+        await journal.append([group(event(9))])
         rows = await journal.pending(10)
         assert [(r.seq, str(r.entry_id), r.unit_id) for r in rows] == [
             (41, "9000000-4", "unit-1"),
@@ -284,14 +334,14 @@ def scribble_pages(path: Path) -> None:
 def test_a_damaged_journal_is_set_aside_and_kept(tmp_path: Path, damage: Callable[[Path], None]):
     async def main() -> None:
         journal = open_journal(tmp_path)
-        await journal.append([(event(n),) for n in range(50)])
+        await journal.append([group(event(n)) for n in range(50)])
         journal.close()
         damage(tmp_path / FILE_NAME)
         damaged = (tmp_path / FILE_NAME).read_bytes()
         journal = open_journal(tmp_path)
         assert journal.set_aside is not None
         assert journal.set_aside.read_bytes() == damaged
-        await journal.append([(event(1),)])
+        await journal.append([group(event(1))])
         assert [r.seq for r in await journal.pending(10)] == [1]
         journal.close()
 
@@ -304,7 +354,7 @@ def test_damage_met_while_running_stops_the_process_and_is_looked_for_at_the_nex
     async def main() -> None:
         journal = open_journal(tmp_path)
         for first in range(0, 1000, 100):
-            await journal.append([(event(n),) for n in range(first, first + 100)])
+            await journal.append([group(event(n)) for n in range(first, first + 100)])
         journal.close()
         journal = open_journal(tmp_path)
         scribble_pages(tmp_path / FILE_NAME)
@@ -330,7 +380,7 @@ def test_a_full_disk_makes_append_wait_and_is_reported(tmp_path: Path):
             reported.set()
 
         journal = open_journal(tmp_path, on_fault=on_fault)
-        await journal.append([(event(0),)])
+        await journal.append([group(event(0))])
         await journal._thread.run(lambda c: c.execute("PRAGMA max_page_count = 20").fetchone())
         appending = asyncio.gather(*(journal.append([unit_with_defect(n)]) for n in range(1, 400)))
         await asyncio.wait_for(reported.wait(), 10)
@@ -353,8 +403,8 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 from typing import Any
-sys.path.insert(0, {tests!r})
-from test_journal import open_journal, unit_with_defect, unit_number
+sys.path.insert(0, {root!r})
+from tests.unit.journal.test_journal import open_journal, unit_with_defect, unit_number
 
 async def main():
     journal = open_journal(Path({folder!r}), counters_of=unit_number)
@@ -368,7 +418,7 @@ asyncio.run(main())
 
 
 def acknowledged_until_killed(folder: Path, after: int) -> int:
-    code = CHILD.format(tests=str(Path(__file__).parent), folder=str(folder))
+    code = CHILD.format(root=str(Path(__file__).parents[3]), folder=str(folder))
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     last = 0

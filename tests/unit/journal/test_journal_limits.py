@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from inspector.core.records import Stream
-from inspector.journal.file import FILE_NAME, salvage_counters
+from inspector.journal.file import FILE_NAME, salvage
 from inspector.journal.journal import Journal
 from inspector.journal.stream_ids import NOTHING, Tip
+from tests.kit.groups import group
 from tests.unit.journal.test_journal import Clocks, event, in_loop, open_journal, unit_number
 
 LIMIT_BYTES = 200_000
@@ -36,7 +37,7 @@ async def fill(journal: Journal, faults: Faults, first: int = 0) -> tuple[int, a
     """Append one by one; the number of the event that is not taken, and who waits with it."""
     full = asyncio.create_task(faults.stands.wait())
     for number in range(first, first + 100_000):
-        appending = asyncio.create_task(journal.append([(event(number),)]))
+        appending = asyncio.create_task(journal.append([group(event(number))]))
         await asyncio.wait({appending, full}, return_when=asyncio.FIRST_COMPLETED)
         if full.done():
             assert not appending.done()
@@ -77,7 +78,7 @@ def test_a_nearly_full_journal_gives_up_what_redis_has_and_nothing_else(tmp_path
         journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, read_clocks=clocks)
         count = 0
         while count < 6000:  # several times what it holds
-            await journal.append([(event(count + n),) for n in range(100)])
+            await journal.append([group(event(count + n)) for n in range(100)])
             count += 100
             clocks.pass_by(10)
             await journal.mark_published(await journal.pending(100))
@@ -122,15 +123,16 @@ def scribble_from(path: Path, offset: int) -> None:
 def test_numbers_are_read_out_of_a_damaged_journal(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path, counters_of=unit_number)
-        # The counters come first in the file, the events after them.
-        await journal.append([(event(n + 1),) for n in range(400)])
+        await journal.keep_notes({"job": "a"})
+        # The counters come first in the file, then the notes, the events after them.
+        await journal.append([group(event(n + 1)) for n in range(400)])
         journal.close()
         scribble_from(tmp_path / FILE_NAME, 60_000)
         damaged = (tmp_path / FILE_NAME).read_bytes()
         journal = open_journal(tmp_path)
         assert journal.set_aside is not None
         assert journal.is_new
-        assert journal.counter("unit") == 400
+        assert (journal.counter("unit"), journal.note("job")) == (400, "a")
         assert journal.set_aside.read_bytes() == damaged
         assert await journal.pending(10) == []
         journal.close()
@@ -140,8 +142,8 @@ def test_numbers_are_read_out_of_a_damaged_journal(tmp_path: Path):
 
 def test_a_file_of_rubbish_has_no_numbers(tmp_path: Path):
     (tmp_path / "aside").write_bytes(b"\x00\x01rubbish" * 5000)
-    assert salvage_counters(tmp_path / "aside") == {}
-    assert salvage_counters(tmp_path / "nothing") == {}
+    assert salvage(tmp_path / "aside") == ({}, {})
+    assert salvage(tmp_path / "nothing") == ({}, {})
     assert [p.name for p in tmp_path.iterdir()] == ["aside"]
 
 

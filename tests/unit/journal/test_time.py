@@ -14,6 +14,7 @@ from inspector.journal.file import FILE_NAME
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import DAY_MS, HOUR_MS, MINUTE_MS
 from inspector.journal.stream_ids import StreamId, Tip
+from tests.kit.groups import group
 from tests.unit.journal.test_journal import Clocks, event, in_loop, open_journal
 
 RETENTION_S = 14 * 86_400.0
@@ -22,7 +23,7 @@ NOTHING_OF_IT = Tip(last_id=StreamId(0, 0), seq=0)
 
 
 async def deliver(journal: Journal, count: int = 100, first: int = 0) -> None:
-    await journal.append([(event(first + n),) for n in range(count)])
+    await journal.append([group(event(first + n)) for n in range(count)])
     await journal.mark_published(await journal.pending(count))
 
 

@@ -17,6 +17,7 @@ from inspector.journal.journal import Journal
 from inspector.page import archive_rows
 from inspector.page.archive import Archive, ArchiveUnreadableError
 from inspector.page.archive_rows import UnitQuery
+from tests.kit.groups import group
 
 NOW_S = time.time()
 
@@ -34,22 +35,22 @@ def unit(
         "timing_ms": {"trigger_to_verdict": 200.0},
         "deadline_met": True,
     }
-    return (Event(
+    return group(Event(
         stream=Stream.UNITS, id=event_id, schema="inspector.unit/1", time=seen,
         unit_id=unit_id, result=result, body=body,
-    ),)  # fmt: skip
+    ))  # fmt: skip
 
 
 def review(of: EventGroup, judgement: Judgement, defect_id: str | None = None) -> EventGroup:
     said, event_id = datetime.now(UTC).isoformat(), str(ULID())
     body = {
-        "id": event_id, "time": said, "unit_event_id": of[0].id, "result": judgement.value,
+        "id": event_id, "time": said, "unit_event_id": of.events[0].id, "result": judgement.value,
         "defect_id": defect_id,
     }  # fmt: skip
-    return (Event(
+    return group(Event(
         stream=Stream.REVIEWS, id=event_id, schema="inspector.review/1", time=said,
-        unit_id=of[0].unit_id, result=judgement.value, body=body,
-    ),)  # fmt: skip
+        unit_id=of.events[0].unit_id, result=judgement.value, body=body,
+    ))  # fmt: skip
 
 
 @asynccontextmanager
@@ -147,8 +148,8 @@ def test_a_unit_is_found_by_its_id_wherever_the_clock_stood(tmp_path):
         async with opened(tmp_path) as (journal, archive):
             early, now, late = unit("a", at_s=-90_000), unit("b"), unit("c", at_s=90_000)
             await journal.append([early, now, late])
-            for seq, group in enumerate((early, now, late), start=1):
-                row = await archive.unit(group[0].id)
+            for seq, of in enumerate((early, now, late), start=1):
+                row = await archive.unit(of.events[0].id)
                 assert row is not None
                 assert row.seq == seq
             assert await archive.unit(str(ULID())) is None
@@ -184,7 +185,7 @@ def test_of_second_looks_the_latest_on_a_matter_counts(tmp_path):
             await journal.append([bad, review(bad, Judgement.CONFIRMED)])
             await journal.append([review(bad, Judgement.FALSE_CALL, "d1")])
             await journal.append([review(bad, Judgement.FALSE_CALL)])
-            reviews = (await archive.reviews_of([bad[0].id, "other"]))[bad[0].id]
+            reviews = (await archive.reviews_of([bad.events[0].id, "other"]))[bad.events[0].id]
             assert {r.defect_id: r.judgement for r in reviews} == {
                 None: Judgement.FALSE_CALL,
                 "d1": Judgement.FALSE_CALL,

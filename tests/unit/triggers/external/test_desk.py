@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from inspector.core.records import CameraId, Event, Stream
+from inspector.core.records import CameraId, Event, EventGroup, Stream
 from inspector.triggers.external.desk import MAX_UNANSWERED, Clocks, StreamEntry, TriggerDesk
 from inspector.triggers.external.ledger import Ledger
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
+from tests.kit.groups import group, judged
 
 TOP, SIDE, FREE = CameraId("top"), CameraId("side"), CameraId("free")
 MONO_NS, UNIX_NS = 5_000_000_000, 1_767_225_600_000_000_000
@@ -59,12 +60,12 @@ def entry(position: int, unit_id: str = "u", **more: Any) -> StreamEntry:
     return StreamEntry(position=position, fields=fields, came_mono_ns=came_ns, **more)
 
 
-def verdict(camera: str, number: int) -> tuple[Event, ...]:
-    body = {"camera": camera, "unit": {"number": number}}
-    return tuple(
-        Event(stream=stream, id="", schema="", time="", unit_id="", result="", body=body)
+def verdict(camera: str, number: int) -> EventGroup:
+    events = (
+        Event(stream=stream, id="", schema="", time="", unit_id="", result="", body={})
         for stream in (Stream.UNITS, Stream.DEFECTS)
     )
+    return group(*events, unit=judged(CameraId(camera), number))
 
 
 def test_a_trigger_goes_to_the_only_camera_there_is_and_comes_back_with_its_number() -> None:

@@ -1,0 +1,114 @@
+"""The one door through which events reach the journal: verdicts, health, reviews, changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from inspector.core.records import EventGroup
+
+GROUPS_WAITING = 16
+"""Verdicts that may wait for the journal: one commit takes them all."""
+
+
+class EventDoor:
+    """Groups leave in the order in which they are put in. Event loop only.
+
+    Verdicts wait while `capacity` groups are inside, which is how a full journal holds up the
+    line. What is rare and bounded by its nature (a change of health, a review, a change of the
+    job) is let in at once: it must not wait behind the very thing it reports. It is there before
+    the pipeline runs, and what is put in until then waits for it.
+
+    The receiver says when what it received is kept, which answers those who wait for that.
+    """
+
+    def __init__(self, capacity: int = GROUPS_WAITING) -> None:
+        self._capacity = capacity
+        self._inside: deque[tuple[EventGroup, asyncio.Future[bool] | None]] = deque()
+        self._received: deque[asyncio.Future[bool] | None] = deque()
+        self._closed = False
+        self._arrived = asyncio.Event()
+        self._left = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._inside)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is let in; groups may still be inside."""
+        return self._closed
+
+    async def send(self, group: EventGroup) -> None:
+        """Wait for room, then put the group in.
+
+        Raises:
+            RuntimeError: the door is closed, which is for those who send to do.
+
+        """
+        while len(self._inside) >= self._capacity:
+            self._left.clear()
+            await self._left.wait()
+        if self._closed:
+            msg = "send through a closed door"
+            raise RuntimeError(msg)
+        self._put(group, None)
+
+    def put(self, group: EventGroup) -> asyncio.Future[bool]:
+        """Put the group in, also where there is no room.
+
+        The future says, once that is known, whether the group is kept; False means that the
+        station stops and the group is lost. Nobody has to wait for it.
+        """
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            kept.set_result(False)
+        else:
+            self._put(group, kept)
+        return kept
+
+    def close(self) -> None:
+        """Let nothing more in; the receiver still gets what is inside."""
+        self._closed = True
+        self._arrived.set()
+
+    def abandon(self) -> None:
+        """Close, and give up what is not kept: nobody receives any more."""
+        self.close()
+        for kept in (*self._received, *(kept for _, kept in self._inside)):
+            _settle(kept, is_kept=False)
+        self._received.clear()
+        self._inside.clear()
+
+    def _put(self, group: EventGroup, kept: asyncio.Future[bool] | None) -> None:
+        self._inside.append((group, kept))
+        self._arrived.set()
+
+    async def receive(self, limit: int) -> Sequence[EventGroup]:
+        """All that is inside, up to `limit`; waits for the first. Empty: closed and at its end.
+
+        `kept` is to follow before the next call.
+        """
+        while not self._inside and not self._closed:
+            self._arrived.clear()
+            await self._arrived.wait()
+        leaving = [self._inside.popleft() for _ in range(min(limit, len(self._inside)))]
+        self._received.extend(kept for _, kept in leaving)
+        self._left.set()
+        return [group for group, _ in leaving]
+
+    def kept(self) -> None:
+        """Everything received so far is kept for good."""
+        while self._received:
+            _settle(self._received.popleft(), is_kept=True)
+
+    async def __aiter__(self) -> AsyncIterator[EventGroup]:
+        """Yield group by group until the end; each is taken as kept when the next is asked for."""
+        while groups := await self.receive(1):
+            yield groups[0]
+            self.kept()
+
+
+def _settle(kept: asyncio.Future[bool] | None, *, is_kept: bool) -> None:
+    if kept is not None and not kept.done():  # who waited for it may have been cancelled
+        kept.set_result(is_kept)
