@@ -84,6 +84,22 @@ def images(scene: Scene) -> Iterator[Image]:
         yield image
 
 
+def images_of_video(video: Path, width_px: int, height_px: int) -> Iterator[Image]:
+    """Every frame of a file, read as a replay reads it; each of its own memory."""
+    source = FootageSource(FileUri(path=video, pace="max"), size=None, pace="max", stop=Event())
+    source.open()
+    try:
+        while True:
+            source.grab()
+            image = np.empty((height_px, width_px, 3), np.uint8)
+            source.retrieve_into(image)
+            yield image
+    except EndOfFootageError:
+        return
+    finally:
+        source.close()
+
+
 class SceneSource:
     """A scene as a `FrameSource`: every frame once, as fast as it is asked for. One thread."""
 

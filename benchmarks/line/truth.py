@@ -3,7 +3,9 @@
 Pure. The form is that of the JSON beside the videos, with a few keys more for generated ones:
 `params.travel` (the videos themselves go to the right, which their JSON does not say),
 `params.travelled_px` (how far the belt has moved at each frame, where its speed changes), and per
-board `along_px`, `width`, `height` and `may_be_uninspected`.
+board `along_px`, `width`, `height` and `may_be_uninspected`. Product runs name the way to go in
+`params.direction`, and per board the `product` on order, its `role` (teach or inspect) and whether
+it is `foreign`: of another design than the product's.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, Literal, Self
 from inspector.core.records import Outline
 
 Travel = Literal["left", "right", "up", "down"]
+_DIRECTIONS: Mapping[str, Travel] = {"ltr": "right", "rtl": "left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,12 @@ class TrueBoard:
     """How much further it may be: JSON that names frames only leaves that open."""
     may_be_uninspected: bool = False
     """It cannot be seen for so long that "nobody looked" is a right answer too."""
+    product: str | None = None
+    """What is on order when it passes; None where products do not matter."""
+    taught: bool = False
+    """It is shown to be learned from."""
+    foreign: bool = False
+    """It is of another design than the product on order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +168,9 @@ class LineTruth:
             "width": board.width_px,
             "height": board.height_px,
             "may_be_uninspected": board.may_be_uninspected,
+            "product": board.product,
+            "role": "teach" if board.taught else "inspect",
+            "foreign": board.foreign,
         }
 
     @classmethod
@@ -176,7 +188,7 @@ class LineTruth:
             height_px=params["height"],
             fps=params["fps"],
             frames=params["frames"],
-            travel=params.get("travel", "right"),
+            travel=params.get("travel") or _DIRECTIONS[params.get("direction", "ltr")],
             speed_px=params["speed"],
             boards=tuple(_board(board, params) for board in written["boards"]),
             travelled_px=tuple(params.get("travelled_px", ())),
@@ -201,6 +213,9 @@ def _board(written: Mapping[str, Any], params: Mapping[str, Any]) -> TrueBoard:
         along_px=along,
         along_reach_px=reach,
         may_be_uninspected=written.get("may_be_uninspected", False),
+        product=None if written.get("product") is None else str(written["product"]),
+        taught=written.get("role") == "teach",
+        foreign=written.get("foreign", False),
     )
 
 
