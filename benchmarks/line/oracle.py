@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
 import numpy as np
 
 from benchmarks.line.locating import all_located
 from benchmarks.line.truth import LineTruth, TrueBoard, TrueBox, to_frame
 from inspector.core.geometry import upright_matrix
+from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
     EncodedBatch,
@@ -19,6 +20,7 @@ from inspector.core.records import (
     Reply,
 )
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import configured_model
 from inspector.settings.settings import Settings
 
 SIDE_PX = 640
@@ -42,6 +44,7 @@ class OracleModel:
         self.truth = truth
         self._codes = settings.inspection.codes
         self._tensors = tensors
+        self._model = configured_model(settings.inference)
         self._spec = ModelSpec(
             name=settings.inference.model,
             version="1",
@@ -60,10 +63,30 @@ class OracleModel:
         self.frames: list[int] = []
         """Every frame that was asked about, in order."""
 
-    async def connect(self) -> ModelSpec:
+    async def connect(self) -> Mapping[ModelName, ModelSpec]:
         """Always there."""
-        self._tensors.shape_for(self._spec.input)
+        self._tensors.form_for({self._model: self._spec.input})
+        return {self._model: self._spec}
+
+    def spec_of(self, model: ModelName) -> ModelSpec | None:
+        """There is one for all."""
+        return self._spec if self._tensors.input_of(model) else None
+
+    def require(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> None:
+        """There is one for all."""
+
+    async def prepare(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> ModelSpec:
+        """There is one for all."""
+        del codes, lowest_threshold
+        self._tensors.add({model: self._spec.input})
         return self._spec
+
+    def release(self, model: ModelName) -> None:
+        """There is one for all."""
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Answer now, while the frames' pixels are there; the reply is sent in its turn."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
     EncodedBatch,
@@ -109,16 +110,19 @@ class UnitWatch(Protocol):
 
 
 class Model(Protocol):
-    """A model behind a server, as the inference stage sees it. Event loop only."""
+    """The models behind one server, as the inference stage sees them. Event loop only."""
 
-    async def connect(self) -> ModelSpec:
-        """Check that the server has the model and that it fits the settings.
+    async def connect(self) -> Mapping[ModelName, ModelSpec]:
+        """Check that the server has every model that is needed, and that each fits.
 
         Raises:
-            InferenceUnavailableError: the server is away, or the model is not ready.
-            ConfigurationError: the model is not what the settings say.
+            InferenceUnavailableError: the server is away, or a model is not ready.
+            ConfigurationError: a model is not what the settings or its recipe say.
 
         """
+
+    def spec_of(self, model: ModelName) -> ModelSpec | None:
+        """What is known of a model on this connection; None where it was not prepared."""
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Make the wire request; kept apart from sending so that its errors are seen."""

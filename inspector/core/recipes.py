@@ -33,8 +33,12 @@ class ModelName:
     name: str
     version: str = ""
     """Empty: the one that the server serves."""
-    file_sha256: str = ""
-    """Of the model's file; empty where the server's files cannot be read."""
+    file_sha256: str = field(default="", compare=False)
+    """Of the model's file; empty where the server's files cannot be read. The server is asked by
+    name and version alone, so it makes no other model."""
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}" if self.version else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,11 @@ class Recipe:
     reference: Reference | None = None
     serial_pattern: str = ""
     """A regular expression that the serials of this product match whole; empty: not known."""
+
+    @property
+    def inspected_by(self) -> ModelName:
+        """The model that its units are shown to."""
+        return self.golden if self.golden and self.reference else self.model
 
     def floor(self, camera: CameraId) -> float:
         """The confidence below which a detection decides nothing, wherever it is seen."""

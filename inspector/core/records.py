@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed on
 from inspector.core.basics import Image as Image  # noqa: PLC0414
 from inspector.core.basics import Rect as Rect  # noqa: PLC0414
-from inspector.core.recipes import Job
+from inspector.core.recipes import Job, ModelName
 
 EncodedBatch = NewType("EncodedBatch", dict[str, object])
 """A request ready for the wire; opaque to everybody but the adapter that made it."""
@@ -122,7 +122,11 @@ class TensorLease(Protocol):
 
     @property
     def offset_bytes(self) -> int:
-        """Where `array` starts in the shared region; 0 when memory is private."""
+        """Where `array` starts in its segment."""
+
+    @property
+    def key(self) -> str | None:
+        """The name of the shared segment it lies in, or None when memory is private."""
 
     def release(self) -> None:
         """Give the memory back; calling twice is a bug and raises. Event loop only."""
@@ -305,6 +309,10 @@ class Region:
     pieces: int = 1
 
 
+UNIT_AND_REFERENCE = 2
+"""Channels of an input that shows a unit beside its reference."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInput:
     """What one region must look like for the model, without the batch dimension."""
@@ -313,11 +321,25 @@ class ModelInput:
     width_px: int
     height_px: int
     channels_first: bool
-    """(3, height, width) when true, (height, width, 3) otherwise."""
+    """(channels, height, width) when true, (height, width, channels) otherwise."""
+    channels: int = 3
+    """3: a picture in colour. 2: the unit's grey and that of its reference."""
     dtype: str
     """Triton's name: UINT8 (0..255) or FP32 (0..1)."""
     rgb: bool
     """Colour order the model expects; frames are BGR."""
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether a unit is shown beside its reference."""
+        return self.channels == UNIT_AND_REFERENCE
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one region."""
+        if self.channels_first:
+            return self.channels, self.height_px, self.width_px
+        return self.height_px, self.width_px, self.channels
 
 
 class OutputLayout(StrEnum):
@@ -351,9 +373,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Regions sent to the model as one request, in capture order per camera."""
+    """Regions sent to one model as one request, in capture order per camera."""
 
     batch_id: int
+    model: ModelName
     regions: tuple[Region, ...]
     tensor: TensorLease | None
     """Row i holds region i; None while the model's input is not known yet (server away)."""

@@ -138,7 +138,7 @@ async def _model(settings: Settings, url: str) -> Finding:
     tensors = TensorPool(tensors=1, max_regions=1, shared=settings.inference.tensors != "inline")
     model = TritonModel(url, settings, tensors)
     try:
-        spec = await model.connect()
+        (spec,) = (await model.connect()).values()
         route = "shared memory" if model.is_sharing else "inline tensors"
         found = (
             f"{spec.name} version {spec.version} at {url}: {spec.input.dtype} "

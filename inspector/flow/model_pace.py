@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspector.core.recipes import ModelName
+
 FRESH_NS = 100_000_000
 """What one request may take. A model that needs longer for a full one gets smaller ones, and one
 that needs longer for a single region gets none to wait behind another: what waits is replaced by
@@ -48,3 +50,19 @@ class ModelPace:
         if not slow or self._answers % PROBE_EVERY == 0:
             return limit
         return min(limit, self.instances)
+
+
+class ModelPaces:
+    """A pace for each model that is asked. Event loop only."""
+
+    def __init__(self, *, keeps_fresh: bool) -> None:
+        """See `ModelPace`."""
+        self._keeps_fresh = keeps_fresh
+        self._of: dict[ModelName, ModelPace] = {}
+
+    def of(self, model: ModelName) -> ModelPace:
+        """The pace of this model, which begins without any knowledge."""
+        pace = self._of.get(model)
+        if pace is None:
+            pace = self._of[model] = ModelPace(keeps_fresh=self._keeps_fresh)
+        return pace

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import mmap
 import os
 import re
 import secrets
 import time
 from collections import deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,31 +19,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.core.recipes import ModelName
 from inspector.core.records import ModelInput
 
 SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory lives here; Triton opens it by name
 SHM_PREFIX = "inspector-"
+SLOT_ALIGNMENT_BYTES = 64
+"""A cache line; and every dtype begins where it may."""
 _OF_A_POOL = re.compile(rf"{SHM_PREFIX}\d+-[0-9a-f]{{8}}")
 _DTYPES: dict[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32}
 
 
 def empty_tensor(model_input: ModelInput, *leading: int) -> NDArray[Any]:
     """Black pictures as this model takes them, in an array with these axes before a picture's."""
-    width, height = model_input.width_px, model_input.height_px
-    picture = (3, height, width) if model_input.channels_first else (height, width, 3)
-    return np.zeros((*leading, *picture), np.dtype(_DTYPES[model_input.dtype]))
+    return np.zeros((*leading, *model_input.shape), np.dtype(_DTYPES[model_input.dtype]))
 
 
 class TensorLease:
     """The input tensor of one request, owned until released."""
 
-    __slots__ = ("_array", "_index", "_pool", "offset_bytes")
+    __slots__ = ("_array", "_block", "_index", "key", "offset_bytes")
 
-    def __init__(self, pool: TensorPool, index: int, array: NDArray[Any]) -> None:
-        self._pool: TensorPool | None = pool
+    def __init__(self, block: TensorBlock, index: int, array: NDArray[Any]) -> None:
+        self._block: TensorBlock | None = block
         self._index = index
         self._array = array
-        self.offset_bytes = index * array.nbytes
+        self.offset_bytes = index * block.slot_bytes
+        self.key = block.key
 
     @property
     def array(self) -> NDArray[Any]:
@@ -50,75 +54,44 @@ class TensorLease:
 
     def release(self) -> None:
         """Give the memory back; calling twice is a bug and raises. Event loop only."""
-        if self._pool is None:
+        if self._block is None:
             msg = "tensor lease released twice"
             raise RuntimeError(msg)
-        pool, self._pool = self._pool, None
-        pool._take_back(self._index, self._array)  # noqa: SLF001 - a lease is part of its pool
+        block, self._block = self._block, None
+        block._take_back(self._index)  # noqa: SLF001 - a lease is part of its block
 
 
-class TensorPool:
-    """Equal tensors in one block of memory, allocated when the model's input is known.
+class TensorBlock:
+    """One allocation, cut into slots of equal size; each slot holds the tensor of one request.
 
-    The block is a POSIX shared memory segment when there is one to be had, so that whether the
-    server reads it directly or gets its bytes is decided per connection, not per allocation.
+    It is a POSIX shared memory segment when there is one to be had, so that whether the server
+    reads it directly or gets its bytes is decided per connection, not per allocation. Its memory
+    goes with its last lease, its name with `close`.
     """
 
-    def __init__(self, *, tensors: int, max_regions: int, shared: bool) -> None:
-        self._tensors = tensors
-        self._max_regions = max_regions
-        self._want_shared = shared
-        self._memory: mmap.mmap | None = None
-        self._lock_fd: int | None = None
-        self._free: deque[int] = deque()
-        self._arrays: NDArray[Any] | None = None
-        self._input: ModelInput | None = None
-        self._returned = asyncio.Event()
-        self._expected = asyncio.Event()
+    def __init__(self, *, slots: int, slot_bytes: int, shared: bool) -> None:
+        self.slot_bytes = slot_bytes
+        self.size_bytes = slots * slot_bytes
+        self._slots = slots
         self.key: str | None = None
         """Name of the shared segment as `shm_open` takes it (with its slash), or None."""
+        self._lock_fd: int | None = None
+        self._memory: mmap.mmap | NDArray[np.uint8] | None = None
+        if shared:
+            self._memory = self._allocate_shared(self.size_bytes)
+        if self._memory is None:
+            self._memory = np.zeros(self.size_bytes, np.uint8)
+        self._free = deque(range(slots))
+        self.returned = asyncio.Event()
+        """Set whenever a lease came back; who waits for a slot clears it."""
+        self.is_home = asyncio.Event()
+        """Set while no lease is out."""
+        self.is_home.set()
 
     @property
-    def input(self) -> ModelInput | None:
-        """What the tensors are shaped for; None before the first connection."""
-        return self._input
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the whole block."""
-        return 0 if self._arrays is None else self._arrays.nbytes
-
-    def shape_for(self, model_input: ModelInput) -> None:
-        """Allocate for this input; a model that changed its input gets a new block.
-
-        Leases still out keep the old block alive and are not taken back into the new one.
-        """
-        if model_input == self._input:
-            return
-        self.close()
-        width, height = model_input.width_px, model_input.height_px
-        region = (3, height, width) if model_input.channels_first else (height, width, 3)
-        shape = (self._tensors, self._max_regions, *region)
-        dtype = np.dtype(_DTYPES[model_input.dtype])
-        size_bytes = int(np.prod(shape)) * dtype.itemsize
-        if self._want_shared:
-            self._memory = self._allocate_shared(size_bytes)
-        if self._memory is not None:
-            self._arrays = np.frombuffer(self._memory, dtype=dtype).reshape(shape)
-        else:
-            self._arrays = np.zeros(shape, dtype=dtype)
-        self._input = model_input
-        self._free = deque(range(self._tensors))
-        self._returned.set()
-        self._expected.set()
-
-    async def wait_for_input(self) -> None:
-        """Return once the model's input is known, or `stop_waiting` was called."""
-        await self._expected.wait()
-
-    def stop_waiting(self) -> None:
-        """Nobody expects the model any more: what waits for its input goes on without."""
-        self._expected.set()
+    def lent(self) -> int:
+        """Leases that are out."""
+        return self._slots - len(self._free)
 
     def _allocate_shared(self, size_bytes: int) -> mmap.mmap | None:
         name = f"{SHM_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
@@ -143,32 +116,146 @@ class TensorPool:
         self.key = f"/{name}"
         return memory
 
-    async def lease(self) -> TensorLease:
-        """Wait for a tensor that is free. One waiter only."""
-        while not self._free:
-            self._returned.clear()
-            await self._returned.wait()
-        if self._arrays is None:
-            msg = "lease before the model's input is known"
-            raise RuntimeError(msg)
+    def lease(self, model_input: ModelInput, max_regions: int) -> TensorLease | None:
+        """A free slot, formed for this input; None while all are lent."""
+        if not self._free or self._memory is None:
+            return None
         index = self._free.popleft()
-        return TensorLease(self, index, self._arrays[index])
+        self.is_home.clear()
+        array: NDArray[Any] = np.ndarray(
+            (max_regions, *model_input.shape),
+            _DTYPES[model_input.dtype],
+            buffer=self._memory,
+            offset=index * self.slot_bytes,
+        )
+        return TensorLease(self, index, array)
 
-    def _take_back(self, index: int, array: NDArray[Any]) -> None:
-        if self._arrays is not None and np.shares_memory(array, self._arrays[index]):
-            self._free.append(index)
-            self._returned.set()
+    def _take_back(self, index: int) -> None:
+        self._free.append(index)
+        self.returned.set()
+        if not self.lent:
+            self.is_home.set()
 
     def close(self) -> None:
-        """Give the shared segment's name back; its memory goes with the last view of it."""
+        """Give the segment's name back and lend nothing more; twice is harmless."""
         if self.key is not None:
             with suppress(OSError):
                 (SHM_DIRECTORY / self.key[1:]).unlink()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
-        self.key = self._memory = self._arrays = self._input = None
-        self._free.clear()
+        self.key = self._memory = None
+
+
+class TensorPool:
+    """Input tensors for every model that is asked, in one block of memory.
+
+    A slot is as large as the largest input needs, so the models take turns with the same slots. A
+    model with a larger input needs a larger block, which takes the old one's place once the server
+    can read it: leases of the old block stay good, and its memory goes with the last of them.
+    Event loop only.
+    """
+
+    def __init__(self, *, tensors: int, max_regions: int, shared: bool) -> None:
+        self._tensors = tensors
+        self._max_regions = max_regions
+        self._want_shared = shared
+        self._block: TensorBlock | None = None
+        self._retired: list[TensorBlock] = []
+        self._inputs: dict[ModelName, ModelInput] = {}
+        self._changed = asyncio.Event()
+        self._is_awaited = True
+
+    def input_of(self, model: ModelName) -> ModelInput | None:
+        """What this model's tensors are formed for; None before it was connected to."""
+        return self._inputs.get(model)
+
+    @property
+    def block(self) -> TensorBlock | None:
+        """What is lent from; None before the first connection."""
+        return self._block
+
+    @property
+    def lent(self) -> int:
+        """Leases that are out, of every block."""
+        blocks = [*self._retired, *([self._block] if self._block else [])]
+        return sum(block.lent for block in blocks)
+
+    def form_for(self, inputs: Mapping[ModelName, ModelInput]) -> None:
+        """For a new connection: form tensors for these models and no others from now on.
+
+        The block there is stays if they fit it. Leases of one that does not stay good as memory;
+        the server is told nothing of it any more.
+        """
+        if (larger := self.larger_block_for(inputs.values())) is not None:
+            self.put_in_place(larger)
+        for old in self._retired:
+            old.close()
+        self._inputs = {}
+        self.add(inputs)
+
+    def larger_block_for(self, inputs: Iterable[ModelInput]) -> TensorBlock | None:
+        """A new block if these inputs do not fit the one there is. Nothing is lent from it yet."""
+        needed = max((self._slot_bytes(model_input) for model_input in inputs), default=0)
+        if needed <= (self._block.slot_bytes if self._block else 0):
+            return None
+        return TensorBlock(slots=self._tensors, slot_bytes=needed, shared=self._want_shared)
+
+    def _slot_bytes(self, model_input: ModelInput) -> int:
+        shape = (self._max_regions, *model_input.shape)
+        size_bytes = math.prod(shape) * np.dtype(_DTYPES[model_input.dtype]).itemsize
+        return -(-size_bytes // SLOT_ALIGNMENT_BYTES) * SLOT_ALIGNMENT_BYTES
+
+    def put_in_place(self, block: TensorBlock) -> TensorBlock | None:
+        """Lend from this block from now on; returns the one before, whose leases may be out.
+
+        The caller closes that one: once it `is_home`, where a server reads from it.
+        """
+        before, self._block = self._block, block
+        for old in self._retired:
+            if not old.lent:
+                old.close()
+        self._retired = [old for old in self._retired if old.lent]
+        if before is not None:
+            self._retired.append(before)
+            # Who waits for a slot of the old block gets one of the new.
+            before.returned.set()
+        return before
+
+    def add(self, inputs: Mapping[ModelName, ModelInput]) -> None:
+        """Form tensors for these models too; they fit the block in place."""
+        self._inputs.update(inputs)
+        self._changed.set()
+
+    async def wait_for_input(self, model: ModelName) -> None:
+        """Return once this model's input is known, or `stop_waiting` was called."""
+        while self._is_awaited and model not in self._inputs:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def stop_waiting(self) -> None:
+        """Nobody expects a model any more: what waits for its input goes on without."""
+        self._is_awaited = False
+        self._changed.set()
+
+    async def lease(self, model: ModelName) -> TensorLease | None:
+        """Wait for a tensor that is free; None where the model's input is not known (any more).
+
+        One waiter only.
+        """
+        while (block := self._block) is not None and (known := self.input_of(model)) is not None:
+            if (lease := block.lease(known, self._max_regions)) is not None:
+                return lease
+            block.returned.clear()
+            await block.returned.wait()
+        return None
+
+    def close(self) -> None:
+        """Give the shared segments' names back; their memory goes with the last view of it."""
+        for block in (*self._retired, *([self._block] if self._block else [])):
+            block.close()
+            block.returned.set()
+        self._retired, self._block, self._inputs = [], None, {}
 
 
 def remove_segments_of_the_dead(min_age_s: float = 10.0) -> list[str]:

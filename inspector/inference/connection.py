@@ -1,10 +1,11 @@
-"""How Triton is reached: address, TLS, login."""
+"""How Triton is reached: address, TLS, login; and what it says when it refuses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from inspector.settings.sections import AUTHORIZATION, InferenceSettings
 
@@ -32,3 +33,13 @@ def login_of(inference: InferenceSettings) -> dict[str, str] | None:
         return None
     token, header = inference.token.get_secret_value(), inference.token_header
     return {header: f"Bearer {token}" if header == AUTHORIZATION else token}
+
+
+def server_words(error: Exception) -> str:
+    """What a server that refused or failed said, on one line."""
+    if isinstance(error, InferenceServerException):
+        text = error.message() or error.status() or ""
+    else:
+        details = getattr(error, "details", None)
+        text = details() if callable(details) else str(error)
+    return " ".join(str(text or type(error).__name__).split())

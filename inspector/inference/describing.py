@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.recipes import ModelName
 from inspector.inference.connection import login_of
-from inspector.inference.model_check import ModelDescription, TensorDescription, no_such_model
+from inspector.inference.model_check import (
+    ModelDescription,
+    TensorDescription,
+    configured_model,
+    no_such_model,
+)
 from inspector.settings.sections import InferenceSettings
 
 DEEPEST_ENSEMBLE = 8
 """Ensembles within ensembles; one that held itself would have no end."""
 
 
-async def describe_model(client: Any, inference: InferenceSettings) -> ModelDescription:
-    """The model that the settings name, once it and every step of it are ready.
+async def describe_model(
+    client: Any, inference: InferenceSettings, model: ModelName
+) -> ModelDescription:
+    """A model, once it and every step of it are ready.
 
     The server as a whole is not asked: with strict readiness it is not ready while somebody
     else's model, which nobody here needs, cannot be loaded.
@@ -25,7 +33,7 @@ async def describe_model(client: Any, inference: InferenceSettings) -> ModelDesc
         InferenceServerException, grpc.RpcError: the server does not answer.
 
     """
-    asked = _Asked(client, inference)
+    asked = _Asked(client, inference, model)
     await asked.require_ready()
     return await asked.describe()
 
@@ -33,9 +41,10 @@ async def describe_model(client: Any, inference: InferenceSettings) -> ModelDesc
 class _Asked:
     """One round of questions."""
 
-    def __init__(self, client: Any, inference: InferenceSettings) -> None:
+    def __init__(self, client: Any, inference: InferenceSettings, model: ModelName) -> None:
         self._client = client
-        self._model, self._version = inference.model, inference.version
+        self._model, self._version = model.name, model.version
+        self._is_configured = model == configured_model(inference)
         self._call = {
             "headers": login_of(inference),
             "client_timeout": inference.connect_timeout_s,
@@ -49,11 +58,13 @@ class _Asked:
         states = [entry for entry in index if entry.name == model]
         if not states:
             available = sorted({entry.name for entry in index if entry.state == "READY"})
-            raise ConfigurationError(no_such_model(model, available))
+            asked_by = "inference.model" if self._is_configured else "a recipe's model"
+            raise ConfigurationError(no_such_model(model, available, asked_by=asked_by))
         if version and version not in [entry.version for entry in states]:
             deployed = ", ".join(entry.version for entry in states)
+            asked_by = "inference.version" if self._is_configured else "the version in a recipe"
             raise ConfigurationError(
-                f'inference.version is "{version}", but model {model} has: {deployed}'
+                f'{asked_by} is "{version}", but model {model} has: {deployed}'
             )
         reason = "; ".join(f"{s.state} {s.reason}".strip() for s in states)
         raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")

@@ -6,9 +6,11 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.records import ModelInput, ModelSpec, OutputLayout
+from inspector.core.recipes import ModelName
+from inspector.core.records import UNIT_AND_REFERENCE, ModelInput, ModelSpec, OutputLayout
 from inspector.inference.exporter_notes import order_objection, read_notes
 from inspector.inference.heads import HeadShape
 from inspector.settings.sections import InferenceSettings
@@ -16,6 +18,8 @@ from inspector.settings.settings import Settings
 
 DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
 UNBATCHED_RANK = 3
+REFERENCE_CHANNELS = ("unit", "reference")
+"""How a model's configuration says that its input shows a unit beside its reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,31 +49,65 @@ class ModelDescription:
     """Requests it works on at once; of an ensemble, those of its narrowest step."""
 
 
-def check_model(description: ModelDescription, settings: Settings) -> ModelSpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelNeeds:
+    """What a recipe and the station expect of a model."""
+
+    codes: tuple[str, ...]
+    """The names of its classes, in its order."""
+    lowest_threshold: float
+    """It must report what is at least so sure."""
+    max_regions: int
+    """A request holds so many."""
+    is_for_reference: bool | None = None
+    """Whether it is to see a unit beside its reference; None: either will do."""
+    input: str | None = None
+    colour: Literal["auto", "bgr", "rgb"] = "auto"
+
+
+def configured_model(inference: InferenceSettings) -> ModelName:
+    """The model of the station, which inspects what no product's recipe says otherwise of."""
+    return ModelName(name=inference.model, version=inference.version)
+
+
+def needs_of(settings: Settings) -> ModelNeeds:
+    """What the settings expect of the station's model."""
+    inspection = settings.inspection
+    return ModelNeeds(
+        codes=inspection.codes,
+        lowest_threshold=min(inspection.threshold_of(code) for code in inspection.codes),
+        max_regions=settings.batching.max_regions,
+        is_for_reference=False,
+        input=settings.inference.input,
+        colour=settings.inference.colour,
+    )
+
+
+def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
     """What the pipeline needs to know to use the model.
 
     Raises:
-        ConfigurationError: model and settings do not fit; each sentence names both sides.
+        ConfigurationError: the model is not what is needed; each sentence names both sides.
 
     """
-    inference, name = settings.inference, description.name
+    name = description.name
     if description.decoupled:
         raise ConfigurationError(f"model {name}: decoupled; expected one reply per request")
     if description.sequences:
         raise ConfigurationError(
             f"model {name}: has sequence_batching; expected one that takes each request by itself"
         )
-    wanted = settings.batching.max_regions
+    wanted = needs.max_regions
     limit = _batch_limit(description)
     if limit < wanted:
         raise ConfigurationError(
             f"batching.max_regions is {wanted}, but model {name} takes at most {limit} per request "
             "(its max_batch_size)"
         )
-    model_input = _input(description, inference)
-    answer = _answer(description, model_input, len(settings.inspection.codes))
-    _check_notes(description, answer.layout, settings.inspection.codes)
-    _check_parameters(description, settings)
+    model_input = _input(description, needs)
+    answer = _answer(description, model_input, len(needs.codes))
+    _check_notes(description, answer.layout, needs.codes)
+    _check_parameters(description, needs)
     return ModelSpec(
         name=name,
         version=description.version,
@@ -94,48 +132,76 @@ def _batch_limit(description: ModelDescription) -> int:
     return 1_000_000 if first < 0 else first
 
 
-def _input(description: ModelDescription, inference: InferenceSettings) -> ModelInput:
+def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
     name = description.name
     by_name = {tensor.name: tensor for tensor in description.inputs}
-    if inference.input is not None and inference.input not in by_name:
+    if needs.input is not None and needs.input not in by_name:
         raise ConfigurationError(
-            f'inference.input is "{inference.input}", but model {name} has: {", ".join(by_name)}'
+            f'inference.input is "{needs.input}", but model {name} has: {", ".join(by_name)}'
         )
-    if inference.input is None and len(by_name) != 1:
+    if needs.input is None and len(by_name) != 1:
         raise ConfigurationError(
             f"model {name} has {len(by_name)} inputs ({', '.join(by_name)}); expected one picture"
         )
-    tensor = by_name[inference.input or next(iter(by_name))]
+    tensor = by_name[needs.input or next(iter(by_name))]
     if tensor.dtype not in ("UINT8", "FP32"):
         raise ConfigurationError(
             f'model {name}: input "{tensor.name}" is {tensor.dtype}; expected UINT8 or FP32'
         )
+    channels = _channels(description, needs)
     shape = tensor.shape[1:]
-    channels_first = len(shape) == UNBATCHED_RANK and shape[0] == UNBATCHED_RANK
-    channels_last = len(shape) == UNBATCHED_RANK and shape[2] == UNBATCHED_RANK
+    channels_first = len(shape) == UNBATCHED_RANK and shape[0] == channels
+    channels_last = len(shape) == UNBATCHED_RANK and shape[2] == channels
     sides = shape[1:] if channels_first else shape[:2]
     if not (channels_first or channels_last) or min(sides) < 1:
         raise ConfigurationError(
-            f'model {name}: input "{tensor.name}" has shape {list(tensor.shape)}; '
-            "expected [N,3,height,width] or [N,height,width,3] with fixed height and width"
+            f'model {name}: input "{tensor.name}" has shape {list(tensor.shape)}; expected '
+            f"[N,{channels},height,width] or [N,height,width,{channels}] with fixed height and "
+            f"width{_hint(shape, channels)}"
         )
-    declared = description.parameters.get("colour", "").lower()
-    if declared not in ("", "bgr", "rgb"):
-        raise ConfigurationError(
-            f'model {name}: its parameter colour is "{declared}"; expected bgr or rgb'
-        )
-    # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
-    order = declared or ("bgr" if tensor.dtype == "UINT8" else "rgb")
-    if inference.colour != "auto":
-        order = inference.colour
     return ModelInput(
         name=tensor.name,
         width_px=sides[1],
         height_px=sides[0],
         channels_first=channels_first,
+        channels=channels,
         dtype=tensor.dtype,
-        rgb=order == "rgb",
+        rgb=_is_rgb(description, tensor.dtype, needs),
     )
+
+
+def _channels(description: ModelDescription, needs: ModelNeeds) -> int:
+    """How many the model's input has, by what its configuration says of them."""
+    name, told = description.name, description.parameters.get("channels", "")
+    has_reference = tuple(part.strip() for part in told.split(",")) == REFERENCE_CHANNELS
+    if needs.is_for_reference is not None and has_reference != needs.is_for_reference:
+        takes = "a unit beside its reference" if has_reference else "a picture alone"
+        wanted = "a picture alone" if has_reference else "a unit beside its reference"
+        raise ConfigurationError(
+            f'model {name} takes {takes} (its parameter channels is "{told}"); expected one that '
+            f"takes {wanted}"
+        )
+    return UNIT_AND_REFERENCE if has_reference else 3
+
+
+def _hint(shape: Sequence[int], channels: int) -> str:
+    if channels == UNIT_AND_REFERENCE or UNIT_AND_REFERENCE not in (*shape[:1], *shape[-1:]):
+        return ""
+    told = ",".join(REFERENCE_CHANNELS)
+    return f'; one that takes a reference says so in its parameter channels: "{told}"'
+
+
+def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> bool:
+    declared = description.parameters.get("colour", "").lower()
+    if declared not in ("", "bgr", "rgb"):
+        raise ConfigurationError(
+            f'model {description.name}: its parameter colour is "{declared}"; expected bgr or rgb'
+        )
+    # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
+    order = declared or ("bgr" if dtype == "UINT8" else "rgb")
+    if needs.colour != "auto":
+        order = needs.colour
+    return order == "rgb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +282,15 @@ def _check_notes(
         )
 
 
-def _check_parameters(description: ModelDescription, settings: Settings) -> None:
+def _check_parameters(description: ModelDescription, needs: ModelNeeds) -> None:
     """What our own ensemble says of itself; other models may say nothing."""
-    name, inspection = description.name, settings.inspection
+    name = description.name
     classes = description.parameters.get("classes")
     if classes is not None:
         deployed = tuple(part.strip() for part in classes.split(","))
-        if deployed != inspection.codes:
+        if deployed != needs.codes:
             raise ConfigurationError(
-                f"inspection.codes is {', '.join(inspection.codes)}, but model {name} was built "
+                f"inspection.codes is {', '.join(needs.codes)}, but model {name} was built "
                 f"for: {', '.join(deployed)}"
             )
     told = description.parameters.get("score_threshold", "nan")
@@ -234,7 +300,7 @@ def _check_parameters(description: ModelDescription, settings: Settings) -> None
         raise ConfigurationError(
             f'model {name}: its parameter score_threshold is "{told}"; expected a number'
         ) from None
-    lowest = min(inspection.threshold_of(code) for code in inspection.codes)
+    lowest = needs.lowest_threshold
     if not math.isnan(floor) and lowest < floor:
         raise ConfigurationError(
             f"inspection.threshold goes down to {lowest}, but model {name} reports nothing below "
@@ -242,12 +308,14 @@ def _check_parameters(description: ModelDescription, settings: Settings) -> None
         )
 
 
-def no_such_model(wanted: str, available: Sequence[str]) -> str:
+def no_such_model(
+    wanted: str, available: Sequence[str], *, asked_by: str = "inference.model"
+) -> str:
     """The sentence for a model the server does not have."""
     close = difflib.get_close_matches(wanted, available, n=1)
     hint = f'; did you mean "{close[0]}"?' if close else ""
     listed = ", ".join(available) or "no model at all"
-    return f'inference.model is "{wanted}", but the server has: {listed}{hint}'
+    return f'{asked_by} is "{wanted}", but the server has: {listed}{hint}'
 
 
 class VersionWatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -10,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
-from inspector.core.records import ModelSpec
 
-
-def read_outputs(result: InferResult, spec: ModelSpec) -> dict[str, NDArray[Any]]:
+def read_outputs(result: InferResult, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """The tensors of a reply that are some; decoding tells which ones are missing."""
     outputs: dict[str, NDArray[Any]] = {}
-    for name in spec.outputs:
+    for name in names:
         # struct.error: text whose lengths reach beyond its end.
         with suppress(ValueError, TypeError, struct.error):
             array = result.as_numpy(name)

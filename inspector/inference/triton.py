@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,17 +14,21 @@ import structlog
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.errors import InferenceUnavailableError
+from inspector.core.recipes import ModelName
 from inspector.core.records import Batch, EncodedBatch, ModelSpec, Reply
-from inspector.flow.tensor_pool import (
-    TensorPool,
-    empty_tensor,
-    give_up_segment_of_the_dead,
-)
-from inspector.inference.connection import connect_to, login_of
+from inspector.flow.tensor_pool import TensorPool, empty_tensor
+from inspector.inference.connection import connect_to, login_of, server_words
 from inspector.inference.describing import describe_model
-from inspector.inference.model_check import ModelDescription, check_model
+from inspector.inference.model_check import (
+    ModelDescription,
+    ModelNeeds,
+    check_model,
+    configured_model,
+    needs_of,
+)
 from inspector.inference.reply_tensors import read_outputs
+from inspector.inference.shared_tensors import SharedTensors
 from inspector.settings.sections import InferenceSettings
 from inspector.settings.settings import Settings
 
@@ -50,9 +55,11 @@ _REFUSALS = {str(code) for code in _REQUEST_AT_FAULT}
 
 
 class TritonModel:
-    """One model on one Triton server. Event loop only; one stream at a time.
+    """The models that are asked on one Triton server. Event loop only; one stream at a time.
 
-    Every connection is a client of its own: a gRPC call that died keeps state in its channel.
+    Every connection is a client of its own: a gRPC call that died keeps state in its channel. Each
+    begins with every model that is needed: the station's own, and those that were prepared for
+    recipes since and not released.
     """
 
     def __init__(self, url: str, settings: Settings, tensors: TensorPool) -> None:
@@ -61,33 +68,134 @@ class TritonModel:
         self._inference = settings.inference
         self._tensors = tensors
         self._client: Any = None
-        self._spec: ModelSpec | None = None
+        self._is_connected = False
+        self._needs = {configured_model(settings.inference): needs_of(settings)}
+        self._specs: dict[ModelName, ModelSpec] = {}
+        self._outputs: frozenset[str] = frozenset()
         self._described: ModelDescription | None = None
-        self._region: str | None = None
+        self._preparing = asyncio.Lock()
+        self._shared = SharedTensors(self._inference, url)
         self._headers = login_of(self._inference)
 
-    async def connect(self) -> ModelSpec:
-        """Check the server and the model, shape the tensors for it, share them if possible.
+    async def connect(self) -> Mapping[ModelName, ModelSpec]:
+        """Check the server and its models, shape the tensors for them, share them if possible.
 
-        Returns once the model has answered a trial: an engine that is built at its first request
+        Returns once each model has answered a trial: an engine that is built at its first request
         takes minutes, in which its server calls it ready.
 
         Raises:
-            InferenceUnavailableError: the server is away, or the model is not ready.
-            ConfigurationError: the model is not what the settings say.
+            InferenceUnavailableError: the server is away, or a model is not ready.
+            ConfigurationError: a model is not what the settings or its recipe say.
 
         """
         await self.close()
-        self._client = connect_to(self._url, self._inference)
+        needs, client = dict(self._needs), connect_to(self._url, self._inference)
+        self._client = client
+        async with self._telling_what_failed():
+            specs = {m: await self._compared(client, m, wanted) for m, wanted in needs.items()}
+            self._tensors.form_for({model: spec.input for model, spec in specs.items()})
+            await self._shared.begin(client, self._tensors.block)
+            for model, spec in specs.items():
+                await self._try_out(client, model, spec)
+        self._specs = {}
+        self._admit(specs)
+        self._is_connected = True
+        return specs
+
+    def spec_of(self, model: ModelName) -> ModelSpec | None:
+        """What is known of a model on this connection; None where it was not prepared."""
+        return self._specs.get(model)
+
+    def require(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> None:
+        """Have each connection from the next one on begin with this model too."""
+        self._needs[model] = self._needs_of_recipe(model, codes, lowest_threshold)
+
+    async def prepare(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> ModelSpec:
+        """Make a model ready to be asked while others are, and at every connection from now on.
+
+        It is described, compared with its recipe's codes (and with its lowest threshold), and has
+        answered a trial. What is under way goes on: a larger input gets a larger block of memory,
+        which requests lent from the old one do not notice. A model that fails changes nothing.
+
+        Raises:
+            InferenceUnavailableError: the server is away, or the model is not ready.
+            ConfigurationError: there is no such model, or it is not what the recipe says.
+
+        """
+        needs = self._needs_of_recipe(model, codes, lowest_threshold)
+        async with self._preparing:
+            client = self._client
+            if client is None or not self._is_connected:
+                raise self._away("not connected")
+            async with self._telling_what_failed():
+                spec = await self._compared(client, model, needs)
+                block = self._tensors.larger_block_for([spec.input])
+                try:
+                    if block is not None:
+                        await self._shared.add(client, block)
+                    await self._try_out(client, model, spec)
+                    self._require_same(client)
+                except BaseException:
+                    if block is not None:
+                        await self._shared.give_up(client, block)
+                    raise
+            if block is not None and (before := self._tensors.put_in_place(block)) is not None:
+                self._shared.give_up_once_home(client, before)
+            self._tensors.add({model: spec.input})
+            self._needs[model] = needs
+            self._admit({model: spec})
+            return spec
+
+    def release(self, model: ModelName) -> None:
+        """No recipe needs this model any more: connections from the next one on begin without it.
+
+        On this one it goes on answering, so that nothing under way is lost.
+        """
+        self._needs.pop(model, None)
+
+    def _needs_of_recipe(
+        self, model: ModelName, codes: tuple[str, ...], lowest_threshold: float
+    ) -> ModelNeeds:
+        station = needs_of(self._settings)
+        if model == configured_model(self._inference):
+            return replace(station, codes=codes, lowest_threshold=lowest_threshold)
+        return ModelNeeds(
+            codes=codes, lowest_threshold=lowest_threshold, max_regions=station.max_regions
+        )
+
+    async def _compared(self, client: Any, model: ModelName, needs: ModelNeeds) -> ModelSpec:
+        description = await describe_model(client, self._inference, model)
+        if model == configured_model(self._inference):
+            self._described = description
+        return check_model(description, needs)
+
+    def _admit(self, specs: Mapping[ModelName, ModelSpec]) -> None:
+        self._specs |= specs
+        self._outputs = frozenset(name for s in self._specs.values() for name in s.outputs)
+
+    def _require_same(self, client: Any) -> None:
+        if self._client is not client:
+            raise self._away("the connection was lost")
+
+    @asynccontextmanager
+    async def _telling_what_failed(self) -> AsyncIterator[None]:
         try:
-            self._described = await describe_model(self._client, self._inference)
-            self._spec = check_model(self._described, self._settings)
-            self._tensors.shape_for(self._spec.input)
-            await self._share_tensors()
-            await self._try_out(self._spec)
-        except (InferenceServerException, grpc.RpcError) as error:
-            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
-        return self._spec
+            yield
+        except (InferenceServerException, grpc.RpcError, grpc.aio.UsageError) as error:
+            raise self._away(server_words(error)) from error
+        except asyncio.CancelledError as cancelled:
+            # Calls under way on a connection that is given up end as cancelled, by nobody.
+            task = asyncio.current_task()
+            if task is None or task.cancelling() == 0:
+                raise self._away("the connection was given up") from cancelled
+            raise
+
+    def _away(self, cause: str) -> InferenceUnavailableError:
+        return InferenceUnavailableError(f"Triton at {self._url}: {cause}")
 
     async def compare(self, settings: Settings) -> None:
         """Whether the deployed model fits other settings; the connection is not touched.
@@ -99,25 +207,28 @@ class TritonModel:
             ConfigurationError: the model would not fit them.
 
         """
-        check_model(await self._described_for(settings.inference), settings)
+        check_model(await self._described_for(settings.inference), needs_of(settings))
 
     def change(self, settings: Settings) -> None:
-        """Compare the model with these settings at the next connection.
+        """Compare the station's model with these settings at the next connection.
 
         They differ from those before in nothing but what may change live.
         """
         self._settings = settings
+        model = configured_model(self._inference)
+        if model in self._needs:
+            self._needs[model] = needs_of(settings)
 
     async def _described_for(self, inference: InferenceSettings) -> ModelDescription:
         client = connect_to(self._url, self._inference)
         try:
-            return await describe_model(client, inference)
+            return await describe_model(client, inference, configured_model(inference))
         except (InferenceServerException, grpc.RpcError, InferenceUnavailableError) as error:
             known = self._described
             named = (self._inference.model, self._inference.version)
             if known is not None and named == (inference.model, inference.version):
                 return known
-            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
+            raise self._away(server_words(error)) from error
         finally:
             with suppress(Exception):
                 await client.close()
@@ -125,22 +236,19 @@ class TritonModel:
     @property
     def is_sharing(self) -> bool:
         """Whether tensors go through shared memory on this connection."""
-        return self._region is not None
+        return self._shared.is_sharing
 
-    def _call(self) -> dict[str, Any]:
-        return {"headers": self._headers, "client_timeout": self._inference.connect_timeout_s}
-
-    async def _try_out(self, spec: ModelSpec) -> None:
+    async def _try_out(self, client: Any, model: ModelName, spec: ModelSpec) -> None:
         """Have one empty picture inspected; that it is answered matters, and not how."""
         picture = empty_tensor(spec.input, 1)
         tensor = InferInput(spec.input.name, list(picture.shape), spec.input.dtype)
         tensor.set_data_from_numpy(picture)
         started_s = asyncio.get_running_loop().time()
         try:
-            await self._client.infer(
-                spec.name,
+            await client.infer(
+                model.name,
                 [tensor],
-                model_version=self._inference.version,
+                model_version=model.version,
                 request_id=TRIAL,
                 headers=self._headers,
                 client_timeout=TRIAL_TIMEOUT_S,
@@ -148,62 +256,28 @@ class TritonModel:
         except InferenceServerException as error:
             # A refusal is an answer; a model that takes no batch of one may take those of cameras.
             if error.status() not in _REFUSALS:
-                raise
+                raise self._away(f"model {model}: {server_words(error)}") from error
         took_s = asyncio.get_running_loop().time() - started_s
         if took_s > SLOW_TRIAL_S:
-            log.info("the model took long for its first answer", seconds=round(took_s, 1))
-
-    async def _share_tensors(self) -> None:
-        """Let the server read our tensors where they lie, if it is on this machine."""
-        self._region, why_not = None, "inference.tensors asks for it"
-        if self._inference.tensors != "inline":
-            key, size_bytes = self._tensors.key, self._tensors.size_bytes
-            if key is None:
-                why_not = "no shared memory could be had on this machine"
-            else:
-                name = key.strip("/")
-                with suppress(InferenceServerException):  # registered by an earlier connection
-                    await self._client.unregister_system_shared_memory(name, **self._call())
-                try:
-                    await self._client.register_system_shared_memory(
-                        name, key, size_bytes, **self._call()
-                    )
-                    self._region = name
-                except InferenceServerException as refusal:
-                    why_not = f"the server cannot open ours: {_text(refusal)}"
-        if self._region is None and self._inference.tensors == "shared_memory":
-            raise ConfigurationError(f"inference.tensors is shared_memory, but {why_not}")
-        if self._region:
-            await self._unmap_regions_of_the_dead()
-            log.info("tensors go through shared memory", region=self._region, url=self._url)
-        else:
-            log.info("tensors go inline", reason=why_not, url=self._url)
-
-    async def _unmap_regions_of_the_dead(self) -> None:
-        """Have the server let go of what killed services registered, or it keeps their memory."""
-        mine = self._region
-        with suppress(InferenceServerException):  # it does not tell; nothing is lost by it
-            status = await self._client.get_system_shared_memory_status(**self._call())
-            dead = [n for n in status.regions if n != mine and give_up_segment_of_the_dead(n)]
-            for name in dead:
-                await self._client.unregister_system_shared_memory(name, **self._call())
-            if dead:
-                log.info("the server gave back memory of services that were killed", regions=dead)
+            seconds = round(took_s, 1)
+            log.info("the model took long for its first answer", model=str(model), seconds=seconds)
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Make the wire request: a reference into shared memory, or the bytes themselves."""
-        if self._spec is None or batch.tensor is None:
+        spec, model = self._specs.get(batch.model), batch.model
+        if spec is None or batch.tensor is None:
             raise RuntimeError("encode before connect")
         rows = batch.tensor.array[: len(batch.regions)]
-        tensor = InferInput(self._spec.input.name, list(rows.shape), self._spec.input.dtype)
-        if self._region is not None:
-            tensor.set_shared_memory(self._region, rows.nbytes, batch.tensor.offset_bytes)
+        tensor = InferInput(spec.input.name, list(rows.shape), spec.input.dtype)
+        region = self._shared.region_of(batch.tensor)
+        if region is not None:
+            tensor.set_shared_memory(region, rows.nbytes, batch.tensor.offset_bytes)
         else:
             tensor.set_data_from_numpy(rows)
         return EncodedBatch(
             {
-                "model_name": self._spec.name,
-                "model_version": self._inference.version,
+                "model_name": model.name,
+                "model_version": model.version,
                 "inputs": [tensor],
                 "request_id": str(batch.batch_id),
             }
@@ -225,7 +299,7 @@ class TritonModel:
                 async for reply in replies:
                     yield reply
         except (InferenceServerException, grpc.RpcError) as error:
-            raise InferenceUnavailableError(f"Triton at {self._url}: {_text(error)}") from error
+            raise self._away(server_words(error)) from error
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling() == 0:
@@ -238,7 +312,7 @@ class TritonModel:
         try:
             async for result, error in call:
                 if error is not None:
-                    yield Reply(request_id=None, outputs=None, error=_text(error))
+                    yield Reply(request_id=None, outputs=None, error=server_words(error))
                 else:
                     yield self._reply(result)
         finally:
@@ -280,17 +354,16 @@ class TritonModel:
             return self._reply(await call)
         except InferenceServerException as error:
             if error.status() in _REFUSALS:
-                return Reply(request_id=None, outputs=None, error=_text(error))
+                return Reply(request_id=None, outputs=None, error=server_words(error))
             raise
         finally:
             call.cancel()
 
     def _reply(self, result: InferResult) -> Reply:
-        outputs = read_outputs(result, self._spec) if self._spec else {}
         response = result.get_response()
         return Reply(
             request_id=response.id,
-            outputs=outputs,
+            outputs=read_outputs(result, self._outputs),
             error=None,
             model_version=response.model_version,
         )
@@ -298,12 +371,10 @@ class TritonModel:
     async def close(self) -> None:
         """Disconnect; never raises."""
         client, self._client = self._client, None
+        self._is_connected = False
         if client is None:
             return
-        with suppress(Exception):
-            if self._region is not None:
-                await client.unregister_system_shared_memory(self._region, client_timeout=0.5)
-        self._region = None
+        await self._shared.end(client)
         with suppress(Exception):
             await client.close()
 
@@ -312,13 +383,3 @@ def _retrieve(call: asyncio.Task[Any]) -> None:
     """Look at the failure of a call whose connection failed before it: one report is enough."""
     if not call.cancelled():
         call.exception()
-
-
-def _text(error: Exception) -> str:
-    """The server's words on one line."""
-    if isinstance(error, InferenceServerException):
-        text = error.message() or error.status() or ""
-    else:
-        details = getattr(error, "details", None)
-        text = details() if callable(details) else str(error)
-    return " ".join(str(text or type(error).__name__).split())

@@ -14,7 +14,7 @@ from inspector.capture.gate import CameraGate, NoTeacher
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import FaultBoard
 from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage, Teacher
-from inspector.core.recipes import Job
+from inspector.core.recipes import Job, ModelName
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -22,6 +22,7 @@ from inspector.core.records import (
     Frame,
     MissedFrame,
     MissReason,
+    ModelSpec,
     Outcome,
 )
 from inspector.events.wording import EventBuilder
@@ -29,7 +30,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
-from inspector.flow.model_pace import ModelPace
+from inspector.flow.model_pace import ModelPaces
 from inspector.flow.notices import Notices
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
@@ -44,7 +45,7 @@ from inspector.pipeline.cameras import (
     open_source,
 )
 from inspector.pipeline.terms import (
-    batch_window,
+    batch_windows,
     camera_lane,
     deadline_ns,
     first_job,
@@ -66,7 +67,20 @@ def ignore_frame(frame: Frame) -> None:
 
 
 class DeployedModel(Model, Protocol):
-    """A model whose settings may change while it is connected. Event loop only."""
+    """Models that may change while they are connected to. Event loop only."""
+
+    def require(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> None:
+        """Have each connection from the next one on begin with this model too."""
+
+    async def prepare(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> ModelSpec:
+        """Make a model ready while others are asked; see `TritonModel.prepare`."""
+
+    def release(self, model: ModelName) -> None:
+        """No recipe needs this model any more; see `TritonModel.release`."""
 
     async def compare(self, settings: Settings) -> None:
         """Raise where the model does not fit these settings; see `TritonModel.compare`."""
@@ -173,7 +187,7 @@ def build_pipeline(
     inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
     pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
     tensors = tensor_pool(settings)
-    pace = ModelPace(keeps_fresh=not only_recordings)
+    paces = ModelPaces(keeps_fresh=not only_recordings)
     batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
     outcomes: Channel[Outcome] = Channel(1)
 
@@ -181,7 +195,7 @@ def build_pipeline(
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
     batching = BatchWorker(
         inbox,
-        batch_window(settings, pace),
+        batch_windows(settings, paces),
         tensors,
         batches,
         metrics=around.metrics,
@@ -195,7 +209,7 @@ def build_pipeline(
         limits=inference_limits(settings, wait_for_server=only_recordings),
         metrics=around.metrics,
         on_up=_triton_reporter(around),
-        pace=pace,
+        paces=paces,
     )
     results = ResultsWorker(
         outcomes,

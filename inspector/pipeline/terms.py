@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from inspector.batching.window import BatchWindow
+from inspector.batching.window import ModelWindows
 from inspector.core.recipes import DEFAULT_PRODUCT, Job, Recipe
 from inspector.flow.inbox import Lane
-from inspector.flow.model_pace import ModelPace
+from inspector.flow.model_pace import ModelPaces
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.worker import InferenceLimits
 from inspector.products.files import StationTerms, read_product
@@ -25,12 +25,12 @@ def tensor_pool(settings: Settings) -> TensorPool:
     )
 
 
-def batch_window(settings: Settings, pace: ModelPace) -> BatchWindow:
+def batch_windows(settings: Settings, paces: ModelPaces) -> ModelWindows:
     """When a request is sent."""
-    return BatchWindow(
+    return ModelWindows(
         max_regions=settings.batching.max_regions,
         max_wait_ns=round(settings.batching.window_ms * NS_PER_MS),
-        pace=pace,
+        paces=paces,
     )
 
 

@@ -59,7 +59,8 @@ def test_somebody_elses_broken_model_does_not_keep_us_from_ours(tmp_path: Path) 
     async def connect(url: str) -> str:
         model = TritonModel(url, settings, tensors)
         try:
-            return (await model.connect()).name
+            (spec,) = (await model.connect()).values()
+            return spec.name
         finally:
             await model.close()
 

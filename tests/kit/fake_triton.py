@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,13 +57,15 @@ def honest(_number: int, _request_id: str) -> Act:
 
 @dataclass(kw_only=True)
 class Deployed:
-    """The model the server has."""
+    """A model the server has."""
 
     name: str = "pcb_inspection"
+    version: str = "1"
     layout: str = "detections"
     """detections, objectness ([N, 5 + classes]) or transposed ([4 + classes, N])."""
     dtype: str = "UINT8"
     side_px: int = 64
+    channels: int = 3
     classes: int = 6
     max_batch_size: int = 8
     code: int = 2
@@ -73,7 +76,8 @@ class Deployed:
     @property
     def picture(self) -> list[int]:
         side = self.side_px
-        return [side, side, 3] if self.dtype == "UINT8" else [3, side, side]
+        channels = self.channels
+        return [side, side, channels] if self.dtype == "UINT8" else [channels, side, side]
 
     @property
     def outputs(self) -> list[tuple[str, str, list[int]]]:
@@ -152,18 +156,29 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         script: Script = honest,
         *,
         shares: bool = True,
+        more: Sequence[Deployed] = (),
     ) -> None:
+        """`more` models beside the one that a station is configured for."""
         self.model = model or Deployed()
+        self.more = list(more)
         self.script = script
         self.shares = shares
         self.url = ""
+        self.hangs_in_trial = ""
+        """A model that never answers its trial."""
+        self.is_hanging = asyncio.Event()
         self.requests = 0
+        self.asked: Counter[str] = Counter()
+        """Requests by model."""
         self.answered = 0
         self.streams = 0
         self.shared_requests = 0
         self.waiting = self.most_waiting = 0
         self.regions: dict[str, mmap.mmap] = {}
         self._server: Any = None
+
+    def _named(self, name: str) -> Deployed | None:
+        return next((m for m in (self.model, *self.more) if m.name == name), None)
 
     async def start(self, port: int = 0) -> None:
         self._server = grpc.aio.server()
@@ -195,27 +210,38 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         return pb.ServerReadyResponse(ready=True)
 
     async def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        return pb.ModelReadyResponse(ready=self.model.ready and request.name == self.model.name)
+        model = self._named(request.name)
+        return pb.ModelReadyResponse(ready=model is not None and model.ready)
 
     async def RepositoryIndex(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         index = pb.RepositoryIndexResponse()
-        state = "READY" if self.model.ready else "UNAVAILABLE"
-        index.models.add(name=self.model.name, version="1", state=state)
+        for model in (self.model, *self.more):
+            state = "READY" if model.ready else "UNAVAILABLE"
+            index.models.add(name=model.name, version=model.version, state=state)
         return index
 
-    async def ModelMetadata(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        model = self.model
-        reply = pb.ModelMetadataResponse(name=model.name, versions=["1"], platform="ensemble")
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        model = await self._asked(request, context)
+        versions = [model.version]
+        reply = pb.ModelMetadataResponse(name=model.name, versions=versions, platform="ensemble")
         reply.inputs.add(name="image", datatype=model.dtype, shape=[-1, *model.picture])
         for name, dtype, shape in model.outputs:
             reply.outputs.add(name=name, datatype=dtype, shape=[-1, *shape])
         return reply
 
-    async def ModelConfig(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+    async def _asked(self, request: Any, context: Any) -> Deployed:
+        model = self._named(request.name)
+        if model is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model: '{request.name}'")
+        assert model is not None
+        return model
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        model = await self._asked(request, context)
         reply = pb.ModelConfigResponse()
-        reply.config.name = self.model.name
-        reply.config.max_batch_size = self.model.max_batch_size
-        for key, value in self.model.parameters.items():
+        reply.config.name = model.name
+        reply.config.max_batch_size = model.max_batch_size
+        for key, value in model.parameters.items():
             reply.config.parameters[key].string_value = value
         return reply
 
@@ -248,6 +274,9 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         if request.id == TRIAL:  # not in the script: it belongs to connecting
+            if request.model_name == self.hangs_in_trial:
+                self.is_hanging.set()
+                await asyncio.Event().wait()
             return self._infer(request, Act())
         act = self._next_act(request)
         await asyncio.sleep(act.delay_s)
@@ -300,9 +329,13 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     def _next_act(self, request: Any) -> Act:
         act = self.script(self.requests, request.id)
         shape = list(request.inputs[0].shape)
-        if shape[1:] != self.model.picture or shape[0] > self.model.max_batch_size:
+        model = self._named(request.model_name)
+        if model is None:
+            act = Act(refuse=f"unknown model: '{request.model_name}'")
+        elif shape[1:] != model.picture or shape[0] > model.max_batch_size:
             act = Act(refuse=f"unexpected shape {shape} for input 'image'")
         self.requests += 1
+        self.asked[request.model_name] += 1
         self.waiting += 1
         self.most_waiting = max(self.waiting, self.most_waiting)
         return act
@@ -312,10 +345,13 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self.waiting -= 1
 
     def _infer(self, request: Any, act: Act) -> Any:
-        model, sent = self.model, request.inputs[0]
+        model, sent = self._named(request.model_name), request.inputs[0]
+        assert model is not None, request.model_name
         pictures = self._pixels(request, sent).reshape(list(sent.shape))
         outputs = model.answer(pictures)
-        reply = pb.ModelInferResponse(model_name=model.name, model_version="1", id=request.id)
+        reply = pb.ModelInferResponse(
+            model_name=model.name, model_version=model.version, id=request.id
+        )
         for name, dtype, _shape in model.outputs:
             reply.outputs.add(name=name, datatype=dtype, shape=outputs[name].shape)
             reply.raw_output_contents.append(outputs[name].tobytes())

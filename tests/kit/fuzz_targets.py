@@ -113,7 +113,7 @@ def reply(data: bytes) -> None:
     except DecodeError:
         return  # gRPC itself refuses it
     for spec in _SPECS.values():
-        outputs = read_outputs(InferResult(message), spec)
+        outputs = read_outputs(InferResult(message), spec.outputs)
         with suppress(MalformedReplyError):
             found = decode(outputs, _REGIONS, spec, classes=CLASSES, floor=0.5, nms_iou=0.45)
             assert len(found) == REGIONS

@@ -288,8 +288,7 @@ class Line:
             looked = unit["counts"]["frames_inspected"]
             assert (unit["result"] in ("PASSED", "FAILED")) == bool(looked) == (not unit["reason"])
         tensors = self.pipeline.tensors
-        expected = 0 if tensors.input is None else tensors._tensors
-        assert len(tensors._free) == expected, f"{len(tensors._free)} tensors came back"
+        assert not tensors.lent, f"{tensors.lent} tensors did not come back"
         assert not self.complaints, self.complaints
 
 

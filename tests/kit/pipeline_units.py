@@ -144,8 +144,7 @@ class UnitLine(Line):
             if unit["result"] == "PASSED":
                 assert counts["frames_inspected"] == counts["frames_expected"], unit
         tensors = self.pipeline.tensors
-        expected = 0 if tensors.input is None else tensors._tensors
-        assert len(tensors._free) == expected, f"{len(tensors._free)} tensors came back"
+        assert not tensors.lent, f"{tensors.lent} tensors did not come back"
         assert not self.complaints, self.complaints
 
     def _check_camera(self, camera: CameraId) -> None:

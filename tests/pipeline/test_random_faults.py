@@ -6,13 +6,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
     EncodedBatch,
@@ -39,6 +40,9 @@ from tests.kit.pipeline import (
     recording,
     settings_for,
 )
+
+MODEL = ModelName(name="pcb_inspection")
+"""As the settings name it."""
 
 
 def spec_of(side_px: int) -> ModelSpec:
@@ -67,6 +71,7 @@ class FlakyModel:
         self._tensors = tensors
         self._trouble = trouble
         self._connected_once = False
+        self._spec: ModelSpec | None = None
 
     def _chance(self, weight: float = 1.0) -> bool:
         return self._rng.random() < self._trouble * weight
@@ -77,17 +82,33 @@ class FlakyModel:
         if self._rng.random() < 0.3:
             await asyncio.sleep(self._rng.random() * 0.003)
 
-    async def connect(self) -> ModelSpec:
+    async def connect(self) -> Mapping[ModelName, ModelSpec]:
         await self._pause()
         if self._chance(3):
             raise InferenceUnavailableError("away")
         if self._connected_once and self._chance(2):
             raise ConfigurationError("another model")
         self._connected_once = True
-        spec = spec_of(16 if self._chance(2) else 24)
-        self._tensors.shape_for(spec.input)
+        spec = self._spec = spec_of(16 if self._chance(2) else 24)
+        self._tensors.form_for({MODEL: spec.input})
         await self._pause()
-        return spec
+        return {MODEL: spec}
+
+    def spec_of(self, model: ModelName) -> ModelSpec | None:
+        return self._spec if model == MODEL else None
+
+    def require(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> None:
+        pass
+
+    async def prepare(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> ModelSpec:
+        raise NotImplementedError
+
+    def release(self, model: ModelName) -> None:
+        pass
 
     def encode(self, batch: Batch) -> EncodedBatch:
         assert batch.tensor is not None
@@ -177,12 +198,18 @@ async def one_run_of_the_inference_stage(seed: int) -> Counter[str]:
 
     async def feed() -> None:
         for number in range(count):
-            tensor = None if tensors.input is None else await tensors.lease()
-            model_input = tensors.input if tensor else None
+            tensor = await tensors.lease(MODEL)
+            model_input = tensors.input_of(MODEL) if tensor else None
             if rng.random() < 0.2:
                 await asyncio.sleep(rng.random() * 0.002)
             await batches.send(
-                Batch(batch_id=number, regions=(), tensor=tensor, model_input=model_input)
+                Batch(
+                    batch_id=number,
+                    model=MODEL,
+                    regions=(),
+                    tensor=tensor,
+                    model_input=model_input,
+                )
             )
         await batches.close()
 
@@ -199,7 +226,7 @@ async def one_run_of_the_inference_stage(seed: int) -> Counter[str]:
             group.create_task(work)
     assert sorted(o.batch.batch_id for o in ended) == list(range(count))
     assert all((o.outputs is None) == (o.miss is not None) for o in ended)
-    assert len(tensors._free) == (0 if tensors.input is None else limit + 2)
+    assert not tensors.lent
     assert not await nothing_runs_on()
     assert not complaints, complaints
     return Counter(str(o.miss or "answered") for o in ended)

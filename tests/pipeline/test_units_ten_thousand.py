@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from inspector.capture.gate import CameraGate, JobInForce
 from inspector.core.geometry import fit
+from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -49,6 +50,7 @@ from tests.kit.pipeline import settings_for
 
 CAMERA = CameraId("a")
 DEADLINE_S, WAIT_S, LATE_S = 0.25, 0.05, 0.4
+MODEL = ModelName(name="m")
 INPUT = ModelInput(
     name="image", width_px=64, height_px=64, channels_first=False, dtype="UINT8", rgb=False
 )
@@ -214,7 +216,7 @@ class Station:
             # And what it looked at was that unit.
             assert all(f.ref.unit and f.ref.unit.given_id == f.ref.label for f in frames)
         return Outcome(
-            batch=Batch(batch_id=0, regions=regions, tensor=None, model_input=INPUT),
+            batch=Batch(batch_id=0, model=MODEL, regions=regions, tensor=None, model_input=INPUT),
             outputs=None if failed else outputs,
             spec=None if failed else SPEC,
             miss=MissReason.MODEL_UNAVAILABLE if failed else None,

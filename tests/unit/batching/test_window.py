@@ -4,8 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.batching.window import BatchWindow
+from inspector.batching.window import BatchWindow, ModelWindows
+from inspector.core.recipes import ModelName
 from inspector.core.records import CameraId, Frame, FrameRef, Image
+from inspector.flow.model_pace import ModelPaces
 
 MS = 1_000_000
 
@@ -99,3 +101,76 @@ def test_no_frame_waits_longer_than_allowed_and_none_is_lost(
         assert began_ns <= window.deadline_ns <= began_ns + max_wait_ns
     sent += [f.ref.sequence for f in window.flush()]
     assert sent == list(range(len(gaps_ns)))
+
+
+ONE, OTHER = ModelName(name="one"), ModelName(name="other")
+
+
+def windows(*, max_regions: int = 4, max_wait_ns: int = 2 * MS) -> ModelWindows:
+    return ModelWindows(
+        max_regions=max_regions, max_wait_ns=max_wait_ns, paces=ModelPaces(keeps_fresh=False)
+    )
+
+
+def test_a_request_holds_frames_for_one_model_only() -> None:
+    both = windows()
+    for number, model in enumerate((ONE, OTHER, ONE)):
+        both.add(frame(number), model, number)
+    assert [f.ref.sequence for f in both.flush(ONE)] == [0, 2]
+    assert [f.ref.sequence for f in both.flush(OTHER)] == [1]
+    assert both.deadline_ns is None
+    assert both.due(10**12) is None
+
+
+def test_together_they_hold_no_more_than_one_request_takes() -> None:
+    both = windows(max_wait_ns=10**12)
+    for number in range(4):
+        assert not both.is_full
+        both.add(frame(number), (ONE, OTHER)[number % 2], number)
+    assert both.is_full
+    assert both.due(4) == ONE, "the one that waited longest makes room"
+    both.flush(ONE)
+    assert not both.is_full
+
+
+def test_a_model_that_is_asked_seldom_is_not_starved_by_one_that_is_asked_all_the_time() -> None:
+    both, sent = windows(), list[ModelName]()
+    now_ns = 0
+    for number in range(40):  # learns that more comes soon
+        both.add(frame(number), ONE, now_ns := number * MS // 4)
+        if both.is_full:
+            both.flush(ONE)
+    both.flush(ONE)
+    both.add(frame(98), OTHER, now_ns)
+    both.flush(OTHER)
+    both.add(frame(99), OTHER, asked_ns := now_ns + MS // 8)
+    number = 100
+    while OTHER not in sent:
+        now_ns += MS // 4
+        if not both.is_full:
+            both.add(frame(number := number + 1), ONE, now_ns)
+        if (model := both.due(now_ns)) is not None:
+            both.flush(model)
+            sent.append(model)
+    assert now_ns - asked_ns <= 2 * MS
+
+
+@given(st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.integers(1, 6)), max_size=60))
+def test_every_frame_leaves_once_in_order_and_with_its_own_model(
+    asked: list[tuple[ModelName, int]],
+) -> None:
+    both = windows()
+    left: dict[ModelName, list[int]] = {ONE: [], OTHER: []}
+
+    def send(model: ModelName) -> None:
+        left[model] += [f.ref.sequence for f in both.flush(model)]
+
+    for number, (model, regions) in enumerate(asked):
+        both.add(frame(number), model, number * MS, regions)
+        while (due := both.due(number * MS)) is not None:
+            send(due)
+        assert not both.is_full
+    while (model_left := both.any_open()) is not None:
+        send(model_left)
+    for model, numbers in left.items():
+        assert numbers == [n for n, (asked_for, _) in enumerate(asked) if asked_for == model]

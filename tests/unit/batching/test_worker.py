@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from inspector.batching.regions import pieces
-from inspector.batching.window import BatchWindow
+from inspector.batching.window import ModelWindows
 from inspector.batching.worker import BatchWorker
-from inspector.core.recipes import View
+from inspector.core.recipes import ModelName, View
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -25,12 +25,14 @@ from inspector.core.records import (
 )
 from inspector.flow.channel import Channel
 from inspector.flow.inbox import FrameInbox, Lane
+from inspector.flow.model_pace import ModelPaces
 from inspector.flow.tensor_pool import TensorPool
 from inspector.ops.metrics import Metrics
 from tests.kit import jobs
 from tests.kit.units_in_view import unit
 
 CAMERA, OTHER = CameraId("a"), CameraId("b")
+NAME = ModelName(name="m")
 MODEL = ModelInput(
     name="image", width_px=64, height_px=64, channels_first=False, dtype="UINT8", rgb=False
 )
@@ -68,21 +70,23 @@ class Stage:
         self.inbox = FrameInbox(dict.fromkeys(views, lane), on_drop=lambda _f, _r: None)
         self.tensors = TensorPool(tensors=2, max_regions=MAX_REGIONS, shared=False)
         if model_input is not None:
-            self.tensors.shape_for(model_input)
+            self.tensors.form_for({NAME: model_input})
         self.batches: Channel[Batch] = Channel(1)
         self.worker = BatchWorker(
             self.inbox,
-            BatchWindow(max_regions=MAX_REGIONS, max_wait_ns=0),
+            ModelWindows(
+                max_regions=MAX_REGIONS, max_wait_ns=0, paces=ModelPaces(keeps_fresh=False)
+            ),
             self.tensors,
             self.batches,
             metrics=Metrics(list(views), []),
         )
         self.sent: list[Batch] = []
 
-    def offer(self, one: Frame, view: View | None = None) -> None:
+    def offer(self, one: Frame, view: View | None = None, model: ModelName = NAME) -> None:
         """A frame of a unit whose job says so of it; None: as the stage was made with."""
         camera = one.ref.camera_id
-        job = jobs.job(view=view or self.views[camera])
+        job = jobs.job(view=view or self.views[camera], model=model)
         of = replace(unit(one.ref.sequence, camera), job=job)
         self.inbox.offer(replace(one, ref=replace(one.ref, unit=of)))
 
@@ -211,7 +215,7 @@ def test_a_model_that_changes_its_input_in_the_middle_of_a_frame_gets_all_of_it(
     async def feed(stage: Stage) -> None:
         stage.offer(frame(0))
         await stage.receive()
-        stage.tensors.shape_for(smaller)
+        stage.tensors.form_for({NAME: smaller})
 
     stage = run(feed, {CAMERA: TILED})
     regions = [region for batch in stage.sent for region in batch.regions]
@@ -223,3 +227,37 @@ def test_a_model_that_changes_its_input_in_the_middle_of_a_frame_gets_all_of_it(
         assert batch.tensor.array.shape[1:] == (side_px, side_px, 3)
         assert all(64 * r.letterbox.scale <= side_px for r in batch.regions)
     assert stage.sent[-1].model_input == smaller
+
+
+def test_frames_for_two_models_never_share_a_request_and_fit_the_input_of_theirs() -> None:
+    other_name = ModelName(name="other")
+    larger = replace(MODEL, width_px=96, height_px=96)
+
+    async def feed(stage: Stage) -> None:
+        stage.tensors.form_for({NAME: MODEL, other_name: larger})
+        for sequence in range(6):
+            stage.offer(frame(sequence, CAMERA))
+            stage.offer(frame(sequence, OTHER), model=other_name)
+
+    stage = run(feed, {CAMERA: PLAIN, OTHER: PLAIN}, model_input=None)
+    for batch in stage.sent:
+        camera, model_input = (CAMERA, MODEL) if batch.model == NAME else (OTHER, larger)
+        assert {r.frame.ref.camera_id for r in batch.regions} == {camera}
+        assert batch.model_input == model_input
+        assert batch.tensor is not None
+        assert batch.tensor.array.shape[1:] == model_input.shape
+    for camera in (CAMERA, OTHER):
+        seen = [r.frame.ref for batch in stage.sent for r in batch.regions]
+        assert [ref.sequence for ref in seen if ref.camera_id == camera] == list(range(6))
+
+
+def test_frames_of_a_model_that_is_not_prepared_go_on_and_hold_up_no_other() -> None:
+    async def feed(stage: Stage) -> None:
+        unknown = ModelName(name="unknown")
+        for sequence in range(3):
+            stage.offer(frame(sequence, CAMERA))
+            stage.offer(frame(sequence, OTHER), model=unknown)
+
+    stage = run(feed, {CAMERA: PLAIN, OTHER: PLAIN})
+    assert all((batch.tensor is not None) == (batch.model == NAME) for batch in stage.sent)
+    assert sum(len(batch.regions) for batch in stage.sent) == 6

@@ -148,8 +148,10 @@ def regions(frame: Frame, outline: Outline) -> dict[str, list[Region]]:
 async def detections(
     oracle: OracleModel, shown: list[Region], classes: int
 ) -> list[list[Detection]]:
-    spec = await oracle.connect()
-    batch = Batch(batch_id=7, regions=tuple(shown), tensor=None, model_input=spec.input)
+    ((model, spec),) = (await oracle.connect()).items()
+    batch = Batch(
+        batch_id=7, model=model, regions=tuple(shown), tensor=None, model_input=spec.input
+    )
 
     async def requests():
         yield oracle.encode(batch)

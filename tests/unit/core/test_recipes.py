@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from inspector.core.recipes import Reference, Zone
+from inspector.core.recipes import ModelName, Reference, Zone
 from tests.kit import jobs
 
 EVERYWHERE = ((0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0))
@@ -41,3 +43,26 @@ def test_a_deviation_of_another_size_is_refused() -> None:
             mean=np.zeros((4, 6, 3), np.uint8),
             deviation=np.zeros((6, 4), np.uint8),
         )
+
+
+def test_units_are_shown_to_the_golden_model_only_where_there_is_a_reference() -> None:
+    golden = ModelName(name="pcb_golden_inspection")
+    reference = Reference(
+        id="p/1",
+        sha256="0" * 64,
+        mean=np.zeros((2, 3, 3), np.uint8),
+        deviation=np.zeros((2, 3), np.uint8),
+    )
+    plain = jobs.recipe()
+    assert plain.inspected_by == plain.model
+    assert replace(plain, golden=golden).inspected_by == plain.model
+    assert replace(plain, reference=reference).inspected_by == plain.model
+    assert replace(plain, golden=golden, reference=reference).inspected_by == golden
+
+
+def test_the_server_is_asked_for_a_model_by_name_and_version_alone() -> None:
+    known = ModelName(name="m", version="3", file_sha256="ab")
+    assert known == ModelName(name="m", version="3")
+    assert hash(known) == hash(ModelName(name="m", version="3"))
+    assert known != ModelName(name="m")
+    assert (str(known), str(ModelName(name="m"))) == ("m version 3", "m")

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from inspector.core.errors import ConfigurationError
 from inspector.embedded.triton.log import failure_reason, parse_log_line
-from inspector.inference.model_check import ModelDescription, TensorDescription, check_model
+from inspector.inference.model_check import (
+    ModelDescription,
+    TensorDescription,
+    check_model,
+    needs_of,
+)
 from tests.unit.inference.test_model_check import settings
 
 tensors = st.builds(
@@ -36,7 +41,7 @@ SETTINGS = settings()
 @given(descriptions)
 def test_any_description_gives_a_usable_model_or_one_sentence(description: ModelDescription):
     try:
-        spec = check_model(description, SETTINGS)
+        spec = check_model(description, needs_of(SETTINGS))
     except ConfigurationError as refused:
         problems = refused.problems
     else:

@@ -14,6 +14,7 @@ from inspector.inference.model_check import (
     TensorDescription,
     VersionWatch,
     check_model,
+    needs_of,
     no_such_model,
 )
 from inspector.settings.load import build_settings
@@ -60,13 +61,13 @@ def picture(*shape: int, dtype: str = "UINT8") -> ModelDescription:
 
 def refusal(description: ModelDescription, **sections: Any) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        check_model(description, settings(**sections))
+        check_model(description, needs_of(settings(**sections)))
     (problem,) = refused.value.problems
     return problem
 
 
 def test_an_ensemble_with_detections_fits():
-    spec = check_model(ENSEMBLE, settings())
+    spec = check_model(ENSEMBLE, needs_of(settings()))
     assert spec.layout is OutputLayout.DETECTIONS
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
     assert not spec.input.channels_first
@@ -82,14 +83,14 @@ def test_an_ensemble_with_detections_fits():
     ],
 )
 def test_a_raw_head_is_told_by_its_shape(shape, layout):
-    spec = check_model(head(*shape), settings())
+    spec = check_model(head(*shape), needs_of(settings()))
     assert spec.layout is layout
     assert spec.outputs == ("out",)
     assert spec.candidates == (max(shape),)
 
 
 def test_a_head_whose_candidates_are_not_told_is_held_to_the_grids_at_its_replies():
-    spec = check_model(head(-1, 11), settings())
+    spec = check_model(head(-1, 11), needs_of(settings()))
     assert spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
     assert 25200 in spec.candidates
     assert 300 not in spec.candidates
@@ -107,7 +108,7 @@ SIX = "{0: 'open', 1: 'short', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-h
 
 
 def test_a_float_input_is_taken_as_training_makes_it():
-    spec = check_model(picture(3, 480, 640, dtype="FP32"), settings())
+    spec = check_model(picture(3, 480, 640, dtype="FP32"), needs_of(settings()))
     assert spec.input.channels_first
     assert spec.input.rgb
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
@@ -119,12 +120,14 @@ def test_a_float_input_is_taken_as_training_makes_it():
 )
 def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, rgb):
     description = replace(ENSEMBLE, parameters={"colour": told})
-    assert check_model(description, settings(inference={"colour": set_to})).input.rgb is rgb
+    assert (
+        check_model(description, needs_of(settings(inference={"colour": set_to}))).input.rgb is rgb
+    )
 
 
 def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
     fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(4, 480, 640, 3)),), max_batch_size=0)
-    assert check_model(fixed, settings()).max_regions == 4
+    assert check_model(fixed, needs_of(settings())).max_regions == 4
 
 
 @pytest.mark.parametrize(
@@ -298,7 +301,7 @@ def test_a_model_that_is_not_there_is_named_beside_those_that_are():
 
 
 def test_another_version_that_answers_is_compared_first_and_once() -> None:
-    one = check_model(ENSEMBLE, settings())
+    one = check_model(ENSEMBLE, needs_of(settings()))
     two = replace(one, version="2")
     watch = VersionWatch()
     assert not watch.objection(one, "1")
@@ -331,8 +334,8 @@ def test_a_query_head_of_two_classes_is_named_whatever_the_number_of_codes(codes
 
 def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
     one = {"codes": ["dent"], "threshold": 0.5}
-    yolov5 = check_model(head(25200, 6), settings(inspection=one))
-    yolov8 = check_model(head(5, 8400), settings(inspection=one))
+    yolov5 = check_model(head(25200, 6), needs_of(settings(inspection=one)))
+    yolov8 = check_model(head(5, 8400), needs_of(settings(inspection=one)))
     assert yolov5.layout is OutputLayout.YOLO_WITH_OBJECTNESS
     assert yolov8.layout is OutputLayout.YOLO_TRANSPOSED
     assert END_TO_END in refusal(head(8400, 6), inspection=one), "or many rows after suppression"
@@ -354,7 +357,7 @@ def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
 )
 def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
     square = replace(SQUARE, shape=(-1, height, width, 3))
-    assert check_model(replace(head(*shape), inputs=(square,)), settings()).candidates
+    assert check_model(replace(head(*shape), inputs=(square,)), needs_of(settings())).candidates
 
 
 @pytest.mark.parametrize(
@@ -372,4 +375,40 @@ def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
     ],
 )
 def test_notes_that_contradict_nothing_change_nothing(metadata):
-    assert check_model(parameters(metadata=metadata), settings()).name == "m"
+    assert check_model(parameters(metadata=metadata), needs_of(settings())).name == "m"
+
+
+REFERENCE = {"channels": "unit, reference"}
+
+
+def test_a_model_with_a_reference_says_so_and_has_two_channels():
+    needs = replace(needs_of(settings()), is_for_reference=None)
+    for shape, first in (((480, 640, 2), False), ((2, 480, 640), True)):
+        spec = check_model(replace(picture(*shape), parameters=REFERENCE), needs)
+        assert spec.input.takes_reference
+        assert spec.input.channels_first == first
+        assert spec.input.shape == shape
+    assert not check_model(ENSEMBLE, needs).input.takes_reference
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "expected"),
+    [
+        ((480, 640, 2), {}, "one that takes a reference says so"),
+        ((480, 640, 3), REFERENCE, "expected [N,2,height,width] or [N,height,width,2]"),
+        ((480, 640, 2), {"channels": "reference,unit"}, "expected [N,3,height,width]"),
+    ],
+)
+def test_channels_that_contradict_the_shape_are_refused(shape, told, expected):
+    needs = replace(needs_of(settings()), is_for_reference=None)
+    with pytest.raises(ConfigurationError) as refused:
+        check_model(replace(picture(*shape), parameters=told), needs)
+    assert expected in str(refused.value)
+
+
+def test_the_stations_own_model_takes_a_picture_alone_and_a_golden_one_a_reference_too():
+    golden = replace(picture(480, 640, 2), parameters=REFERENCE)
+    assert "expected one that takes a picture alone" in refusal(golden)
+    needs = replace(needs_of(settings()), is_for_reference=True)
+    with pytest.raises(ConfigurationError, match="expected one that takes a unit beside its ref"):
+        check_model(ENSEMBLE, needs)
