@@ -119,7 +119,7 @@ class Archive:
 
         return await self._ask(answer)
 
-    async def last_triggered(self) -> tuple[str, str] | None:
+    async def last(self) -> tuple[str, str] | None:
         """Entry and unit of the newest verdict on a trigger of the stream; None without any.
 
         Looks at the last `LAST_TRIGGERED_STEPS` thousand units.
@@ -134,7 +134,7 @@ class Archive:
                     return entry, unit
         return None
 
-    async def answered(self, triggers: Mapping[str, str], *, since_ms: int) -> set[str]:
+    async def answered(self, entries: Mapping[str, str], *, since_ms: int) -> set[str]:
         """The newest of these triggers (entry, unit) that have their verdict in the journal.
 
         Looks back until some were found, but not far beyond `since_ms` by our clock.
@@ -146,7 +146,7 @@ class Archive:
         known: set[str] = set()
         async for units in self._triggered_units(ANSWERED_STEPS, since_ms=since_ms):
             before = len(known)
-            known |= {e for e, unit in units if e is not None and triggers.get(e) == unit}
+            known |= {e for e, unit in units if e is not None and entries.get(e) == unit}
             if before and before == len(known):
                 # Cameras do not get their verdicts in the order of their triggers, but nearly.
                 break

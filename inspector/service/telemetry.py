@@ -6,12 +6,12 @@ import structlog
 
 from inspector.core.faults import FaultBoard
 from inspector.core.records import Stream
+from inspector.intake.reader import ReadingTelemetry
 from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.ops.metrics import Metrics
 from inspector.publish.readers import Reader, Readers, ReaderTelemetry
 from inspector.publish.worker import PublishTelemetry
 from inspector.redis_io.room import Memory
-from inspector.triggers.external.worker import TriggerTelemetry
 
 log = structlog.get_logger("service")
 
@@ -96,7 +96,7 @@ class Telemetry(PublishTelemetry):
         self._metrics.journal_reach.set(reach_s)
 
 
-class TriggerNews(TriggerTelemetry):
+class TriggerNews(ReadingTelemetry):
     """Reading the stream of triggers, as metrics and faults."""
 
     def __init__(self, metrics: Metrics, faults: FaultBoard) -> None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from inspector.core.verdicts import Verdict
-from inspector.triggers.external.worker import BLOCK_MS
+from inspector.intake.reader import BLOCK_MS
 from tests.kit.redis_server import RedisServer, any_binary, binaries
 from tests.kit.trigger_station import KEY, Station, running, until
 
@@ -111,12 +111,14 @@ def test_a_key_deleted_after_an_id_made_by_hand_is_read_anew(server, tmp_path):
                 client.xadd(KEY, {"unit_id": "c0"})
                 client.xadd(KEY, {"unit_id": "c1"}, id=f"{YEAR_2100_MS}-0")
                 await given(told, "c0", "c1")
-                assert station.worker._is_ahead, "so it looks often whether the stream is another"
+                assert station.worker._reader._is_ahead, (
+                    "so it looks often whether the stream is another"
+                )
                 client.delete(KEY)
                 send(client, "c2", "c3")
                 await given(told, "c2", "c3")
                 assert len(station.heard.begun_anew) == 1
-                assert not station.worker._is_ahead
+                assert not station.worker._reader._is_ahead
             async with running(tmp_path, server.url, told) as station:
                 send(client, "c4")
                 await given(told, "c4")

@@ -28,6 +28,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
 from inspector.flow.frame_pool import FramePool
+from inspector.intake.reader import ReadingTelemetry
 from inspector.journal.journal import Journal
 from inspector.page.archive import Archive
 from inspector.results.judging import judge
@@ -37,7 +38,7 @@ from inspector.triggers.external.desk import TriggerDesk
 from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
 from inspector.triggers.external.watch import ExternalWatch
-from inspector.triggers.external.worker import TriggerTelemetry, TriggerWorker
+from inspector.triggers.external.worker import TriggerWorker
 from tests.kit import jobs
 
 STATION = "plant.line-1.aoi"
@@ -48,7 +49,7 @@ DAY_S = 86_400.0
 FRAME_S = 0.005
 
 
-class Heard(TriggerTelemetry):
+class Heard(ReadingTelemetry):
     """What a worker told of itself."""
 
     def __init__(self) -> None:
@@ -256,7 +257,7 @@ async def running(
     station = Station(folder, url, [] if told is None else told, rng=random.Random(1))
     station.start()
     try:
-        await until(lambda: station.worker._last_id is not None)
+        await until(lambda: station.worker.has_begun)
         yield station
     finally:
         await station.stop()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from inspector.events.numbering import entry_id_text, parse_entry_id
-from inspector.triggers.external.continuity import (
+from inspector.intake.continuity import (
     Mark,
     StreamExtent,
     read_extent,
@@ -36,7 +36,7 @@ def test_what_redis_says_of_a_stream_is_read_with_and_without_what_7_0_added() -
 def test_a_stream_that_ends_before_what_was_read_is_another(
     last: tuple[int, int], says: str
 ) -> None:
-    why = why_another(StreamExtent(last=last), READ)
+    why = why_another(StreamExtent(last=last), READ, "triggers")
     assert bool(why) == bool(says)
     assert says in why
 

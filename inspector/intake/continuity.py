@@ -1,8 +1,8 @@
-"""Whether the stream of triggers is still the one that was read: pure.
+"""Whether a stream is still the one that was read: pure.
 
 Redis gives entries growing IDs, and a reader asks for what comes after the last one it had. A Redis
 that was replaced, emptied or set back, or a key that was deleted, makes a stream that begins again
-with smaller IDs: nothing in it ever comes "after", and the triggers vanish without an error.
+with smaller IDs: nothing in it ever comes "after", and the entries vanish without an error.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def read_extent(reply: Mapping[str, Any]) -> StreamExtent:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An entry that was read, and which unit it named: the same stream has it or lost it."""
+    """An entry that was read, and what it said: the same stream has it or lost it."""
 
     entry_id: EntryId
-    unit_id: str | None
-    """None where it named none that could be read."""
+    identity: str | None
+    """None where what it said could not be read."""
 
 
 def should_be_there(extent: StreamExtent, mark: Mark) -> bool:
@@ -55,14 +55,14 @@ def should_be_there(extent: StreamExtent, mark: Mark) -> bool:
     return extent.deleted is None or extent.deleted < mark.entry_id
 
 
-def why_another(extent: StreamExtent, read_through: EntryId) -> str:
+def why_another(extent: StreamExtent, read_through: EntryId, what: str) -> str:
     """Why the stream is not the one that was read up to there; empty where it may be."""
     if extent.last >= read_through:
         return ""
     ends = (
         f"ends at {entry_id_text(extent.last)}" if extent.last > NOTHING_YET else "is gone or new"
     )
-    return f"the stream of triggers {ends}, and was read up to {entry_id_text(read_through)} before"
+    return f"the stream of {what} {ends}, and was read up to {entry_id_text(read_through)} before"
 
 
 def _text(value: object) -> str:

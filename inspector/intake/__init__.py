@@ -1,0 +1,1 @@
+"""Streams that others write and the station reads: each entry once, whatever Redis does."""
