@@ -1,0 +1,250 @@
+"""Commands: what may be asked of a station while it runs, read or refused in one sentence. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspector.core.errors import ItemError
+from inspector.core.part_names import shown
+from inspector.core.product_names import product_name
+
+LONGEST_WORD_CHARACTERS = 128
+"""Of `order`, `lot` and `by`."""
+LONGEST_CONTEXT_BYTES = 1024
+"""An event with it stays under 8 kB."""
+MOST_UNITS = 64
+_AROUND = " \t\r\n\0\ufeff"
+"""What PLCs and templates put around a value."""
+_WHOLE = re.compile(r"\d{1,9}")
+_YES, _NO = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
+
+
+class MalformedCommandError(ItemError):
+    """A command that cannot be carried out as it is; its text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What travels with the units of a job, besides its product."""
+
+    order: str | None = None
+    lot: str | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetProduct:
+    """From now on the line makes this."""
+
+    product: str
+    said: Said = Said()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teach:
+    """The next units are good: learn what the product looks like."""
+
+    product: str | None
+    """None: the one in force, as below."""
+    units: int | None
+    """None: as many as the settings say."""
+    approve: bool
+    """Use it at once, without anybody having seen it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """Somebody has seen the reference: use it."""
+
+    product: str | None
+    version: int | None
+    """None: the newest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Stop teaching, or forget a reference that nobody approved."""
+
+    product: str | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollBack:
+    """Use the reference again that was approved before."""
+
+    product: str | None
+
+
+OfReferences = Teach | Approve | Discard | RollBack
+Command = SetProduct | OfReferences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A command as it came: each is answered, whether or not it can be read."""
+
+    name: str
+    """As it was given."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What came with it, as it was given."""
+    command: Command | None = None
+    """None where it cannot be read."""
+    problem: str = ""
+    """Why it cannot be read."""
+    sender: str = ""
+    """Who it says has sent it; nobody checks that."""
+
+
+def read_request(fields: Mapping[Any, object]) -> Request:
+    """What flat fields ask for: those of an entry in the stream of commands, or of a JSON object.
+
+    Names and values may be text or UTF-8 bytes; numbers and truth values may be JSON's own. A field
+    that is empty counts as absent: templates leave such behind. Never raises: what cannot be read
+    says so in `problem`.
+    """
+    texts = {_as_text(name): _as_text(value) for name, value in fields.items()}
+    name = texts.pop("command", "").strip(_AROUND)
+    told = {key: value for key, value in texts.items() if value.strip(_AROUND)}
+    try:
+        _require_text(fields)
+        read = _reader(name, told)
+        sender = _word(told, "by") or ""
+        return Request(name=name, fields=texts, command=read(told), sender=sender)
+    except MalformedCommandError as malformed:
+        return Request(name=name, fields=texts, problem=str(malformed))
+
+
+def _reader(name: str, told: Mapping[str, str]) -> Callable[[Mapping[str, str]], Command]:
+    if name not in _READERS:
+        known = ", ".join(_READERS)
+        raise MalformedCommandError(f"command is {shown(name)}, expected one of: {known}")
+    names, read = _READERS[name]
+    expected = (*names, "by")
+    for key in told:
+        if key not in expected:
+            raise MalformedCommandError(
+                f"{shown(key)} is no field of {name}, expected one of: {', '.join(expected)}"
+            )
+    return read
+
+
+def read_said(fields: Mapping[str, str]) -> Said:
+    """The order, the lot and the context of a job.
+
+    Raises:
+        MalformedCommandError: one of them is too long, or cannot be shown.
+
+    """
+    context = fields.get("context", "").strip(_AROUND) or None
+    if context is not None and len(context.encode()) > LONGEST_CONTEXT_BYTES:
+        raise MalformedCommandError(
+            f"context is {len(context.encode())} bytes long, expected at most "
+            f"{LONGEST_CONTEXT_BYTES}"
+        )
+    return Said(order=_word(fields, "order"), lot=_word(fields, "lot"), context=context)
+
+
+def read_product(fields: Mapping[str, str]) -> str | None:
+    """Which product is named; None where none is.
+
+    Raises:
+        MalformedCommandError: that can be no product's name.
+
+    """
+    text = fields.get("product", "").strip(_AROUND)
+    if not text:
+        return None
+    try:
+        return product_name(text)
+    except ValueError as error:
+        raise MalformedCommandError(f"product: {error}") from None
+
+
+def _set_product(fields: Mapping[str, str]) -> SetProduct:
+    product = read_product(fields)
+    if product is None:
+        raise MalformedCommandError("product is missing, expected the name of one")
+    return SetProduct(product=product, said=read_said(fields))
+
+
+def _teach(fields: Mapping[str, str]) -> Teach:
+    units = _whole(fields, "units", most=MOST_UNITS)
+    return Teach(product=read_product(fields), units=units, approve=_yes(fields, "approve"))
+
+
+def _approve(fields: Mapping[str, str]) -> Approve:
+    return Approve(product=read_product(fields), version=_whole(fields, "version"))
+
+
+def _discard(fields: Mapping[str, str]) -> Discard:
+    return Discard(product=read_product(fields), version=_whole(fields, "version"))
+
+
+def _rollback(fields: Mapping[str, str]) -> RollBack:
+    return RollBack(product=read_product(fields))
+
+
+_READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Command]]] = {
+    "set_product": (("product", "order", "lot", "context"), _set_product),
+    "teach": (("product", "units", "approve"), _teach),
+    "approve": (("product", "version"), _approve),
+    "discard": (("product", "version"), _discard),
+    "rollback": (("product",), _rollback),
+}
+COMMANDS: Iterable[str] = tuple(_READERS)
+"""What they are called."""
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _require_text(fields: Mapping[Any, object]) -> None:
+    for key, value in fields.items():
+        name = shown(_as_text(key))
+        for part in (key, value):
+            if isinstance(part, bytes):
+                try:
+                    part.decode()
+                except UnicodeDecodeError:
+                    raise MalformedCommandError(f"{name} is not UTF-8, expected text") from None
+        if not isinstance(value, str | bytes | bool | int | None):
+            kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+            raise MalformedCommandError(f"{name} is {kind}, expected text")
+
+
+def _word(fields: Mapping[str, str], name: str) -> str | None:
+    text = fields.get(name, "").strip(_AROUND)
+    if len(text) > LONGEST_WORD_CHARACTERS:
+        raise MalformedCommandError(
+            f"{name} is {len(text)} characters long, expected at most {LONGEST_WORD_CHARACTERS}"
+        )
+    if not text.isprintable():
+        raise MalformedCommandError(f"{name} is {shown(text)}, expected printable characters")
+    return text or None
+
+
+def _whole(fields: Mapping[str, str], name: str, *, most: int = 999_999_999) -> int | None:
+    text = fields.get(name, "").strip(_AROUND)
+    if not text:
+        return None
+    if not (_WHOLE.fullmatch(text) and text.isascii() and 1 <= int(text) <= most):
+        raise MalformedCommandError(f"{name} is {shown(text)}, expected a number from 1 to {most}")
+    return int(text)
+
+
+def _yes(fields: Mapping[str, str], name: str) -> bool:
+    text = fields.get(name, "").strip(_AROUND).lower()
+    if text in _YES:
+        return True
+    if text in _NO or not text:
+        return False
+    raise MalformedCommandError(f"{name} is {shown(text)}, expected true or false")
