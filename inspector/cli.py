@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from inspector import __version__
+from inspector.commands import product_app
 from inspector.core import web_proxy
 from inspector.core.errors import ConfigurationError, InspectorError
 from inspector.ops import standard_error
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(product_app.app, name="product")
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML settings file.")]

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
+from inspector.core.recipes import ModelName
 from inspector.settings.product_sections import ProductName
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
 from inspector.settings.toml_lines import line_of, line_of_mistake
@@ -48,7 +49,7 @@ class ModelPart(Section):
     version: Annotated[str, Field(pattern=DIGITS)] | None = None
     golden: str | None = None
     """Compares units with the product's reference; empty: none does."""
-    golden_version: Annotated[str, Field(pattern=DIGITS)] = ""
+    golden_version: Annotated[str, Field(pattern=DIGITS)] | None = None
 
 
 class InspectionPart(Section):
@@ -165,6 +166,17 @@ class Product:
     cameras: Mapping[str, CameraSettings]
 
     @property
+    def model(self) -> ModelName:
+        """What looks for defects in a unit's pictures."""
+        return ModelName(name=self.inference.model, version=self.inference.version)
+
+    @property
+    def golden(self) -> ModelName | None:
+        """What compares a unit with the product's reference, where it has one; None: nothing."""
+        name, version = self.inference.golden, self.inference.golden_version
+        return ModelName(name=name, version=version) if name else None
+
+    @property
     def serial_pattern(self) -> str:
         """What its serials match whole, at whichever camera; empty: not known."""
         said = (part.serial_pattern for part in self.said.cameras.values())
@@ -191,6 +203,15 @@ class _Written:
         file = f"{self.origin}:{line}" if line else self.origin
         return f"{file}: {key}: {told}" if key else f"{file}: {told}"
 
+    def in_order(self, problems: Sequence[str]) -> list[str]:
+        """As somebody mends them who reads the file from its beginning."""
+
+        def line(problem: str) -> int:
+            number = problem.removeprefix(f"{self.origin}:").partition(":")[0]
+            return int(number) if number.isdecimal() else 0
+
+        return sorted(problems, key=line)
+
     def problems(
         self, error: ValidationError, model: type[BaseModel], above: Where = ()
     ) -> Iterator[str]:
@@ -214,7 +235,8 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
         # By way of JSON, whose lists and sections pydantic takes where it is strict, too.
         said = ProductFile.model_validate_json(to_json(raw, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
-        raise ConfigurationError(*written.problems(error, ProductFile)) from None
+        problems = list(written.problems(error, ProductFile))
+        raise ConfigurationError(*written.in_order(problems)) from None
     problems = [written.problem(where, told) for where, told in _strange(said, name, station)]
     over = _Over(written, problems)
     product = Product(
@@ -230,7 +252,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
     )
     problems += [written.problem(where, told) for where, told in _contradictions(product)]
     if problems:
-        raise ConfigurationError(*problems)
+        raise ConfigurationError(*written.in_order(problems))
     return product
 
 
@@ -325,9 +347,13 @@ def _inference(part: ModelPart, station: InferenceSettings) -> InferenceSettings
     changed: dict[str, Any] = {}
     if part.name is not None:
         # The version that the settings ask for is one of the settings' model.
-        changed = {"model": part.name, "version": ""}
+        changed |= {"model": part.name, "version": ""}
     if part.version is not None:
         changed["version"] = part.version
+    if part.golden is not None:
+        changed |= {"golden": part.golden, "golden_version": ""}
+    if part.golden_version is not None:
+        changed["golden_version"] = part.golden_version
     return station.model_copy(update=changed)
 
 

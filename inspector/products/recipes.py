@@ -10,7 +10,6 @@ from inspector.core.basics import CameraId, Rect
 from inspector.core.recipes import (
     CameraRecipe,
     FusingRules,
-    ModelName,
     Recipe,
     Reference,
     View,
@@ -33,13 +32,8 @@ def recipe_of(
 
     A product without a file, and so without revisions, is told apart by the settings' hash.
     """
-    said, inspection, inference = product.said, product.inspection, product.inference
+    said, inspection = product.said, product.inspection
     digest = _digest(product)
-    golden = (
-        ModelName(name=said.model.golden, version=said.model.golden_version)
-        if said.model.golden
-        else None
-    )
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
@@ -50,7 +44,7 @@ def recipe_of(
             min_frames_seen=inspection.min_frames_seen,
             min_size_px=inspection.min_size_px,
         ),
-        model=ModelName(name=inference.model, version=inference.version),
+        model=product.model,
         cameras={CameraId(name): _camera(camera) for name, camera in product.cameras.items()},
         zones=tuple(
             Zone(
@@ -63,7 +57,8 @@ def recipe_of(
         ),
         severities=dict(said.inspection.severities),
         dispositions=dict(said.inspection.dispositions),
-        golden=golden,
+        # Without a reference there is nothing to compare with.
+        golden=product.golden if reference is not None else None,
         reference=reference,
         serial_pattern=product.serial_pattern,
     )
@@ -83,7 +78,7 @@ def _digest(product: Product) -> str:
     decisive = {
         "file": product.content_sha256,
         "inspection": product.inspection.model_dump(mode="json"),
-        "model": [product.inference.model, product.inference.version],
+        "models": [product.inference.model, product.inference.version, product.inference.golden],
         "cameras": {
             name: camera.model_dump(mode="json", include=_DECISIVE)
             for name, camera in product.cameras.items()

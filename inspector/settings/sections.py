@@ -168,6 +168,9 @@ class InferenceSettings(Section):
     url: str = "127.0.0.1:8001"
     model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
     version: Annotated[str, Field(pattern=DIGITS)] = ""
+    golden: str = "pcb_golden_inspection"
+    """Compares units of a product with its reference, where it has one; empty: nothing does."""
+    golden_version: Annotated[str, Field(pattern=DIGITS)] = ""
     transport: Transport = "stream"
     tensors: Tensors = "auto"
     max_in_flight: Annotated[int, Field(ge=1, le=64)] = 2

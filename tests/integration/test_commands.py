@@ -54,7 +54,7 @@ from tests.kit.inspector_command import (
 from tests.kit.json_schema import violations
 from tests.kit.processes import descendants
 
-COMMANDS = ("run", "replay", "demo", "check", "events", "triton", "schema")
+COMMANDS = ("run", "replay", "demo", "check", "events", "product", "triton", "schema")
 CANARY = "hunter2"
 
 

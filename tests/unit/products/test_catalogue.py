@@ -75,8 +75,7 @@ thresholds = { open = 0.95 }
     recipe = catalogue.recipe("a")
     assert (recipe.product, recipe.revision) == ("a", "C")
     assert (recipe.model.name, recipe.model.version) == ("other", "")
-    assert recipe.golden is not None
-    assert (recipe.golden.name, recipe.golden.version) == ("pcb_golden_inspection", "2")
+    assert recipe.golden is None  # there is nothing to compare with
     assert recipe.rules.thresholds[:2] == (0.7, 0.5)
     assert recipe.rules.min_frames_seen == 2
     assert recipe.severities == {"short": "critical"}
@@ -134,7 +133,16 @@ def test_units_are_compared_with_the_reference_in_force(catalogue):
     teach(catalogue)
     assert catalogue.recipe("a").reference is None
     catalogue.store.approve("a", 1, by="anna")
-    assert catalogue.recipe("a").reference.id == "a/1"
+    recipe = catalogue.recipe("a")
+    assert recipe.reference is not None
+    assert recipe.golden is not None
+    assert (recipe.reference.id, recipe.golden.name) == ("a/1", "pcb_golden_inspection")
+    catalogue.store.write("a", b'[model]\ngolden = "mine"\ngolden_version = "2"\n')
+    golden = catalogue.recipe("a").golden
+    assert golden is not None
+    assert (golden.name, golden.version) == ("mine", "2")
+    catalogue.store.write("a", b'[model]\ngolden = ""\n')
+    assert catalogue.recipe("a").golden is None
 
 
 def test_a_file_names_a_reference_or_asks_for_none(catalogue):

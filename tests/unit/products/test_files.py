@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from inspector.core.errors import ConfigurationError
-from inspector.products.files import Product, StationTerms, read_product
+from inspector.products.files import (
+    Product,
+    ProductFile,
+    StationTerms,
+    ZonePart,
+    read_product,
+)
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
 
 STATION = StationTerms(
@@ -223,8 +231,8 @@ def test_every_mistake_of_a_file_is_told():
         "region = [0, 0, 1, 1]\n"
     )
     assert [line.split(": ")[:2] for line in told] == [
-        ["a.toml:3", "cameras.left"],
         ["a.toml:2", "inspection.severities.shrot"],
+        ["a.toml:3", "cameras.left"],
         ["a.toml:4", "cameras.top"],
     ]
 
@@ -248,3 +256,22 @@ def test_a_file_of_windows_is_read():
         name="a", origin="a.toml", station=STATION,
     )  # fmt: skip
     assert product.inspection.threshold == 0.9
+
+
+EXAMPLE = Path(__file__).parents[3] / "config" / "products" / "example.toml"
+
+
+def test_the_example_we_ship_is_accepted_and_shows_every_key():
+    text = EXAMPLE.read_text(encoding="utf-8").replace("# version", "version")
+    product = read(text, "example")
+    assert product.said.model_fields_set == set(ProductFile.model_fields)
+    parts = (
+        product.said.model,
+        product.said.inspection,
+        product.said.cameras["top"],
+        product.said.reference,
+    )
+    for part in parts:
+        assert part.model_fields_set == set(type(part).model_fields)
+    shown = set().union(*(zone.model_fields_set for zone in product.said.zones))
+    assert shown == set(ZonePart.model_fields)

@@ -1,0 +1,464 @@
+"""What `inspector product` does with the products' folder."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tritonclient.utils import InferenceServerException
+
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.paths import find
+from inspector.core.product_names import product_name
+from inspector.core.recipes import DEFAULT_PRODUCT, ModelName
+from inspector.inference.connection import connect_to
+from inspector.inference.describing import describe_model
+from inspector.inference.model_check import check_model, needs_of
+from inspector.inference.model_files import model_sha256
+from inspector.pipeline.terms import station_terms
+from inspector.products import archive
+from inspector.products.catalogue import Catalogue
+from inspector.products.files import Product
+from inspector.products.store import ProductStore, Revision
+from inspector.products.stored import StoredReference
+from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """The products of a station, for commands."""
+
+    settings: Settings
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, settings: Settings) -> Products:
+        """Those that the settings name."""
+        return cls(settings, catalogue_of(settings))
+
+    @property
+    def store(self) -> ProductStore:
+        """Their folder."""
+        return self.catalogue.store
+
+    # list
+
+    def print_list(self, *, as_json: bool) -> None:
+        """One line for each product."""
+        rows = [self._row(name) for name in self.store.names()]
+        if as_json:
+            _print_json(rows)
+            return
+        columns = ("product", "revision", "model", "reference", "mistakes")
+        _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
+
+    def _row(self, name: str) -> dict[str, Any]:
+        problems = self.catalogue.problems(name)
+        row: dict[str, Any] = {
+            "product": name, "revision": "", "model": "", "reference": "none",
+            "file": str(self.store.file_of(name)), "mistakes": len(problems),
+        }  # fmt: skip
+        with suppress(ConfigurationError):
+            product, revision = self.catalogue.product(name)
+            row["revision"] = self._revision(name, revision)
+            row["model"] = product.model.name
+        with suppress(ConfigurationError):
+            row["reference"] = self._reference(name)
+        return row
+
+    def _revision(self, name: str, revision: Revision) -> str:
+        if name == DEFAULT_PRODUCT and not self.store.content(name):
+            return "the settings"
+        return revision.text if revision.number else f"{revision.text} (not in force yet)"
+
+    def _reference(self, name: str) -> str:
+        approvals, numbers = self.store.approvals(name), self.store.reference_numbers(name)
+        waiting = [n for n in numbers if n > (approvals.in_force or 0)]
+        told = "none" if approvals.in_force is None else str(approvals.in_force)
+        return f"{told} ({waiting[-1]} is not approved)" if waiting else told
+
+    # check
+
+    def check(self, names: Sequence[str]) -> None:
+        """Go through the products, and say of each that is right that it is.
+
+        Raises:
+            ConfigurationError: something is wrong; with a line for every mistake.
+
+        """
+        problems: list[str] = []
+        unknown = self._names_problems(names, problems)
+        for name in names or self.store.names():
+            if name in unknown:
+                continue
+            found = self.catalogue.problems(name)
+            if not found:
+                product, _revision = self.catalogue.product(name)
+                found = self._model_problems(product)
+            problems += found
+            if not found:
+                sys.stdout.write(f"ok    {name}\n")
+        if problems:
+            raise ConfigurationError(*problems)
+
+    def _names_problems(self, names: Sequence[str], problems: list[str]) -> set[str]:
+        unknown = set()
+        wanted = {"products.initial": [self.settings.products.initial]}
+        wanted["products.by_serial"] = list(self.settings.products.by_serial)
+        known = self.store.names()
+        for key, products in wanted.items():
+            problems += (
+                f'{key} names "{name}"; known products are: {", ".join(known)}'
+                for name in products
+                if name not in known
+            )
+        for name in names:
+            if name not in known:
+                unknown.add(name)
+                with suppress(FileNotFoundError):
+                    problems += self.catalogue.problems(name)
+        return unknown
+
+    def _model_problems(self, product: Product) -> list[str]:
+        """What the models say against the product, as far as they can be asked."""
+        origin = self.store.file_of(product.name)
+        try:
+            if self.settings.inference.url == EMBEDDED:
+                for model in self._models(product):
+                    model_sha256(find(self.settings.inference.repository), *_named(model))
+            else:
+                asyncio.run(_compare(self.settings, product, self._models(product)))
+        except ConfigurationError as error:
+            return [f"{origin}: {told}" for told in error.problems]
+        except InferenceUnavailableError as error:
+            _notices().print(f"{origin}: its models were not compared: {error}", style="yellow")
+        return []
+
+    def _models(self, product: Product) -> tuple[ModelName, ...]:
+        """Those that units of it are given to."""
+        has_reference = self.catalogue.chosen_reference(product) is not None
+        golden = product.golden if has_reference or product.said.model.golden else None
+        return (product.model,) if golden is None else (product.model, golden)
+
+    def _packed_model(self, model: ModelName) -> archive.PackedModel:
+        """With its hash, where its files are on this machine."""
+        repository, sha256 = find(self.settings.inference.repository), None
+        with suppress(ConfigurationError):
+            sha256 = model_sha256(repository, model.name, model.version)
+        return archive.PackedModel(name=model.name, version=model.version, sha256=sha256)
+
+    # show, diff
+
+    def print_product(self, wanted: str, *, as_json: bool) -> None:
+        """What a product's units are judged by, and what is known of it."""
+        name, product, revision = self._at(wanted)
+        content = {
+            "product": name,
+            "revision": self._revision(name, revision),
+            "file": str(self.store.file_of(name)),
+            **_judged_by(product),
+            **self._known(name),
+        }
+        if as_json:
+            _print_json(content)
+            return
+        for key, value in _flat(content):
+            sys.stdout.write(f"{key} = {_shown(value)}\n")
+
+    def _known(self, name: str) -> dict[str, Any]:
+        approvals = self.store.approvals(name)
+        return {
+            "revisions": {
+                revision.text: revision.sha256[:12] for revision in self.store.revisions(name)
+            },
+            "references": {
+                str(stored.number): _reference_told(stored)
+                | {"approved": approval.by + ", " + approval.at if approval else "not approved"}
+                for stored in self.store.references(name)
+                for approval in (approvals.of(stored.number),)
+            },
+            "in_force": approvals.in_force or "none",
+        }
+
+    def print_difference(self, one: str, other: str | None) -> None:
+        """What decides otherwise in two products, or two revisions of one."""
+        if other is None:
+            one, other = self._last_two(one)
+        before, after = (dict(_flat(_judged_by(self._at(w)[1]))) for w in (one, other))
+        lines = 0
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                lines += 1
+                was, now = (_shown(found.get(key)) for found in (before, after))
+                sys.stdout.write(f"{key}: {was} -> {now}\n")
+        if not lines:
+            _notices().print(f"{one} and {other}: nothing that decides differs")
+
+    def _last_two(self, name: str) -> tuple[str, str]:
+        """What the file says now, and the revision that was in force before that."""
+        _product, now = self.catalogue.product(name)
+        before = [r for r in self.store.revisions(name) if r.sha256 != now.sha256]
+        if not before:
+            raise ConfigurationError(f"{name} has one revision only; expected a second product")
+        return f"{name}@{before[-1].text}", name
+
+    def _at(self, wanted: str) -> tuple[str, Product, Revision]:
+        """A product as NAME, or NAME@REVISION as events call it."""
+        if wanted in self.store.names() or "@" not in wanted:
+            product, revision = self.catalogue.product(wanted)
+            return wanted, product, revision
+        name, _at, text = wanted.rpartition("@")
+        for revision in self.store.revisions(name):
+            if revision.text == text:
+                return name, self.catalogue.product_at(name, revision), revision
+        texts = ", ".join(r.text for r in self.store.revisions(name)) or "none"
+        raise ConfigurationError(f"{name} has no revision {text}; there are: {texts}")
+
+    # export, import
+
+    def export(self, name: str, out: Path | None, *, every_reference: bool) -> Path:
+        """Pack a product into one file."""
+        product, _revision = self.catalogue.product(name)
+        models = tuple(map(self._packed_model, self._models(product)))
+        content = archive.packed(
+            self.catalogue, name, every_reference=every_reference, models=models
+        )
+        target = out or Path(f"{self.store.file_of(name).stem}.product.zip")
+        try:
+            target.write_bytes(content)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--out {target}: cannot be written: {error.strerror}"
+            ) from None
+        sys.stdout.write(f"{target}: {len(content)} bytes\n")
+        return target
+
+    def take_in(self, file: Path, name: str | None, *, replace: bool, approve: bool) -> None:
+        """Unpack a product that another station packed; all of it or nothing.
+
+        Raises:
+            ConfigurationError: it is damaged, or does not fit this station.
+
+        """
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
+        found = archive.unpacked(content, origin=str(file))
+        ours = name or found.manifest.product
+        problems = archive.objections(found, self.catalogue, name=ours, origin=str(file))
+        problems += self._other_models(found, str(file))
+        known = ours in self.store.names() and bool(self.store.content(ours))
+        if known and not replace and self.store.content(ours) != found.content:
+            problems.append(
+                f"{file}: product {ours} is here already, with another file; expected --replace,"
+                " or another name with --as"
+            )
+        if problems:
+            raise ConfigurationError(*problems)
+        present = {stored.sha256: stored.number for stored in self.store.references(ours)}
+        for number, (stored, files) in found.references.items():
+            kept = present.get(stored.sha256)
+            if kept is None:
+                kept = self.store.adopt_reference(ours, stored, files).number
+            sys.stdout.write(f"reference {ours}/{kept}: {stored.units_used} units\n")
+            if approve and number == found.manifest.in_force:
+                self.store.approve(ours, kept, by=_who())
+        self.store.write(ours, found.content)
+        sys.stdout.write(f"{self.store.file_of(ours)}: from {found.manifest.product}\n")
+
+    def _other_models(self, found: archive.Unpacked, origin: str) -> Iterator[str]:
+        """Models that are called the same here, and are others."""
+        repository = find(self.settings.inference.repository)
+        for model in found.manifest.models:
+            if model.sha256 is None:
+                continue
+            with suppress(ConfigurationError):  # elsewhere, or not here: `check` says so
+                ours = model_sha256(repository, model.name, model.version)
+                if ours != model.sha256:
+                    yield (
+                        f"{origin}: model {model.name} is another one here: its files hash to"
+                        f" {ours[:12]}…; expected {model.sha256[:12]}…, as where it was packed"
+                    )
+
+    # approve, roll back, forget
+
+    def approve(self, name: str, number: int | None, by: str | None) -> None:
+        """Put a reference in force."""
+        self._require(name)
+        approval = self.store.approve(name, number, by=by or _who())
+        sys.stdout.write(f"reference {name}/{approval.number} is in force\n")
+
+    def roll_back(self, name: str) -> None:
+        """Put the reference in force again that was so before."""
+        self._require(name)
+        sys.stdout.write(f"reference {name}/{self.store.roll_back(name)} is in force again\n")
+
+    def forget(self, name: str, number: int | None, *, sure: bool) -> None:
+        """Remove a reference, or the whole product."""
+        if number is not None:
+            self.store.forget_reference(name, number)
+            sys.stdout.write(f"reference {name}/{number} is gone\n")
+            return
+        if name not in self.store.names():
+            self.store.content(name)
+        if not sure:
+            raise ConfigurationError(
+                f"{self.store.file_of(name)}: its revisions and references would be gone, too;"
+                " expected --yes"
+            )
+        self.store.forget(name)
+        sys.stdout.write(f"product {name} is gone\n")
+
+    def _require(self, name: str) -> None:
+        """It is a product of this station."""
+        self.store.content(name)
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The products that the settings name, laid over them."""
+    store = ProductStore(
+        settings.products_directory, references_kept=settings.products.references_kept
+    )
+    return Catalogue(store, station_terms(settings))
+
+
+def checked_name(text: str) -> str:
+    """A product's name as a person typed it.
+
+    Raises:
+        ConfigurationError: it is none.
+
+    """
+    try:
+        return product_name(text)
+    except ValueError as error:
+        raise ConfigurationError(f"product: {error}") from None
+
+
+async def _compare(settings: Settings, product: Product, models: Sequence[ModelName]) -> None:
+    """Ask the server whether it has these models of the product, and whether they fit."""
+    url, inference = settings.inference.url, settings.inference
+    client = connect_to(url, inference)
+    needs = needs_of(
+        settings.model_copy(
+            update={"inspection": product.inspection, "inference": product.inference}
+        )
+    )
+    try:
+        for model in models:
+            described = await describe_model(client, inference, model)
+            if model == product.model:
+                check_model(described, needs)
+            else:  # the settings' input is the other one's
+                check_model(described, replace(needs, is_for_reference=True, input=None))
+    except (InferenceServerException, grpc.RpcError) as error:
+        raise InferenceUnavailableError(f"Triton at {url}: {error}") from error
+    finally:
+        with suppress(Exception):
+            await client.close()
+
+
+def _named(model: ModelName) -> tuple[str, str]:
+    return model.name, model.version
+
+
+def _judged_by(product: Product) -> dict[str, Any]:
+    """Everything that decides, by section, as the product's file would say it."""
+    said = product.said
+    return {
+        "model": {
+            "name": product.model.name,
+            "version": product.model.version or "newest",
+            "golden": product.golden.name if product.golden else "none",
+        },
+        "inspection": {
+            "codes": list(product.inspection.codes),
+            "thresholds": {c: product.inspection.threshold_of(c) for c in product.inspection.codes},
+            "min_frames_seen": product.inspection.min_frames_seen,
+            "min_size_px": product.inspection.min_size_px,
+            "severities": said.inspection.severities,
+            "dispositions": said.inspection.dispositions,
+        },
+        "cameras": {
+            name: {
+                "region": list(camera.region) if camera.region else "all",
+                "crop": camera.looks_at,
+                "frames_per_unit": camera.frames_of_unit,
+            }
+            for name, camera in product.cameras.items()
+        },
+        "serial_pattern": product.serial_pattern or "any",
+        "zones": {zone.name: zone.model_dump(mode="json", exclude={"name"}) for zone in said.zones},
+        "reference": {"use": said.reference.use, "version": said.reference.version or "approved"},
+    }
+
+
+def _reference_told(stored: StoredReference) -> dict[str, Any]:
+    return {
+        "sha256": stored.sha256[:12],
+        "size": f"{stored.width_px}x{stored.height_px}",
+        "made": f"{stored.made_by}, {stored.made_at}",
+        "camera": stored.camera,
+        "units": [unit.number for unit in stored.units if unit.used],
+        "left_out": {str(unit.number): unit.why for unit in stored.units if not unit.used},
+    }
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """By dotted key."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else orjson.dumps(value).decode()
+
+
+def _who() -> str:
+    """Who types here, for the record."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user that has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _print_json(content: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    console = Console(highlight=False)
+    if console.is_terminal:
+        table = Table(*columns)
+        for row in rows:
+            # Text, because a product's name may look like markup.
+            table.add_row(*map(Text, row))
+        console.print(table)
+        return
+    widths = [max(len(row[n]) for row in (columns, *rows)) for n in range(len(columns))]
+    for row in (columns, *rows):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def _notices() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
