@@ -80,11 +80,13 @@ class ShownUnit:
     """At least one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeftOut:
     """A unit that the reference is not made of."""
 
     number: int
+    picture: Image
+    """As `UsedUnit.picture`; of another design: as it lies upright."""
     why: Why
     likeness: float
     """To the other units: the correlation of their contrasts."""
@@ -113,7 +115,7 @@ class Learned:
     left_out: tuple[LeftOut, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NotLearned:
     """The units make no reference."""
 
@@ -236,6 +238,7 @@ def _placed(onto: Registrar, unit: ShownUnit, middle: Pose) -> _Placed:
 def _foreign(onto: Registrar, unit: ShownUnit, pose: Pose) -> LeftOut:
     return LeftOut(
         number=unit.number,
+        picture=upright(_middle(unit)),
         why=Why.ANOTHER_DESIGN,
         likeness=pose.likeness,
         places=(Rect(0, 0, onto.width_px, onto.height_px),),
@@ -343,6 +346,7 @@ def _those_that_differ(placed: Sequence[_Placed], pictures: Sequence[Image]) -> 
         if places:
             found[index] = LeftOut(
                 number=placed[index].unit.number,
+                picture=pictures[index],
                 why=Why.DIFFERS,
                 likeness=placed[index].likeness,
                 places=places,

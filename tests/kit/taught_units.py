@@ -8,10 +8,21 @@ import cv2
 import numpy as np
 
 from inspector.core.geometry import between_centres, frame_matrix
-from inspector.core.records import Image, Outline
+from inspector.core.recipes import Job
+from inspector.core.records import (
+    CameraId,
+    Frame,
+    FrameRef,
+    Image,
+    JudgedUnit,
+    Outline,
+    TriggerKind,
+    UnitRef,
+)
 from inspector.products.reference import ShownUnit, Sight
 from inspector.simulation.board import SimulatedBoard, draw_board
 from inspector.simulation.defects import DefectCode
+from tests.kit.jobs import TOP
 
 WIDTH_PX, HEIGHT_PX = 460, 430
 FRAME_PX = (560, 500)
@@ -78,3 +89,49 @@ def with_spot(picture: Image, x_px: int, y_px: int, size_px: int, grey: int) -> 
     changed = picture.copy()
     cv2.circle(changed, (x_px, y_px), size_px // 2, (grey, grey, grey), cv2.FILLED, cv2.LINE_AA)
     return changed
+
+
+class CountedLease:
+    """A buffer that counts who gave it back."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def frame_of(
+    shown: ShownUnit,
+    number: int,
+    *,
+    job: Job,
+    camera: CameraId = TOP,
+    outlined: bool = True,
+) -> Frame:
+    """One frame of a unit as the gate offers it; `number` counts its frames from 0."""
+    sight = shown.sights[number]
+    unit = UnitRef(
+        camera_id=camera,
+        index=shown.number - 1,
+        kind=TriggerKind.PRESENCE,
+        triggered_mono_ns=0,
+        triggered_unix_ns=0,
+        job=job,
+    )
+    ref = FrameRef(
+        camera_id=camera,
+        sequence=shown.number * 10 + number,
+        captured_mono_ns=0,
+        captured_unix_ns=0,
+        unit=unit,
+        outline=sight.outline if outlined else None,
+    )
+    return Frame(ref=ref, lease=CountedLease(sight.image.copy()))
+
+
+def judged(frame: Frame, number: int) -> JudgedUnit:
+    unit = frame.ref.unit
+    assert unit is not None
+    return JudgedUnit(ref=unit, number=number, id=f"SN-{number}", event_id=f"event-{number}")

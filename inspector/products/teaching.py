@@ -1,0 +1,477 @@
+"""Teaches the station what a good unit looks like, from the units that pass.
+
+Capture threads bring the frames, a thread of its own with little claim to the processor compares
+them, and the store keeps what was learned until a person approves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+import structlog
+
+from inspector.core.basics import CameraId
+from inspector.core.geometry import outline_box_px
+from inspector.core.ports import Teacher
+from inspector.core.records import Frame, FrameRef, JudgedUnit, Outline
+from inspector.products.reference import (
+    Learned,
+    LeftOut,
+    NotLearned,
+    ShownUnit,
+    Sight,
+    Why,
+    learn,
+)
+from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
+from inspector.products.stored import StoredReference
+
+log = structlog.get_logger("products")
+
+ROOM_BYTES = 1_073_741_824
+"""Of pixels that one teaching keeps, at most; each unit has the same share of it."""
+MARGIN_SHARE = 0.06
+"""Of a unit's longer side: so much around its outline is kept too, for outlines that are wrong."""
+NICENESS = 15
+"""Of the thread that compares: the line goes first."""
+MOST_PLACES_NAMED = 3
+_T = TypeVar("_T")
+
+_WORDS = {
+    Why.ANOTHER_DESIGN: "it is of another design than the others",
+    Why.DIFFERS: "it shows something that the others do not",
+}
+
+
+class Phase(StrEnum):
+    """How far a teaching is. A closed list."""
+
+    COLLECTING = "collecting"
+    COMPARING = "comparing"
+    TO_BE_APPROVED = "to_be_approved"
+    ENDED = "ended"
+    """Nothing came of it, and `problem` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What is to be learned."""
+
+    product: str
+    revision: str
+    units: int
+    job: int
+    """The number of the job whose units are shown."""
+    camera: CameraId | None = None
+    """None: the first one that shows a unit."""
+    by: str
+    """Who asked for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSeen:
+    """A unit that was collected."""
+
+    number: int
+    id: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teaching:
+    """A teaching as it stands: for people."""
+
+    lesson: Lesson
+    phase: Phase
+    seen: tuple[UnitSeen, ...]
+    reference: str = ""
+    """The version that was stored, and waits for a person."""
+    left_out: tuple[LeftOut, ...] = ()
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Collected:
+    """A unit of which frames came."""
+
+    index: int
+    number: int
+    id: str = ""
+    sights: list[Sight] = field(default_factory=list)
+    frames: int = 0
+    """That came, kept or not."""
+    is_complete: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of pixels kept."""
+        return sum(sight.image.nbytes for sight in self.sights)
+
+
+class ReferenceTeacher(Teacher):
+    """Learns one reference at a time.
+
+    `take` is for capture threads, all else for the event loop. Memory: `ROOM_BYTES` while it
+    collects, and once as much as the units' own pictures take while it compares.
+    """
+
+    def __init__(
+        self,
+        store: ProductStore,
+        *,
+        units_before: Mapping[CameraId, int],
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
+        """`units_before`: how many units each camera had before this start, as their events say."""
+        self._store = store
+        self._units_before = units_before
+        self._room_bytes = room_bytes
+        self._lock = threading.Lock()
+        self._lesson: Lesson | None = None
+        self._camera: CameraId | None = None
+        self._units: dict[int, _Collected] = {}
+        self._is_closed = False
+        self._problem = ""
+        self._last: Teaching | None = None
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Capture threads.
+
+    def take(self, frame: Frame) -> None:
+        """Keep what a frame shows of its unit, if the unit is one of those to learn from."""
+        try:
+            self._take(frame)
+        except Exception:
+            # A frame less to learn from; its buffer is still released, its unit still counted.
+            log.exception("a frame could not be learned from", camera=frame.ref.camera_id)
+
+    def _take(self, frame: Frame) -> None:
+        room_bytes = self._room_of(frame.ref)
+        if room_bytes is None:
+            return
+        sight = cut(frame)
+        unit, wanted = frame.ref.unit, _frames_wanted(frame.ref)
+        with self._lock:
+            collected = None if unit is None else self._units.get(unit.index)
+            if collected is None or self._is_closed:
+                return
+            collected.frames += 1
+            collected.is_complete |= collected.frames >= wanted
+            if collected.bytes + sight.image.nbytes <= room_bytes:
+                collected.sights.append(sight)
+            elif not collected.sights:
+                self._problem = (
+                    f"a picture of {sight.image.nbytes / 1e6:.0f} MB does not fit into"
+                    f" {room_bytes / 1e6:.0f} MB, the room for each unit: teach fewer at once"
+                )
+        self._tell()
+
+    def _room_of(self, ref: FrameRef) -> int | None:
+        """How many bytes its unit may take; None where it is not one to learn from."""
+        unit = ref.unit
+        with self._lock:
+            lesson = self._lesson
+            if lesson is None or self._is_closed or unit is None or unit.job is None:
+                return None
+            if unit.job.number != lesson.job or ref.camera_id != (self._camera or ref.camera_id):
+                return None
+            if unit.index not in self._units:
+                if len(self._units) >= lesson.units:
+                    return None
+                self._camera = ref.camera_id
+                number = self._units_before.get(ref.camera_id, 0) + unit.index + 1
+                self._units[unit.index] = _Collected(unit.index, number, unit.given_id or "")
+            return self._room_bytes // lesson.units
+
+    def _tell(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._changed.set)
+
+    # Event loop.
+
+    @property
+    def state(self) -> Teaching | None:
+        """The teaching under way, or the last one; None where there was none since the start."""
+        with self._lock:
+            if self._lesson is None:
+                return self._last
+            seen = tuple(
+                UnitSeen(number=one.number, id=one.id, frames=one.frames)
+                for one in self._units.values()
+            )
+            phase = Phase.COMPARING if self._is_closed else Phase.COLLECTING
+            return Teaching(lesson=self._lesson, phase=phase, seen=seen)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether units are collected or compared now."""
+        return self._lesson is not None
+
+    def begin(self, lesson: Lesson) -> None:
+        """Collect the units of the lesson's job from now on.
+
+        Raises:
+            ValueError: another teaching is under way; in words for people.
+
+        """
+        if self._lesson is not None:
+            msg = f"{self._lesson.product} is being taught; cancel that first, or wait for it"
+            raise ValueError(msg)
+        self._loop = asyncio.get_running_loop()
+        self._changed.clear()
+        with self._lock:
+            self._units, self._is_closed, self._problem = {}, False, ""
+            self._lesson, self._camera = lesson, lesson.camera
+        log.info(
+            "teaching",
+            product=lesson.product,
+            units=lesson.units,
+            by=lesson.by,
+            room_mb=round(self._room_bytes / 1e6),
+        )
+
+    def decided(self, unit: JudgedUnit) -> None:
+        """A unit has its verdict: no frame of it follows."""
+        with self._lock:
+            if self._lesson is None or unit.ref.camera_id != self._camera:
+                return
+            collected = self._units.get(unit.ref.index)
+            if collected is None:
+                return
+            collected.is_complete = True
+            collected.id = unit.id
+        self._changed.set()
+
+    async def full(self) -> None:
+        """Return once as many units were seen as are wanted: others need not be taught."""
+        await self._until(lambda wanted: len(self._units) >= wanted)
+
+    async def complete(self) -> None:
+        """Return once every frame of those units was taken."""
+        await self._until(
+            lambda wanted: (
+                len(self._units) >= wanted and all(one.is_complete for one in self._units.values())
+            )
+        )
+
+    def close(self) -> None:
+        """Take no further frame: what was collected has to do."""
+        self._is_closed = True
+        self._changed.set()
+
+    def cancel(self, problem: str) -> None:
+        """Learn nothing: drop what was collected."""
+        if self._lesson is not None:
+            self._end(problem=problem)
+
+    async def outcome(self) -> StoredReference | NotLearned:
+        """What came of it, once it is complete: a version in the store, or why there is none.
+
+        Comparing eight units of three frames takes a second of one core.
+
+        Raises:
+            OSError: the version could not be stored.
+
+        """
+        await self.complete()
+        lesson = self._lesson
+        assert lesson is not None  # noqa: S101 - complete() returns only while one is under way
+        with self._lock:
+            self._is_closed = True
+            collected, camera = list(self._units.values()), self._camera or CameraId("")
+            problem = self._problem
+        units = [
+            ShownUnit(number=one.number, sights=tuple(one.sights))
+            for one in collected
+            if one.sights
+        ]
+        ids = {one.number: one.id for one in collected}
+        try:
+            found, stored = await in_background(
+                lambda: self._learned(lesson, camera, units, ids), name="teaching"
+            )
+        except BaseException as error:
+            if self._lesson is lesson:
+                self._end(problem=f"it could not be learned: {str(error) or type(error).__name__}")
+            raise
+        if isinstance(found, NotLearned):
+            sentence = "; ".join(filter(None, (problem, found.sentence)))
+            found = NotLearned(sentence=sentence, left_out=found.left_out)
+        if self._lesson is not lesson:
+            # Cancelled meanwhile; a version that nobody approves does no harm.
+            return NotLearned(sentence="it was cancelled")
+        if stored is None:
+            assert isinstance(found, NotLearned)  # noqa: S101
+            self._end(problem=found.sentence, left_out=found.left_out)
+            return found
+        self._end(reference=stored.id, left_out=found.left_out)
+        return stored
+
+    def approved_or_discarded(self, reference: str) -> None:
+        """A person decided about a version: it waits no longer."""
+        if self._last is not None and self._last.reference == reference:
+            self._last = None
+
+    def _learned(
+        self, lesson: Lesson, camera: CameraId, units: list[ShownUnit], ids: Mapping[int, str]
+    ) -> tuple[Learned | NotLearned, StoredReference | None]:
+        found = learn(units)
+        if isinstance(found, NotLearned):
+            return found, None
+        taught = [
+            *(TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used),
+            *(
+                TaughtUnit(
+                    number=one.number,
+                    id=ids[one.number],
+                    picture=one.picture,
+                    used=False,
+                    why=one.why,
+                    likeness=max(-1.0, min(1.0, one.likeness)),
+                    places=one.places,
+                )
+                for one in found.left_out
+            ),
+        ]
+        stored = self._store.add_reference(
+            lesson.product,
+            TaughtReference(
+                mean=found.mean,
+                deviation=found.deviation,
+                units=sorted(taught, key=lambda unit: unit.number),
+                camera=camera,
+                revision=lesson.revision,
+                made_by=lesson.by,
+            ),
+        )
+        return found, stored
+
+    def _end(
+        self, *, reference: str = "", problem: str = "", left_out: tuple[LeftOut, ...] = ()
+    ) -> None:
+        state = self.state
+        assert state is not None  # noqa: S101 - one is under way
+        with self._lock:
+            self._lesson, self._units, self._is_closed = None, {}, True
+        self._last = Teaching(
+            lesson=state.lesson,
+            phase=Phase.TO_BE_APPROVED if reference else Phase.ENDED,
+            seen=state.seen,
+            reference=reference,
+            left_out=left_out,
+            problem=problem,
+        )
+        self._changed.set()
+        log.info(
+            "taught" if reference else "nothing learned",
+            product=state.lesson.product,
+            reference=reference or None,
+            left_out=[told(one) for one in left_out],
+            problem=problem or None,
+        )
+
+    async def _until(self, is_so: Callable[[int], bool]) -> None:
+        while True:
+            lesson = self._lesson
+            if lesson is None:
+                msg = "the teaching was cancelled"
+                raise TeachingCancelledError(msg)
+            with self._lock:
+                if self._is_closed or is_so(lesson.units):
+                    return
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class TeachingCancelledError(Exception):
+    """Nothing will come of what was waited for."""
+
+
+def told(left_out: LeftOut) -> str:
+    """Why a unit was left out, and where to look: a sentence for people."""
+    sentence = f"unit {left_out.number} is left out: {_WORDS[left_out.why]}"
+    if left_out.why is Why.ANOTHER_DESIGN:
+        return sentence
+    places = [
+        f"{place.x_px}, {place.y_px} ({place.width_px}x{place.height_px} px)"
+        for place in left_out.places[:MOST_PLACES_NAMED]
+    ]
+    more = len(left_out.places) - len(places)
+    return f"{sentence}, at {'; '.join(places)}{f' and {more} more' if more else ''}"
+
+
+def cut(frame: Frame) -> Sight:
+    """Copy the unit out of a frame, with a little around it; without an outline, all of it."""
+    image, outline = frame.lease.image, frame.ref.outline
+    height_px, width_px = image.shape[:2]
+    if outline is None:
+        whole = Outline(
+            centre_x_px=width_px / 2,
+            centre_y_px=height_px / 2,
+            width_px=width_px,
+            height_px=height_px,
+            turn_deg=0.0,
+        )
+        return Sight(image=image.copy(), outline=whole)
+    margin_px = MARGIN_SHARE * max(outline.width_px, outline.height_px)
+    left, top, right, bottom = outline_box_px(outline)
+    x, y = max(0, math.floor(left - margin_px)), max(0, math.floor(top - margin_px))
+    part = image[
+        y : min(height_px, math.ceil(bottom + margin_px)),
+        x : min(width_px, math.ceil(right + margin_px)),
+    ]
+    moved = Outline(
+        centre_x_px=outline.centre_x_px - x,
+        centre_y_px=outline.centre_y_px - y,
+        width_px=outline.width_px,
+        height_px=outline.height_px,
+        turn_deg=outline.turn_deg,
+    )
+    return Sight(image=part.copy(), outline=moved)
+
+
+def _frames_wanted(ref: FrameRef) -> int:
+    return ref.under.recipe.cameras[ref.camera_id].frames_of_unit
+
+
+async def in_background(work: Callable[[], _T], *, name: str) -> _T:
+    """Do something long in a thread of its own that gives way to all others.
+
+    A thread that was made less important cannot become more important again, so it ends.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: _T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        result: _T | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
