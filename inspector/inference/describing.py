@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+
+from tritonclient.utils import InferenceServerException
 
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
@@ -15,6 +19,8 @@ from inspector.inference.model_check import (
 )
 from inspector.settings.sections import InferenceSettings
 
+LOAD_TIMEOUT_S = 60.0
+"""For a server that loads a model when it is asked to."""
 DEEPEST_ENSEMBLE = 8
 """Ensembles within ensembles; one that held itself would have no end."""
 
@@ -38,6 +44,10 @@ async def describe_model(
     return await asked.describe()
 
 
+_NOT_LOADED = ("", "UNAVAILABLE")
+"""States of a model that nobody has asked for yet, or that could not be loaded so far."""
+
+
 class _Asked:
     """One round of questions."""
 
@@ -54,12 +64,15 @@ class _Asked:
         model, version = self._model, self._version
         if await self._client.is_model_ready(model, version, **self._call):
             return
-        index = (await self._client.get_model_repository_index(**self._call)).models
-        states = [entry for entry in index if entry.name == model]
+        index, states = await self._states()
         if not states:
             available = sorted({entry.name for entry in index if entry.state == "READY"})
             asked_by = "inference.model" if self._is_configured else "a recipe's model"
             raise ConfigurationError(no_such_model(model, available, asked_by=asked_by))
+        if all(s.state in _NOT_LOADED for s in states):
+            if await self._loaded_on_request():
+                return
+            _, states = await self._states()
         if version and version not in [entry.version for entry in states]:
             deployed = ", ".join(entry.version for entry in states)
             asked_by = "inference.version" if self._is_configured else "the version in a recipe"
@@ -68,6 +81,23 @@ class _Asked:
             )
         reason = "; ".join(f"{s.state} {s.reason}".strip() for s in states)
         raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")
+
+    async def _states(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        """What the server says of all models, and of each version of ours."""
+        index = (await self._client.get_model_repository_index(**self._call)).models
+        return index, [entry for entry in index if entry.name == self._model]
+
+    async def _loaded_on_request(self) -> bool:
+        """Whether the server was asked to load the model, and did.
+
+        The embedded server begins with the station's model alone: each other one takes memory, and
+        time at the start. A server that loads all it has, and nothing more, refuses.
+        """
+        call = {**self._call, "client_timeout": LOAD_TIMEOUT_S}
+        with suppress(InferenceServerException):  # its reason stands in the index
+            await self._client.load_model(self._model, **call)
+        ready = await self._client.is_model_ready(self._model, self._version, **self._call)
+        return bool(ready)
 
     async def describe(self) -> ModelDescription:
         model, version = self._model, self._version

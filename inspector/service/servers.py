@@ -39,7 +39,10 @@ async def start_triton(
     inference = settings.inference
     if inference.url != EMBEDDED:
         return inference.url
-    server = EmbeddedTriton(find(inference.repository), report=report)
+    repository = find(inference.repository)
+    # A model that is not there is no reason to stop: the server says at the connection what it has.
+    models = [inference.model] if (repository / inference.model).is_dir() else None
+    server = EmbeddedTriton(repository, models=models, report=report)
     running = await stack.enter_async_context(background(server.run(), name="triton"))
     await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop or asyncio.Event())
     return server.grpc_url

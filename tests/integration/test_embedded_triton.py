@@ -24,10 +24,14 @@ from tritonclient.utils import InferenceServerException
 
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.paths import default_cache
+from inspector.core.recipes import ModelName
 from inspector.embedded.triton.environment import REQUIREMENTS
 from inspector.embedded.triton.process import SHARED_MEMORY, TritonPorts
 from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
+from inspector.inference.describing import describe_model
+from inspector.inference.model_check import ModelDescription
+from inspector.settings.sections import InferenceSettings
 from tests.kit import tiny_onnx
 from tests.kit.inspection_reference import (
     REPOSITORY,
@@ -562,6 +566,50 @@ def test_a_server_whose_model_process_was_killed_is_started_again_and_says_why(b
     assert died["reason"] == "the process of its model pcb_detector_0_0 ended"
 
 
+def test_a_model_beyond_those_of_the_start_is_loaded_once_a_client_asks(tmp_path):
+    """A station without products takes neither its memory nor its time."""
+    repository = shutil.copytree(REPOSITORY, tmp_path / "models")
+    broken = shutil.copytree(repository / "pcb_golden_inspection", repository / "broken")
+    config = (broken / "config.pbtxt").read_text()
+    (broken / "config.pbtxt").write_text(config.replace("pcb_golden_inspection", "broken"))
+    (broken / "1/model.onnx").write_bytes(b"no model")
+
+    async def main() -> list[Any]:
+        async with (
+            embedded_triton(repository, models=["pcb_inspection"]) as triton,
+            aio_client.InferenceServerClient(triton.grpc_url) as client,
+        ):
+            first = triton.process_id
+            assert first is not None
+            assert not await client.is_model_ready("pcb_golden_inspection")
+            assert len(children_of(first)) == 3
+            with pytest.raises(
+                InferenceUnavailableError, match=r"broken is not ready.*model\.onnx"
+            ):
+                await describe(client, "broken")
+            golden = await describe(client, "pcb_golden_inspection")
+            assert golden.parameters["channels"] == "unit,reference"
+            assert await client.is_model_ready("pcb_inspection")
+            # That "broken" ended was no reason to begin again; that this one ends is.
+            (model,) = (p for p in children_of(first) if serves(p, "pcb_golden_inspection"))
+            with structlog.testing.capture_logs() as logs, watched([first]) as gone:
+                os.kill(model, signal.SIGKILL)
+                assert await asyncio.to_thread(gone, 10)
+                async with asyncio.timeout(10):
+                    while triton.process_id == first:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                await triton.wait_ready(60)
+            assert await describe(client, "pcb_golden_inspection") == golden
+            return logs
+
+    (died,) = (e for e in asyncio.run(main(), debug=True) if e["event"] == "triton_died")
+    assert died["reason"] == "the process of its model pcb_golden_inspection_0_0 ended"
+
+
+async def describe(client: Any, model: str) -> ModelDescription:
+    return await describe_model(client, InferenceSettings(), ModelName(model, ""))
+
+
 def serves(process_id: int, model: str) -> bool:
     return f"/{model}/" in Path(f"/proc/{process_id}/cmdline").read_text()
 
@@ -604,7 +652,7 @@ def test_the_server_dies_with_its_parent_even_when_that_is_killed():
         lines = (line.split() for line in parent.stdout)
         server = next(int(words[1]) for words in lines if words[0] == "serving")
         family = [server, *children_of(server)]
-        assert len(family) == 4, "a server and one process per Python model"
+        assert len(family) == 5, "a server and one process per model"
         assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
         with watched(family) as gone:
             parent.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -22,13 +22,14 @@ async def embedded_triton(
     repository: Path = MODEL_REPOSITORY,
     *,
     ports: TritonPorts | None = None,
+    models: Sequence[str] | None = None,
     timeout_s: float = READY_TIMEOUT_S,
 ) -> AsyncIterator[EmbeddedTriton]:
     """Yield a server whose models are ready; on leaving, it is gone.
 
     Raises whatever `EmbeddedTriton.wait_ready` raises.
     """
-    triton = EmbeddedTriton(repository, ports=ports)
+    triton = EmbeddedTriton(repository, ports=ports, models=models)
     running = asyncio.create_task(triton.run(), name="triton")
     try:
         await triton.wait_ready(timeout_s)

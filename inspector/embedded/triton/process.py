@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ HOST = "127.0.0.1"
 # Triton looks once a second whether its models are gone, so it needs about two to end well.
 EXIT_TIMEOUT_S = 3
 STOP_TIMEOUT_S = 5.0
+# How long a model that was loaded later may go unwatched.
+MODELS_LOADED_S = 1.0
 LONGEST_LOG_LINE_BYTES = 1 << 20
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, on every Linux
 STUB = "triton_python_backend_stub"
@@ -86,11 +88,17 @@ def _held_port(held: ExitStack, purpose: str, port: int) -> int:
 
 @asynccontextmanager
 async def server_process(
-    environment: EmbeddedEnvironment, repository: Path, ports: TritonPorts, memory_prefix: str
+    environment: EmbeddedEnvironment,
+    repository: Path,
+    ports: TritonPorts,
+    memory_prefix: str,
+    *,
+    models: Sequence[str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run a Triton server whose output arrives on `stdout`; on leaving, it and its children end.
 
-    It dies with the calling thread, and so with this process.
+    It loads `models`, each with the steps it needs, and others when a client asks; None: all of the
+    repository, and no others. It dies with the calling thread, and so with this process.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(environment.server)),
@@ -99,6 +107,8 @@ async def server_process(
         *(f"--grpc-address={HOST}", f"--grpc-port={ports.grpc}"),
         *(f"--http-address={HOST}", f"--http-port={ports.http}"),
         *(f"--metrics-address={HOST}", f"--metrics-port={ports.metrics}"),
+        *_loading(models),
+        *_completing(repository),
         "--strict-readiness=true",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         f"--backend-config=python,shm-region-prefix-name={memory_prefix}",
@@ -115,6 +125,22 @@ async def server_process(
     finally:
         await _end(process)
         _remove_memory(memory_prefix)
+
+
+def _loading(models: Sequence[str] | None) -> list[str]:
+    if models is None:
+        return []
+    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)]
+
+
+def _completing(repository: Path) -> list[str]:
+    """Let models complete their configuration only where one of them can.
+
+    For each model Triton starts a process that asks, and ends it: half of the server's start.
+    """
+    files = repository.glob("*/*/model.py")
+    asks = any(b"auto_complete_config" in file.read_bytes() for file in files)
+    return [] if asks else ["--disable-auto-complete-config"]
 
 
 async def wait_end(process: Process) -> int:
@@ -138,31 +164,45 @@ async def wait_end(process: Process) -> int:
     return await process.wait()
 
 
-async def model_that_ended(server_pid: int) -> str:
-    """Return, once it has happened, the name of the model whose process ended.
+@dataclass(frozen=True, slots=True)
+class ModelProcess:
+    """A process of the server's that holds one instance of a model."""
+
+    model: str
+    instance: str
+
+
+async def models_that_end(server_pid: int) -> AsyncGenerator[ModelProcess]:
+    """Each model process that ends, once it has happened, unless another took its place.
 
     The server goes on without it and calls itself and its models ready (2.51): every batch fails
-    from then on, and nothing starts the process again. Cancelled, it watches no longer.
+    from then on, and nothing starts the process again. One whose model could not be loaded ends
+    too; the server does not call that model ready. Models that are loaded later are seen within
+    a second. To be closed (`aclosing`).
     """
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[str] = loop.create_future()
-    watched: list[int] = []
+    ended: asyncio.Queue[tuple[int, ModelProcess]] = asyncio.Queue()
+    watched: dict[int, int] = {}  # descriptors by process id
 
-    def tell(model: str) -> None:
-        if not ended.done():
-            ended.set_result(model)
+    def tell(pid: int, process: ModelProcess) -> None:
+        loop.remove_reader(watched[pid])
+        ended.put_nowait((pid, process))
 
     try:
-        for pid, model in _model_processes(server_pid).items():
-            try:
-                watched.append(os.pidfd_open(pid))
-            except ProcessLookupError:
-                tell(model)
-            else:
-                loop.add_reader(watched[-1], tell, model)
-        return await ended
+        while True:
+            running = _model_processes(server_pid)
+            for pid in running.keys() - watched.keys():
+                with suppress(ProcessLookupError):  # a model that could not be loaded
+                    watched[pid] = os.pidfd_open(pid)
+                    loop.add_reader(watched[pid], tell, pid, running[pid])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MODELS_LOADED_S):
+                    pid, process = await ended.get()
+                os.close(watched.pop(pid))
+                if process not in _model_processes(server_pid).values():
+                    yield process
     finally:
-        for descriptor in watched:
+        for descriptor in watched.values():
             loop.remove_reader(descriptor)
             os.close(descriptor)
 
@@ -176,16 +216,20 @@ def has_ended(pid: int) -> bool:
     return state in "ZX"
 
 
-def _model_processes(server_pid: int) -> dict[int, str]:
-    """The server's children that hold models, with the name of each model's instance."""
-    found: dict[int, str] = {}
+def _model_processes(server_pid: int) -> dict[int, ModelProcess]:
+    """The server's living children that hold models, by process id."""
+    found: dict[int, ModelProcess] = {}
     for children in Path(f"/proc/{server_pid}/task").glob("*/children"):
         with suppress(OSError):
             for pid in map(int, children.read_text().split()):
                 program, *arguments = _command_line(pid)
-                if Path(program).name == STUB:
-                    # … parent's pid, backend's folder, a number, the instance, its runtime.
-                    found[pid] = arguments[-2] if len(arguments) > 1 else "?"
+                if Path(program).name != STUB or len(arguments) <= 1 or has_ended(pid):
+                    continue
+                # Its file, …, parent's pid, backend's folder, a number, the instance, its runtime.
+                model, instance = Path(arguments[0]).parents[1].name, arguments[-2]
+                # One with the bare name of its model only asks it for its configuration, and ends.
+                if instance != model:
+                    found[pid] = ModelProcess(model, instance)
     return found
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from asyncio.subprocess import Process
 from collections import deque
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import structlog
@@ -30,7 +31,7 @@ from inspector.embedded.triton.process import (
     exit_text,
     has_ended,
     kill_group,
-    model_that_ended,
+    models_that_end,
     new_memory_prefix,
     remove_traces_of_dead_owners,
     server_process,
@@ -70,8 +71,12 @@ class EmbeddedTriton:
         ports: TritonPorts | None = None,
         report: Report = lambda _text: None,
         cache: Path | None = None,
+        models: Sequence[str] | None = None,
     ) -> None:
         """Choose the ports; nothing is started yet.
+
+        `models` are loaded at the start, each with the steps it needs, and others of the repository
+        when a client asks for them; None: all of them are loaded at the start.
 
         Raises:
             ConfigurationError: an explicit port is in use.
@@ -81,6 +86,7 @@ class EmbeddedTriton:
         self._ports = (ports or TritonPorts()).chosen()
         self._report = report
         self._cache = cache
+        self._models = models
         self._memory_prefix = new_memory_prefix()
         self._errors: deque[str] = deque(maxlen=50)
         self._process: Process | None = None
@@ -111,7 +117,7 @@ class EmbeddedTriton:
         return self._process.pid if self._process else None
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Return once every model of the repository is ready.
+        """Return once every model that is loaded at the start is ready.
 
         Raises:
             ConfigurationError: the server refused to start; carries Triton's own reason.
@@ -182,7 +188,9 @@ class EmbeddedTriton:
         self._lost_model = ""
         self._doing = "loading its models"
         remove_traces_of_dead_owners()
-        running = server_process(environment, self._repository, self._ports, self._memory_prefix)
+        running = server_process(
+            environment, self._repository, self._ports, self._memory_prefix, models=self._models
+        )
         try:
             async with running as process, asyncio.TaskGroup() as group:
                 self._process = process
@@ -201,11 +209,23 @@ class EmbeddedTriton:
     async def _guard(self, process: Process) -> None:
         """Say when it is ready; from then on end it as soon as one of its models has died."""
         await self._announce_ready()
-        model = await model_that_ended(process.pid)
-        if not has_ended(process.pid):  # else the model only followed
-            self._lost_model = model
-            self._settled.clear()
-            kill_group(process)
+        async with aclosing(models_that_end(process.pid)) as ending:
+            async for ended in ending:
+                if has_ended(process.pid):
+                    return  # the model only followed
+                if await self._is_counted_on(ended.model):
+                    self._lost_model = ended.instance
+                    self._settled.clear()
+                    kill_group(process)
+                    return
+
+    async def _is_counted_on(self, model: str) -> bool:
+        """Whether the server calls a model ready whose process has ended."""
+        async with InferenceServerClient(self.grpc_url, channel_args=_CHANNEL_OPTIONS) as client:
+            try:
+                return bool(await client.is_model_ready(model))
+            except InferenceServerException:  # whatever it is, it does not answer
+                return True
 
     async def _announce_ready(self) -> None:
         """Wait for the server's own word that every model is ready."""
