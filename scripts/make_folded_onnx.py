@@ -29,13 +29,18 @@ WHITE = np.float32(255)
 
 
 def folded_graph(
-    network: onnx.ModelProto, *, score_threshold: float = 0.25, iou_threshold: float = 0.45
+    network: onnx.ModelProto,
+    *,
+    preprocessing: onnx.ModelProto | None = None,
+    score_threshold: float = 0.25,
+    iou_threshold: float = 0.45,
 ) -> onnx.ModelProto:
     """`image` uint8 (n, 640, 640, 3) BGR -> `boxes`, `scores`, `classes`, `count`.
 
-    The network's input must be `images`, its output `output`, as pcb_detector's. Where it begins by
-    quantising `images` with a step of 1/255, the bytes are what it quantises to, and enter as they
-    are: the same numbers without a float picture in between.
+    Another `preprocessing` makes `images` of another `image`, by a cast of bytes to `levels` and a
+    division. The network's input must be `images`, its output `output`, as pcb_detector's. Where it
+    begins by quantising `images` with a step of 1/255, the bytes are what it quantises to, and
+    enter as they are: the same numbers without a float picture in between.
 
     Raises:
         ValueError: its input or output has another name.
@@ -48,7 +53,8 @@ def folded_graph(
         if found != [wanted]:
             raise ValueError(f"the network's {kind} is {', '.join(found)}, expected {wanted}")
     opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
-    before, after = preprocessing_graph(), postprocessing_graph(score_threshold, iou_threshold)
+    before = preprocessing_graph() if preprocessing is None else preprocessing
+    after = postprocessing_graph(score_threshold, iou_threshold)
     parts = []
     for prefix, model in (("pre/", before), ("network/", network), ("post/", after)):
         part = compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
@@ -75,10 +81,16 @@ def _let_bytes_in(graph: GraphProto) -> None:
     if zero is None or zero.dtype != np.uint8 or zero != 0 or step != np.float32(1) / WHITE:
         return
     floats = [node for node in graph.node if node.output[0] in ("pre/levels", "images")]
+    [bytes_in] = [node.input[0] for node in floats if node.output[0] == "pre/levels"]
     for node in graph.node:
-        _replace(node, readers[0].output[0], "pre/rgb")
+        _replace(node, readers[0].output[0], bytes_in)
     for node in (*floats, readers[0]):
         graph.node.remove(node)
+    unused = {name for node in (*floats, readers[0]) for name in node.input}
+    unused -= {name for node in graph.node for name in node.input}
+    kept = [constant for constant in graph.initializer if constant.name not in unused]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _replace(node: NodeProto, old: str, new: str) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from training.commands import (
     EvaluationRequest,
+    fold_golden,
     install_model,
     quantise_trained,
     run_evaluation,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 DEFAULT_MODEL = Path("model_repository/pcb_detector/1/model.onnx")
 FLOAT_MODEL = Path("deploy/triton/float/pcb_detector/1/model.onnx")
-GOLDEN_MODEL = Path("deploy/triton/golden/pcb_detector_golden/1/model.onnx")
+GOLDEN_MODEL = Path("model_repository/pcb_golden_inspection/1/model.onnx")
+FLOAT_GOLDEN_MODEL = Path("deploy/triton/golden/pcb_detector_golden/1/model.onnx")
 
 app = typer.Typer(
     help="From labelled pictures of boards to the detector's ONNX file.",
@@ -243,18 +245,39 @@ def everything(  # noqa: PLR0917 - options, given by name
     checkpoint = _fit(data_set, options)
     trained, served = options.out / "float.onnx", options.out / "model.onnx"
     _export(checkpoint, trained)
-    if int8 and not golden:
-        quantise_trained(trained, served, data_set, console)
+    if int8:
+        quantise_trained(trained, served, data_set, console, golden=golden)
     else:
         install_model(trained, [], served)
     request = EvaluationRequest(served, data_set, EvaluationOptions(threads=threads), None)
     numbers = run_evaluation(request, console)
-    target = model or (GOLDEN_MODEL if golden else DEFAULT_MODEL)
-    if not golden:
-        place = FLOAT_MODEL if model is None else model.with_suffix(".float.onnx")
-        install_model(trained, [], place)
-        console.print(f"{place}, to go on from, is in place")
+    if golden:
+        _install_golden(trained, served, numbers, model)
+    else:
+        _install(trained, served, numbers, model)
+
+
+def _install(trained: Path, served: Path, numbers: list[Path], model: Path | None) -> None:
+    target = model or DEFAULT_MODEL
+    place = FLOAT_MODEL if model is None else target.with_suffix(".float.onnx")
+    install_model(trained, [], place)
+    console.print(f"{place}, to go on from, is in place")
     install_model(served, numbers, target)
+    console.print(f"{target} is in place")
+
+
+def _install_golden(trained: Path, served: Path, numbers: list[Path], model: Path | None) -> None:
+    """Served is one graph of everything around the network, so that cannot be judged itself."""
+    target = model or GOLDEN_MODEL
+    place = FLOAT_GOLDEN_MODEL if model is None else target.with_suffix(".float.onnx")
+    install_model(trained, [], place)
+    console.print(f"{place}, to go on from, is in place")
+    folded = served.with_name("golden.onnx")
+    fold_golden(served, folded)
+    install_model(folded, [], target)
+    for file in numbers:
+        name = file.name.replace(served.stem, target.stem, 1)
+        install_model(file, [], target.with_name(name))
     console.print(f"{target} is in place")
 
 

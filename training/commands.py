@@ -80,12 +80,26 @@ def run_evaluation(request: EvaluationRequest, console: Console) -> list[Path]:
     return written
 
 
-def quantise_trained(trained: Path, served: Path, data_set: DataSet, console: Console) -> None:
+def quantise_trained(
+    trained: Path, served: Path, data_set: DataSet, console: Console, *, golden: bool
+) -> None:
     """Make the INT8 file of a trained one, calibrated with its own data set."""
     like_the_line = data_set.classes == defects.CLASSES
-    inputs = calibration_inputs(data_set, drawn=DRAWN if like_the_line else 0)
+    inputs = calibration_inputs(data_set, golden=golden, drawn=DRAWN if like_the_line else 0)
     made = quantise(trained, served, inputs)
     console.print(f"{served}: INT8, calibrated with {made.pictures} pictures")
+
+
+def fold_golden(network: Path, folded: Path) -> None:
+    """Make the graph that is served of a golden network: bytes in, detections out."""
+    import onnx  # noqa: PLC0415 - its import takes a while
+
+    from scripts.make_golden_onnx import golden_graph  # noqa: PLC0415
+
+    try:
+        folded.write_bytes(golden_graph(onnx.load(network)).SerializeToString(deterministic=True))
+    except OSError as error:
+        raise TrainingError(f"{folded}: cannot be written ({error.strerror})") from error
 
 
 def install_model(model: Path, numbers: Sequence[Path], target: Path) -> None:

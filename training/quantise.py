@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from training.data.boards import Board, DataSet, FloatArray, Picture, read_pictu
 from training.data.opening import open_data_set
 from training.errors import TrainingError, WrongInputError
 from training.model.model_input import SIZE_PX, assemble, tiles_of
-from training.model.onnx_detector import is_quantised
+from training.model.onnx_detector import is_quantised, sees_reference
 
 INPUT = "images"
 SEED = 11
@@ -75,33 +76,41 @@ def quantise(
 
 
 def calibration_inputs(
-    data_set: DataSet | None, *, boards: int = BOARDS, drawn: int = DRAWN
+    data_set: DataSet | None, *, golden: bool = False, boards: int = BOARDS, drawn: int = DRAWN
 ) -> Iterator[FloatArray]:
     """Pictures as the detector will see them: scans, the same through a camera, and drawn boards.
 
     Of the data set `boards` training pictures are taken, evenly; scans appear a second time as a
-    camera sees them. `drawn` boards are those of the simulated line.
+    camera sees them. `drawn` boards are those of the simulated line. With `golden`, each comes
+    beside its reference: as it is, photographed by itself, or taught of several boards.
     """
     if data_set is not None:
-        yield from _from_training_part(data_set.train, boards)
-    yield from _drawn(drawn)
+        yield from _from_training_part(data_set.train, boards, golden=golden)
+    yield from _drawn(drawn, golden=golden)
 
 
-def _from_training_part(train: Sequence[Board], count: int) -> Iterator[FloatArray]:
+def _from_training_part(
+    train: Sequence[Board], count: int, *, golden: bool
+) -> Iterator[FloatArray]:
     picks = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
     rng = np.random.default_rng(SEED)
     for board in (train[index] for index in picks):
         picture = read_picture(board.picture)
+        reference = read_picture(board.reference) if golden and board.reference else None
         for tile in tiles_of(picture):
-            yield assemble(tile.cut(picture))
+            beside = None if reference is None else tile.cut(reference)
+            yield assemble(tile.cut(picture), beside)
         if picture.shape == (SIZE_PX, SIZE_PX):
-            yield assemble(_through_camera(picture, board.boxes, rng))
+            yield assemble(*_through_camera(picture, reference, board.boxes, rng))
 
 
-def _through_camera(scan: Picture, boxes: FloatArray, rng: np.random.Generator) -> Picture:
+def _through_camera(
+    scan: Picture, reference: Picture | None, boxes: FloatArray, rng: np.random.Generator
+) -> tuple[Picture, Picture | None]:
     """As a station of the training sees it, without video: codecs differ by release."""
     from training.drawing.look import Look  # noqa: PLC0415 - as above
     from training.drawing.posing import pose  # noqa: PLC0415
+    from training.drawing.taught import photograph_beside_taught  # noqa: PLC0415
 
     middle = (SIZE_PX / 2, SIZE_PX / 2)
     at = (middle[0] + rng.uniform(-30, 30), middle[1] + rng.uniform(-30, 30))
@@ -109,23 +118,27 @@ def _through_camera(scan: Picture, boxes: FloatArray, rng: np.random.Generator) 
         middle, size_px=SIZE_PX, at=at, scale=rng.uniform(0.9, 1.1), turn_deg=rng.uniform(-3, 3)
     )
     look = replace(Look.random(rng), h264_rate_factor=0)
-    return look.photograph(scan, where, where.boxes(boxes), rng)
+    taken = where.boxes(boxes)
+    if reference is None:
+        return look.photograph(scan, where, taken, rng), None
+    if rng.random() < 0.5:  # noqa: PLR2004
+        return photograph_beside_taught(look, scan, reference, where, taken, rng)
+    shown = look.photograph(scan, where, taken, rng)
+    return shown, look.photograph_reference(reference, where, rng)
 
 
-def _drawn(count: int) -> Iterator[FloatArray]:
+def _drawn(count: int, *, golden: bool) -> Iterator[FloatArray]:
     from inspector.simulation.board import draw_board  # noqa: PLC0415 - as above
     from inspector.simulation.defects import codes_of_board  # noqa: PLC0415
 
+    draw = partial(draw_board, seed=SEED, width_px=SIZE_PX, height_px=SIZE_PX)
     for number in range(count):
-        board = draw_board(
-            number,
-            seed=SEED,
-            width_px=SIZE_PX,
-            height_px=SIZE_PX,
-            defects=codes_of_board(number, seed=SEED, defect_rate=0.7),
-            product=number % 8,
-        )
-        yield assemble(board.picture)
+        product = number % 8
+        defects = codes_of_board(number, seed=SEED, defect_rate=0.7)
+        picture = draw(number, defects=defects, product=product).picture
+        # Another board of the product: its label, its light.
+        beside = draw(count + number, product=product).picture if golden else None
+        yield assemble(picture, beside)
 
 
 class _Reader:
@@ -244,7 +257,10 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         data_set = open_data_set(chosen.data) if chosen.data else None
-        inputs = calibration_inputs(data_set, boards=chosen.boards, drawn=chosen.drawn)
+        golden = sees_reference(chosen.model)
+        inputs = calibration_inputs(
+            data_set, golden=golden, boards=chosen.boards, drawn=chosen.drawn
+        )
         made = quantise(chosen.model, chosen.out, inputs, float_nodes=chosen.keep_float)
     except TrainingError as error:
         sys.stderr.write(f"error: {error}\n")

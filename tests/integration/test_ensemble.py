@@ -225,42 +225,57 @@ def test_a_network_of_another_shape_than_its_configuration_is_refused(tmp_path):
 # --- with a golden board ---
 
 
-def test_the_golden_variant_finds_what_differs_from_the_reference_and_nothing_else(tmp_path):
-    model = "pcb_detector_golden"
-    repository = tmp_path / "models"
-    repository.mkdir()
-    shutil.copytree(ELSEWHERE / "golden" / model, repository / model)
-    codes = tuple(DefectCode)[:3]
+def test_the_golden_inspection_finds_what_differs_from_the_reference_and_nothing_else():
+    """And what the float network of deploy/triton finds, by way of numpy."""
+    codes = tuple(DefectCode)
     drawn = partial(draw_board, seed=5, width_px=600, height_px=600)
-    # Three boards of one product, each with its label and its light.
-    found, wanted, another = drawn(1, defects=codes), drawn(2), drawn(3)
-    with served(repository) as client:
-        damaged = strong_boxes(client, beside(found.picture, wanted.picture))
-        good = strong_boxes(client, beside(another.picture, wanted.picture))
-    assert len(found.truth) == len(codes)
-    for defect in found.truth:
-        x, y, width, height = defect.bbox_px
-        centre = (x + width / 2, y + height / 2)
-        assert any(
-            abs(box[0] - centre[0]) < box[2] and abs(box[1] - centre[1]) < box[3] for box in damaged
-        ), defect
-    assert len(good) == 0
+    # Boards of two products, each with its label and its light.
+    found = [drawn(n, defects=codes[n : n + 3], product=n % 2) for n in range(4)]
+    good = [drawn(4 + n, product=n % 2) for n in range(4)]
+    wanted = [drawn(8 + n, product=n % 2) for n in range(4)]
+    pairs = np.stack(
+        [beside(b.picture, wanted[n % 4].picture) for n, b in enumerate([*found, *good])]
+    )
+    with served(REPOSITORY) as client:
+        answer = infer(client, "pcb_golden_inspection", "image", pairs)
+        alone = infer(client, "pcb_golden_inspection", "image", pairs[5:6])
+    assert_same(alone, {name: answer[name][5:6] for name in OUTPUTS})
+    network = Detector(ELSEWHERE / "golden/pcb_detector_golden/1/model.onnx")
+    expected = postprocessed(network(stacked(pairs)))
+    for row, board in enumerate([*found, *good]):
+        claimed = strong(answer, row, 0.5)
+        assert len(claimed) == len(board.truth), f"board {row}"
+        for defect in board.truth:
+            x, y, width, height = defect.bbox_px
+            centre = (x + width / 2, y + height / 2)
+            assert any(holds(box, centre) and codes[kind] == defect.code for box, kind in claimed)
+        for one, other in ((answer, expected), (expected, answer)):
+            for box, kind in strong(one, row, 0.6):
+                centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+                assert any(holds(b, centre) and k == kind for b, k in strong(other, row, 0.4))
 
 
 def beside(picture: Any, reference: Any) -> Any:
-    """[1, 3, 640, 640] float32: gray of board and reference, 0.5 + half their difference."""
-    planes = [cv2.cvtColor(one, cv2.COLOR_BGR2GRAY) for one in (picture, reference)]
-    planes.append(cv2.addWeighted(planes[0], 0.5, planes[1], -0.5, 128))
-    canvas = np.full((1, 3, 640, 640), 114 / 255, np.float32)
-    canvas[0, 2] = 128 / 255
-    rows, columns = planes[0].shape
-    canvas[0, :, :rows, :columns] = np.stack(planes).astype(np.float32) / 255
+    """[640, 640, 2] uint8: gray of the board, gray of its reference, at the top left of gray."""
+    canvas = np.full((640, 640, 2), 114, np.uint8)
+    rows, columns = picture.shape[:2]
+    for channel, one in enumerate((picture, reference)):
+        canvas[:rows, :columns, channel] = cv2.cvtColor(one, cv2.COLOR_BGR2GRAY)
     return canvas
 
 
-def strong_boxes(client: Any, images: Any) -> Any:
-    """(n, 11): the candidates whose objectness times class reaches a half."""
-    sent = sync_client.InferInput("images", list(images.shape), "FP32")
-    sent.set_data_from_numpy(images)
-    head = client.infer("pcb_detector_golden", [sent]).as_numpy("output")[0]
-    return head[head[:, 4] * head[:, 5:].max(axis=1) >= 0.5]
+def stacked(pairs: Any) -> Any:
+    """What the golden network was trained on: [n, 3, 640, 640], 0..1."""
+    differences = [cv2.addWeighted(p[..., 0], 0.5, p[..., 1], -0.5, 128) for p in pairs]
+    planes = np.concatenate([pairs, np.stack(differences)[..., None]], axis=-1)
+    return planes.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+
+
+def strong(answer: dict[str, Any], row: int, least: float) -> list[tuple[Any, int]]:
+    """Boxes and classes of what has at least this score."""
+    chosen = answer["scores"][row] >= least
+    return list(zip(answer["boxes"][row][chosen], answer["classes"][row][chosen], strict=True))
+
+
+def holds(box: Any, point: tuple[float, float]) -> bool:
+    return bool(box[0] < point[0] < box[2] and box[1] < point[1] < box[3])

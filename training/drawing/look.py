@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.drawing import sensor
-from training.drawing.distractors import print_label, screw_hole
+from training.drawing.distractors import Label, screw_hole
 from training.drawing.posing import Boxes, Picture, Pose, misregistered, place
 
 HELD_OUT_SKINS = (
@@ -121,9 +121,11 @@ class Look:
         `board` is a scan, [rows, columns], or has its own colours, [rows, columns, 3] BGR.
         Labels and screw holes keep off `taken` (boxes in picture pixels).
         """
-        shown = self._on_belt(board, where, rng)
+        shown = self.on_belt(board, where, rng)
         if rng.random() < self.distractors:
-            print_label(shown, taken, rng)
+            label = Label.random(shown.shape[0], taken, rng)
+            if label is not None:
+                label.print(shown, rng)
         if rng.random() < self.distractors:
             for _ in range(int(rng.integers(1, 4))):
                 screw_hole(shown, taken, self.belt, rng)
@@ -168,7 +170,8 @@ class Look:
             taken = sensor.through_h264(taken, self.h264_rate_factor)
         return taken
 
-    def _on_belt(self, board: Picture, where: Pose, rng: np.random.Generator) -> Picture:
+    def on_belt(self, board: Picture, where: Pose, rng: np.random.Generator) -> Picture:
+        """The board in its colours on the belt, before light, lens and sensor."""
         is_scan = board.ndim == 2
         placed = place(board, where, outside=255 if is_scan else 0)
         shown = self._skin(placed) if is_scan else placed

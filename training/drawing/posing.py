@@ -71,16 +71,20 @@ def pose(
     return Pose(np.hstack([linear, shift[:, None]]), size_px)
 
 
-def misregistered(where: Pose, rng: np.random.Generator) -> Pose:
-    """The pose as registration would find it: up to 2.5 px, 0.35 degrees, half a percent off."""
+def misregistered(where: Pose, rng: np.random.Generator, *, shift_px: float = 2.5) -> Pose:
+    """The pose as registration would find it: up to 2.5 px, 0.35 degrees, half a percent off.
+
+    With a smaller `shift_px`, turn and scale are off by less in proportion.
+    """
     middle = where.size_px / 2
-    shift = rng.uniform(-2.5, 2.5, 2)
+    shift = rng.uniform(-shift_px, shift_px, 2)
+    share = shift_px / 2.5
     off = pose(
         (middle, middle),
         size_px=where.size_px,
         at=(middle + shift[0], middle + shift[1]),
-        scale=1 + rng.uniform(-0.005, 0.005),
-        turn_deg=rng.uniform(-0.35, 0.35),
+        scale=1 + rng.uniform(-0.005, 0.005) * share,
+        turn_deg=rng.uniform(-0.35, 0.35) * share,
     )
     return Pose(off.matrix @ np.vstack([where.matrix, [0, 0, 1]]), where.size_px)
 

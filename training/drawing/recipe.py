@@ -31,6 +31,11 @@ class Recipe:
     """Bare laminate surrounds a scan: copper may end at a straight cut within the board."""
     off_board: float = 0.25
     """The crop reaches over the board's edge."""
+    taught: float = 0.0
+    """Of the photographed samples beside a reference: the reference is one that was taught."""
+    smallest: float = 0.88
+    """The scale of a photographed board; a station shrinks a unit that is larger than the input."""
+    largest: float = 1.13
     belt: float = 0.01
     """Nothing but belt."""
 
@@ -39,5 +44,13 @@ class Recipe:
         return self if classes == defects.CLASSES else replace(self, drawn=0.0)
 
 
-BESIDE_REFERENCES = Recipe(golden=True, redesigned=0.2, invented=0.25, drawn=0.45)
+BESIDE_REFERENCES = Recipe(
+    golden=True,
+    flat=0.35,
+    redesigned=0.2,
+    invented=0.25,
+    drawn=0.45,
+    taught=0.65,
+    smallest=0.78,
+)
 """For the golden variant: beside its reference, no drawing is taken for damage or for design."""

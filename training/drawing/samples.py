@@ -13,7 +13,8 @@ from training.data.boards import Board
 from training.drawing.look import Look
 from training.drawing.posing import Pose, misregistered, place, pose
 from training.drawing.recipe import Recipe
-from training.drawing.scenes import PAPER, Scenes
+from training.drawing.scenes import PAPER, Scene, Scenes
+from training.drawing.taught import photograph_beside_taught
 from training.model.model_input import PADDING_GRAY, stack
 from training.model.truth import IGNORED
 
@@ -82,14 +83,22 @@ class Sampler:
             where = where.shifted(np.array([9e3, 9e3]))
             boxes, kinds, flat = boxes[:0], kinds[:0], False
         look = self._look(scene.found)
-        shown = self._show(scene.found, where, boxes, look, flat=flat)
-        if recipe.golden:
-            if rng.random() < _FAR_OFF:
-                where = where.shifted(rng.uniform(-_FAR_OFF_PX, _FAR_OFF_PX, 2))
-            shown = self._beside(shown, scene.reference, where, look, flat=flat)
-        else:
-            shown = shown[..., ::-1]
+        shown = self._picture(scene, where, boxes, look, flat=flat)
         return Sample(np.ascontiguousarray(shown), boxes, kinds)
+
+    def _picture(
+        self, scene: Scene, where: Pose, boxes: Boxes, look: Look, *, flat: bool
+    ) -> Picture:
+        recipe, rng = self._recipe, self._rng
+        if recipe.golden and not flat and rng.random() < recipe.taught:
+            pair = photograph_beside_taught(look, scene.found, scene.reference, where, boxes, rng)
+            return stack(*pair)
+        shown = self._show(scene.found, where, boxes, look, flat=flat)
+        if not recipe.golden:
+            return shown[..., ::-1]
+        if rng.random() < _FAR_OFF:
+            where = where.shifted(rng.uniform(-_FAR_OFF_PX, _FAR_OFF_PX, 2))
+        return self._beside(shown, scene.reference, where, look, flat=flat)
 
     def _look(self, found: Picture) -> Look:
         look = Look.random(self._rng)
@@ -100,11 +109,12 @@ class Sampler:
 
     def _pose(self, focus: NDArray[np.float64], *, flat: bool) -> Pose:
         rng, size = self._rng, self._recipe.size_px
+        low, high = self._recipe.smallest, self._recipe.largest
         return pose(
             (float(focus[0]), float(focus[1])) if not flat else (round(focus[0]), round(focus[1])),
             size_px=size,
             at=(size / 2, size / 2),
-            scale=1.0 if flat and rng.random() < 0.7 else rng.uniform(0.88, 1.13),
+            scale=1.0 if flat and rng.random() < 0.7 else rng.uniform(low, high),
             turn_deg=0.0 if flat and rng.random() < 0.7 else rng.uniform(-3.5, 3.5),
             quarter_turns=int(rng.integers(4)),
             mirrored=bool(rng.random() < 0.5),

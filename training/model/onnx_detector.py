@@ -144,6 +144,15 @@ def _checked_output(path: Path, session: Any) -> int:
     return width - OBJECTNESS - 1
 
 
+def sees_reference(path: Path) -> bool:
+    """Whether a detector's file says that each picture comes with its defect-free reference.
+
+    Raises WrongInputError for what is no ONNX file.
+    """
+    session, _ = open_session(path, threads=1)
+    return bool(session.get_modelmeta().custom_metadata_map.get(INPUT_KEY) == GOLDEN_INPUT)
+
+
 def is_quantised(graph: Any) -> bool:
     """Whether an ONNX graph is one that `training.quantise` wrote, or another in INT8."""
     return any(node.op_type == "QuantizeLinear" for node in graph.node)

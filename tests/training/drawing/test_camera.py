@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.training.circuits import circuit
 from training.drawing import sensor
 from training.drawing.camera import Skins, render, render_pair
-from training.drawing.distractors import print_label, screw_hole
+from training.drawing.distractors import Label, screw_hole
 from training.drawing.look import HELD_OUT_SKINS, SKIN_DISTANCE, Look
 from training.drawing.posing import pose
 
@@ -144,7 +144,9 @@ def test_labels_and_holes_keep_off_defects():
     painted = 0
     for _ in range(60):
         shown = np.full((320, 320, 3), 128, np.uint8)
-        print_label(shown, taken, rng)
+        label = Label.random(320, taken, rng)
+        if label is not None:
+            label.print(shown, rng)
         screw_hole(shown, taken, np.array([40.0, 40.0, 40.0]), rng)
         for left, top, right, bottom in taken.astype(int):
             assert np.all(shown[top:bottom, left:right] == 128)

@@ -11,11 +11,14 @@ import onnxruntime
 import pytest
 
 from scripts.make_folded_onnx import folded_graph
+from scripts.make_golden_onnx import golden_graph, golden_preprocessing_graph
 from scripts.make_postprocessing_onnx import NOT_FINITE, postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
 from tests.kit.inspection_reference import pictures, postprocessed, preprocessed
+from training.model.model_input import assemble
 
 SHIPPED = Path(__file__).parents[3] / "model_repository"
+GOLDEN = Path(__file__).parents[3] / "deploy/triton/golden/pcb_detector_golden/1/model.onnx"
 OUTPUTS = ["boxes", "scores", "classes", "count"]
 
 
@@ -145,3 +148,32 @@ def test_the_single_graph_answers_what_the_three_do(graph):
 def test_a_network_with_other_tensors_is_not_folded(graph):
     with pytest.raises(ValueError, match="the network's input is output, expected images"):
         folded_graph(graph)
+
+
+def test_the_golden_input_is_what_the_training_shows_for_every_pair_of_grays():
+    pair = np.zeros((1, 640, 640, 2), np.uint8)
+    pair[0, :256, :256, 0], pair[0, :256, :256, 1] = np.mgrid[:256, :256]
+    seen = run(golden_preprocessing_graph(), image=pair)["images"]
+    np.testing.assert_array_equal(seen[0], assemble(pair[0, ..., 0], pair[0, ..., 1]))
+
+
+@pytest.mark.parametrize("file", [GOLDEN, SHIPPED / "pcb_detector/1/model.onnx"])
+def test_the_golden_graph_answers_what_its_network_and_numpy_do(file):
+    """INT8, of which the first convolution is rewritten, and float, of which nothing is."""
+    boards = pictures(3)
+    pairs = np.stack([boards[..., 0], np.roll(boards[..., 1], 2, axis=1)], axis=-1)
+    network = onnx.load(file)
+    seen = np.stack([assemble(p[..., 0], p[..., 1]) for p in pairs])
+    expected = postprocessed(run(network, images=seen)["output"])
+    assert expected["count"].min() > 0, "a board without a find would prove nothing"
+    assert_same(run(golden_graph(network), image=pairs), expected)
+
+
+def test_the_golden_graph_reads_bytes_by_blocks_where_the_network_is_int8():
+    made = golden_graph(onnx.load(SHIPPED / "pcb_detector/1/model.onnx"))
+    first = next(node for node in made.graph.node if node.op_type == "Conv")
+    shape = {a.name: list(a.ints) for a in first.attribute}
+    assert (shape["kernel_shape"], shape["strides"]) == ([2, 2], [1, 1])
+    assert not any(
+        node.op_type == "QuantizeLinear" and "images" in node.input for node in made.graph.node
+    )

@@ -114,6 +114,19 @@ def test_the_postprocessing_graph_does_what_its_configuration_tells():
     assert kind == model_config_pb2.ModelInstanceGroup.KIND_CPU
 
 
+def test_the_golden_inspection_takes_a_unit_and_its_reference_and_answers_as_the_other():
+    golden, single = shipped("pcb_golden_inspection"), shipped("pcb_inspection")
+    assert contract(golden)[1] == contract(single)[1]
+    [(name, kind, dims)] = contract(golden)[0]
+    assert [(name, kind, [*dims[:2], 3])] == contract(single)[0]
+    told = golden.parameters
+    assert dims[2] == len(told["channels"].string_value.split(",")) == 2
+    assert told["channels"].string_value == "unit,reference"
+    for parameter in ("classes", "score_threshold"):
+        assert told[parameter].string_value == single.parameters[parameter].string_value
+    assert golden.dynamic_batching == shipped("pcb_detector").dynamic_batching
+
+
 @pytest.mark.parametrize("folder", ["folded/pcb_inspection", "postprocessing_python"])
 def test_a_variant_tells_the_thresholds_of_the_shipped_one(folder):
     told = read(ELSEWHERE / folder / "config.pbtxt").parameters
