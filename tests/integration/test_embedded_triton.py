@@ -607,7 +607,7 @@ def test_a_model_beyond_those_of_the_start_is_loaded_once_a_client_asks(tmp_path
 
 
 async def describe(client: Any, model: str) -> ModelDescription:
-    return await describe_model(client, InferenceSettings(), ModelName(model, ""))
+    return await describe_model(client, InferenceSettings(), ModelName(name=model))
 
 
 def serves(process_id: int, model: str) -> bool:
