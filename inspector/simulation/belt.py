@@ -91,7 +91,8 @@ class SimulatedView:
             return None
         if options.view is View.STROBE:
             return options.boards
-        return math.ceil((self._width_px + options.boards * self._pitch_px) / options.speed) + 1
+        places = options.boards + (options.boards - 1) // options.change_every * options.pause
+        return math.ceil((self._width_px + places * self._pitch_px) / options.speed) + 1
 
     def label(self, frame_index: int) -> str | None:
         """Return the serial of the board in a strobed frame; None on a belt."""
@@ -112,8 +113,15 @@ class SimulatedView:
             width_px=width_px,
             height_px=height_px,
             defects=self._codes(number),
-            product=number % options.products,
+            product=self.product(number),
+            quirks=options.quirks,
+            variation=options.variation,
         )
+
+    def product(self, number: int) -> int:
+        """Return the circuit that board `number` has, counted from 0."""
+        options = self._options
+        return ((number - 1) // options.change_every + 1) % options.products
 
     def compose_ahead(self, frame_index: int) -> bool:
         """Compose one strip for this frame or half a board later; False when all are there."""
@@ -144,7 +152,7 @@ class SimulatedView:
             )
 
     def _strips_in(self, frame_index: int) -> Iterator[tuple[int, int]]:
-        """Number and left edge of every strip in a frame, from the left."""
+        """Number and left edge of every strip in a frame, from the left; 0: nothing lies there."""
         options = self._options
         if options.view is View.STROBE:
             yield frame_index + 1, 0
@@ -157,16 +165,25 @@ class SimulatedView:
             to_left = options.direction is Direction.LEFT
             left = self._width_px - entered if to_left else entered - self._pitch_px
             if -self._pitch_px < left < self._width_px:
-                found.append((index + 1, left))
+                found.append((self._number(index), left))
         yield from sorted(found, key=lambda strip: strip[1])
+
+    def _number(self, place: int) -> int:
+        """The board on this place of the belt, counted from 0; 0 where it stays empty."""
+        options = self._options
+        changes, behind = divmod(place, options.change_every + options.pause)
+        if place < 0 or behind >= options.change_every:
+            return 0
+        return changes * options.change_every + behind + 1
 
     def _has_board(self, number: int) -> bool:
         return number >= 1 and (self._options.boards == 0 or number <= self._options.boards)
 
     def _codes(self, number: int) -> tuple[DefectCode, ...]:
-        return codes_of_board(
-            number, seed=self._options.seed, defect_rate=self._options.defect_rate
-        )
+        options = self._options
+        if (number - 1) % options.change_every < options.good_first:
+            return ()
+        return codes_of_board(number, seed=options.seed, defect_rate=options.defect_rate)
 
     def _in_view(self, number: int, left: int) -> BoardInView | None:
         if not self._has_board(number):

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from inspector.core.records import Image
-from inspector.simulation.circuit import QUIET_MODULES, Mask, lay_out
+from inspector.simulation.circuit import QUIET_MODULES, Mask
 from inspector.simulation.data_matrix import encode
 from inspector.simulation.defects import DefectCode, TrueDefect, damage
+from inspector.simulation.design import design
+from inspector.simulation.variation import Variation
 
 _Colour = tuple[int, int, int]
 _SKINS: tuple[tuple[_Colour, _Colour], ...] = (
@@ -55,25 +57,36 @@ def draw_board(
     height_px: int,
     defects: Sequence[DefectCode] = (),
     product: int = 0,
+    quirks: int = 0,
+    variation: float = 0.0,
 ) -> SimulatedBoard:
     """Return board `number` of a product with these defects; the same for the same arguments.
+
+    `quirks` are places of the design that look like defects; with `variation` boards of one design
+    differ, as etched and printed things do.
 
     Without defects it is the defect-free twin: every pixel outside the boxes of the truth is
     equal. About 8 ms for 676x676 pixels. Any thread.
     """
-    circuit = lay_out(seed, product, width_px, height_px)
+    circuit = design(seed, product, width_px, height_px, quirks)
+    varied = Variation(seed, number, variation)
     copper, truth = damage(circuit, defects, np.random.default_rng([seed, 103, number]))
     light = np.random.default_rng([seed, 104, number])
-    picture = _paint(copper, seed + product, gain=float(light.uniform(0.94, 1.04)))
+    gain = float(light.uniform(0.94, 1.04)) * varied.light
+    picture = _paint(varied.etched(copper), seed + product, varied, gain=gain)
+    varied.speckle(picture)
     serial = serial_of(number)
-    _print_label(picture, circuit.label_px, serial)
+    label_px = varied.label_px(circuit.label_px)
+    _print_label(picture, label_px, serial)
     return SimulatedBoard(picture, truth, serial)
 
 
-def _paint(copper: Mask, skin: int, *, gain: float) -> Image:
+def _paint(copper: Mask, skin: int, varied: Variation, *, gain: float) -> Image:
     """Lens blur turns the mask into a mixture, a table turns the mixture into colour."""
     mixture = cv2.GaussianBlur(copper, (7, 7), 0.8)
-    laminate, dark = (np.array(colour) * gain for colour in _SKINS[skin % len(_SKINS)])
+    laminate, dark = (
+        np.array(varied.tinted(colour)) * gain for colour in _SKINS[skin % len(_SKINS)]
+    )
     share = np.linspace(0, 1, 256)[:, None]
     table = np.clip(np.round(laminate * (1 - share) + dark * share), 0, 255).astype(np.uint8)
     picture = cv2.LUT(cv2.merge([mixture] * 3), table.reshape(1, 256, 3))

@@ -60,6 +60,8 @@ class Circuit:
     """On the laminate: distance to the nearest copper, label or edge of the board."""
     label_px: tuple[int, int, int, int]
     """x, y, width, height of the serial's label."""
+    marks: tuple[tuple[float, float], ...] = ()
+    """Places of the design that look like defects; a real one is never there."""
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ def lay_out(seed: int, product: int, width_px: int, height_px: int) -> Circuit:
     _add_tracks(layout)
     for x, y, radius in layout.holes:
         cv2.circle(layout.copper, (x, y), radius, 0, -1)
-    return _describe(_roughen(layout.copper, rng), tuple(layout.tracks), label)
+    return describe(_roughen(layout.copper, rng), tuple(layout.tracks), label)
 
 
 def _reserve_label(layout: _Layout) -> tuple[int, int, int, int]:
@@ -257,9 +259,10 @@ def _roughen(copper: Mask, rng: np.random.Generator) -> Mask:
     return np.where(soft > 127, 255, 0).astype(np.uint8)  # noqa: PLR2004
 
 
-def _describe(
+def describe(
     copper: Mask, tracks: tuple[Track, ...], label_px: tuple[int, int, int, int]
 ) -> Circuit:
+    """Return the circuit that this copper is."""
     _, nets = cv2.connectedComponents(copper)
     taken = copper.copy()
     x, y, width, height = label_px

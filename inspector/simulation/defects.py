@@ -59,7 +59,7 @@ def damage(
     """
     copper = circuit.copper.copy()
     defects: list[TrueDefect] = []
-    centres: list[Point] = []
+    centres: list[Point] = list(circuit.marks)
     for code in codes:
         before = copper.copy()
         site = Site(circuit, copper, tuple(centres), rng)

@@ -55,7 +55,19 @@ class SimulationOptions:
     boards: int = 0
     """The line ends after so many boards; 0 never ends."""
     products: int = 1
-    """How many circuits alternate on the line."""
+    """How many circuits are on the line."""
+    change_every: int = 1
+    """So many boards of a circuit come one after the other, then those of the next."""
+    pause: int = 0
+    """So many places for boards stay empty between them, while the line is changed over."""
+    good_first: int = 0
+    """So many boards after each change are without defects, for a reference to be taught."""
+    quirks: int = 0
+    """So many places of each circuit look like defects and are none: whoever sees one board only
+    cannot tell them apart."""
+    variation: float = 0.0
+    """How much boards of a circuit differ, 0 to 2: etching, tint, specks, where the label sticks,
+    light that drifts; 1 is usual."""
     pace: Pace = Pace.RECORDED
     """`recorded`: as a camera would deliver. `max`: without waiting."""
 
@@ -107,5 +119,10 @@ _READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "defect_rate": (_number(float, 0, 1), "a number from 0 to 1"),
     "boards": (_number(int, 0, 10**9), "a whole number from 0 (0 is endless)"),
     "products": (_number(int, 1, 8), "a whole number from 1 to 8"),
+    "change_every": (_number(int, 1, 10**9), "a whole number from 1 (boards)"),
+    "pause": (_number(int, 0, 1000), "a whole number from 0 to 1000 (boards)"),
+    "good_first": (_number(int, 0, 10**9), "a whole number from 0 (boards)"),
+    "quirks": (_number(int, 0, 20), "a whole number from 0 to 20"),
+    "variation": (_number(float, 0, 2), "a number from 0 to 2"),
     "pace": (Pace, "recorded or max"),
 }

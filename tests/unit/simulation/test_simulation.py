@@ -14,7 +14,9 @@ from inspector.simulation.board import draw_board
 from inspector.simulation.circuit import lay_out
 from inspector.simulation.data_matrix import encode
 from inspector.simulation.defects import DefectCode, TrueDefect, codes_of_board, damage
+from inspector.simulation.design import design
 from inspector.simulation.options import Direction, SimulationOptions, View
+from inspector.simulation.variation import Variation
 
 ALL = tuple(DefectCode)
 SIZE = (800, 600)
@@ -247,3 +249,107 @@ def test_a_serial_is_readable_on_the_picture():
     centres = np.arange(14) * module_px + module_px // 2 + quiet
     label = board.picture[y : y + width, x : x + width, 1]
     assert np.array_equal(label[np.ix_(centres, centres)] < 128, encode(board.serial))
+
+
+# --- several products, whose boards differ a little ---
+
+
+def boards_passing(view: SimulatedView, frames: int) -> list[int]:
+    """The boards that were fully in view at some time, in the order they came."""
+    seen: dict[int, None] = {}
+    for index in range(frames):
+        seen |= {board.number: None for board in view.truth(index) if board.fully_in_view}
+    return list(seen)
+
+
+def test_a_line_makes_so_many_of_one_product_and_then_of_the_next():
+    view = SimulatedView(SimulationOptions(products=2, change_every=3), SIZE)
+    assert [view.product(number) for number in range(1, 11)] == [1, 1, 1, 0, 0, 0, 1, 1, 1, 0]
+
+
+def test_places_stay_empty_while_the_line_is_changed_over():
+    options = SimulationOptions(
+        products=2, change_every=2, pause=3, boards=4, speed=40, defect_rate=0
+    )
+    view = SimulatedView(options, SIZE)
+    total = view.frames_total
+    assert total is not None
+    assert boards_passing(view, total) == [1, 2, 3, 4]
+    empty = [index for index in range(total) if not view.truth(index)]
+    pitch_frames = (min(620, int(600 * 0.94)) + options.gap) / options.speed
+    longest = max(len(run) for run in np.split(empty, np.flatnonzero(np.diff(empty) != 1) + 1))
+    assert longest > pitch_frames
+
+
+def test_boards_after_a_change_are_good_for_a_reference_to_be_taught():
+    options = SimulationOptions(products=2, change_every=4, good_first=2, defect_rate=1)
+    view = SimulatedView(options, SIZE)
+    assert [bool(view.board(number).truth) for number in range(1, 9)] == [
+        False, False, True, True, False, False, True, True,
+    ]  # fmt: skip
+
+
+QUIRKS = 6
+
+
+def test_what_only_looks_like_a_defect_is_on_every_board_of_a_product_and_is_none():
+    plain, quirky = lay_out(8, 0, 620, 620), design(8, 0, 620, 620, QUIRKS)
+    assert len(quirky.marks) == QUIRKS
+    assert not np.array_equal(plain.copper, quirky.copper)
+    assert np.array_equal(quirky.copper, design(8, 0, 620, 620, QUIRKS).copper)
+    assert draw_board(1, seed=8, width_px=620, height_px=620, quirks=QUIRKS).truth == ()
+    other = design(8, 1, 620, 620, QUIRKS)
+    assert quirky.marks != other.marks
+
+
+def test_a_defect_is_never_where_the_design_only_looks_like_one():
+    marks = design(8, 0, 620, 620, QUIRKS).marks
+    for number in range(12):
+        board = draw_board(number, seed=8, width_px=620, height_px=620, defects=ALL, quirks=QUIRKS)
+        assert board.truth
+        for defect in board.truth:
+            x, y, width, height = defect.bbox_px
+            inside = [(mx, my) for mx, my in marks if x <= mx < x + width and y <= my < y + height]
+            assert not inside
+
+
+@pytest.mark.parametrize("variation", [1.0, 2.0])
+def test_damage_lies_inside_its_box_on_boards_that_differ_too(variation):
+    for number in range(1, 5):
+        board, twin = (
+            draw_board(
+                number, seed=3, width_px=620, height_px=620, defects=codes, variation=variation
+            )
+            for codes in (ALL, ())
+        )
+        differs = (board.picture != twin.picture).any(axis=2)
+        assert not (differs & outside(board.truth, differs.shape)).any()
+        assert board.serial == twin.serial
+
+
+def test_boards_of_a_design_differ_by_etching_tint_specks_and_label_only():
+    def copper_of(number: int, variation: float) -> np.ndarray:
+        board = draw_board(number, seed=8, width_px=620, height_px=620, variation=variation)
+        grey = board.picture.astype(float).mean(axis=2)
+        return np.asarray(grey < np.quantile(grey, (0.02, 0.7)).mean())
+
+    one, other = copper_of(1, 1.0), copper_of(2, 1.0)
+    label = np.s_[:140, :140]
+    one[label], other[label] = False, False
+    differing = (one != other).astype(np.uint8)
+    assert differing.any()
+    # Edges breathe by less than a pixel, and a speck is two pixels: nothing wide differs.
+    assert cv2.erode(differing, np.ones((4, 4), np.uint8)).sum() == 0
+    alike_one, alike_other = copper_of(1, 0.0), copper_of(2, 0.0)
+    alike_one[label], alike_other[label] = False, False
+    assert (alike_one != alike_other).sum() < differing.sum() / 4
+
+
+def test_the_light_drifts_and_comes_back():
+    def light(number: int) -> float:
+        return Variation(seed=8, number=number, amount=1.0).light
+
+    assert light(0) == light(160) == 1.0
+    assert light(80) == pytest.approx(0.85)
+    assert max(abs(light(n) - light(n + 1)) for n in range(200)) < 0.003
+    assert Variation(seed=8, number=80, amount=0.0).light == 1.0
