@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Condition
 
 import structlog
 
@@ -49,17 +49,39 @@ class Shown:
     """Where units are in the latest frame."""
 
 
+def never(_index: int) -> bool:
+    """No unit has to wait."""
+    return False
+
+
 class JobInForce:
     """The job that a camera's next unit is opened under.
 
     The camera's gate swaps it, its detector reads it.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, is_held: Callable[[int], bool] = never) -> None:
+        """`is_held` says whether a unit, by its index, has to wait before it is opened.
+
+        Only for recordings: the camera waits with it. It is asked under the gate's lock, and again
+        after each `CameraGate.let_on`.
+        """
         self._job = job
+        self._is_held = is_held
+        self.one_at_a_time = Condition()
+        """The gate's lock: a frame, a trigger or a change of the job at a time."""
 
     def now(self) -> Job:
         """What a unit that is opened now is judged by. The gate's lock is held."""
+        return self._job
+
+    def for_unit(self, index: int) -> Job:
+        """The job to open this unit under, once it may be opened.
+
+        The gate's lock is held, and let go while the unit waits, so that the job can change.
+        """
+        while self._is_held(index):
+            self.one_at_a_time.wait()
         return self._job
 
     def swap(self, job: Job) -> None:
@@ -107,7 +129,7 @@ class CameraGate:
         self._frozen = frozen
         self._on_chosen = on_chosen
         self._shown = shown
-        self._one_at_a_time = Lock()
+        self._one_at_a_time = job.one_at_a_time
         self._judged = (-1, False)
         """Number of the newest frame, and whether it is dark."""
         self.handed_on = 0
@@ -138,8 +160,13 @@ class CameraGate:
             self._job.swap(job)
             return self._watch.opened_units
 
+    def let_on(self) -> None:
+        """Ask again whether the unit that waits may be opened. Event loop only."""
+        with self._one_at_a_time:
+            self._one_at_a_time.notify_all()
+
     def pass_on(self, frame: Frame) -> None:
-        """A frame with its pixels; takes over its buffer. Blocks only in a lane that waits."""
+        """A frame with its pixels; takes over its buffer. Blocks only where a recording waits."""
         with self._one_at_a_time:
             # Before the watch has it: afterwards its buffer may be somebody else's.
             taken_by = self._taken_by(frame)

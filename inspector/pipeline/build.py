@@ -10,7 +10,7 @@ import cv2
 import structlog
 
 from inspector.batching.worker import BatchWorker
-from inspector.capture.gate import CameraGate, NoTeacher
+from inspector.capture.gate import CameraGate, NoTeacher, never
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import FaultBoard
 from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage, Teacher
@@ -101,6 +101,8 @@ class Surroundings:
     job: Job | None = None
     """Under which the first units are opened; None: the product that the settings describe."""
     teacher: Teacher = field(default_factory=NoTeacher)
+    is_held: Callable[[int], bool] = never
+    """Whether a recording's unit, by its index, has to wait before it is opened."""
     door: EventDoor = field(default_factory=EventDoor)
     """Where verdicts leave, and all else that the journal keeps."""
     make_source: MakeSource = open_source
@@ -158,6 +160,11 @@ class Pipeline:
         Returns how many units each camera opened before.
         """
         return {camera.camera_id: camera.gate.change_job(job) for camera in self.cameras}
+
+    def let_on(self) -> None:
+        """Ask again whether the units that wait may be opened. Event loop."""
+        for camera in self.cameras:
+            camera.gate.let_on()
 
     def change(self, settings: Settings) -> None:
         """Work by other settings of those that may change live. Event loop."""
@@ -248,6 +255,7 @@ def _capture_surroundings(
         eyes=around.eyes,
         job=around.job or first_job(settings),
         teacher=around.teacher,
+        is_held=around.is_held,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
         # Half of the drain: what a stuck library holds up must still be inspected.
         stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),

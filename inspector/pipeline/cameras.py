@@ -70,6 +70,8 @@ class CaptureSurroundings:
     job: Job
     """Under which the first units are opened."""
     teacher: Teacher
+    is_held: Callable[[int], bool]
+    """Whether a unit, by its index, has to wait before it is opened: for recordings."""
     deadline_ns: int
     stopped_within_s: float
 
@@ -89,7 +91,7 @@ def build_camera(
     camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
 ) -> Camera:
     """Wire one camera; nothing runs yet. Event loop only."""
-    job = JobInForce(around.job)
+    job = JobInForce(around.job, is_held=around.is_held)
     watch = _watch(camera_id, camera, job, around)
     gate = CameraGate(
         watch,
@@ -125,12 +127,13 @@ def _watch(
     idle = around.metrics.frames_idle.labels(camera_id)
     match camera.trigger:
         case "every_frame":
-            return EveryFrame(around.notices.put, job_now=job.now)
+            return EveryFrame(around.notices.put, job_now=job.now, job_for=job.for_unit)
         case "presence":
             return PresenceWatch(
                 camera_id,
                 camera,
                 job_now=job.now,
+                job_for=job.for_unit,
                 spread_ns=round(around.deadline_ns * SPREAD_SHARE),
                 tell=around.notices.put,
                 on_idle=idle.inc,

@@ -23,10 +23,19 @@ class EveryFrame:
     A frame that cannot be looked at is a unit too, and its verdict says why. Holds no frames.
     """
 
-    def __init__(self, tell: Callable[[UnitOpened], None], *, job_now: Callable[[], Job]) -> None:
-        """`tell` is called by the capture thread, before the unit's frame is passed on."""
+    def __init__(
+        self,
+        tell: Callable[[UnitOpened], None],
+        *,
+        job_now: Callable[[], Job],
+        job_for: Callable[[int], Job] | None = None,
+    ) -> None:
+        """`tell` is called by the capture thread, before the unit's frame is passed on.
+
+        `job_for` may wait until the unit of this index may be opened; None: none has to.
+        """
         self._tell = tell
-        self._job_now = job_now
+        self._job_for = job_for or (lambda _index: job_now())
         self._opened = 0
 
     @property
@@ -54,7 +63,7 @@ class EveryFrame:
             triggered_mono_ns=ref.captured_mono_ns,
             triggered_unix_ns=ref.captured_unix_ns,
             label=ref.label,
-            job=self._job_now(),
+            job=self._job_for(ref.sequence),
         )
         self._opened = ref.sequence + 1
         self._tell(UnitOpened(unit=unit, frames_expected=1))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from inspector.core.geometry import outline_box_px
+from inspector.core.recipes import Job
 from inspector.core.records import (
     CameraId,
     Frame,
@@ -58,6 +59,7 @@ class Line:
         default_factory=lambda: SimulationOptions(speed=10.0, gap=130, boards=3, seed=5)
     )
     settings: dict[str, object] = field(default_factory=dict)
+    job_for: Callable[[int], Job] | None = None
     told: list[UnitOpened | UnitClosed] = field(default_factory=list)
     chosen: list[Frame] = field(default_factory=list)
     """Their buffers are given back already."""
@@ -77,6 +79,7 @@ class Line:
             CAMERA,
             camera,
             job_now=lambda: job,
+            job_for=self.job_for,
             spread_ns=800 * MS,
             tell=self.told.append,
             on_idle=self._count,

@@ -82,14 +82,15 @@ class Presence:
         self._seen_ns: int | None = None
         self._dark = False
 
-    @property
-    def opened_units(self) -> int:
-        """How many units were numbered so far."""
-        return self._numbers
-
     def want(self, frames: int) -> None:
         """So many frames of each unit that is opened from now on."""
         self._frames = frames
+
+    def want_of(self, number: int, frames: int) -> None:
+        """So many frames of a unit that was just opened."""
+        for passage in self._open_passages():
+            if passage.number == number:
+                passage.frames = frames
 
     @property
     def speed_px_per_s(self) -> float:

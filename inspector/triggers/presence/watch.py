@@ -73,6 +73,7 @@ class PresenceWatch:
         camera: CameraSettings,
         *,
         job_now: Callable[[], Job],
+        job_for: Callable[[int], Job] | None = None,
         spread_ns: int,
         tell: Tell,
         on_idle: Callable[[int], None],
@@ -81,6 +82,7 @@ class PresenceWatch:
     ) -> None:
         """Learns the belt from the first frames on.
 
+        `job_for` may wait until the unit of this index may be opened; None: none has to.
         `spread_ns`: the frames of a unit are taken within so long of its opening.
         `on_doubt` hears of every unit that may have been missed.
         `frame_interval_ns`: for recordings, whose frames come when they are asked for and not
@@ -88,6 +90,7 @@ class PresenceWatch:
         """
         self._camera_id = camera_id
         self._job_now = job_now
+        self._job_for = job_for or (lambda _index: job_now())
         self._occupancy = Occupancy(
             camera.size, camera.region, camera.travel, anywhere=camera.arrival == "anywhere"
         )
@@ -106,6 +109,7 @@ class PresenceWatch:
         self._doubts = Doubts()
         self._units: dict[int, UnitRef] = {}
         self._kept: dict[int, _Kept] = {}
+        self._announced = 0
         self._taken: Counter[int] = Counter()
         self._outlined_at: dict[int, _Outlined] = {}
 
@@ -133,8 +137,8 @@ class PresenceWatch:
 
     @property
     def opened_units(self) -> int:
-        """How many units passed."""
-        return self._presence.opened_units
+        """How many units were announced."""
+        return self._announced
 
     @property
     def doubt(self) -> str:
@@ -201,13 +205,16 @@ class PresenceWatch:
     def _open(self, number: int) -> None:
         ref = self._last
         assert ref is not None  # noqa: S101 - units are opened by frames
+        job = self._job_for(number)
+        self._announced = number + 1
+        self._presence.want_of(number, self._wanted(job))
         unit = self._units[number] = UnitRef(
             camera_id=self._camera_id,
             index=number,
             kind=TriggerKind.PRESENCE,
             triggered_mono_ns=ref.captured_mono_ns,
             triggered_unix_ns=ref.captured_unix_ns,
-            job=self._job_now(),
+            job=job,
         )
         self._tell(UnitOpened(unit=unit))
 

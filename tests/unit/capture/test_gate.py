@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from inspector.capture.gate import CameraGate, JobInForce
+from inspector.capture.gate import CameraGate, JobInForce, never
 from inspector.core.ports import Teacher
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import (
@@ -38,16 +40,16 @@ class Pupil(Teacher):
 
 
 class Camera:
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, is_held: Callable[[int], bool] = never) -> None:
         self.notices = Notices()
         lane = Lane(capacity=8, max_age_ns=None)
         self.inbox = FrameInbox({CAMERA: lane}, on_drop=lambda *_: None)
         self.pool = FramePool(buffers=8, size=Size(8, 8))
         self.pupil = Pupil()
         self.chosen: list[int] = []
-        in_force = JobInForce(job)
+        in_force = JobInForce(job, is_held=is_held)
         self.gate = CameraGate(
-            EveryFrame(self.notices.put, job_now=in_force.now),
+            EveryFrame(self.notices.put, job_now=in_force.now, job_for=in_force.for_unit),
             self.inbox,
             self.notices,
             job=in_force,
@@ -65,6 +67,10 @@ class Camera:
         )
         self._sequence += 1
         self.gate.pass_on(Frame(ref=ref, lease=lease))
+
+    def frames(self, count: int) -> None:
+        for _ in range(count):
+            self.frame()
 
     def waiting(self) -> list[Frame]:
         found = []
@@ -131,5 +137,31 @@ def test_only_the_frames_of_units_to_learn_from_are_shown_to_the_teacher() -> No
             camera.gate.change_job(jobs.job(state))
             camera.frame()
         assert [(number, int(image[0, 0, 0])) for number, image in camera.pupil.seen] == [(1, 101)]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_recordings_unit_waits_until_it_may_be_opened_and_is_opened_under_the_new_job() -> None:
+    """The job changes while the unit waits: the gate is not locked meanwhile."""
+
+    async def main() -> None:
+        old = jobs.job()
+        new = jobs.of_product(old, "4711")
+        held_from, asked = [2], threading.Event()
+
+        def is_held(index: int) -> bool:
+            if index >= held_from[0]:
+                asked.set()
+            return index >= held_from[0]
+
+        camera = Camera(old, is_held=is_held)
+        recording = threading.Thread(target=camera.frames, args=(4,))
+        recording.start()
+        assert await asyncio.to_thread(asked.wait, 60)
+        assert camera.gate.change_job(new) == 2
+        held_from[0] = 9
+        camera.gate.let_on()
+        await asyncio.to_thread(recording.join)
+        assert [frame.ref.under for frame in camera.waiting()] == [old, old, new, new]
 
     asyncio.run(main(), debug=True)

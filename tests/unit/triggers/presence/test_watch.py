@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from inspector.core.recipes import Job
 from inspector.core.records import (
     FrameRef,
     Image,
@@ -17,6 +18,7 @@ from inspector.core.records import (
     UnitOpened,
 )
 from inspector.simulation.options import SimulationOptions
+from tests.kit import jobs
 from tests.kit.belt_footage import CAMERA, Line, Shot, dark, faint, light_belt, shots
 
 LENGTH = 340
@@ -183,6 +185,21 @@ def test_recordings_are_timed_by_their_frames_not_by_their_reading() -> None:
     judged_as(line.run(footage), 3)
     first = line.of_unit(0)
     assert first[-1].ref.sequence - first[0].ref.sequence >= 15, "spread over its passage"
+
+
+def test_a_job_given_at_the_opening_decides_how_many_frames_that_unit_has() -> None:
+    """A recording's unit waits for its job after the frame that shows it was looked at."""
+    counted: list[int] = []
+
+    def job_for(index: int) -> Job:
+        counted.append(line.watch.opened_units)
+        return jobs.job(number=index, frames_of_unit=index + 1, cameras=(CAMERA,))
+
+    line = Line(job_for=job_for)
+    line.run(shots(range(LENGTH)))
+    assert [len(line.of_unit(index)) for index in line.opened] == [1, 2, 3]
+    assert [told.unit.under.number for told in line.told] == [0, 0, 1, 1, 2, 2]
+    assert counted == [0, 1, 2], "what waits is not opened yet"
 
 
 def test_looking_is_cheap() -> None:
