@@ -28,7 +28,7 @@ from inspector.inference.connection import connect_to
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import check_model, needs_of
 from inspector.inference.model_files import model_sha256
-from inspector.pipeline.terms import station_terms
+from inspector.pipeline.products import catalogue_of, model_files
 from inspector.products import archive
 from inspector.products.catalogue import Catalogue
 from inspector.products.files import Product
@@ -156,10 +156,8 @@ class Products:
 
     def _packed_model(self, model: ModelName) -> archive.PackedModel:
         """With its hash, where its files are on this machine."""
-        repository, sha256 = find(self.settings.inference.repository), None
-        with suppress(ConfigurationError):
-            sha256 = model_sha256(repository, model.name, model.version)
-        return archive.PackedModel(name=model.name, version=model.version, sha256=sha256)
+        sha256 = model_files(self.settings).sha256_of(model.name, model.version)
+        return archive.PackedModel(name=model.name, version=model.version, sha256=sha256 or None)
 
     # show, diff
 
@@ -283,17 +281,14 @@ class Products:
 
     def _other_models(self, found: archive.Unpacked, origin: str) -> Iterator[str]:
         """Models that are called the same here, and are others."""
-        repository = find(self.settings.inference.repository)
+        files = model_files(self.settings)
         for model in found.manifest.models:
-            if model.sha256 is None:
-                continue
-            with suppress(ConfigurationError):  # elsewhere, or not here: `check` says so
-                ours = model_sha256(repository, model.name, model.version)
-                if ours != model.sha256:
-                    yield (
-                        f"{origin}: model {model.name} is another one here: its files hash to"
-                        f" {ours[:12]}…; expected {model.sha256[:12]}…, as where it was packed"
-                    )
+            ours = files.sha256_of(model.name, model.version)  # not here: `check` says so
+            if ours and model.sha256 and ours != model.sha256:
+                yield (
+                    f"{origin}: model {model.name} is another one here: its files hash to"
+                    f" {ours[:12]}…; expected {model.sha256[:12]}…, as where it was packed"
+                )
 
     # approve, roll back, forget
 
@@ -327,14 +322,6 @@ class Products:
     def _require(self, name: str) -> None:
         """It is a product of this station."""
         self.store.content(name)
-
-
-def catalogue_of(settings: Settings) -> Catalogue:
-    """The products that the settings name, laid over them."""
-    store = ProductStore(
-        settings.products_directory, references_kept=settings.products.references_kept
-    )
-    return Catalogue(store, station_terms(settings))
 
 
 def checked_name(text: str) -> str:

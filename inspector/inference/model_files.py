@@ -21,6 +21,35 @@ _ABOUT_IT = (".md", ".evaluation.json")
 _CHUNK_BYTES = 1_048_576
 
 
+class ModelFiles:
+    """The hashes of the models of a repository, each read again only when a file of it changed.
+
+    Any thread.
+    """
+
+    def __init__(self, repository: Path | None) -> None:
+        """None: the server's files are on another machine."""
+        self._repository = repository
+        self._known: dict[tuple[str, str], tuple[object, str]] = {}
+
+    def sha256_of(self, model: str, version: str = "") -> str:
+        """The hash of a model; empty where its files cannot be read."""
+        if self._repository is None:
+            return ""
+        try:
+            found = [
+                path.stat() for _, path in _files(self._repository, model, version, seen=set())
+            ]
+            state = [(at.st_ino, at.st_size, at.st_mtime_ns) for at in found]
+            known = self._known.get((model, version))
+            if known is None or known[0] != state:
+                known = (state, model_sha256(self._repository, model, version))
+                self._known[model, version] = known
+        except (ConfigurationError, OSError):
+            return ""
+        return known[1]
+
+
 def model_sha256(repository: Path, model: str, version: str = "") -> str:
     """Over the files of a model, and of every model that it is an ensemble of.
 

@@ -5,10 +5,11 @@ Synchronous file I/O: never on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.recipes import DEFAULT_PRODUCT, Recipe, Reference
+from inspector.core.recipes import DEFAULT_PRODUCT, ModelName, Recipe, Reference
 from inspector.products.files import Product, StationTerms, corner_outside, read_product
 from inspector.products.recipes import recipe_of
 from inspector.products.store import ProductStore, Revision
@@ -22,9 +23,17 @@ OUTLINE_JITTER_PX = 4.0
 class Catalogue:
     """Every product of a station: its folder, laid over its settings."""
 
-    def __init__(self, store: ProductStore, station: StationTerms) -> None:
+    def __init__(
+        self,
+        store: ProductStore,
+        station: StationTerms,
+        *,
+        model_sha256: Callable[[str, str], str] = lambda _name, _version: "",
+    ) -> None:
+        """`model_sha256` is told name and version; it hashes the model's files, where it can."""
         self.store = store
         self.station = station
+        self._model_sha256 = model_sha256
 
     def recipe(self, name: str) -> Recipe:
         """What units of the product are judged by from now on; its file's content is a revision.
@@ -38,10 +47,10 @@ class Catalogue:
         product = self._product(name, content)
         reference = self._reference(product)
         if not content and name == DEFAULT_PRODUCT:
-            return recipe_of(product, None, reference)
+            return self._with_hashes(recipe_of(product, None, reference))
         # Of what is refused nothing is kept.
         revision = self.store.note_revision(name, content)
-        return recipe_of(product, revision.text, reference)
+        return self._with_hashes(recipe_of(product, revision.text, reference))
 
     def product(self, name: str) -> tuple[Product, Revision]:
         """What the product's file says, and which revision that is or would be.
@@ -104,6 +113,16 @@ class Catalogue:
         except ConfigurationError as error:
             problems += (told for told in error.problems if told not in problems)
         return problems
+
+    def _with_hashes(self, recipe: Recipe) -> Recipe:
+        return replace(
+            recipe,
+            model=self._hashed(recipe.model),
+            golden=None if recipe.golden is None else self._hashed(recipe.golden),
+        )
+
+    def _hashed(self, model: ModelName) -> ModelName:
+        return replace(model, file_sha256=self._model_sha256(model.name, model.version))
 
     def _product(self, name: str, content: bytes) -> Product:
         origin = str(self.store.file_of(name))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inspector.core.errors import ConfigurationError
-from inspector.inference.model_files import model_sha256
+from inspector.inference.model_files import ModelFiles, model_sha256
 
 
 @pytest.fixture
@@ -64,3 +64,21 @@ def test_an_ensemble_of_a_model_that_is_gone_is_refused(repository: Path):
     (repository / "both" / "config.pbtxt").write_text('step [ { model_name: "gone" } ]')
     with pytest.raises(ConfigurationError, match="model gone"):
         model_sha256(repository, "both")
+
+
+def test_a_hash_is_read_again_only_when_a_file_changed(repository, monkeypatch):
+    files = ModelFiles(repository)
+    first = files.sha256_of("both")
+    assert first == model_sha256(repository, "both")
+    with monkeypatch.context() as patched:
+        patched.setattr("inspector.inference.model_files.model_sha256", lambda *_: "read again")
+        assert files.sha256_of("both") == first
+        (repository / "other" / "2" / "model.onnx").write_text("not its business")
+        assert files.sha256_of("both") == first
+        (repository / "first" / "2" / "model.onnx").write_text("another length")
+        assert files.sha256_of("both") == "read again"
+
+
+def test_files_that_cannot_be_read_have_no_hash(repository):
+    assert ModelFiles(repository).sha256_of("gone") == ""
+    assert ModelFiles(None).sha256_of("both") == ""
