@@ -20,13 +20,12 @@ from inspector.bench.line import (
 )
 from inspector.bench.load import Load, Server, settings_for
 from inspector.core.background import background, ready_or_failed
+from inspector.core.entries import JournalRow, StreamId
 from inspector.core.records import EventGroup, Stream
 from inspector.embedded.redis.server import EmbeddedRedis
 from inspector.flow.event_door import EventDoor
 from inspector.inference.connection import connect_to, login_of
 from inspector.journal.journal import Journal
-from inspector.journal.rows import JournalRow
-from inspector.journal.stream_ids import StreamId
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 from inspector.publish.worker import PublishTerms, PublishWorker
 

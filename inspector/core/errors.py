@@ -33,7 +33,7 @@ class InferenceUnavailableError(RetryableError):
 
 
 class SinkUnavailableError(RetryableError):
-    """Redis did not accept the events."""
+    """Redis, or another sink, did not accept the events."""
 
 
 class ItemError(InspectorError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from inspector.core.entries import JournalRow, StreamId, Tip
 from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
@@ -19,6 +20,7 @@ from inspector.core.records import (
     ModelSpec,
     Reply,
     Serial,
+    Stream,
     UnitInView,
     UnitPicture,
     UnitRef,
@@ -137,6 +139,67 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Disconnect; never raises."""
+
+
+class Sink(Protocol):
+    """A place where others read the station's events, as its delivery sees it.
+
+    Event loop only, one caller at a time: what blocks goes to a thread. Nothing is tried twice in
+    here. A sink says what is wrong by SinkUnavailableError, whose text is the cause for people and
+    holds no password; it is asked again soon, and holds up neither verdicts nor other sinks.
+
+    Exactly once rests on two things: an entry is named by the journal (`JournalRow.entry_id`, which
+    only grows within a stream), and the sink says with which entry its streams end. After a crash
+    or a lost answer it is asked for that, and delivery goes on from there.
+    """
+
+    async def tips(self) -> Mapping[Stream, Tip]:
+        """Where each of its streams ends now; `NO_STREAM` for one without entries.
+
+        Raises:
+            SinkUnavailableError: it cannot be asked.
+
+        """
+
+    async def append(
+        self, rows: Sequence[JournalRow], ends: Mapping[Stream, StreamId], published_at: str
+    ) -> bool:
+        """Add the rows, all or none, provided that each of their streams still ends at `ends`.
+
+        True only once they are safe. False: a stream ends elsewhere, and nothing was added. After
+        an error they may have been added or not: the ends tell.
+
+        Raises:
+            SinkUnavailableError: it does not take them now.
+
+        """
+
+    async def make_room(self, rows: Sequence[JournalRow]) -> None:
+        """Before rows are added: refuse where the sink must not be filled further.
+
+        Raises:
+            SinkUnavailableError: it is to take nothing now.
+
+        """
+        del rows
+
+    async def holds(self, rows: Sequence[JournalRow]) -> list[bool]:
+        """Whether each row is in it: asked where a stream ends with an entry that is not ours."""
+        return [False] * len(rows)
+
+    async def trim(self, stream: Stream, below: StreamId) -> int:
+        """Drop entries with smaller IDs, or most of them; says how many.
+
+        Raises:
+            SinkUnavailableError: it cannot now.
+
+        """
+        del stream, below
+        return 0
+
+    async def close(self) -> None:
+        """Disconnect; never raises."""
+        return
 
 
 class PictureKeeper(Protocol):

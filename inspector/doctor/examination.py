@@ -24,6 +24,7 @@ from inspector.core.records import CameraId, Image
 from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.redis import look_at_redis
+from inspector.doctor.sinks import look_at_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.pipeline.cameras import open_source
@@ -42,6 +43,7 @@ async def examine(settings: Settings, report: Callable[[str], None]) -> list[Fin
         findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)
     findings += await look_at_redis(settings)
+    findings += await look_at_sinks(settings)
     findings.append(_disk(settings.journal.directory))
     findings.append(look_at_clock(settings.journal.directory))
     return findings

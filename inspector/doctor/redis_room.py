@@ -7,10 +7,10 @@ from typing import Any
 
 from redis import exceptions
 
+from inspector.core.entries import StreamId
 from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
 from inspector.journal.station_time import span
-from inspector.journal.stream_ids import StreamId
 from inspector.publish.sinks.redis_streams import read_memory, stream_key
 from inspector.redis_io.room import (
     HOLD_ABOVE,

@@ -212,7 +212,7 @@ class DefectEvent(_Envelope):
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
-    fault: Literal["camera", "optics", "triton", "redis", "disk", "clock", "triggers"]
+    fault: Literal["camera", "optics", "triton", "redis", "disk", "clock", "triggers", "sink"]
     subject: str
     state: Literal["raised", "cleared"]
     cause: str

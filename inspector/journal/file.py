@@ -15,10 +15,10 @@ from typing import TextIO
 
 import structlog
 
+from inspector.core.entries import LARGEST
 from inspector.core.errors import ConfigurationError, FatalError
 from inspector.journal import time as journal_time
 from inspector.journal.sqlite_thread import is_corrupt, primary_code
-from inspector.journal.stream_ids import LARGEST
 
 FILE_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
@@ -62,10 +62,17 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 # Added since; an inspector of before passes them over, so that going back to it stays possible.
 # `deliveries` is what it notes, by the wall clock: taken over at the next start of this one.
-_NOTES = """
+_SINCE = """
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS cursors (
+    sink TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    delivered_seq INTEGER NOT NULL,
+    delivered_id TEXT NOT NULL,
+    PRIMARY KEY (sink, stream)
+) STRICT, WITHOUT ROWID;
 """
-_ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEMA + _NOTES)
+_ADDED = ("ALTER TABLE events ADD COLUMN station_ms INTEGER", journal_time.SCHEMA + _SINCE)
 
 log = structlog.get_logger(__name__)
 

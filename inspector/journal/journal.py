@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from inspector.core.plain_text import as_json
 from inspector.core.records import Event, EventGroup, Stream
 from inspector.journal import rows as sql
 from inspector.journal.clocks import read_clocks
+from inspector.journal.cursor import Position, SinkCursor, read_position
 from inspector.journal.file import (
     FileKeeper,
     FolderLock,
@@ -23,12 +24,9 @@ from inspector.journal.file import (
 )
 from inspector.journal.pruning import Pruning
 from inspector.journal.room import LOOK_FOR_ROOM_S, UNLIMITED, Causes, Room
-from inspector.journal.rows import JournalRow, Refill
 from inspector.journal.sqlite_thread import SqliteThread
 from inspector.journal.station_time import Known, Reading
-from inspector.journal.stream_ids import NOTHING, StreamId, Tip
-from inspector.journal.time import StationTime, old_through
-from inspector.redis_io.room import StreamPace
+from inspector.journal.time import StationTime
 
 Counters = Mapping[str, int]
 Notes = Mapping[str, str]
@@ -44,12 +42,10 @@ def no_counters(group: EventGroup) -> Counters:
 class _Snapshot:
     """What the journal holds, as of the last commit."""
 
-    pending: int
-    oldest_pending_ms: int | None
+    positions: Mapping[str, Position]
+    """By sink."""
     oldest_ms: int | None
     used_bytes: int
-    delivered: Mapping[Stream, StreamId]
-    delivered_seq: Mapping[Stream, int]
     counters: Counters
     notes: Notes
 
@@ -57,11 +53,12 @@ class _Snapshot:
 class Journal:
     """An SQLite file that gives every event its `seq` and its entry ID, once and for good.
 
-    Safe in a power cut: what `append` returned for is on the disk. An event stays pending until
-    `mark_published`, and for `retention_s` after that, so that a Redis which lost it can get it
-    again. While Redis is away the file grows, up to `limit_bytes`: when it is nearly full, what
-    Redis has is deleted before its time; when what Redis has not taken fills it, `append` waits
-    until Redis takes some. Nothing undelivered is ever dropped.
+    Safe in a power cut: what `append` returned for is on the disk. An event is kept until the main
+    sink has it, and for `retention_s` after that, so that a sink which lost it can get it again.
+    While the main sink is away the file grows, up to `limit_bytes`: when it is nearly full, what
+    that sink has is deleted before its time; when what it has not taken fills the file, `append`
+    waits until it takes some. Nothing that it has not got is ever dropped. What a further sink has
+    not got is kept too, but only while there is room: it holds up nobody.
 
     Event loop only, except `open` and the properties. Methods wait while the disk is full.
     """
@@ -77,20 +74,25 @@ class Journal:
         thread: Callable[[Callable[[sqlite3.Connection], None]], SqliteThread],
         time: StationTime,
         retention_s: float,
+        further_sinks: Iterable[str] = (),
     ) -> None:
         self._lock = lock
         self._counters_of = counters_of
         self._time = time
         self.retention_s = retention_s
-        """How long an event is kept after Redis got it, room permitting."""
+        """How long an event is kept after the main sink got it, room permitting."""
         self._room = room
         self._at_end = False
         self.set_aside = set_aside
         """Where a damaged journal was put at start; None normally."""
-        self._snapshot = _read_snapshot(connection)
-        self.is_new = not any(self._snapshot.delivered_seq.values()) and not self._snapshot.pending
-        """Whether it was empty at start: numbering goes on where Redis's streams end."""
+        self._sinks = (sql.MAIN, *further_sinks)
+        self._snapshot = _read_snapshot(connection, self._sinks)
+        main = self._snapshot.positions[sql.MAIN]
+        self.is_new = not any(main.delivered_seq.values()) and not main.pending
+        """Whether it was empty at start: numbering goes on where the main sink's streams end."""
         self._thread = thread(self._take_snapshot)
+        self.main = self.cursor(sql.MAIN)
+        """What the main sink has got."""
 
     @classmethod
     def open(
@@ -101,6 +103,7 @@ class Journal:
         stream_retention_s: float = 0.0,
         limit_bytes: int = UNLIMITED,
         counters_of: Callable[[EventGroup], Counters] = no_counters,
+        further_sinks: Mapping[str, Collection[Stream]] = MappingProxyType({}),
         on_fault: Callable[[str | None], None] = lambda _cause: None,
         read_clocks: Callable[[], Reading] = read_clocks,
     ) -> Journal:
@@ -110,6 +113,7 @@ class Journal:
         they got them, also where that is longer than the journal keeps them itself.
         `counters_of` names numbers to keep with a group besides its own, in its transaction; they
         never go back. It is called for each group in the order in which they are appended.
+        `further_sinks` are the sinks besides the main one, and the streams that each takes.
         `on_fault` is called on the event loop with a cause when the file cannot be written (the
         disk or the journal is full; callers wait meanwhile) and with None when it can be again.
 
@@ -127,12 +131,15 @@ class Journal:
                 sql.raise_counters(connection, counters)
                 sql.keep_notes(connection, notes)
             time = StationTime(connection, read_clocks)
+            for sink, streams in further_sinks.items():
+                sql.register(connection, sink, streams)
 
             def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
                 pruning = Pruning(
                     retention_ms=int(retention_s * 1000),
                     marks_ms=int(stream_retention_s * 1000),
                     limit_bytes=limit_bytes,
+                    further_sinks=further_sinks,
                 )
 
                 def after_commit(connection: sqlite3.Connection) -> None:
@@ -157,21 +164,11 @@ class Journal:
                 thread=start,
                 time=time,
                 retention_s=retention_s,
+                further_sinks=further_sinks,
             )
         except BaseException:
             lock.release()
             raise
-
-    @property
-    def pending_count(self) -> int:
-        """Events not yet in Redis."""
-        return self._snapshot.pending
-
-    @property
-    def oldest_pending_age_s(self) -> float:
-        """How long the oldest of them has waited; 0.0 when there are none."""
-        oldest_ms = self._snapshot.oldest_pending_ms
-        return 0.0 if oldest_ms is None else max(0, self._time.now_ms() - oldest_ms) / 1000
 
     @property
     def used_bytes(self) -> int:
@@ -185,7 +182,7 @@ class Journal:
 
     @property
     def reach_s(self) -> float:
-        """The age of the oldest event in it: how far back a Redis can be refilled."""
+        """The age of the oldest event in it: how far back a sink can be refilled."""
         oldest_ms = self._snapshot.oldest_ms
         return 0.0 if oldest_ms is None else max(0, self._time.now_ms() - oldest_ms) / 1000
 
@@ -194,15 +191,15 @@ class Journal:
         """What the station knows about time, and about its wall clock."""
         return self._time.known
 
-    @property
-    def delivered(self) -> Mapping[Stream, StreamId]:
-        """The last entry of each stream that Redis is known to have had; `0-0` for none."""
-        return self._snapshot.delivered
-
-    @property
-    def delivered_seq(self) -> Mapping[Stream, int]:
-        """The number of that entry; 0 for none."""
-        return self._snapshot.delivered_seq
+    def cursor(self, sink: str) -> SinkCursor:
+        """What a sink has got: `main`, or one of those named at opening."""
+        return SinkCursor(
+            sink,
+            self._thread,
+            self._time,
+            lambda: self._snapshot.positions[sink],
+            retention_s=self.retention_s,
+        )
 
     def counter(self, name: str) -> int:
         """The largest number noted under `name`; 0 when there is none."""
@@ -215,7 +212,7 @@ class Journal:
     async def append(self, groups: Sequence[EventGroup]) -> None:
         """Return once the events are on the disk; each group is kept whole.
 
-        Waits while the journal is full of what Redis has not taken.
+        Waits while the journal is full of what the main sink has not taken.
 
         Raises:
             ValueError: a body holds `seq` or `published_at`, which are not its to set.
@@ -238,7 +235,7 @@ class Journal:
                 sql.raise_counters(connection, counters)
                 sql.keep_notes(connection, notes)
 
-        while not self._room.has(self.used_bytes, self.pending_count) and not self._at_end:
+        while not self._room.has(self.used_bytes, self.main.pending_count) and not self._at_end:
             before = self.used_bytes
             await self._thread.run(_nothing)  # what follows every commit also deletes what may go
             if self.used_bytes >= before and not self._at_end:
@@ -253,67 +250,6 @@ class Journal:
         """Keep texts, apart from any group."""
         await self._thread.run(lambda c: sql.keep_notes(c, notes))
 
-    async def pending(self, limit: int) -> list[JournalRow]:
-        """The oldest events not yet in Redis, in the order they were appended."""
-        return await self._thread.run(lambda c: sql.pending(c, limit))
-
-    async def mark_published(self, rows: Sequence[JournalRow]) -> None:
-        """Note that Redis has these rows and, per stream, all before them."""
-        await self._thread.run(lambda c: sql.mark_published(c, rows, self._time.now_ms()))
-
-    async def row_at(self, stream: Stream, entry_id: StreamId) -> JournalRow | None:
-        """The pending event with this entry ID, if there is one."""
-        return await self._thread.run(lambda c: sql.row_at(c, stream, entry_id))
-
-    async def pending_of(self, stream: Stream, limit: int) -> list[JournalRow]:
-        """The oldest events of one stream not yet in Redis."""
-        return await self._thread.run(lambda c: sql.pending_of(c, stream, limit))
-
-    async def reopen_after(self, stream: Stream, tip: Tip) -> Refill:
-        """Make pending again what Redis lost: every retained event after `tip`."""
-        return await self._thread.run(lambda c: sql.reopen_after(c, stream, tip))
-
-    async def continue_after(self, stream: Stream, tip: Tip) -> int:
-        """Let the pending events follow an entry that is not ours; says how many changed.
-
-        Their entry IDs, and their `seq` where the stream is already further, move as one piece:
-        order and gaplessness stay. They are not in Redis, so nobody has seen the old ones.
-
-        Raises:
-            StreamFullError: nothing can follow `tip`.
-
-        """
-        return await self._thread.run(lambda c: sql.continue_after(c, stream, tip))
-
-    async def trim_floor(self, stream: Stream, retention_s: float) -> StreamId | None:
-        """Below this ID Redis has had everything for so long, and it is not kept here.
-
-        None: nothing may be trimmed. IDs are not compared with any clock: where the clock was
-        ahead once, they are ahead for as long.
-        """
-
-        def look(connection: sqlite3.Connection) -> StreamId | None:
-            before_ms = self._time.now_ms() - round(retention_s * 1000)
-            old = old_through(connection, stream, before_ms)
-            oldest = sql.oldest_id(connection, stream)
-            if old is None:
-                return None
-            floor = old[1].following()
-            return floor if oldest is None else min(floor, oldest)
-
-        return await self._thread.run(look)
-
-    async def paces(self, held: Mapping[Stream, int]) -> list[StreamPace]:
-        """What came into each stream so far; `held` says how many entries Redis has of each."""
-
-        def look(connection: sqlite3.Connection) -> list[StreamPace]:
-            return [
-                sql.pace(connection, stream, state, held.get(stream, 0), self._time.now_ms())
-                for stream, state in sql.read_streams(connection).items()
-            ]
-
-        return await self._thread.run(look)
-
     def take_the_rest(self) -> None:
         """We stop: what is decided already is kept, also beyond the limit."""
         self._at_end = True
@@ -324,7 +260,7 @@ class Journal:
         self._lock.release()
 
     def _take_snapshot(self, connection: sqlite3.Connection) -> None:
-        self._snapshot = _read_snapshot(connection)
+        self._snapshot = _read_snapshot(connection, self._sinks)
 
 
 def _nothing(_connection: sqlite3.Connection) -> None:
@@ -338,17 +274,11 @@ def _encode(event: Event) -> bytes:
     return as_json(event.body)
 
 
-def _read_snapshot(connection: sqlite3.Connection) -> _Snapshot:
-    streams = sql.read_streams(connection)
-    delivered = {stream: state.delivered_id for stream, state in streams.items()}
-    delivered_seq = {stream: state.delivered_seq for stream, state in streams.items()}
+def _read_snapshot(connection: sqlite3.Connection, sinks: Iterable[str]) -> _Snapshot:
     return _Snapshot(
-        pending=sum(state.last_seq - state.delivered_seq for state in streams.values()),
-        oldest_pending_ms=sql.oldest_pending_ms(connection, streams),
+        positions={sink: read_position(connection, sink) for sink in sinks},
         oldest_ms=sql.oldest_ms(connection),
         used_bytes=sql.used_bytes(connection),
-        delivered=MappingProxyType(dict.fromkeys(Stream, NOTHING) | delivered),
-        delivered_seq=MappingProxyType(dict.fromkeys(Stream, 0) | delivered_seq),
         counters=MappingProxyType(dict(connection.execute("SELECT name, value FROM counters"))),
         notes=MappingProxyType(dict(connection.execute("SELECT name, value FROM notes"))),
     )

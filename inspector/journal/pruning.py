@@ -1,29 +1,39 @@
-"""Deletes from the journal what Redis has had for long enough."""
+"""Deletes from the journal what every sink has, and the main one has had for long enough."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from inspector.core.records import Stream
-from inspector.journal.rows import read_streams, used_bytes
+from inspector.journal.rows import read_streams, slowest_seq, used_bytes
 from inspector.journal.time import forget_marks_before, old_through
 
 PRUNED_ROWS_PER_STEP = 200
 PRUNE_EVERY_MS = 1000
 PRUNED_ROWS_WHEN_FULL = 2000
 NEARLY_FULL = 0.9
-"""Of the journal's limit: from there on, what Redis has is deleted before its time."""
+"""Of the journal's limit: from there on, what the main sink has is deleted before its time."""
 
 
 class Pruning:
     """Deletes delivered events once they are old enough, a few at a time.
 
-    A journal that is nearly full loses the oldest of them earlier. Times are station time, which
-    no clock that is set can move.
+    What a further sink has not got waits for it. A journal that is nearly full loses the oldest
+    earlier, and does not wait for those: they lose it, and verdicts are not held up. Times are
+    station time, which no clock that is set can move.
     """
 
-    def __init__(self, *, retention_ms: int, marks_ms: int, limit_bytes: int) -> None:
-        """`marks_ms`: how long it must be known when Redis got what."""
+    def __init__(
+        self,
+        *,
+        retention_ms: int,
+        marks_ms: int,
+        limit_bytes: int,
+        further_sinks: Collection[str] = (),
+    ) -> None:
+        """`marks_ms`: how long it must be known when the main sink got what."""
+        self._further_sinks = tuple(further_sinks)
         self._retention_ms = retention_ms
         self._marks_ms = max(retention_ms, marks_ms)
         self._tight_bytes = limit_bytes * NEARLY_FULL
@@ -42,7 +52,10 @@ class Pruning:
         for stream, state in read_streams(connection).items():
             old = old_through(connection, stream, station_ms - self._retention_ms)
             if old is not None:
-                _delete(connection, stream, min(old[0], state.delivered_seq))
+                slowest = slowest_seq(connection, stream, self._further_sinks)
+                through_seq = min(old[0], state.delivered_seq)
+                through_seq = through_seq if slowest is None else min(through_seq, slowest)
+                _delete(connection, stream, through_seq)
             old = old_through(connection, stream, station_ms - self._marks_ms)
             if old is not None:
                 forget_marks_before(connection, stream, old[0])

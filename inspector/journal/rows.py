@@ -1,43 +1,29 @@
 """What the journal asks of its tables; every function runs inside the caller's transaction.
 
-The events of a stream reach Redis in `seq` order, so one number per stream, `delivered_seq`,
-says which are pending: marking a thousand rows, or refilling an empty Redis, writes one row.
+The events of a stream reach a sink in `seq` order, so one number per sink and stream, its cursor,
+says which are pending: marking a thousand rows, or refilling an empty sink, writes one row. The
+main sink's cursor is in the row of the stream itself, where it was before there were others.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from inspector.core.entries import LARGEST, NOTHING, JournalRow, StreamId, Tip
 from inspector.core.records import Event, Stream
 from inspector.journal.station_time import Moment
-from inspector.journal.stream_ids import LARGEST, NOTHING, StreamId, Tip, renumbering
+from inspector.journal.stream_ids import renumbering
 from inspector.journal.time import first_mark, mark
 from inspector.redis_io.room import StreamPace
 
+MAIN = "main"
+"""The sink whose streams the numbering follows, and that decides what is old enough to go."""
 _SAMPLE_ROWS = 200
 _STATION_MS = "coalesce(station_ms, 0)"
 """An inspector of before knew no station time; it begins with the first start of this one."""
 _COLUMNS = "row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalRow:
-    """An event as journaled: its body never changes again."""
-
-    row: int
-    """Counts events over all streams, in the order they were appended."""
-    stream: Stream
-    seq: int
-    entry_id: StreamId
-    event_id: str
-    schema: str
-    time: str
-    unit_id: str
-    result: str
-    body: bytes
-    """The JSON event without `seq` and `published_at`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +37,17 @@ class StreamState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a sink has a stream."""
+
+    seq: int = 0
+    entry_id: StreamId = NOTHING
+    """As the sink names its last entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refill:
-    """What goes to Redis once more, and what is too old to be here still."""
+    """What goes to a sink once more, and what is too old to be here still."""
 
     events: int
     gone: int
@@ -74,6 +69,52 @@ def read_streams(connection: sqlite3.Connection) -> dict[Stream, StreamState]:
             "SELECT stream, last_seq, last_ms, last_n, delivered_seq, delivered_id FROM streams"
         )
     }
+
+
+def read_cursors(connection: sqlite3.Connection, sink: str) -> dict[Stream, Cursor]:
+    """How far a sink is, in every stream that it takes."""
+    if sink == MAIN:
+        states = read_streams(connection)
+        return dict.fromkeys(Stream, Cursor()) | {
+            stream: Cursor(seq=state.delivered_seq, entry_id=state.delivered_id)
+            for stream, state in states.items()
+        }
+    found = connection.execute(
+        "SELECT stream, delivered_seq, delivered_id FROM cursors WHERE sink = ?", (sink,)
+    )
+    return {
+        Stream(stream): Cursor(seq=seq, entry_id=StreamId.parse(entry_id))
+        for stream, seq, entry_id in found
+    }
+
+
+def keep_cursor(connection: sqlite3.Connection, sink: str, stream: Stream, cursor: Cursor) -> None:
+    """Note how far a sink has a stream."""
+    if sink == MAIN:
+        state = read_streams(connection).get(stream, _FRESH)
+        state = replace(state, delivered_seq=cursor.seq, delivered_id=cursor.entry_id)
+        _write_stream(connection, stream, state)
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?)",
+        (sink, stream.value, cursor.seq, str(cursor.entry_id)),
+    )
+
+
+def register(connection: sqlite3.Connection, sink: str, streams: Collection[Stream]) -> None:
+    """Let a sink take these streams: a new one gets all that is here still."""
+    known = read_cursors(connection, sink)
+    for stream in known.keys() - set(streams):
+        connection.execute(
+            "DELETE FROM cursors WHERE sink = ? AND stream = ?", (sink, stream.value)
+        )
+    states = read_streams(connection)
+    for stream in set(streams) - known.keys():
+        first: int | None = connection.execute(
+            "SELECT min(seq) FROM events WHERE stream = ?", (stream.value,)
+        ).fetchone()[0]
+        last = states.get(stream, _FRESH).last_seq
+        keep_cursor(connection, sink, stream, Cursor(seq=last if first is None else first - 1))
 
 
 def _write_stream(connection: sqlite3.Connection, stream: Stream, state: StreamState) -> None:
@@ -139,65 +180,80 @@ def keep_notes(connection: sqlite3.Connection, notes: Mapping[str, str]) -> None
     connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
 
-def pending_of(connection: sqlite3.Connection, stream: Stream, limit: int) -> list[JournalRow]:
-    """The oldest undelivered events of a stream."""
+def pending_of(
+    connection: sqlite3.Connection, sink: str, stream: Stream, limit: int
+) -> list[JournalRow]:
+    """The oldest events of a stream that a sink has not got."""
+    cursor = read_cursors(connection, sink).get(stream)
+    return [] if cursor is None else _after(connection, stream, cursor, limit)
+
+
+def _after(
+    connection: sqlite3.Connection, stream: Stream, cursor: Cursor, limit: int
+) -> list[JournalRow]:
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE stream = ?1 AND seq >"  # noqa: S608 - a constant
-        " coalesce((SELECT delivered_seq FROM streams WHERE stream = ?1), 0)"
-        " ORDER BY seq LIMIT ?2",
-        (stream.value, limit),
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND seq > ?"  # noqa: S608 - a constant
+        " ORDER BY seq LIMIT ?",
+        (stream.value, cursor.seq, limit),
     )
     return [_row(columns) for columns in found]
 
 
-def pending(connection: sqlite3.Connection, limit: int) -> list[JournalRow]:
-    """The oldest undelivered events of all streams, in the order they were appended."""
-    rows = [row for stream in Stream for row in pending_of(connection, stream, limit)]
+def pending(connection: sqlite3.Connection, sink: str, limit: int) -> list[JournalRow]:
+    """The oldest events that a sink has not got, in the order they were appended."""
+    cursors = read_cursors(connection, sink)
+    rows = [row for s, cursor in cursors.items() for row in _after(connection, s, cursor, limit)]
     return sorted(rows, key=lambda row: row.row)[:limit]
 
 
 def oldest_pending_ms(
-    connection: sqlite3.Connection, streams: Mapping[Stream, StreamState]
+    connection: sqlite3.Connection, cursors: Mapping[Stream, Cursor]
 ) -> int | None:
-    """When the oldest undelivered event was journaled, in station time."""
+    """When the oldest event that lies after these cursors was journaled, in station time."""
     oldest: list[int] = []
-    for stream, state in streams.items():
+    for stream, cursor in cursors.items():
         found = connection.execute(
             f"SELECT {_STATION_MS} FROM events WHERE stream = ? AND seq > ?"  # noqa: S608 - a constant
             " ORDER BY seq LIMIT 1",
-            (stream.value, state.delivered_seq),
+            (stream.value, cursor.seq),
         ).fetchone()
         if found is not None:
             oldest.append(found[0])
     return min(oldest, default=None)
 
 
-def row_at(connection: sqlite3.Connection, stream: Stream, entry_id: StreamId) -> JournalRow | None:
-    """The undelivered event with this entry ID."""
+def row_at(
+    connection: sqlite3.Connection, sink: str, stream: Stream, entry_id: StreamId
+) -> JournalRow | None:
+    """The event with this entry ID, where the sink is not known to have it."""
     if max(entry_id.ms, entry_id.n) > LARGEST:
         return None
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE stream = ?1 AND id_ms = ?2 AND id_n = ?3"  # noqa: S608 - a constant
-        " AND seq > coalesce((SELECT delivered_seq FROM streams WHERE stream = ?1), 0)",
-        (stream.value, entry_id.ms, entry_id.n),
+        f"SELECT {_COLUMNS} FROM events WHERE stream = ? AND id_ms = ? AND id_n = ? AND seq > ?",  # noqa: S608 - a constant
+        (stream.value, entry_id.ms, entry_id.n, read_cursors(connection, sink)[stream].seq),
     ).fetchone()
     return None if found is None else _row(found)
 
 
 def mark_published(
-    connection: sqlite3.Connection, rows: Sequence[JournalRow], station_ms: int
+    connection: sqlite3.Connection, sink: str, rows: Sequence[JournalRow], station_ms: int
 ) -> None:
-    """Move each stream's delivery forward to its last row among `rows`."""
-    streams = read_streams(connection)
+    """Move a sink's cursor in each stream forward to its last row among `rows`."""
     for stream, last in {row.stream: row for row in rows}.items():
-        state = replace(streams[stream], delivered_seq=last.seq, delivered_id=last.entry_id)
-        _write_stream(connection, stream, state)
-        mark(connection, stream, last.seq, last.entry_id, station_ms)
+        keep_cursor(connection, sink, stream, Cursor(seq=last.seq, entry_id=last.entry_id))
+        if sink == MAIN:
+            mark(connection, stream, last.seq, last.entry_id, station_ms)
 
 
-def reopen_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> Refill:
-    """Make every retained event after `tip` undelivered again."""
-    state = read_streams(connection).get(stream, _FRESH)
+def adopt(connection: sqlite3.Connection, sink: str, stream: Stream, tip: Tip) -> None:
+    """Take a stream's end that is not ours for one: what is pending follows it as it is."""
+    cursor = read_cursors(connection, sink)[stream]
+    keep_cursor(connection, sink, stream, replace(cursor, entry_id=tip.last_id))
+
+
+def reopen_after(connection: sqlite3.Connection, sink: str, stream: Stream, tip: Tip) -> Refill:
+    """Make every retained event after `tip` pending again for a sink."""
+    before = read_cursors(connection, sink)[stream].seq
     # IDs and numbers grow together. The first by ID is one look into the index; the smallest
     # number of all would be a look at every event, and verdicts would wait for that.
     found = connection.execute(
@@ -205,17 +261,19 @@ def reopen_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> Re
         " ORDER BY id_ms, id_n LIMIT 1",
         (stream.value, min(tip.last_id.ms, LARGEST), min(tip.last_id.n, LARGEST)),
     ).fetchone()
-    delivered_seq = state.delivered_seq if found is None else min(state.delivered_seq, found[0] - 1)
-    _write_stream(
-        connection, stream, replace(state, delivered_seq=delivered_seq, delivered_id=tip.last_id)
-    )
+    delivered_seq = before if found is None else min(before, found[0] - 1)
+    keep_cursor(connection, sink, stream, Cursor(seq=delivered_seq, entry_id=tip.last_id))
     # Without a seq at its end the stream cannot say how much of what is pruned it had.
     gone = 0 if tip.seq is None else max(0, delivered_seq - tip.seq)
-    return Refill(events=state.delivered_seq - delivered_seq, gone=gone)
+    return Refill(events=before - delivered_seq, gone=gone)
 
 
 def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> int:
-    """Renumber undelivered events so that they follow an entry that is not ours."""
+    """Renumber what the main sink has not got, so that it follows an entry that is not ours.
+
+    Another sink that has some of it already keeps it under the numbers of then, and goes on behind
+    it: nothing is lost or sent again, and its numbering has a gap there.
+    """
     state = read_streams(connection).get(stream, _FRESH)
     first_seq, entries = state.delivered_seq + 1, state.last_seq - state.delivered_seq
     found = connection.execute(
@@ -243,6 +301,11 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
         ):
             parameters = (stream.value, first_seq, change.seq_shift)
             connection.execute(update, parameters if "?3" in update else parameters[:1])
+        connection.execute(
+            "UPDATE cursors SET delivered_seq = delivered_seq + ?3"
+            " WHERE stream = ?1 AND delivered_seq >= ?2 - 1",
+            (stream.value, first_seq, change.seq_shift),
+        )
     _write_stream(
         connection,
         stream,
@@ -280,6 +343,14 @@ def pace(
         json_bytes=json_bytes or 0.0,
         held=held,
     )
+
+
+def slowest_seq(
+    connection: sqlite3.Connection, stream: Stream, sinks: Collection[str]
+) -> int | None:
+    """Up to which number all of these sinks have a stream; None where none of them takes it."""
+    cursors = (read_cursors(connection, sink).get(stream) for sink in sinks)
+    return min((cursor.seq for cursor in cursors if cursor is not None), default=None)
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

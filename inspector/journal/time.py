@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import orjson
 
+from inspector.core.entries import StreamId
 from inspector.core.records import Stream
 from inspector.journal.station_time import (
     DAY_MS,
@@ -20,7 +21,6 @@ from inspector.journal.station_time import (
     first_known,
     tick,
 )
-from inspector.journal.stream_ids import StreamId
 
 KEEP_EVERY_MS = MINUTE_MS
 """So often the file is told how late it is; a power cut costs no more of the time that passed."""
@@ -79,7 +79,10 @@ class StationTime:
 def mark(
     connection: sqlite3.Connection, stream: Stream, seq: int, entry_id: StreamId, station_ms: int
 ) -> None:
-    """Note that Redis has a stream up to this entry. To the minute: a row each would be many."""
+    """Note that the main sink has a stream up to this entry.
+
+    To the minute: a row each would be many.
+    """
     minute = station_ms // MINUTE_MS
     last = connection.execute(
         "SELECT through_seq, minute FROM marks WHERE stream = ? ORDER BY through_seq DESC LIMIT 1",
@@ -100,7 +103,7 @@ def mark(
 def old_through(
     connection: sqlite3.Connection, stream: Stream, before_ms: int
 ) -> tuple[int, StreamId] | None:
-    """Number and ID of the last entry that Redis has had since before that station time."""
+    """Number and ID of the last entry that the main sink has had since before that station time."""
     found = connection.execute(
         "SELECT through_seq, through_ms, through_n FROM marks WHERE stream = ? AND minute < ?"
         " ORDER BY minute DESC, through_seq DESC LIMIT 1",

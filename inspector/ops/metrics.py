@@ -151,6 +151,21 @@ class Metrics:
             "What it will use once the streams reach back redis.retention_days",
         )
         self._readers(gauge)
+        self.sink_up = gauge("inspector_sink_up", "1 while a further sink takes events", ["sink"])
+        self.sink_pending = gauge(
+            "inspector_sink_pending_events", "Events a further sink does not have yet", ["sink"]
+        )
+        self.sink_oldest_pending = gauge(
+            "inspector_sink_oldest_pending_seconds", "Age of the oldest of them", ["sink"]
+        )
+        self.sink_events = counter(
+            "inspector_sink_events", "Events a further sink took", ["sink", "stream"]
+        )
+        self.sink_lost = counter(
+            "inspector_sink_events_lost",
+            "Events deleted from a full journal before a further sink took them",
+            ["sink", "stream"],
+        )
         self.events_published = counter(
             "inspector_events_published", "Events Redis took", ["stream"]
         )
@@ -282,6 +297,16 @@ class Metrics:
         for stream in Stream:
             self.events_published.labels(stream)
             self.groups_unwatched.labels(stream)
+
+    def expect_sink(self, sink: str) -> None:
+        """There is a further sink of this name: what is counted of it begins at 0."""
+        self.sink_up.labels(sink)
+        self.sink_pending.labels(sink)
+        self.sink_oldest_pending.labels(sink)
+        self.fault.labels("sink", sink)
+        for stream in Stream:
+            self.sink_events.labels(sink, stream)
+            self.sink_lost.labels(sink, stream)
 
     def _preset_camera(self, camera: CameraId) -> None:
         for metric in (

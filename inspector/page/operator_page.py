@@ -153,8 +153,8 @@ class OperatorPage(UnitSource):
             "parts": self._state.parts(
                 running=running,
                 awaited=[(a["kind"], a["subject"]) for a in status["awaited"]],
-                pending=self._journal.pending_count,
-                oldest_s=self._journal.oldest_pending_age_s,
+                pending=self._journal.main.pending_count,
+                oldest_s=self._journal.main.oldest_pending_age_s,
             ),
             "cameras": list(settings.cameras),
             "codes": list(settings.inspection.codes),

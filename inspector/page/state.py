@@ -19,6 +19,7 @@ _GOOD = {
     "triggers": "Triggers are read.",
     "journal": "Every verdict is written down.",
     "evidence": "Pictures of units are kept.",
+    "sink": "Events are delivered.",
     "clock": "The clock goes on as time passes.",
     "deadline": "Verdicts come in time.",
 }
@@ -39,6 +40,8 @@ _ADVICE = {
     "whoever looks after Redis and the network.",
     "producer": "Two services call themselves by this station's id, and their events are mixed. "
     "Tell whoever looks after the station: each needs an id of its own.",
+    "sink": "Inspection goes on. Its events wait on this machine's disk while there is room. Tell "
+    "whoever looks after what is named here.",
     "triggers": "Units that the line announces through Redis are not inspected: set them aside. "
     "Tell whoever looks after Redis; reading is tried again all the time.",
     "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
@@ -141,7 +144,12 @@ class StationState:
         parts.append(part("disk", "journal"))
         if self._keeps_evidence:
             parts.append(part("disk", "evidence"))
-        # Not a part of the station: only there while it is wrong.
+        # Not parts of the station: only there while they are wrong.
+        parts += [
+            _good("sink", subject) | _wrong(*found, advice=_ADVICE["sink"])
+            for (kind, subject), found in self._standing.items()
+            if kind == "sink"
+        ]
         clock = self._standing.get(("clock", "")) or self._standing.get(("clock", "redis"))
         if clock is not None:
             parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))

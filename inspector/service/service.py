@@ -36,7 +36,7 @@ from inspector.publish.pace import PaceLimits
 from inspector.publish.readers import ReaderWatch
 from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
-from inspector.publish.worker import PublishTerms, PublishWorker
+from inspector.publish.worker import FurtherSink, PublishTerms, PublishWorker
 from inspector.results.verdict_desk import NoPictures, NoSerials
 from inspector.service.external_triggers import ExternalTriggers, expire_triggers
 from inspector.service.faults import FaultNews
@@ -45,10 +45,11 @@ from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationViews
 from inspector.service.systemd import Notifier
-from inspector.service.telemetry import ReaderNews, Telemetry, TriggerNews
+from inspector.service.telemetry import ReaderNews, SinkNews, Telemetry, TriggerNews
 from inspector.service.watchdog import feed_watchdog
 from inspector.settings.changes import Changes
 from inspector.settings.settings import Settings
+from inspector.sinks.kind import SinkPlace
 from inspector.triggers.external.worker import TriggerWorker
 
 log = structlog.get_logger("service")
@@ -140,6 +141,7 @@ class Service:
                 stream_retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
                 limit_bytes=settings.journal.limit_bytes,
                 counters_of=self._triggers.counters_of,
+                further_sinks={name: kind.streams for name, kind in settings.sinks.items()},
                 on_fault=self._on_journal_fault,
             )
             stack.callback(journal.close)
@@ -330,12 +332,15 @@ class Service:
             before_end=self._end_triggers,
         )
 
+        further = self._build_sinks(stack)
+
         def publishing(door: EventDoor) -> PublishWorker:
             return PublishWorker(
                 door,
                 journal,
                 writer,
                 telemetry=Telemetry(self.metrics, self.faults),
+                further=further,
                 terms=PublishTerms(
                     retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
                     drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
@@ -361,6 +366,15 @@ class Service:
                 note=journal.raise_counters,
             )
         return pipeline
+
+    def _build_sinks(self, stack: AsyncExitStack) -> list[FurtherSink]:
+        built = []
+        for name, kind in self._settings.sinks.items():
+            sink = kind.make_sink(SinkPlace(station_id=self._settings.station.id, name=name))
+            stack.push_async_callback(sink.close)
+            news = SinkNews(name, self.metrics, self.faults)
+            built.append(FurtherSink(name=name, sink=sink, telemetry=news))
+        return built
 
     def _on_fault(self, fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
         self._fault_news.tell(fault, self._builder.health(fault, raised=raised), raised=raised)

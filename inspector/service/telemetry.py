@@ -10,6 +10,7 @@ from inspector.intake.reader import ReadingTelemetry
 from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.ops.metrics import Metrics
 from inspector.publish.readers import Reader, Readers, ReaderTelemetry
+from inspector.publish.sink_worker import SinkTelemetry
 from inspector.publish.worker import PublishTelemetry
 from inspector.redis_io.room import Memory
 
@@ -94,6 +95,40 @@ class Telemetry(PublishTelemetry):
         self._metrics.journal_bytes.set(used_bytes)
         self._metrics.journal_limit_bytes.set(limit_bytes)
         self._metrics.journal_reach.set(reach_s)
+
+
+class SinkNews(SinkTelemetry):
+    """Delivery to a further sink, as metrics, log lines and faults."""
+
+    def __init__(self, sink: str, metrics: Metrics, faults: FaultBoard) -> None:
+        self._sink = sink
+        self._metrics = metrics
+        self._faults = faults
+        metrics.expect_sink(sink)
+
+    def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        """The sink came or went."""
+        self._metrics.sink_up.labels(self._sink).set(up)
+        if up:
+            log.info("sink up", sink=self._sink)
+            self._faults.clear("sink", self._sink)
+        else:
+            log.warning("sink down", sink=self._sink, cause=cause)
+            self._faults.raise_fault("sink", cause, self._sink)
+
+    def on_published(self, stream: Stream, events: int) -> None:
+        """Events arrived."""
+        self._metrics.sink_events.labels(self._sink, stream).inc(events)
+
+    def on_lost(self, stream: Stream, events: int) -> None:
+        """The journal was too full to keep them for this sink."""
+        log.error("sink lost events", sink=self._sink, stream=stream.value, events=events)
+        self._metrics.sink_lost.labels(self._sink, stream).inc(events)
+
+    def on_pending(self, events: int, oldest_s: float) -> None:
+        """What still waits."""
+        self._metrics.sink_pending.labels(self._sink).set(events)
+        self._metrics.sink_oldest_pending.labels(self._sink).set(oldest_s)
 
 
 class TriggerNews(ReadingTelemetry):

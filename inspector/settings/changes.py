@@ -94,12 +94,12 @@ def is_live(key: str) -> bool:
 
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """Every value with its dotted key; a camera is a section of its own."""
+    """Every value with its dotted key; a camera, or a sink, is a section of its own."""
     for name in Settings.model_fields:
         section = getattr(settings, name)
-        if name == "cameras":
-            for camera_id, camera in section.items():
-                yield from _values(f"cameras.{camera_id}", camera)
+        if isinstance(section, dict):
+            for inner, of_inner in section.items():
+                yield from _values(f"{name}.{inner}", of_inner)
         else:
             yield from _values(name, section)
 
@@ -110,7 +110,7 @@ def _values(prefix: str, section: BaseModel) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(section: Any) -> dict[str, Any]:
-    """A section, or the sections of all cameras, as what it was made from; checked anew later."""
+    """A section, or those of all cameras or sinks, as what it was made from; checked anew later."""
     if isinstance(section, BaseModel):
         return {
             key: value.model_dump() if isinstance(value, BaseModel) else value

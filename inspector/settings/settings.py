@@ -32,11 +32,14 @@ from inspector.settings.sections import (
     ShutdownSettings,
     StationSettings,
 )
+from inspector.settings.sink_sections import AnySink
 from inspector.settings.types import Identifier
 from inspector.settings.unit_sections import EvidenceSettings
 
 FRAMES_HELD_BY_TRIGGER = 2
 """The best frame of a unit so far, and the newest."""
+MAIN_SINK = "main"
+"""As the journal calls Redis."""
 PICTURES_KEPT = 10
 """Units that wait for their verdict, or for the disk, with a picture each."""
 
@@ -64,6 +67,8 @@ class Settings(BaseSettings):
     inspection: InspectionSettings = InspectionSettings()
     redis: RedisSettings = RedisSettings()
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    sinks: dict[Identifier, AnySink] = Field(default_factory=dict)
+    """Where events go besides Redis."""
     evidence: EvidenceSettings = EvidenceSettings()
     products: ProductsSettings = ProductsSettings()
     http: HttpSettings = HttpSettings()
@@ -151,6 +156,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _main_is_redis(self) -> Self:
+        if MAIN_SINK in self.sinks:
+            msg = f"sinks.{MAIN_SINK}: found {MAIN_SINK!r}; expected another name: it means Redis"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _times_nest(self) -> Self:
         drain_s, unit_s = self.shutdown.drain_timeout_s, self.shutdown.unit_timeout_s
         if drain_s + 2 > unit_s:
@@ -193,6 +205,8 @@ class Settings(BaseSettings):
         yield from (value for name, value in options if name.endswith("password"))
         yield from map(_plain, (self.redis.password, self.redis.sentinel_password))
         yield from map(_plain, (self.inference.token, self.http.token))
+        for sink in self.sinks.values():
+            yield from sink.secrets()
 
 
 def _plain(secret: SecretStr | None) -> str | None:

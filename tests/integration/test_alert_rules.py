@@ -106,6 +106,7 @@ SERIAL = "inspector_serials_total{{outcome={}}}"
 MISSED = 'inspector_frames_missed_total{{camera="top", reason="{}"}}'
 INSPECTED = 'inspector_frames_inspected_total{camera="top"}'
 CERTIFICATE = 'inspector_certificate_expiry_timestamp_seconds{subject="redis", certificate="shown"}'
+SINK_LOST = 'inspector_sink_events_lost_total{sink="archive", stream="units"}'
 TRIGGERS = 'inspector_triggers_total{{camera="top", outcome="{}"}}'
 NO_CAMERA = 'inspector_triggers_total{camera="", outcome="malformed"}'
 LOST = "inspector_log_lines_lost_total"
@@ -307,6 +308,10 @@ CASES = [
     Case("JournalFilling", "nine of ten", 20, True, journal_size("9e9x30", "0+1x30")),
     Case("JournalFilling", "half", 20, False, journal_size("5e9x30", "0+1x30")),
     Case("JournalFilling", "all delivered", 20, False, journal_size("9e9x30", "0x30")),
+    Case("SinkAway", "stands", 20, True, fault("sink", "archive", "1x20")),
+    Case("SinkAway", "came back", 20, False, fault("sink", "archive", "1x9 0x11")),
+    Case("SinkLostEvents", "lost some", 5, True, {SINK_LOST: "0x2 7x3"}),
+    Case("SinkLostEvents", "lost none", 5, False, {SINK_LOST: "0x5"}),
     Case("TriggersNotRead", "stands", 2, True, fault("triggers", "", "1x10")),
     Case("TriggersNotRead", "the stream began again", 2, False, fault("triggers", "stream", "1x9")),
     Case(

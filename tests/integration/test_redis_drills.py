@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import redis
 
+from inspector.core.entries import Tip
 from inspector.core.records import Stream
 from inspector.journal import clocks
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Reading
-from inspector.journal.stream_ids import Tip
 from inspector.publish.pace import PaceLimits
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 from tests.kit.groups import group
@@ -94,7 +94,7 @@ def test_a_redis_that_cannot_save_refuses_and_gets_everything_afterwards(tmp_pat
                     await asyncio.to_thread(save, client, outcome="err")
                     await station.send(10)
                     await until_down_with(station, "cannot save")
-                    assert station.journal.pending_count > 0
+                    assert station.journal.main.pending_count > 0
                     server.folder.mkdir()
                     client.config_set("dir", str(server.folder))
                     await asyncio.to_thread(save, client, outcome="ok")
@@ -236,14 +236,14 @@ def test_nothing_is_written_to_a_stream_that_was_emptied_a_moment_ago(
         journal = Journal.open(tmp_path / "state", retention_s=DAY_S)
         writer = Interrupted(redis_server)
         await journal.append([group(event(1)), group(event(2))])
-        first, second = await journal.pending(2)
-        assert await writer.append([first], journal.delivered, "now")
-        await journal.mark_published([first])
+        first, second = await journal.main.pending(2)
+        assert await writer.append([first], journal.main.delivered, "now")
+        await journal.main.mark_published([first])
         writer.empties = when == "between look and write"
         if not writer.empties:
             with redis_server.client() as client:
                 client.flushall()
-        assert not await writer.append([second], journal.delivered, "now")
+        assert not await writer.append([second], journal.main.delivered, "now")
         with redis_server.client() as client:
             assert client.keys() == []
         await writer.close()
@@ -308,7 +308,7 @@ def test_entries_whose_ids_are_a_year_ahead_are_trimmed_when_they_are_old(
             await station.send(300)
             await station.delivered()
             ahead_ms[0] = 0
-            await station.worker._delivery.trim(DAY_S)
+            await station.worker.main.delivery.trim(DAY_S)
             with redis_server.client() as client:
                 assert client.xlen(UNITS_KEY) == 300
             passed_ms[0] += 2 * 86_400_000
@@ -316,7 +316,7 @@ def test_entries_whose_ids_are_a_year_ahead_are_trimmed_when_they_are_old(
                 await station.send(100)
                 await station.delivered()
                 passed_ms[0] += 2_000
-            await station.worker._delivery.trim(DAY_S)
+            await station.worker.main.delivery.trim(DAY_S)
 
     in_loop(main)
     with redis_server.client() as client:

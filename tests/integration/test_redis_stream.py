@@ -78,7 +78,7 @@ def test_a_redis_that_goes_and_returns_has_every_event_once(redis_server, tmp_pa
                 await sending
                 await station.seen.until(station.seen.is_down)
                 await station.send(5)
-                assert station.journal.pending_count >= 5
+                assert station.journal.main.pending_count >= 5
                 await asyncio.to_thread(redis_server.start)
                 began_s = asyncio.get_running_loop().time()
                 await station.delivered()
@@ -232,7 +232,7 @@ def test_a_redis_that_fills_keeps_room_for_the_triggers_of_others(one_redis, tmp
                 _up, cause = station.seen.states[-1]
                 assert "nearly full" in cause
                 assert "of 8.0 MB (maxmemory) are used, and the rest is left to triggers" in cause
-                assert station.journal.pending_count > 0
+                assert station.journal.main.pending_count > 0
                 used = client.info("memory")["used_memory"]
                 assert 0.85 * limit_bytes < used < 0.95 * limit_bytes
                 for number in range(200):
@@ -406,10 +406,12 @@ def test_trimming_keeps_what_the_journal_keeps(redis_server, tmp_path):
             await station.delivered()
             with redis_server.client() as client:
                 client.xadd(DEFECTS_KEY + ":other", {"a": 1}, id="1-1")
-            await station.worker._delivery.trim(-120.0)
-            await station.worker._delivery.agree()
-            assert station.journal.pending_count == 0
-            await station.writer.trim(Stream.DEFECTS, station.journal.delivered[Stream.DEFECTS])
+            await station.worker.main.delivery.trim(-120.0)
+            await station.worker.main.delivery.agree()
+            assert station.journal.main.pending_count == 0
+            await station.writer.trim(
+                Stream.DEFECTS, station.journal.main.delivered[Stream.DEFECTS]
+            )
             await station.send(1)
             await station.delivered()
 

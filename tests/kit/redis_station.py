@@ -124,8 +124,8 @@ class Station:
         """Wait until Redis has everything sent so far."""
         await self.seen.until(
             lambda: (
-                self.journal.pending_count == 0
-                and self.journal.delivered_seq[Stream.DEFECTS] >= self.sent
+                self.journal.main.pending_count == 0
+                and self.journal.main.delivered_seq[Stream.DEFECTS] >= self.sent
             )
         )
 

@@ -34,6 +34,7 @@ export const PARTS = {
   triton: "Triton (the model)",
   redis: "Redis (events to the MES)",
   triggers: "Triggers (from the line)",
+  sink: "Events, second way",
   journal: "Journal (disk)",
   evidence: "Pictures (disk)",
   clock: "Clock",

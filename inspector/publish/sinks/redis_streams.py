@@ -10,13 +10,13 @@ from typing import Any
 from redis import exceptions
 from redis.asyncio.client import Pipeline
 
+from inspector.core.entries import NO_STREAM, JournalRow, StreamId, Tip
 from inspector.core.errors import SinkUnavailableError
+from inspector.core.ports import Sink
 from inspector.core.records import Stream
-from inspector.journal.rows import JournalRow
-from inspector.journal.stream_ids import NO_STREAM, StreamId, Tip
 from inspector.redis_io.client import cancellable, passwords_of, redis_client
 from inspector.redis_io.rights import station_key
-from inspector.redis_io.room import Memory
+from inspector.redis_io.room import Memory, Reserve, bytes_in_redis
 
 _CAUSE_CHARACTERS = 200
 _SEQ_DIGITS = 19
@@ -47,7 +47,7 @@ def stream_key(station_id: str, stream: Stream) -> str:
     return station_key(station_id, stream.value)
 
 
-class RedisStreamWriter:
+class RedisStreamWriter(Sink):
     """A station's streams, as their only producer sees them.
 
     Event loop only, one caller at a time. Nothing is tried twice in here: redis-py's own retries
@@ -79,12 +79,21 @@ class RedisStreamWriter:
             key=self._keys[Stream.UNITS],
         )
         self._secrets = [s for s in (*passwords_of(self._redis), password) if s]
+        self._reserve = Reserve()
 
     async def tips(self) -> dict[Stream, Tip]:
-        """How each stream ends now."""
+        """How each stream ends now.
+
+        Without those that this user has no right to: a stream may be newer than the rights in
+        Redis, and the others are not to wait for that. What is to be written there is refused.
+        """
         replies = await self._xinfo()
         with self._talking():
-            return {stream: read_tip(reply) for stream, reply in replies.items()}
+            return {
+                stream: read_tip(reply)
+                for stream, reply in replies.items()
+                if stream is Stream.UNITS or not isinstance(reply, exceptions.NoPermissionError)
+            }
 
     async def append(
         self,
@@ -156,6 +165,29 @@ class RedisStreamWriter:
                 self._keys[stream], minid=str(below), approximate=True
             )
         return trimmed
+
+    @property
+    def memory_told(self) -> Memory | None:
+        """What Redis last said of its memory; None where it may not be asked."""
+        return self._reserve.memory
+
+    @property
+    def is_held(self) -> bool:
+        """Redis is nearly full, and what is left is not ours to fill."""
+        return self._reserve.is_held
+
+    async def make_room(self, rows: Sequence[JournalRow]) -> None:
+        """Refuse where Redis would then have no room left for the triggers of others."""
+        about_bytes = sum(bytes_in_redis(len(row.body)) for row in rows)
+        await self.ask_for_memory(about_bytes)
+        if self._reserve.is_held:
+            raise SinkUnavailableError(self._reserve.cause)
+        self._reserve.spend(about_bytes)
+
+    async def ask_for_memory(self, about_to_write_bytes: float = 0.0) -> None:
+        """Ask Redis how full it is, if that was long ago, or much was written since."""
+        if self._reserve.must_ask(time.monotonic(), about_to_write_bytes):
+            self._reserve.told(await self.memory(), time.monotonic())
 
     async def memory(self) -> Memory | None:
         """How much of its memory Redis uses; None where this user may not ask."""

@@ -71,7 +71,7 @@ def test_a_file_that_is_removed_or_replaced_is_told_and_nothing_is_lost(
         faults = Faults()
         journal = open_journal(folder, on_fault=faults, counters_of=unit_number)
         await journal.append([group(event(n)) for n in range(50)])
-        await journal.mark_published(await journal.pending(20))
+        await journal.main.mark_published(await journal.main.pending(20))
         archive = Archive(folder)
         assert len((await archive.units(UnitQuery(limit=100))).units) == 50
         for more in (50, 51, 52):
@@ -90,7 +90,7 @@ def test_a_file_that_is_removed_or_replaced_is_told_and_nothing_is_lost(
             FolderLock(folder)
         journal.close()
         journal = open_journal(folder)
-        assert [row.seq for row in await journal.pending(100)] == list(range(21, 54))
+        assert [row.seq for row in await journal.main.pending(100)] == list(range(21, 54))
         assert journal.counter("unit") == 52
         journal.close()
         found = [p for p in folder.glob(f"{FILE_NAME}.found-*") if not p.name.endswith("-shm")]
@@ -111,7 +111,7 @@ def test_where_it_cannot_be_put_back_the_line_goes_on_and_the_fault_stands(tmp_p
         for number in range(2, 6):
             await journal.append([group(event(number))])
         assert [cause is None for cause in faults.said] == [False]
-        assert [row.seq for row in await journal.pending(100)] == [1, 2, 3, 4, 5]
+        assert [row.seq for row in await journal.main.pending(100)] == [1, 2, 3, 4, 5]
         journal.close()
 
     in_loop(main)
@@ -126,7 +126,7 @@ def test_where_only_its_lock_cannot_be_had_again_the_line_goes_on(tmp_path: Path
         for number in range(4):
             await journal.append([group(event(number))])
         assert [cause is None for cause in faults.said] == [False]
-        assert [row.seq for row in await journal.pending(100)] == [1, 2, 3, 4]
+        assert [row.seq for row in await journal.main.pending(100)] == [1, 2, 3, 4]
         journal.close()
 
     in_loop(main)

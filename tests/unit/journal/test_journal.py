@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
+from inspector.core.entries import NOTHING, StreamId, Tip
 from inspector.core.errors import ConfigurationError, FatalError
 from inspector.core.records import Event, EventGroup, Stream
 from inspector.journal.file import FILE_NAME
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Reading
-from inspector.journal.stream_ids import NOTHING, StreamId, Tip
 from tests.kit.groups import group
 
 DAY_S = 86_400.0
@@ -78,7 +78,7 @@ def test_events_are_numbered_per_stream_without_gaps(tmp_path: Path):
         journal = open_journal(tmp_path)
         await journal.append([unit_with_defect(1), group(event(2))])
         await journal.append([unit_with_defect(3)])
-        rows = await journal.pending(10)
+        rows = await journal.main.pending(10)
         journal.close()
         assert [(r.stream, r.seq, r.unit_id) for r in rows] == [
             (Stream.UNITS, 1, "unit-1"),
@@ -102,7 +102,7 @@ def test_numbers_and_ids_go_on_after_a_restart_even_if_the_clock_went_back(tmp_p
         await journal.append([group(event(3))])
         clocks.unix_ms += 900_000
         await journal.append([group(event(4))])
-        rows = await journal.pending(10)
+        rows = await journal.main.pending(10)
         journal.close()
         assert [r.seq for r in rows] == [1, 2, 3, 4]
         assert [str(r.entry_id) for r in rows] == [
@@ -119,18 +119,18 @@ def test_what_is_published_is_no_longer_pending(tmp_path: Path):
     async def main() -> None:
         clocks = Clocks()
         journal = open_journal(tmp_path, read_clocks=clocks)
-        assert journal.oldest_pending_age_s == 0.0
+        assert journal.main.oldest_pending_age_s == 0.0
         await journal.append([unit_with_defect(n) for n in range(5)])
         clocks.pass_by(3_000)
-        rows = await journal.pending(4)
-        await journal.mark_published(rows)
-        assert journal.pending_count == 6
-        assert journal.oldest_pending_age_s == 3.0
-        assert journal.delivered[Stream.UNITS] == rows[2].entry_id
-        assert journal.delivered[Stream.HEALTH] == NOTHING
-        await journal.mark_published(await journal.pending(100))
-        assert await journal.pending(100) == []
-        assert journal.pending_count == 0
+        rows = await journal.main.pending(4)
+        await journal.main.mark_published(rows)
+        assert journal.main.pending_count == 6
+        assert journal.main.oldest_pending_age_s == 3.0
+        assert journal.main.delivered[Stream.UNITS] == rows[2].entry_id
+        assert journal.main.delivered[Stream.HEALTH] == NOTHING
+        await journal.main.mark_published(await journal.main.pending(100))
+        assert await journal.main.pending(100) == []
+        assert journal.main.pending_count == 0
         journal.close()
 
     in_loop(main)
@@ -175,7 +175,7 @@ def test_a_group_that_cannot_be_kept_leaves_no_note(tmp_path: Path):
         bad = group(event(2), notes={"job": "b"}, counters={"n": 2**70})
         with pytest.raises(OverflowError):
             await journal.append([good, bad])
-        assert (journal.note("job"), journal.pending_count) == (None, 0)
+        assert (journal.note("job"), journal.main.pending_count) == (None, 0)
         journal.close()
 
     in_loop(main)
@@ -192,7 +192,11 @@ def test_a_journal_of_before_there_were_notes_is_read_on(tmp_path: Path):
         assert journal.note("job") is None
         await journal.append([group(event(8), notes={"job": "a"})])
         assert (journal.note("job"), journal.counter("unit")) == ("a", 7)
-        assert [row.unit_id for row in await journal.pending(10)] == ["unit-7", "unit-7", "unit-8"]
+        assert [row.unit_id for row in await journal.main.pending(10)] == [
+            "unit-7",
+            "unit-7",
+            "unit-8",
+        ]
         journal.close()
 
     in_loop(main)
@@ -213,7 +217,7 @@ def test_a_bad_event_keeps_its_own_groups_out_and_no_others(tmp_path: Path):
         with pytest.raises(ValueError, match="seq"):
             await journal.append([unit_with_defect(1), group(bad)])
         await journal.append([unit_with_defect(2)])
-        rows = await journal.pending(10)
+        rows = await journal.main.pending(10)
         journal.close()
         assert [(r.unit_id, r.seq) for r in rows] == [("unit-2", 1), ("unit-2", 1)]
 
@@ -224,7 +228,7 @@ def test_groups_that_wait_together_are_all_journaled_whole(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
         await asyncio.gather(*(journal.append([unit_with_defect(n)]) for n in range(300)))
-        rows = await journal.pending(1000)
+        rows = await journal.main.pending(1000)
         journal.close()
         assert [r.unit_id for r in rows] == [f"unit-{n}" for n in range(300) for _ in range(2)]
         assert orjson.loads(rows[-1].body) == event(299, Stream.DEFECTS).body
@@ -237,20 +241,20 @@ def test_only_old_delivered_events_are_pruned(tmp_path: Path):
         clocks = Clocks()
         journal = open_journal(tmp_path, retention_s=3600.0, read_clocks=clocks)
         await journal.append([group(event(n)) for n in range(600)])
-        await journal.mark_published(await journal.pending(500))
-        assert await journal.trim_floor(Stream.UNITS, 3600.0) is None
+        await journal.main.mark_published(await journal.main.pending(500))
+        assert await journal.main.trim_floor(Stream.UNITS, 3600.0) is None
         clocks.pass_by(3600 * 1000)
-        floor = await journal.trim_floor(Stream.UNITS, 60.0)
+        floor = await journal.main.trim_floor(Stream.UNITS, 60.0)
         assert floor == StreamId(1_000_000, 0)
         for _ in range(5):
             clocks.pass_by(3600 * 1000)
             await journal.append([group(event(1000 + clocks.boot_ms))])
-        rows = await journal.pending(1000)
-        floor = await journal.trim_floor(Stream.UNITS, 3600.0)
+        rows = await journal.main.pending(1000)
+        floor = await journal.main.trim_floor(Stream.UNITS, 3600.0)
         assert [r.seq for r in rows] == list(range(501, 606))
         assert floor == rows[0].entry_id
         # Everything delivered is gone by now, so a Redis that came back empty gets the rest only.
-        refill = await journal.reopen_after(Stream.UNITS, Tip(last_id=NOTHING))
+        refill = await journal.main.reopen_after(Stream.UNITS, Tip(last_id=NOTHING))
         assert refill.events == 0
         journal.close()
 
@@ -261,13 +265,13 @@ def test_a_redis_that_lost_events_gets_exactly_those_again(tmp_path: Path):
     async def main() -> None:
         journal = open_journal(tmp_path)
         await journal.append([group(event(n)) for n in range(10)])
-        rows = await journal.pending(8)
-        await journal.mark_published(rows)
-        refill = await journal.reopen_after(
+        rows = await journal.main.pending(8)
+        await journal.main.mark_published(rows)
+        refill = await journal.main.reopen_after(
             Stream.UNITS, Tip(last_id=rows[2].entry_id, event_id=rows[2].event_id, seq=3)
         )
         assert (refill.events, refill.gone) == (5, 0)
-        again = await journal.pending(100)
+        again = await journal.main.pending(100)
         assert [r.seq for r in again] == [4, 5, 6, 7, 8, 9, 10]
         assert [r.entry_id for r in again[:5]] == [r.entry_id for r in rows[3:]]
         journal.close()
@@ -280,18 +284,18 @@ def test_pending_events_can_follow_a_strangers_entry(tmp_path: Path):
         clocks = Clocks()
         journal = open_journal(tmp_path, read_clocks=clocks)
         await journal.append([group(event(n)) for n in range(4)])
-        await journal.mark_published(await journal.pending(1))
+        await journal.main.mark_published(await journal.main.pending(1))
         tip = Tip(last_id=StreamId(9_000_000, 3), seq=40)
-        assert await journal.continue_after(Stream.UNITS, tip) == 3
+        assert await journal.main.continue_after(Stream.UNITS, tip) == 3
         await journal.append([group(event(9))])
-        rows = await journal.pending(10)
+        rows = await journal.main.pending(10)
         assert [(r.seq, str(r.entry_id), r.unit_id) for r in rows] == [
             (41, "9000000-4", "unit-1"),
             (42, "9000000-5", "unit-2"),
             (43, "9000000-6", "unit-3"),
             (44, "9000000-7", "unit-9"),
         ]
-        assert journal.pending_count == 4
+        assert journal.main.pending_count == 4
         journal.close()
 
     in_loop(main)
@@ -342,7 +346,7 @@ def test_a_damaged_journal_is_set_aside_and_kept(tmp_path: Path, damage: Callabl
         assert journal.set_aside is not None
         assert journal.set_aside.read_bytes() == damaged
         await journal.append([group(event(1))])
-        assert [r.seq for r in await journal.pending(10)] == [1]
+        assert [r.seq for r in await journal.main.pending(10)] == [1]
         journal.close()
 
     in_loop(main)
@@ -361,7 +365,7 @@ def test_damage_met_while_running_stops_the_process_and_is_looked_for_at_the_nex
         # Forget the pages read at start, as a larger journal would.
         await journal._thread.run(lambda c: c.execute("PRAGMA shrink_memory").fetchall())
         with pytest.raises(FatalError, match="cannot be used"):
-            await journal.pending(1000)
+            await journal.main.pending(1000)
         journal.close()
         journal = open_journal(tmp_path)
         assert journal.set_aside is not None
@@ -391,9 +395,9 @@ def test_a_full_disk_makes_append_wait_and_is_reported(tmp_path: Path):
         await asyncio.wait_for(appending, 10)
         await asyncio.wait_for(reported.wait(), 10)
         assert faults[-1] is None
-        rows = await journal.pending(1000)
+        rows = await journal.main.pending(1000)
         assert [r.seq for r in rows if r.stream is Stream.UNITS] == list(range(1, 401))
-        assert journal.pending_count == len(rows) == 799
+        assert journal.main.pending_count == len(rows) == 799
         journal.close()
 
     in_loop(main)
@@ -434,7 +438,7 @@ def acknowledged_until_killed(folder: Path, after: int) -> int:
 def test_kill_9_loses_nothing_acknowledged_and_splits_no_group(tmp_path: Path):
     async def check(acknowledged: int) -> None:
         journal = open_journal(tmp_path)
-        rows = await journal.pending(1_000_000)
+        rows = await journal.main.pending(1_000_000)
         assert numbers(rows, Stream.UNITS) == numbers(rows, Stream.DEFECTS)
         assert (
             len(rows) // 2

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from inspector.core.entries import NOTHING, Tip
 from inspector.core.records import Stream
 from inspector.journal.file import FILE_NAME, salvage
 from inspector.journal.journal import Journal
-from inspector.journal.stream_ids import NOTHING, Tip
 from tests.kit.groups import group
 from tests.unit.journal.test_journal import Clocks, event, in_loop, open_journal, unit_number
 
@@ -58,13 +58,13 @@ def test_a_full_journal_makes_verdicts_wait_until_redis_takes_some(tmp_path: Pat
         assert LIMIT_BYTES <= journal.used_bytes < LIMIT_BYTES + 50_000
 
         # Redis is back: in this order, or the journal could never be emptied again.
-        while rows := await journal.pending(100):
-            await journal.mark_published(rows)
+        while rows := await journal.main.pending(100):
+            await journal.main.mark_published(rows)
             if waiting.done():
                 break
         await asyncio.wait_for(waiting, 10)
         assert faults.said[1:] == [None]
-        rest = await journal.pending(100_000)
+        rest = await journal.main.pending(100_000)
         assert [row.seq for row in rest][-1] == number + 1
         assert journal.used_bytes < LIMIT_BYTES
         journal.close()
@@ -81,11 +81,11 @@ def test_a_nearly_full_journal_gives_up_what_redis_has_and_nothing_else(tmp_path
             await journal.append([group(event(count + n)) for n in range(100)])
             count += 100
             clocks.pass_by(10)
-            await journal.mark_published(await journal.pending(100))
+            await journal.main.mark_published(await journal.main.pending(100))
             assert journal.used_bytes < LIMIT_BYTES
         assert 0 < journal.reach_s < 0.6
-        refill = await journal.reopen_after(Stream.UNITS, Tip(last_id=NOTHING, seq=0))
-        again = await journal.pending(100_000)
+        refill = await journal.main.reopen_after(Stream.UNITS, Tip(last_id=NOTHING, seq=0))
+        again = await journal.main.pending(100_000)
         assert refill.gone + refill.events == 6000
         assert refill.events == len(again) > 200
         assert [row.seq for row in again] == list(range(refill.gone + 1, 6001))
@@ -106,7 +106,9 @@ def test_a_full_journal_is_a_full_journal_after_a_restart_too(tmp_path: Path):
         journal = open_journal(tmp_path, limit_bytes=LIMIT_BYTES, on_fault=faults)
         again, waiting = await fill(journal, faults, number)
         assert again == number
-        assert [row.seq for row in await journal.pending(100_000)] == list(range(1, number + 1))
+        assert [row.seq for row in await journal.main.pending(100_000)] == list(
+            range(1, number + 1)
+        )
         waiting.cancel()
         await asyncio.wait({waiting})
         journal.close()
@@ -134,7 +136,7 @@ def test_numbers_are_read_out_of_a_damaged_journal(tmp_path: Path):
         assert journal.is_new
         assert (journal.counter("unit"), journal.note("job")) == (400, "a")
         assert journal.set_aside.read_bytes() == damaged
-        assert await journal.pending(10) == []
+        assert await journal.main.pending(10) == []
         journal.close()
 
     in_loop(main)
@@ -176,7 +178,7 @@ def test_what_was_decided_before_a_stop_is_kept_beyond_the_limit(tmp_path: Path)
         number, waiting = await fill(journal, faults)
         journal.take_the_rest()
         await asyncio.wait_for(waiting, 10)
-        assert len(await journal.pending(100_000)) == number + 1
+        assert len(await journal.main.pending(100_000)) == number + 1
         journal.close()
 
     in_loop(main)

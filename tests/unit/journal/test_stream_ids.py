@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.journal.stream_ids import (
-    LARGEST,
-    NOTHING,
-    Standing,
-    StreamFullError,
-    StreamId,
-    Tip,
-    renumbering,
-    standing,
-)
+from inspector.core.entries import LARGEST, NOTHING, StreamFullError, StreamId, Tip
+from inspector.journal.stream_ids import Standing, renumbering, standing
 
 clock_ms = st.integers(min_value=0, max_value=2**43)
 ids = st.builds(StreamId, st.integers(0, LARGEST - 1), st.integers(0, 2**64 - 1))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from inspector.core.entries import StreamId, Tip
 from inspector.core.records import Stream
 from inspector.journal.file import FILE_NAME
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import DAY_MS, HOUR_MS, MINUTE_MS
-from inspector.journal.stream_ids import StreamId, Tip
 from tests.kit.groups import group
 from tests.unit.journal.test_journal import Clocks, event, in_loop, open_journal
 
@@ -24,19 +24,19 @@ NOTHING_OF_IT = Tip(last_id=StreamId(0, 0), seq=0)
 
 async def deliver(journal: Journal, count: int = 100, first: int = 0) -> None:
     await journal.append([group(event(first + n)) for n in range(count)])
-    await journal.mark_published(await journal.pending(count))
+    await journal.main.mark_published(await journal.main.pending(count))
 
 
 async def run(journal: Journal, clocks: Clocks, ms: int, step_ms: int = 10 * MINUTE_MS) -> None:
     """Time passes, and the worker looks whether something is to be delivered."""
     for _ in range(ms // step_ms):
         clocks.pass_by(step_ms)
-        await journal.pending(1)
+        await journal.main.pending(1)
 
 
 async def kept(journal: Journal) -> int:
     """How many events a Redis that lost all would get again."""
-    return (await journal.reopen_after(Stream.UNITS, NOTHING_OF_IT)).events
+    return (await journal.main.reopen_after(Stream.UNITS, NOTHING_OF_IT)).events
 
 
 @pytest.mark.parametrize("step_days", [30, 3650, -400])
@@ -48,11 +48,11 @@ def test_what_is_minutes_old_stays_however_the_clock_is_set(tmp_path: Path, step
         for step_ms in (step_days * DAY_MS, -step_days * DAY_MS):
             clocks.unix_ms += step_ms
             await run(journal, clocks, HOUR_MS)
-            assert await journal.trim_floor(Stream.UNITS, RETENTION_S) is None
+            assert await journal.main.trim_floor(Stream.UNITS, RETENTION_S) is None
             journal.close()  # a restart while the clock is wrong
             journal = open_journal(tmp_path, retention_s=RETENTION_S, read_clocks=clocks)
             await run(journal, clocks, HOUR_MS)
-            assert await journal.trim_floor(Stream.UNITS, RETENTION_S) is None
+            assert await journal.main.trim_floor(Stream.UNITS, RETENTION_S) is None
         assert await kept(journal) == 100
         journal.close()
 
@@ -66,12 +66,12 @@ def test_what_came_while_the_clock_was_a_year_ahead_goes_when_it_is_old(tmp_path
         await deliver(journal)
         clocks.unix_ms -= 365 * DAY_MS
         await deliver(journal, first=100)
-        last_old = journal.delivered[Stream.UNITS]
+        last_old = journal.main.delivered[Stream.UNITS]
         assert last_old.ms > clocks.unix_ms  # IDs stay ahead
         await run(journal, clocks, 8 * DAY_MS, HOUR_MS)
         await deliver(journal, first=200)
         await run(journal, clocks, 7 * DAY_MS, HOUR_MS)
-        assert await journal.trim_floor(Stream.UNITS, RETENTION_S) == last_old.following()
+        assert await journal.main.trim_floor(Stream.UNITS, RETENTION_S) == last_old.following()
         assert await kept(journal) == 100
         await run(journal, clocks, 8 * DAY_MS, HOUR_MS)
         assert await kept(journal) == 0
@@ -90,7 +90,7 @@ def test_a_dead_battery_in_a_boot_before_makes_nothing_old(tmp_path: Path):
         clocks.unix_ms, clocks.is_synchronised = NOW_MS, True
         journal = open_journal(tmp_path, retention_s=RETENTION_S, read_clocks=clocks)
         await run(journal, clocks, 2 * DAY_MS)
-        assert await journal.trim_floor(Stream.UNITS, RETENTION_S) is None
+        assert await journal.main.trim_floor(Stream.UNITS, RETENTION_S) is None
         assert await kept(journal) == 100
         journal.close()
 
@@ -128,10 +128,10 @@ def test_streams_may_keep_events_for_longer_than_the_journal(tmp_path: Path):
         }
         journal = open_journal(tmp_path, **options)
         await deliver(journal)
-        last = journal.delivered[Stream.UNITS]
+        last = journal.main.delivered[Stream.UNITS]
         for hours, floor in ((2, None), (2, last.following()), (10, last.following())):
             await run(journal, clocks, hours * HOUR_MS)
-            assert await journal.trim_floor(Stream.UNITS, 3 * 3600.0) == floor
+            assert await journal.main.trim_floor(Stream.UNITS, 3 * 3600.0) == floor
             assert await kept(journal) == 0
         journal.close()
 
@@ -189,7 +189,7 @@ def test_a_journal_of_before_is_taken_over_without_making_anything_too_old(
         journal = open_journal(tmp_path, retention_s=RETENTION_S, read_clocks=clocks)
         await run(journal, clocks, HOUR_MS)
         assert await kept(journal) == 10 * len(days) - gone
-        floor = await journal.trim_floor(Stream.UNITS, RETENTION_S)
+        floor = await journal.main.trim_floor(Stream.UNITS, RETENTION_S)
         assert floor == (StreamId(NOW_MS, gone) if gone else None)
         await run(journal, clocks, 15 * DAY_MS, HOUR_MS)
         journal.close()
@@ -215,8 +215,8 @@ def test_an_inspector_of_before_can_still_use_the_file(tmp_path: Path):
             )
             before.execute("UPDATE streams SET last_seq = 101, last_n = 500")
         journal = open_journal(tmp_path, read_clocks=Clocks(NOW_MS))
-        assert [row.seq for row in await journal.pending(10)] == [101]
-        assert journal.oldest_pending_age_s >= 0
+        assert [row.seq for row in await journal.main.pending(10)] == [101]
+        assert journal.main.oldest_pending_age_s >= 0
         journal.close()
 
     in_loop(main)

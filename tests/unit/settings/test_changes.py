@@ -11,6 +11,8 @@ from inspector.core.errors import ConfigurationError
 from inspector.settings.changes import LIVE, compare, is_live
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
+from inspector.sinks import registry
+from inspector.sinks.kind import SinkKind
 
 
 def settings(cameras: dict[str, Any] | None = None, **sections: Any) -> Settings:
@@ -41,7 +43,7 @@ def _keys_of(section: str) -> list[str]:
     found = getattr(settings(), section)
     if section == "cameras":
         return [f"top.{key}" for key in type(found["top"]).model_fields]
-    return list(type(found).model_fields)
+    return [] if section == "sinks" else list(type(found).model_fields)
 
 
 def test_equal_settings_change_nothing_and_the_same_object_stays_in_force() -> None:
@@ -183,11 +185,38 @@ def value(found: Settings, key: str) -> Any:
 ALL_KEYS = [
     f"{section}{camera}.{key}"
     for section in Settings.model_fields
+    if section != "sinks"  # of kinds that other packages bring; see below
     for camera in ((".top", ".side") if section == "cameras" else ("",))
     for key in (
         CameraSettings if section == "cameras" else type(getattr(settings(), section))
     ).model_fields
 ]
+
+
+class Box(SinkKind):
+    size: int = 1
+
+
+def test_a_sink_that_is_added_changed_or_removed_waits_for_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "KINDS", {"box": Box})
+    none, small, large = (
+        settings(**more)
+        for more in (
+            {},
+            {"sinks": {"archive": {"kind": "box"}}},
+            {"sinks": {"archive": {"kind": "box", "size": 2}}},
+        )
+    )
+    assert large.sinks["archive"] == Box(kind="box", size=2)
+    assert compare(small, large).needs_restart == ("sinks.archive.size",)
+    added = ("sinks.archive.kind", "sinks.archive.size", "sinks.archive.streams")
+    assert compare(none, small).needs_restart == compare(small, none).needs_restart == added
+    quieter = settings(sinks={"archive": {"kind": "box"}}, log={"level": "error"})
+    changes = compare(small, quieter)
+    assert (changes.applied, changes.needs_restart) == (("log.level",), ())
+    assert changes.settings.sinks == small.sinks
 
 
 @given(running=valid_settings, wanted=valid_settings)
