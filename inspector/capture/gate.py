@@ -15,7 +15,7 @@ from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
-from inspector.triggers.external.messages import Trigger, TriggerAnswer
+from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
 from inspector.triggers.external.watch import ExternalWatch
 
 log = structlog.get_logger("capture")
@@ -197,6 +197,8 @@ class CameraGate:
         """Open a unit, for a camera that is triggered from outside. Event loop only."""
         with self._one_at_a_time:
             answer, frames = self._external().trigger(trigger)
+            if trigger.job is not None and answer.outcome is TriggerOutcome.ACCEPTED:
+                self._job.swap(trigger.job)
             self.handed_on += len(frames)
         self._offer(frames)
         return answer

@@ -25,6 +25,7 @@ from inspector.core.records import (
     UnitPicture,
     UnitRef,
 )
+from inspector.core.verdicts import Verdict
 
 
 class Stage(Protocol):
@@ -233,6 +234,13 @@ class Teacher(Protocol):
 
         Copies the pixels it wants: the buffer is released afterwards. Never blocks, never raises.
         """
+
+
+class ProductCheck(Protocol):
+    """Knows whether a unit is of the product that it was judged as. Event loop only."""
+
+    def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
+        """The verdict, or that the unit was not inspected; once per unit, in order."""
 
 
 class SerialDesk(Protocol):

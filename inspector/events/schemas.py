@@ -212,7 +212,9 @@ class DefectEvent(_Envelope):
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
-    fault: Literal["camera", "optics", "triton", "redis", "disk", "clock", "triggers", "sink"]
+    fault: Literal[
+        "camera", "optics", "triton", "redis", "disk", "clock", "triggers", "sink", "product"
+    ]
     subject: str
     state: Literal["raised", "cleared"]
     cause: str

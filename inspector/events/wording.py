@@ -220,7 +220,7 @@ class EventBuilder:
             "time": rfc3339(time.time_ns()),
             "station": self._station,
             "command": change.command[:MAX_FIELD_CHARACTERS],
-            "fields": _fields(change.fields),
+            "fields": repeated_fields(change.fields),
             "entry": change.command_entry,
             "by": change.by[:MAX_FIELD_CHARACTERS],
             "result": result,
@@ -255,7 +255,7 @@ def _alone(event: Event) -> EventGroup:
     return EventGroup(events=(event,))
 
 
-def _fields(given: Mapping[str, str]) -> dict[str, str]:
+def repeated_fields(given: Mapping[str, str]) -> dict[str, str]:
     """What came with a command, so much of it that an event stays under 8 kB."""
     return {
         name[:MAX_FIELD_CHARACTERS]: value[:MAX_FIELD_CHARACTERS]

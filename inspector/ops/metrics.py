@@ -26,6 +26,8 @@ STATION_FAULTS = (
     ("clock", "redis"),
     ("triggers", ""),
     ("triggers", "stream"),
+    ("product", ""),
+    ("product", "file"),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""
 STAGES = ("queue", "preprocess", "inference", "results", "evidence", "serial")
@@ -184,6 +186,12 @@ class Metrics:
         self.restart_needed = gauge(
             "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
         )
+        self.changes = counter(
+            "inspector_changes", "Commands and other changes, by their answer", ["outcome"]
+        )
+        self.product_info = gauge(
+            "inspector_product_info", "1, with the product in force", ["product", "revision"]
+        )
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
         self.live_pictures = counter(
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
@@ -332,6 +340,7 @@ class Metrics:
             self.units_doubtful.labels(camera, doubt)
         self.fault.labels("camera", camera)
         self.fault.labels("optics", camera)
+        self.fault.labels("product", camera)
         self.fault.labels("clock", camera_clock(camera))
 
     def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:

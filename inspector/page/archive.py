@@ -18,10 +18,12 @@ import orjson
 
 from inspector.core.errors import RetryableError
 from inspector.core.records import Judgement, Stream
+from inspector.intake.reader import Answered
 from inspector.journal.file import FILE_NAME
 from inspector.page import archive_rows as sql
 from inspector.page.archive_rows import StoredEvent, UnitPage, UnitQuery
 from inspector.page.figures import KEPT_MINUTES, SECONDS_PER_MINUTE, Figures
+from inspector.products.command_stream import identity_of
 
 T = TypeVar("T")
 
@@ -170,6 +172,29 @@ class Archive:
             done += 1
             await asyncio.sleep(PAUSE_S)
 
+    async def commands(
+        self, steps: int, *, since_ms: int | None = None
+    ) -> AsyncIterator[list[tuple[str | None, str]]]:
+        """Entries and identities of answered commands, a step at a time, the newest first.
+
+        Raises:
+            ArchiveUnreadableError: the journal cannot be read.
+
+        """
+        before = await self._ask(lambda c: sql.last_seq(c, Stream.CHANGES)) + 1
+        floor = 1
+        if since_ms is not None:
+            floor = await self._ask(lambda c: sql.first_seq_since(c, since_ms, Stream.CHANGES))
+        done = 0
+        while before > 1 and (done < steps or (since_ms is not None and before > floor)):
+            found = await self._ask(partial(sql.answered_commands, before_seq=before))
+            if not found:
+                return
+            yield [(entry, identity_of(name, fields)) for _seq, entry, name, fields in found]
+            before = found[-1][0]
+            done += 1
+            await asyncio.sleep(PAUSE_S)
+
     def close(self) -> None:
         """Finish what was asked and close the connection. Blocks for a moment."""
         self._thread.submit(self._disconnect)
@@ -252,3 +277,27 @@ def _review(body: dict[str, Any]) -> Review:
         seen_s=datetime.fromisoformat(body["time"]).timestamp(),
         time=body["time"],
     )
+
+
+class AnsweredCommands(Answered):
+    """Which commands of the stream have their answer in the journal. Event loop only."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    async def last(self) -> tuple[str, str] | None:
+        """Entry and identity of the one that was answered last; None without any."""
+        async for answers in self._archive.commands(LAST_TRIGGERED_STEPS):
+            for entry, identity in answers:
+                if entry is not None:
+                    return entry, identity
+        return None
+
+    async def answered(self, entries: Mapping[str, str], *, since_ms: int) -> set[str]:
+        """The newest of these commands (entry, identity) that are answered."""
+        known: set[str] = set()
+        async for answers in self._archive.commands(ANSWERED_STEPS, since_ms=since_ms):
+            known |= {e for e, identity in answers if e is not None and entries.get(e) == identity}
+            if known:
+                break  # they are answered in order
+        return known

@@ -127,13 +127,15 @@ def _ulid_ms(ulid: str) -> int:
     return min(at_ms, 2**62)
 
 
-def first_seq_since(connection: sqlite3.Connection, since_ms: int) -> int:
-    """The number of the first unit event journaled since then; above all if there is none."""
+def first_seq_since(
+    connection: sqlite3.Connection, since_ms: int, stream: Stream = Stream.UNITS
+) -> int:
+    """The number of the first event journaled since then; above all if there is none."""
     found = connection.execute(
         "SELECT seq FROM events WHERE stream = ? AND id_ms >= ? ORDER BY id_ms, id_n LIMIT 1",
-        (Stream.UNITS.value, since_ms),
+        (stream.value, since_ms),
     ).fetchone()
-    return last_seq(connection, Stream.UNITS) + 1 if found is None else int(found[0])
+    return last_seq(connection, stream) + 1 if found is None else int(found[0])
 
 
 def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int, UnitFact]]:
@@ -169,6 +171,18 @@ def reviews_after(connection: sqlite3.Connection, seq: int) -> list[tuple[int, b
         "SELECT seq, body FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?",
         (Stream.REVIEWS.value, seq, FACTS_PER_STEP),
     ).fetchall()
+
+
+def answered_commands(
+    connection: sqlite3.Connection, before_seq: int
+) -> list[tuple[int, str | None, str, dict[str, str]]]:
+    """Number, entry, command and its fields of the answers before that number, newest first."""
+    found = connection.execute(
+        "SELECT seq, body FROM events WHERE stream = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        (Stream.CHANGES.value, before_seq, TRIGGERED_PER_STEP),
+    )
+    answers = [(seq, orjson.loads(body)) for seq, body in found]
+    return [(seq, body["entry"], body["command"], body["fields"]) for seq, body in answers]
 
 
 def triggered_units(

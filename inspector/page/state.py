@@ -21,6 +21,7 @@ _GOOD = {
     "evidence": "Pictures of units are kept.",
     "sink": "Events are delivered.",
     "clock": "The clock goes on as time passes.",
+    "product": "The product is known.",
     "deadline": "Verdicts come in time.",
 }
 _AWAITED = {
@@ -51,11 +52,19 @@ _ADVICE = {
     "the machines: set the clock (NTP).",
     "camera's clock": "Inspection goes on by the time at which pictures arrive. Tell whoever looks "
     "after the camera: its frame rate, as set and as sent, and its clock (NTP).",
+    "product": "No unit is inspected: set the product that runs.",
+    "product's file": "Inspection goes on by what the file said before. Tell whoever looks after "
+    "the products: the file is wrong.",
+    "serials": "Units are inspected, perhaps as the wrong product. Compare the product that is set "
+    "with the one on the line.",
     "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
     "after the camera.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
+
+_ADVICE_OF_PRODUCT = {"": "product", "file": "product's file"}
+"""By subject; any other is a camera whose serials do not fit."""
 
 
 class Deadlines:
@@ -153,8 +162,18 @@ class StationState:
         clock = self._standing.get(("clock", "")) or self._standing.get(("clock", "redis"))
         if clock is not None:
             parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
+        parts += self._product()
         parts.append(self._deadline())
         return parts
+
+    def _product(self) -> list[dict[str, Any]]:
+        """No part of the station: only there while it is wrong."""
+        wrong = [fault for fault in self._standing.items() if fault[0][0] == "product"]
+        return [
+            _good("product", "" if subject == "file" else subject)
+            | _wrong(*standing, advice=_ADVICE[_ADVICE_OF_PRODUCT.get(subject, "serials")])
+            for (_kind, subject), standing in wrong
+        ]
 
     def _camera(self, camera: str, part: dict[str, Any]) -> dict[str, Any]:
         """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""

@@ -13,7 +13,15 @@ from inspector.batching.worker import BatchWorker
 from inspector.capture.gate import CameraGate, NoTeacher, never
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import FaultBoard
-from inspector.core.ports import LiveEye, Model, PictureKeeper, SerialDesk, Stage, Teacher
+from inspector.core.ports import (
+    LiveEye,
+    Model,
+    PictureKeeper,
+    ProductCheck,
+    SerialDesk,
+    Stage,
+    Teacher,
+)
 from inspector.core.recipes import Job, ModelName
 from inspector.core.records import (
     Batch,
@@ -52,7 +60,7 @@ from inspector.pipeline.terms import (
     inference_limits,
     tensor_pool,
 )
-from inspector.results.verdict_desk import Bench, NoPictures, NoSerials, ignore_verdict
+from inspector.results.verdict_desk import AnyProduct, Bench, NoPictures, NoSerials, ignore_verdict
 from inspector.results.worker import ResultsWorker
 from inspector.settings.settings import Settings
 
@@ -98,8 +106,8 @@ class Surroundings:
     builder: EventBuilder
     triton_url: str
     units_before: Mapping[CameraId, int]
-    job: Job | None = None
-    """Under which the first units are opened; None: the product that the settings describe."""
+    jobs: Mapping[CameraId, Job] = field(default_factory=dict)
+    """Under which the first units are opened; of a camera without one: what the settings say."""
     teacher: Teacher = field(default_factory=NoTeacher)
     is_held: Callable[[int], bool] = never
     """Whether a recording's unit, by its index, has to wait before it is opened."""
@@ -109,6 +117,7 @@ class Surroundings:
     make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
     pictures: PictureKeeper = field(default_factory=NoPictures)
     serials: SerialDesk = field(default_factory=NoSerials)
+    products: ProductCheck = field(default_factory=AnyProduct)
     on_chosen: Callable[[Frame], None] = ignore_frame
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
     eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
@@ -159,7 +168,15 @@ class Pipeline:
 
         Returns how many units each camera opened before.
         """
-        return {camera.camera_id: camera.gate.change_job(job) for camera in self.cameras}
+        return self.change_jobs({camera.camera_id: job for camera in self.cameras})
+
+    def change_jobs(self, jobs: Mapping[CameraId, Job]) -> dict[CameraId, int]:
+        """Judge every unit that these cameras open from now on by these jobs. Event loop.
+
+        Returns how many units each of them opened before.
+        """
+        gates = {camera.camera_id: camera.gate for camera in self.cameras}
+        return {camera_id: gates[camera_id].change_job(job) for camera_id, job in jobs.items()}
 
     def let_on(self) -> None:
         """Ask again whether the units that wait may be opened. Event loop."""
@@ -253,7 +270,8 @@ def _capture_surroundings(
         make_source=around.make_source,
         on_chosen=around.on_chosen,
         eyes=around.eyes,
-        job=around.job or first_job(settings),
+        jobs=dict.fromkeys(map(CameraId, settings.cameras), first_job(settings))
+        | dict(around.jobs),
         teacher=around.teacher,
         is_held=around.is_held,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
@@ -277,6 +295,7 @@ def _bench(around: Surroundings) -> Bench:
         metrics=around.metrics,
         pictures=around.pictures,
         serials=around.serials,
+        products=around.products,
         on_verdict=around.on_verdict,
     )
 

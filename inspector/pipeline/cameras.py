@@ -67,7 +67,7 @@ class CaptureSurroundings:
     on_chosen: Callable[[Frame], None]
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
     eyes: Mapping[CameraId, LiveEye]
-    job: Job
+    jobs: Mapping[CameraId, Job]
     """Under which the first units are opened."""
     teacher: Teacher
     is_held: Callable[[int], bool]
@@ -91,7 +91,7 @@ def build_camera(
     camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
 ) -> Camera:
     """Wire one camera; nothing runs yet. Event loop only."""
-    job = JobInForce(around.job, is_held=around.is_held)
+    job = JobInForce(around.jobs[camera_id], is_held=around.is_held)
     watch = _watch(camera_id, camera, job, around)
     gate = CameraGate(
         watch,

@@ -346,7 +346,7 @@ class ProductStore:
 
         """
         try:
-            return _noted(self._approvals_file(name), Approvals)
+            return _noted(self.approvals_file(name), Approvals)
         except FileNotFoundError:
             return Approvals()
 
@@ -439,12 +439,13 @@ class ProductStore:
     def _revision_file(self, name: str, number: int) -> Path:
         return self._folder(name) / "revisions" / f"{number}.toml"
 
-    def _approvals_file(self, name: str) -> Path:
+    def approvals_file(self, name: str) -> Path:
+        """Where it is noted which reference is in force."""
         return self._folder(name) / "approvals.json"
 
     def _note(self, name: str, approvals: Approvals) -> None:
         content = approvals.model_dump_json(indent=1).encode()
-        durable.write_file(self._approvals_file(name), content)
+        durable.write_file(self.approvals_file(name), content)
 
     def _listed(self, folder: Path) -> list[Path]:
         try:

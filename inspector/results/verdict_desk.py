@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ulid import ULID
 
-from inspector.core.ports import PictureKeeper, SerialDesk
+from inspector.core.ports import PictureKeeper, ProductCheck, SerialDesk
 from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
     CameraId,
@@ -51,6 +51,15 @@ class NoSerials(SerialDesk):
         return None
 
 
+class AnyProduct(ProductCheck):
+    """Nobody says which product a unit is."""
+
+    def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
+        """As it is."""
+        del serial
+        return verdict
+
+
 def ignore_verdict(group: EventGroup) -> None:
     """Nobody wants to see verdicts before they are published."""
     del group
@@ -65,6 +74,7 @@ class Bench:
     metrics: Metrics
     pictures: PictureKeeper
     serials: SerialDesk
+    products: ProductCheck = field(default_factory=AnyProduct)
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
 
@@ -113,6 +123,7 @@ class VerdictDesk:
             recipe=recipe,
         )
         serial = await bench.serials.serial_of(unit)
+        verdict = bench.products.check(verdict, serial)
         event_id = str(ULID())
         identity = bench.builder.identity(verdict, serial)
         found = Particulars(

@@ -11,7 +11,7 @@ from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline
 from inspector.settings.settings import Settings
-from inspector.triggers.external.desk import TriggerDesk
+from inspector.triggers.external.desk import JobOfTriggers, TriggerDesk
 from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
 from inspector.triggers.external.messages import TriggerOutcome, TriggerReceipt
 
@@ -29,7 +29,12 @@ class ExternalTriggers:
         self._desk: TriggerDesk | None = None
 
     def connect(
-        self, pipeline: Pipeline, settings: Settings, journal: Journal, metrics: Metrics
+        self,
+        pipeline: Pipeline,
+        settings: Settings,
+        journal: Journal,
+        metrics: Metrics,
+        jobs: JobOfTriggers,
     ) -> TriggerDesk | None:
         """Let triggers in, now that the cameras are wired; None where none is triggered so."""
         gates = pipeline.triggered
@@ -42,6 +47,7 @@ class ExternalTriggers:
             units_before={c: journal.counter(unit_counter(c)) for c in gates},
             ledger=Ledger(gates, {name: journal.counter(name) for name in names}),
             registry=metrics.registry,
+            jobs=jobs,
         )
         return self._desk
 

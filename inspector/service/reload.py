@@ -31,7 +31,7 @@ class Reloader:
     A file that is wrong in any way is refused as a whole. What cannot change while the service
     runs keeps its old value, and the log names it. `check` gets the changes and what the file says,
     and raises ConfigurationError where a running part objects. `apply` is called with settings
-    that differ from those in force in nothing but live keys; it must not wait.
+    that differ from those in force in nothing but live keys.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reloader:
         settings: Settings,
         *,
         check: Callable[[Changes, Settings], Awaitable[None]],
-        apply: Callable[[Settings], None],
+        apply: Callable[[Settings], Awaitable[None]],
         on_outcome: Callable[[str, bool], None],
         notifier: Notifier,
     ) -> None:
@@ -107,14 +107,14 @@ class Reloader:
             _tell_refusal(error.problems)
             self.note = f"; new settings refused: {error.problems[0]}"
         else:
-            self.note = self._change(changes)
+            self.note = await self._change(changes)
         if is_told:
             self._notifier.send("READY=1")
 
-    def _change(self, changes: Changes) -> str:
+    async def _change(self, changes: Changes) -> str:
         """Put in force what is live; returns what the status should add."""
         if changes.applied:
-            self._apply(changes.settings)
+            await self._apply(changes.settings)
         self._settings = changes.settings
         self.needs_restart = changes.needs_restart
         self._on_outcome("applied", bool(changes.needs_restart))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,6 +14,7 @@ from inspector import __version__
 from inspector.core.background import background, first_of
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, unit_counter
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
@@ -24,14 +24,17 @@ from inspector.ops.descriptors import connections_of_http, raise_limit
 from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.standard_error import lost_lines
-from inspector.page.archive import Archive
+from inspector.page.archive import AnsweredCommands, Archive
 from inspector.page.http import HttpServer, Views, build_app
 from inspector.page.operator_page import OperatorPage, ShownPictures
+from inspector.page.product_routes import product_routes
 from inspector.page.trigger_routes import trigger_routes
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import default_recipe, first_job
 from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
+from inspector.products.command_stream import CommandWorker, NotedPlace
+from inspector.products.desk import COMMANDS_NOTE
+from inspector.products.kept import JOBS_NOTE
 from inspector.publish.pace import PaceLimits
 from inspector.publish.readers import ReaderWatch
 from inspector.publish.recovery import recover_unit_numbers
@@ -44,6 +47,7 @@ from inspector.service.host_monitor import StationWatch
 from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationViews
+from inspector.service.station_products import StationProducts
 from inspector.service.systemd import Notifier
 from inspector.service.telemetry import ReaderNews, SinkNews, Telemetry, TriggerNews
 from inspector.service.watchdog import feed_watchdog
@@ -80,7 +84,6 @@ class Service:
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         kinds = {CameraId(c): s.source.traits for c, s in settings.cameras.items()}
         self._builder = EventBuilder(settings, kinds)
-        self._job = first_job(settings)
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
         for camera in cameras:
             self.faults.expect("camera", camera)
@@ -94,8 +97,16 @@ class Service:
         self.running = self.views.running
         """Set once the pipeline runs."""
         self._triggers = ExternalTriggers()
+        self._readers_of_others: list[CommandWorker | TriggerWorker] = []
         self._door = EventDoor()
         self._fault_news = FaultNews(self.metrics, self.views, self._door)
+        self._products = StationProducts(
+            settings,
+            metrics=self.metrics,
+            faults=self.faults,
+            door=self._door,
+            events=self._builder,
+        )
         self._pictures: EvidencePictures | None = None
         self._reloader = self.views.reloader = (
             Reloader(
@@ -165,7 +176,15 @@ class Service:
             )
             stack.push_async_callback(writer.close)
             lost = await recover_unit_numbers(journal, writer)
-            pipeline = self._build(triton_url, journal, writer, stack, page)
+            jobs = await self._products.restore(journal.note(JOBS_NOTE))
+            pipeline = self._build(
+                triton_url=triton_url,
+                journal=journal,
+                writer=writer,
+                stack=stack,
+                page=page,
+                jobs=jobs,
+            )
             stack.callback(pipeline.tensors.close)
             watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
             await stack.enter_async_context(background(watching, name="watch"))
@@ -185,6 +204,8 @@ class Service:
             self.running.set()
             readers = self._readers().run_until_cancelled()
             await stack.enter_async_context(background(readers, name="readers"))
+            changing = self._products.run_until_cancelled()
+            await stack.enter_async_context(background(changing, name="products"))
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
@@ -225,14 +246,13 @@ class Service:
             telemetry=news,
         )
 
-    def _apply(self, settings: Settings) -> None:
+    async def _apply(self, settings: Settings) -> None:
         """Live changes; what is under way keeps the settings it began with."""
         pipeline = self.views.pipeline
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         self._settings = settings
         pipeline.change(settings)
-        self._job = replace(self._job, recipe=default_recipe(settings))
-        pipeline.change_job(self._job)
+        await self._products.apply(settings)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         if self._pictures is not None:
             self._pictures.change(settings.evidence)
@@ -245,19 +265,18 @@ class Service:
     def _end_triggers(self) -> None:
         """The cameras are done, also where nobody stopped them: footage ends."""
         self._triggers.close()
-        if self.views.trigger_reader is not None:
-            self.views.trigger_reader.request_stop()
+        for reader in self._readers_of_others:
+            reader.request_stop()
 
     async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:
         def give_up() -> None:
             pipeline.give_up()
             journal.take_the_rest()
 
-        reader = self.views.trigger_reader
         announce = asyncio.create_task(self._announce_stop(), name="announce")
         try:
             await run_pipeline(
-                [*pipeline.captures, *([reader] if reader else [])],
+                [*pipeline.captures, *self._readers_of_others],
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
@@ -290,7 +309,11 @@ class Service:
         app = build_app(
             views,
             token.get_secret_value() if token else None,
-            more=[*trigger_routes(self._triggers), *page.routes(self.views.status)],
+            more=[
+                *trigger_routes(self._triggers),
+                *product_routes(self._products),
+                *page.routes(self.views.status),
+            ],
         )
         connections = connections_of_http(raise_limit(), cameras=len(self._settings.cameras))
         server = HttpServer(
@@ -305,24 +328,28 @@ class Service:
 
     def _build(
         self,
+        *,
         triton_url: str,
         journal: Journal,
         writer: RedisStreamWriter,
         stack: AsyncExitStack,
         page: OperatorPage,
+        jobs: Mapping[CameraId, Job],
     ) -> Pipeline:
         settings = self._settings
         self._pictures = build_pictures(settings, stack, self.metrics, self.faults)
         serials = build_serials(settings, stack, self.metrics)
+        units_before = {
+            c: journal.counter(unit_counter(c)) for c in map(CameraId, settings.cameras)
+        }
         around = Surroundings(
             metrics=self.metrics,
             faults=self.faults,
             builder=self._builder,
-            job=self._job,
+            jobs=jobs,
+            products=self._products,
             triton_url=triton_url,
-            units_before={
-                c: journal.counter(unit_counter(c)) for c in map(CameraId, settings.cameras)
-            },
+            units_before=units_before,
             pictures=ShownPictures(self._pictures or NoPictures(), page.feeds),
             door=self._door,
             serials=serials or NoSerials(),
@@ -352,10 +379,21 @@ class Service:
             )
 
         pipeline = self.views.pipeline = build_pipeline(settings, around, publishing)
-        desk = self._triggers.connect(pipeline, settings, journal, self.metrics)
+        changes = self._products.connect(pipeline, units_before)
+        archive = Archive(settings.journal.directory)
+        stack.callback(archive.close)
+        self._readers_of_others.append(
+            CommandWorker(
+                self.redis_url,
+                station_id=settings.station.id,
+                desk=changes,
+                place=NotedPlace(journal.note(COMMANDS_NOTE), journal.keep_notes),
+                answered=AnsweredCommands(archive),
+                password=settings.redis.secret(),
+            )
+        )
+        desk = self._triggers.connect(pipeline, settings, journal, self.metrics, changes)
         if desk is not None:
-            archive = Archive(settings.journal.directory)
-            stack.callback(archive.close)
             self.views.trigger_reader = TriggerWorker(
                 self.redis_url,
                 station_id=settings.station.id,
@@ -365,6 +403,7 @@ class Service:
                 answered=archive,
                 note=journal.raise_counters,
             )
+            self._readers_of_others.append(self.views.trigger_reader)
         return pipeline
 
     def _build_sinks(self, stack: AsyncExitStack) -> list[FurtherSink]:

@@ -326,6 +326,11 @@ CASES = [
         *("TriggerStreamBeganAgain", "an hour ago", 80, False),
         {"inspector_trigger_stream_restarts_total": "0 0 1x100"},
     ),
+    Case("NoProduct", "unknown", 2, True, fault("product", "", "1x10")),
+    Case("NoProduct", "a file that is wrong", 2, False, fault("product", "file", "1x10")),
+    Case("ProductDoubtful", "a file that is wrong", 2, True, fault("product", "file", "1x10")),
+    Case("ProductDoubtful", "serials", 2, True, fault("product", "top", "1x10")),
+    Case("ProductDoubtful", "unknown", 2, False, fault("product", "", "1x10")),
     Case("TriggersRefused", "malformed", 5, True, {TRIGGERS.format("malformed"): "0 0 1x10"}),
     Case(
         *("TriggersRefused", "doubled and accepted", 5, False),

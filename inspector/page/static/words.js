@@ -38,6 +38,7 @@ export const PARTS = {
   journal: "Journal (disk)",
   evidence: "Pictures (disk)",
   clock: "Clock",
+  product: "Product",
   deadline: "Deadline",
 };
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
 
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, EventGroup
 from inspector.triggers.external.ledger import Ledger
 from inspector.triggers.external.messages import (
@@ -65,6 +66,16 @@ class StreamEntry:
     """Why nothing can be inspected for it any more; empty: it can."""
 
 
+class JobOfTriggers(Protocol):
+    """Triggers that name a product change it. Event loop only."""
+
+    def choose(self, camera: CameraId, fields: Mapping[str, str]) -> Job | None:
+        """The job of the unit that such a trigger opens; None: the one in force."""
+
+    def chosen(self, camera: CameraId, job: Job, fields: Mapping[str, str], *, number: int) -> None:
+        """It opened this unit of the camera under that job, which holds from it on."""
+
+
 class TriggerDesk:
     """Gives each trigger to its camera, and says what became of it. Event loop only.
 
@@ -80,8 +91,13 @@ class TriggerDesk:
         ledger: Ledger,
         registry: CollectorRegistry,
         clocks: Clocks | None = None,
+        jobs: JobOfTriggers | None = None,
     ) -> None:
-        """`inlets`: the cameras with external triggers; `cameras`: all there are."""
+        """`inlets`: the cameras with external triggers; `cameras`: all there are.
+
+        `jobs` of None: what a trigger says of a product is not heeded.
+        """
+        self._jobs = jobs
         self._inlets = dict(inlets)
         self._cameras = frozenset(cameras)
         self._units_before = dict(units_before)
@@ -205,6 +221,9 @@ class TriggerDesk:
         at_unix_ns = said.at_unix_ns
         if at_unix_ns is None and came_mono_ns is not None:
             at_unix_ns = now_unix_ns - (now_mono_ns - came_mono_ns)
+        job = None
+        if said.job and self._jobs is not None:
+            job = self._jobs.choose(camera, said.job)
         trigger = Trigger(
             unit_id=said.unit_id,
             received_mono_ns=now_mono_ns,
@@ -212,6 +231,7 @@ class TriggerDesk:
             at_unix_ns=at_unix_ns,
             too_late=too_late,
             entry=entry_id,
+            job=job,
         )
         answer = TriggerAnswer(outcome=TriggerOutcome.REFUSED)
         if not self._is_closed:
@@ -220,6 +240,9 @@ class TriggerDesk:
         number = None
         if answer.index is not None and answer.index >= 0:
             number = self._units_before.get(camera, 0) + answer.index + 1
+        is_open = answer.outcome is TriggerOutcome.ACCEPTED
+        if is_open and self._jobs is not None and job is not None and number is not None:
+            self._jobs.chosen(camera, job, said.job, number=number)
         return TriggerReceipt(
             outcome=answer.outcome,
             unit_id=said.unit_id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inspector.core.recipes import Job
+
 
 class TriggerOutcome(StrEnum):
     """What became of a trigger; also a metric label, so the list is closed."""
@@ -36,6 +38,8 @@ class Trigger:
     """Why nothing can be inspected for it any more, for people; empty: it can."""
     entry: str | None = None
     """Its entry ID in the stream of triggers; None where it came another way."""
+    job: Job | None = None
+    """Under which its unit is opened, and all that follow; None: the one in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

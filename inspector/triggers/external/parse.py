@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from inspector.core.errors import ItemError
 from inspector.core.part_names import NameUnusableError, shown, unit_name
 
 MAX_UNIT_ID_CHARACTERS = 128
+OF_JOB = ("product", "order", "lot", "context")
+"""What a trigger may say of the job of its unit."""
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<hour>\d\d):(?P<minute>\d\d)"
     r"(:(?P<second>\d\d)([.,](?P<fraction>\d{1,30}))?)?"
@@ -47,10 +49,12 @@ class TriggerFields:
     unit_id: str
     at_unix_ns: int | None
     camera: str | None
+    job: Mapping[str, str] = field(default_factory=dict)
+    """What it says of the product and the order, as it was given; without what is empty."""
 
 
 def parse_trigger(fields: Mapping[str, object] | Mapping[bytes, object]) -> TriggerFields:
-    """What a trigger's `unit_id`, `at` and `camera` say; other fields are the sender's own.
+    """What a trigger's `unit_id`, `at`, `camera` and `OF_JOB` say; other fields are the sender's.
 
     Names and values may be text or UTF-8 bytes. What scanners and PLCs put around a value is taken
     off, and a unit's name is read out of the codes' own formats (`core.part_names`). An empty
@@ -70,12 +74,13 @@ def parse_trigger(fields: Mapping[str, object] | Mapping[bytes, object]) -> Trig
         unit_id=unit_id,
         at_unix_ns=_unix_ns(at) if at else None,
         camera=(texts.get("camera") or "").strip(_AROUND) or None,
+        job={name: text for name in OF_JOB if (text := (texts.get(name) or "").strip(_AROUND))},
     )
 
 
 def _known(fields: Mapping[str, object] | Mapping[bytes, object]) -> dict[str, object]:
     named = {k.decode("utf-8", "replace") if isinstance(k, bytes) else k: fields[k] for k in fields}  # type: ignore[index]
-    return {name: named[name] for name in ("unit_id", "at", "camera") if name in named}
+    return {name: named[name] for name in ("unit_id", "at", "camera", *OF_JOB) if name in named}
 
 
 def _text(name: str, value: object) -> str | None:

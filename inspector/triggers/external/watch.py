@@ -211,7 +211,7 @@ class ExternalWatch:
         at_ns = self._moment(trigger.received_mono_ns - age_ns)
         # A unit that was there long ago and is only answered now is not to spoil the figures.
         old = refusal is not None or age_ns > self._wait_ns
-        job = self._job_now()
+        job = trigger.job or self._job_now()
         unit = UnitRef(
             camera_id=self._camera_id,
             index=self._opened,

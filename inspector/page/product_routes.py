@@ -1,0 +1,57 @@
+"""Commands over HTTP: for an MES or a person that does not speak Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inspector.core.changes import Change
+from inspector.page.json_bodies import json_object, line
+from inspector.products.commands import Request as Command
+from inspector.products.commands import read_request
+
+BY = "http"
+
+
+class Desk(Protocol):
+    """Answers commands. Event loop only."""
+
+    async def submit(self, request: Command, *, by: str) -> Change | None:
+        """The answer, once it is on its way to the journal; None where nobody answers now."""
+
+
+def product_routes(desk: Desk) -> list[Route]:
+    """`POST /api/product` with the fields of a command; without `command` it is `set_product`.
+
+    200 with what holds from which unit on, or another status and one line of text. The
+    application's token is asked for as everywhere.
+    """
+
+    async def product(request: Request) -> Response:
+        fields = await json_object(request, example='{"product": "…"}')
+        if isinstance(fields, Response):
+            return fields
+        command = read_request({"command": "set_product", **fields})
+        if command.command is None:
+            return line(400, command.problem)
+        # Whoever asked may go away; what was begun is brought to its end.
+        change = await asyncio.shield(asyncio.ensure_future(desk.submit(command, by=BY)))
+        if change is None:
+            return line(503, "the station takes no commands now")
+        if not change.accepted:
+            return line(409, change.problem)
+        job = change.job
+        told = {
+            "command": change.command,
+            "product": {"name": job.recipe.product, "revision": job.recipe.revision},
+            "state": job.state.value,
+            "effective": dict(change.effective),
+        }
+        return Response(orjson.dumps(told), media_type="application/json")
+
+    return [Route("/api/product", product, methods=["POST"])]

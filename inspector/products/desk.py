@@ -1,0 +1,667 @@
+"""The one place where the job in force changes: commands, triggers and serials end here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import structlog
+
+from inspector.core.basics import CameraId
+from inspector.core.changes import Change
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError, ItemError
+from inspector.core.part_names import shown
+from inspector.core.recipes import Job, JobState, ModelName, Recipe
+from inspector.core.records import EventGroup, ModelSpec
+from inspector.events.wording import EventBuilder
+from inspector.flow.event_door import EventDoor
+from inspector.products.commands import (
+    Approve,
+    Command,
+    Discard,
+    MalformedCommandError,
+    OfReferences,
+    Request,
+    RollBack,
+    Said,
+    SetProduct,
+    Teach,
+    read_product,
+    read_said,
+)
+from inspector.products.kept import JOBS_NOTE, KeptChange, KeptJobs, kept_jobs
+
+COMMANDS_NOTE = "commands"
+"""The journal's note of the last command of the stream that is answered: its entry ID."""
+PATIENCE_S = 10.0
+"""So long a change-over waits for a server that is away, before it is refused."""
+RETRY_S = 0.25
+_OF_TRIGGERS = ("product", "order", "lot", "context")
+
+log = structlog.get_logger("products")
+
+
+class RefusedError(ItemError):
+    """A command cannot be carried out; its text is one sentence."""
+
+
+class UnknownProductError(RefusedError):
+    """The station has no such product."""
+
+
+class Products(Protocol):
+    """What the station knows of its products. Event loop only."""
+
+    async def recipe(self, name: str) -> Recipe:
+        """What units of the product are judged by from now on.
+
+        Raises:
+            UnknownProductError: there is no such product.
+            ConfigurationError: its file is wrong.
+
+        """
+
+    def at_hand(self, name: str) -> Recipe | None:
+        """The same without waiting, as it was read last; None where it was not read yet.
+
+        Raises:
+            UnknownProductError: there is no such product.
+
+        """
+
+
+class Line(Protocol):
+    """The cameras' gates. Event loop only."""
+
+    def change_jobs(self, jobs: Mapping[CameraId, Job]) -> Mapping[CameraId, int]:
+        """Open every further unit under these; returns how many each camera opened before."""
+
+
+class Models(Protocol):
+    """The model server, as long as it is connected. Event loop only."""
+
+    async def prepare(
+        self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
+    ) -> ModelSpec:
+        """Make a model ready while others are asked.
+
+        Raises:
+            InferenceUnavailableError: the server is away, or the model is not ready.
+            ConfigurationError: there is no such model, or it is not what the recipe says.
+
+        """
+
+
+class References(Protocol):
+    """Makes references of good units. Event loop only."""
+
+    async def begin(self, job: Job, *, units: int | None, approve: bool, by: str) -> None:
+        """Learn from the units that are opened under this job, whose state is TEACHING.
+
+        `units` of None: as many as the settings say. `approve`: use what was learned at once. The
+        desk is told of the end by `ProductDesk.taught`.
+
+        Raises:
+            RefusedError: it cannot.
+
+        """
+
+    async def answer(self, command: Approve | Discard | RollBack, *, product: str, by: str) -> None:
+        """Approve, discard or take back a reference of this product.
+
+        What is in force is read again afterwards; a lesson that is discarded is over.
+
+        Raises:
+            RefusedError: it cannot.
+
+        """
+
+    def cut_off(self) -> None:
+        """Another job took the place of the one to learn from: forget it, if it is not over."""
+
+
+class NoReferences(References):
+    """Nobody learns here."""
+
+    async def begin(self, job: Job, *, units: int | None, approve: bool, by: str) -> None:
+        """Refused."""
+        del job, units, approve, by
+        raise RefusedError("this station cannot be taught")
+
+    async def answer(self, command: Approve | Discard | RollBack, *, product: str, by: str) -> None:
+        """Refused."""
+        del command, product, by
+        raise RefusedError("this station cannot be taught")
+
+    def cut_off(self) -> None:
+        """Nothing was begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskTerms:
+    """What the desk is told once."""
+
+    units_before: Mapping[CameraId, int]
+    """Of every camera, the number of its last unit before this start."""
+    unknown: Literal["lock", "keep"]
+    on_change: Callable[[Change], None] = lambda _change: None
+    """Sees every answer, before it is journaled."""
+    on_jobs: Callable[[Mapping[CameraId, Job]], None] = lambda _jobs: None
+    """Sees the jobs in force whenever they change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request, and where it came from."""
+
+    request: Request
+    by: str
+    position: str | None
+
+
+class ProductDesk:
+    """Answers commands one at a time, in the order in which they come. Event loop only.
+
+    An answer and the swap of the job are one step without an await in between, and the answer is
+    in the journal's door before any unit of the new job can be judged. The journal keeps with it,
+    in the same transaction, the jobs in force and how far the stream of commands is answered.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[CameraId, Job],
+        *,
+        last_number: int,
+        products: Products,
+        line: Line,
+        models: Models,
+        door: EventDoor,
+        events: EventBuilder,
+        references: References | None = None,
+        terms: DeskTerms,
+    ) -> None:
+        """`jobs` are in force already, and the models of those that inspect are ready."""
+        self._jobs = dict(jobs)
+        self._last_number = last_number
+        self._products = products
+        self._line = line
+        self._models = models
+        self._door = door
+        self._events = events
+        self.references: References = references or NoReferences()
+        self._terms = terms
+        self._one_at_a_time = asyncio.Lock()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._told = ""
+        self._ready: dict[tuple[ModelName, tuple[str, ...]], float] = {}
+        """By model and codes, the lowest threshold it was compared with."""
+        for job in jobs.values():
+            if job.state is JobState.INSPECTING:
+                self._ready.update(needs_of(job.recipe))
+        terms.on_jobs(self._jobs)
+
+    @property
+    def jobs(self) -> Mapping[CameraId, Job]:
+        """Under which each camera's next unit is opened."""
+        return self._jobs
+
+    @property
+    def job(self) -> Job:
+        """The latest of them."""
+        return max(self._jobs.values(), key=lambda job: job.number)
+
+    async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
+        """Carry out a command, or refuse it; returns once the answer is in the journal's door.
+
+        `position` is its entry in the stream of commands.
+        """
+        who = f"{by}: {request.sender}" if request.sender else by
+        asked = _Asked(request=request, by=who, position=position)
+        async with self._one_at_a_time:
+            if request.command is None:
+                return self._refuse(asked, request.problem)
+            try:
+                return await self._carry_out(asked, request.command)
+            except RefusedError as refused:
+                return self._refuse(asked, str(refused))
+            except ConfigurationError as wrong:
+                return self._refuse(asked, wrong.problems[0])
+
+    async def resume(self, kept: KeptJobs | None, before: Mapping[CameraId, Job]) -> None:
+        """Go on with what the last life of the service left unfinished.
+
+        `before` are the jobs that a refusal goes back to.
+        """
+        async with self._one_at_a_time:
+            if kept is not None and kept.change is not None:
+                said = kept.change
+                request = Request(name=said.name, fields=said.fields)
+                asked = _Asked(request=request, by=said.by, position=said.entry)
+                await self._finish(asked, self.job, before)
+            elif any(job.state is JobState.TEACHING for job in self._jobs.values()):
+                why = "the service was started anew before enough units were seen: teach it again"
+                await self._end_lesson(why)
+
+    async def refresh(self, *, by: str) -> tuple[str, ...]:
+        """Read the products in force again; what changed holds from the next unit on.
+
+        Returns what is wrong with them, in sentences; such a product stays as it is.
+        """
+        problems: list[str] = []
+        async with self._one_at_a_time:
+            for name in {job.recipe.product for job in self._jobs.values()}:
+                try:
+                    recipe = await self._products.recipe(name)
+                    if any(_differs(recipe, job) for job in self._of(name).values()):
+                        await self._make_ready(recipe)
+                except ConfigurationError as wrong:
+                    problems += wrong.problems
+                except (RefusedError, InferenceUnavailableError) as refused:
+                    problems.append(str(refused))
+                else:
+                    self._revise(recipe, by)
+        return tuple(problems)
+
+    async def taught(self, problem: str = "", *, by: str = "service") -> None:
+        """A lesson is over: well, or not and why. Its product is inspected again."""
+        async with self._one_at_a_time:
+            await self._end_lesson(problem, by=by)
+
+    async def _end_lesson(self, problem: str, *, by: str = "service") -> None:
+        lesson = next((j for j in self._jobs.values() if j.state is JobState.TEACHING), None)
+        if lesson is None:
+            return
+        asked = _Asked(
+            request=Request(name="taught", fields={"product": lesson.recipe.product}),
+            by=by,
+            position=None,
+        )
+        cameras = [c for c, job in self._jobs.items() if job.number == lesson.number]
+        try:
+            recipe = await self._products.recipe(lesson.recipe.product)
+            over = replace(lesson, recipe=recipe, state=JobState.INSPECTING, detail="")
+            await self._change_over(asked, over, cameras, problem=problem)
+        except (ConfigurationError, RefusedError) as wrong:
+            over = replace(lesson, state=JobState.INSPECTING, detail="")
+            await self._change_over(asked, over, cameras, problem=problem or str(wrong))
+
+    async def _carry_out(self, asked: _Asked, command: Command) -> Change:
+        if isinstance(command, SetProduct):
+            try:
+                recipe = await self._products.recipe(command.product)
+            except UnknownProductError as unknown:
+                return self._lock(asked, str(unknown))
+            job = self._next(recipe, command.said)
+            return await self._change_over(asked, job, list(self._jobs))
+        return await self._of_references(asked, command)
+
+    async def _of_references(self, asked: _Asked, command: OfReferences) -> Change:
+        product = command.product or self._one_product()
+        if isinstance(command, Teach):
+            recipe = await self._products.recipe(product)
+            now = self.job
+            same = Said(order=now.order, lot=now.lot, context=now.context)
+            said = same if now.recipe.product == product else Said()
+            detail = f"{product} is being taught"
+            job = replace(self._next(recipe, said), state=JobState.TEACHING, detail=detail)
+            await self.references.begin(
+                job, units=command.units, approve=command.approve, by=asked.by
+            )
+            return self._accept(asked, dict.fromkeys(self._jobs, job))
+        await self.references.answer(command, product=product, by=asked.by)
+        in_force = self._of(product)
+        if not in_force:
+            return self._accept(asked, {})
+        recipe = await self._products.recipe(product)
+        now = next(iter(in_force.values()))
+        number = self._next(recipe, Said()).number
+        over = replace(now, number=number, recipe=recipe, state=JobState.INSPECTING, detail="")
+        return await self._change_over(asked, over, list(in_force))
+
+    def _one_product(self) -> str:
+        products = {job.recipe.product for job in self._jobs.values()}
+        if len(products) > 1:
+            names = ", ".join(sorted(products))
+            raise RefusedError(f"product is missing, expected one of those in force: {names}")
+        return products.pop()
+
+    # --- triggers and serials that name a product: they wait for nobody ---
+
+    def choose(self, camera: CameraId, fields: Mapping[str, str]) -> Job | None:
+        """The job of the unit that a trigger of this camera opens; None: the one in force.
+
+        What of the fields is of no use is left out: the unit is worth more than its context.
+        """
+        now = self._jobs[camera]
+        said = _usable(fields)
+        try:
+            name = read_product(fields) or now.recipe.product
+            if name == now.recipe.product and now.state is not JobState.NO_PRODUCT:
+                job = _with(now, said)
+            else:
+                job = _with(self._over_to(name, now), said)
+        except (MalformedCommandError, UnknownProductError) as unknown:
+            if self._terms.unknown == "keep":
+                self._say_once(f"a trigger names a product: {unknown}")
+                return None
+            job = _with(self._without_product(str(unknown)), said)
+        return None if job == now else job
+
+    def chosen(self, camera: CameraId, job: Job, fields: Mapping[str, str], *, number: int) -> None:
+        """A trigger opened unit `number` of the camera under this job, which holds from it on."""
+        before = self._jobs[camera]
+        self._last_number = max(self._last_number, job.number)
+        self._note_jobs({camera: job})
+        if job.number == before.number:
+            # Each unit may have a context of its own: that is no change of the product.
+            self._door.put(EventGroup(events=(), notes={JOBS_NOTE: self._kept().text()}))
+            return
+        said = {name: fields[name] for name in _OF_TRIGGERS if name in fields}
+        asked = _Asked(
+            request=Request(name="set_product", fields=said), by="trigger", position=None
+        )
+        self._said_in_passing(asked, job, {camera: before}, {camera: number})
+
+    def shown(self, product: str, cameras: Collection[CameraId]) -> Job:
+        """A serial shows that the units from the next one on are of another product.
+
+        Raises:
+            UnknownProductError: there is no such product; nothing changes.
+
+        """
+        before = {camera: self._jobs[camera] for camera in cameras}
+        job = self._over_to(product, next(iter(before.values())))
+        self._last_number = job.number
+        effective = self._put(dict.fromkeys(cameras, job))
+        request = Request(name="set_product", fields={"product": product})
+        asked = _Asked(request=request, by="serial", position=None)
+        self._said_in_passing(asked, job, before, effective)
+        return job
+
+    def _said_in_passing(
+        self,
+        asked: _Asked,
+        job: Job,
+        before: Mapping[CameraId, Job],
+        effective: Mapping[CameraId, int],
+    ) -> None:
+        """Publish a change that is in force already, or make ready what it needs and then do so."""
+        if job.state is not JobState.CHANGING_OVER:
+            is_unknown = job.state is JobState.NO_PRODUCT
+            self._publish(asked, job, effective, job.detail if is_unknown else "")
+            return
+        self._keep(before, asked)
+        task = asyncio.create_task(self._bring(asked, job, before), name="products/change-over")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _bring(self, asked: _Asked, job: Job, before: Mapping[CameraId, Job]) -> None:
+        async with self._one_at_a_time:
+            cameras = [c for c, now in self._jobs.items() if now.number == job.number]
+            if not cameras:
+                return  # something else was said since
+            name = read_product(asked.request.fields)
+            try:
+                if name is not None and job.recipe.product != name:
+                    job = replace(job, recipe=await self._products.recipe(name))
+                    self._put(dict.fromkeys(cameras, job))
+            except UnknownProductError as unknown:
+                self._lock(asked, str(unknown))
+            except ConfigurationError as wrong:
+                back = {camera: before[camera] for camera in cameras}
+                self._answer(asked, back, problem=wrong.problems[0])
+            else:
+                await self._finish(asked, job, before)
+
+    def _over_to(self, name: str, now: Job) -> Job:
+        """The next job, of a product at hand."""
+        recipe = self._products.at_hand(name)
+        if recipe is None or not self._is_ready_for(recipe):
+            detail = f"{name} is being made ready"
+            state = JobState.CHANGING_OVER
+        else:
+            state, detail = JobState.INSPECTING, ""
+        return Job(
+            number=self._last_number + 1,
+            recipe=recipe or now.recipe,
+            state=state,
+            detail=detail,
+        )
+
+    def _without_product(self, problem: str) -> Job:
+        """The next job, of no product that is known."""
+        return Job(
+            number=self._last_number + 1,
+            recipe=self.job.recipe,
+            state=JobState.NO_PRODUCT,
+            detail=problem,
+        )
+
+    def _is_ready_for(self, recipe: Recipe) -> bool:
+        return all(self._ready.get(key, 2.0) <= low for key, low in needs_of(recipe).items())
+
+    def _say_once(self, told: str) -> None:
+        if told != self._told:
+            self._told = told
+            log.warning("a product is not changed", cause=told)
+
+    # --- changing over ---
+
+    async def _change_over(
+        self, asked: _Asked, job: Job, cameras: list[CameraId], *, problem: str = ""
+    ) -> Change:
+        """To a job that inspects; `problem` is why the answer is a refusal all the same."""
+        if self._knows_models_of(job.recipe):
+            try:
+                await self._make_ready(job.recipe)
+            except InferenceUnavailableError as away:
+                raise RefusedError(f"its thresholds cannot be compared: {away}") from None
+            return self._answer(asked, dict.fromkeys(cameras, job), problem=problem)
+        before = {camera: self._jobs[camera] for camera in cameras}
+        waiting = replace(
+            job,
+            state=JobState.CHANGING_OVER,
+            detail=f"{job.recipe.product}: model {job.recipe.model.name} is being made ready",
+        )
+        self._put(dict.fromkeys(cameras, waiting))
+        self._keep(before, asked)
+        return await self._finish(asked, waiting, before, problem=problem)
+
+    async def _finish(
+        self,
+        asked: _Asked,
+        waiting: Job,
+        before: Mapping[CameraId, Job],
+        *,
+        problem: str = "",
+    ) -> Change:
+        """Make the model ready, then inspect; or go back."""
+        refusal = await self._why_not_ready(waiting.recipe)
+        # A trigger may have named another product for a camera meanwhile.
+        waits = {c: job for c, job in self._jobs.items() if job.number == waiting.number}
+        if refusal:
+            back = {c: before[c] for c in waits if c in before}
+            return self._answer(asked, back, problem=refusal)
+        inspecting = {c: replace(j, state=JobState.INSPECTING, detail="") for c, j in waits.items()}
+        return self._answer(asked, inspecting, problem=problem)
+
+    async def _why_not_ready(self, recipe: Recipe) -> str:
+        """Make its models ready; returns why they are not, in a sentence."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + PATIENCE_S
+        while True:
+            try:
+                await self._make_ready(recipe)
+            except ConfigurationError as wrong:
+                return wrong.problems[0]
+            except InferenceUnavailableError as away:
+                if loop.time() >= until_s:
+                    return f"its model is not ready: {away}"
+                await asyncio.sleep(RETRY_S)
+            else:
+                return ""
+
+    def _knows_models_of(self, recipe: Recipe) -> bool:
+        return needs_of(recipe).keys() <= self._ready.keys()
+
+    async def _make_ready(self, recipe: Recipe) -> None:
+        for (model, codes), lowest in needs_of(recipe).items():
+            if lowest >= self._ready.get((model, codes), 2.0):
+                continue
+            await self._models.prepare(model, codes, lowest_threshold=lowest)
+            self._ready[model, codes] = lowest
+
+    # --- answers ---
+
+    def _lock(self, asked: _Asked, problem: str) -> Change:
+        if self._terms.unknown == "keep":
+            return self._refuse(asked, problem)
+        nothing = self._without_product(problem)
+        self._last_number += 1
+        return self._answer(asked, dict.fromkeys(self._jobs, nothing), problem=problem)
+
+    def _refuse(self, asked: _Asked, problem: str) -> Change:
+        return self._answer(asked, {}, problem=problem)
+
+    def _accept(self, asked: _Asked, jobs: Mapping[CameraId, Job]) -> Change:
+        return self._answer(asked, jobs, problem="")
+
+    def _answer(self, asked: _Asked, jobs: Mapping[CameraId, Job], *, problem: str) -> Change:
+        """Swap the jobs and put the answer into the door: one step."""
+        effective = self._put(jobs)
+        return self._publish(asked, next(iter(jobs.values()), self.job), effective, problem)
+
+    def _publish(
+        self, asked: _Asked, job: Job, effective: Mapping[CameraId, int], problem: str
+    ) -> Change:
+        change = Change(
+            command=asked.request.name,
+            fields=asked.request.fields,
+            accepted=not problem,
+            problem=problem,
+            by=asked.by,
+            command_entry=asked.position,
+            effective=effective,
+            job=job,
+        )
+        notes = {JOBS_NOTE: self._kept().text()}
+        if asked.position is not None:
+            notes[COMMANDS_NOTE] = asked.position
+        self._door.put(self._events.change(change, notes))
+        log.info(
+            "command answered",
+            command=change.command,
+            by=change.by,
+            problem=problem or None,
+            product=change.job.recipe.product,
+            effective=dict(effective),
+        )
+        self._terms.on_change(change)
+        return change
+
+    def _put(self, jobs: Mapping[CameraId, Job]) -> dict[CameraId, int]:
+        """Swap the jobs; returns the number of the first unit that each holds for."""
+        opened = self._line.change_jobs(jobs)
+        self._note_jobs(jobs)
+        before = self._terms.units_before
+        return {camera: before[camera] + units + 1 for camera, units in opened.items()}
+
+    def _note_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
+        was_taught = any(job.state is JobState.TEACHING for job in self._jobs.values())
+        self._jobs.update(jobs)
+        if was_taught and all(job.state is not JobState.TEACHING for job in self._jobs.values()):
+            self.references.cut_off()
+        self._terms.on_jobs(self._jobs)
+
+    def _kept(self) -> KeptJobs:
+        return KeptJobs(last_number=self._last_number, cameras=kept_jobs(self._jobs))
+
+    def _keep(self, before: Mapping[CameraId, Job], asked: _Asked) -> None:
+        """Have the journal know of a change-over that is under way: its command is read."""
+        change = KeptChange(
+            name=asked.request.name,
+            fields=dict(asked.request.fields),
+            by=asked.by,
+            entry=asked.position,
+        )
+        kept = self._kept().model_copy(update={"before": kept_jobs(before), "change": change})
+        notes = {JOBS_NOTE: kept.text()}
+        if asked.position is not None:
+            notes[COMMANDS_NOTE] = asked.position
+        self._door.put(EventGroup(events=(), notes=notes))
+
+    def _next(self, recipe: Recipe, said: Said) -> Job:
+        self._last_number += 1
+        return Job(
+            number=self._last_number,
+            recipe=recipe,
+            order=said.order,
+            lot=said.lot,
+            context=said.context,
+        )
+
+    def _of(self, product: str) -> dict[CameraId, Job]:
+        """The cameras whose job is of this product."""
+        return {c: job for c, job in self._jobs.items() if job.recipe.product == product}
+
+    def _revise(self, recipe: Recipe, by: str) -> None:
+        changed = {c: j for c, j in self._of(recipe.product).items() if _differs(recipe, j)}
+        if not changed:
+            return
+        self._last_number += 1
+        revised = {
+            c: replace(j, number=self._last_number, recipe=recipe) for c, j in changed.items()
+        }
+        request = Request(name="revise", fields={"product": recipe.product})
+        self._answer(_Asked(request=request, by=by, position=None), revised, problem="")
+
+
+def unknown_product(name: str, known: tuple[str, ...]) -> UnknownProductError:
+    """One sentence about a product that the station does not have."""
+    few = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")  # noqa: PLR2004 - a line of them
+    return UnknownProductError(f"there is no product {shown(name)}, expected one of: {few}")
+
+
+def _with(job: Job, said: Said) -> Job:
+    """The job with what was said; an order and a lot stay until others are named."""
+    return replace(
+        job,
+        order=said.order or job.order,
+        lot=said.lot or job.lot,
+        context=said.context,
+    )
+
+
+def _usable(fields: Mapping[str, str]) -> Said:
+    """What of a trigger's fields can travel with its unit."""
+    kept: dict[str, str | None] = {}
+    for name in ("order", "lot", "context"):
+        try:
+            kept[name] = getattr(read_said({name: fields.get(name, "")}), name)
+        except MalformedCommandError as malformed:
+            log.warning("a trigger's field is of no use", problem=str(malformed))
+    return Said(**kept)
+
+
+def needs_of(recipe: Recipe) -> dict[tuple[ModelName, tuple[str, ...]], float]:
+    """The models that inspect its units, with their codes and lowest thresholds."""
+    lowest = min(
+        *recipe.rules.thresholds,
+        *(t for zone in recipe.zones for t in zone.thresholds.values()),
+        1.0,
+    )
+    models = [recipe.model]
+    if recipe.golden is not None and recipe.reference is not None:
+        models.append(recipe.golden)
+    return {(model, recipe.codes): lowest for model in models}
+
+
+def _differs(recipe: Recipe, job: Job) -> bool:
+    old = job.recipe
+    one, other = (
+        (r.sha256, None if r.reference is None else (r.reference.id, r.reference.sha256))
+        for r in (recipe, old)
+    )
+    return one != other

@@ -1,0 +1,105 @@
+"""The products at hand: read beside the event loop, kept for triggers, which wait for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from pathlib import Path
+
+from inspector.core.errors import ConfigurationError
+from inspector.core.recipes import DEFAULT_PRODUCT, Recipe
+from inspector.products.catalogue import Catalogue
+from inspector.products.desk import Products, unknown_product
+
+AT_HAND = 32
+"""Recipes that are kept; each with a reference of a megabyte or a few."""
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class KnownProducts(Products):
+    """Event loop only."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """Read nothing yet."""
+        self._catalogue = catalogue
+        self._names: tuple[str, ...] = (DEFAULT_PRODUCT,)
+        self._recipes: OrderedDict[str, Recipe] = OrderedDict()
+        self._stamps: dict[str, Stamp] = {}
+        self._seen: dict[str, Stamp] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As they were read last."""
+        return self._names
+
+    def change(self, catalogue: Catalogue) -> None:
+        """The settings that products are laid over changed."""
+        self._catalogue = catalogue
+        self._recipes.clear()
+        self._stamps.clear()
+        self._seen.clear()
+
+    async def load(self) -> None:
+        """Have those that fit at hand; what is wrong with one is said when it is asked for."""
+        self._names = await asyncio.to_thread(self._read_names)
+        for name in self._names[:AT_HAND]:
+            try:
+                await self.recipe(name)
+            except ConfigurationError:
+                continue
+
+    async def recipe(self, name: str) -> Recipe:
+        """Read its file and its reference anew."""
+        catalogue = self._catalogue
+
+        def read() -> tuple[tuple[str, ...], Recipe | None]:
+            names = self._read_names()
+            return names, catalogue.recipe(name) if name in names else None
+
+        self._names, recipe = await asyncio.to_thread(read)
+        if recipe is None:
+            self._recipes.pop(name, None)
+            raise unknown_product(name, self._names)
+        self._recipes[name] = recipe
+        self._recipes.move_to_end(name)
+        while len(self._recipes) > AT_HAND:
+            self._recipes.popitem(last=False)
+        return recipe
+
+    def at_hand(self, name: str) -> Recipe | None:
+        """As it was read last."""
+        if name not in self._names:
+            raise unknown_product(name, self._names)
+        return self._recipes.get(name)
+
+    async def changed(self, names: set[str]) -> bool:
+        """Whether the file or the approvals of one of these changed since this was asked last.
+
+        A file that is the same twice in a row is not being written any more.
+        """
+        stamps = await asyncio.to_thread(lambda: {name: self._stamp(name) for name in names})
+        seen, self._seen = self._seen, stamps
+        settled = {name for name, stamp in stamps.items() if seen.get(name) == stamp}
+        differ = {n for n in settled if self._stamps.get(n, stamps[n]) != stamps[n]}
+        self._stamps.update({name: stamps[name] for name in settled})
+        return bool(differ)
+
+    def _read_names(self) -> tuple[str, ...]:
+        try:
+            return self._catalogue.store.names()
+        except ConfigurationError:
+            # A strange file beside them must not cost those that are right.
+            return self._names
+
+    def _stamp(self, name: str) -> Stamp:
+        store = self._catalogue.store
+        return tuple(_of(path) for path in (store.file_of(name), store.approvals_file(name)))
+
+
+def _of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

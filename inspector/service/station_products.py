@@ -1,0 +1,204 @@
+"""The products of a station, put between its store, its pipeline and its journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from inspector.core.changes import Change
+from inspector.core.errors import ConfigurationError
+from inspector.core.faults import FaultBoard
+from inspector.core.recipes import DEFAULT_PRODUCT, Job, JobState, Recipe
+from inspector.core.records import CameraId, Serial
+from inspector.core.verdicts import Verdict
+from inspector.events.wording import EventBuilder
+from inspector.flow.event_door import EventDoor
+from inspector.ops.metrics import Metrics
+from inspector.pipeline.build import Pipeline
+from inspector.pipeline.products import catalogue_of, model_files
+from inspector.products.by_serial import BySerial
+from inspector.products.commands import Request
+from inspector.products.desk import DeskTerms, ProductDesk, UnknownProductError, needs_of
+from inspector.products.kept import KeptJob, KeptJobs, read_kept
+from inspector.products.known import KnownProducts
+from inspector.settings.settings import Settings
+
+LOOK_EVERY_S = 1.0
+
+log = structlog.get_logger("products")
+
+
+class StationProducts:
+    """There before the pipeline is, since the server is: answers nothing until then.
+
+    Event loop only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        faults: FaultBoard,
+        door: EventDoor,
+        events: EventBuilder,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._faults = faults
+        self._door = door
+        self._events = events
+        self._files = model_files(settings)
+        self._known = KnownProducts(catalogue_of(settings, self._files))
+        self._kept: KeptJobs | None = None
+        self._jobs: dict[CameraId, Job] = {}
+        self._before: dict[CameraId, Job] = {}
+        self._desk: ProductDesk | None = None
+        self._by_serial: BySerial | None = None
+        self._shown: tuple[str, str] | None = None
+
+    @property
+    def desk(self) -> ProductDesk:
+        """Where the job in force changes, once the pipeline is wired."""
+        assert self._desk is not None  # noqa: S101 - nobody asks before
+        return self._desk
+
+    # --- the start ---
+
+    async def restore(self, note: str | None) -> Mapping[CameraId, Job]:
+        """The jobs that were in force when the service ended last, with their recipes read anew.
+
+        Raises:
+            ConfigurationError: the file of a product that is in force is wrong.
+
+        """
+        await self._known.load()
+        cameras = [CameraId(camera) for camera in self._settings.cameras]
+        kept = self._kept = read_kept(note)
+        if note is not None and kept is None:
+            log.warning("the product in force is not known any more", note=note[:200])
+        if kept is None or not kept.cameras:
+            first = Job(number=0, recipe=await self._initial())
+            self._jobs = dict.fromkeys(cameras, first)
+            return self._jobs
+        latest = max(kept.cameras.values(), key=lambda job: job.number)
+        for camera in cameras:
+            self._jobs[camera] = await self._restored(kept.cameras.get(camera, latest))
+            if (before := kept.before.get(camera)) is not None:
+                self._before[camera] = await self._restored(before)
+        return self._jobs
+
+    async def _initial(self) -> Recipe:
+        name = self._settings.products.initial
+        try:
+            return await self._known.recipe(name)
+        except UnknownProductError as unknown:
+            raise ConfigurationError(f"products.initial: {unknown}") from None
+
+    async def _restored(self, kept: KeptJob) -> Job:
+        state, detail = kept.state, kept.detail
+        try:
+            recipe = await self._known.recipe(kept.product)
+        except UnknownProductError as unknown:
+            recipe = await self._known.recipe(DEFAULT_PRODUCT)
+            state, detail = JobState.NO_PRODUCT, str(unknown)
+        return Job(
+            number=kept.number,
+            recipe=recipe,
+            order=kept.order,
+            lot=kept.lot,
+            context=kept.context,
+            state=state,
+            detail=detail,
+        )
+
+    def connect(self, pipeline: Pipeline, units_before: Mapping[CameraId, int]) -> ProductDesk:
+        """Let commands in, now that the cameras are wired; nothing runs yet."""
+        for job in {id(job): job for job in self._jobs.values()}.values():
+            if job.state is JobState.INSPECTING:
+                for (model, codes), lowest in needs_of(job.recipe).items():
+                    pipeline.model.require(model, codes, lowest_threshold=lowest)
+        self._desk = ProductDesk(
+            self._jobs,
+            last_number=0 if self._kept is None else self._kept.last_number,
+            products=self._known,
+            line=pipeline,
+            models=pipeline.model,
+            door=self._door,
+            events=self._events,
+            terms=DeskTerms(
+                units_before=units_before,
+                unknown=self._settings.products.unknown,
+                on_change=self._on_change,
+                on_jobs=self._on_jobs,
+            ),
+        )
+        self._by_serial = BySerial(
+            self._desk,
+            self._settings.products.by_serial,
+            reading=[CameraId(c) for c, s in self._settings.cameras.items() if s.serial],
+            on_fault=self._on_serial,
+        )
+        return self._desk
+
+    # --- while it runs ---
+
+    async def run_until_cancelled(self) -> None:
+        """Finish what the last life left; then see every second whether a file changed."""
+        await self.desk.resume(self._kept, self._before)
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            names = {job.recipe.product for job in self.desk.jobs.values()}
+            if await self._known.changed(names):
+                self._tell_problems(await self.desk.refresh(by="file"))
+
+    async def apply(self, settings: Settings) -> None:
+        """The settings changed that products are laid over."""
+        self._settings = settings
+        self._known.change(catalogue_of(settings, self._files))
+        self._tell_problems(await self.desk.refresh(by="settings"))
+
+    async def submit(self, request: Request, *, by: str) -> Change | None:
+        """A command that came over HTTP."""
+        if self._desk is None or self._door.closed:
+            return None
+        return await self._desk.handle(request, by=by)
+
+    def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
+        """Whether a unit is of the product it was opened as, by its serial."""
+        return verdict if self._by_serial is None else self._by_serial.check(verdict, serial)
+
+    # --- what others are told ---
+
+    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+        if problems:
+            log.error("a product is wrong, the old one stays", problems=list(problems))
+            self._faults.raise_fault("product", problems[0], "file")
+        else:
+            self._faults.clear("product", "file")
+
+    def _on_change(self, change: Change) -> None:
+        self._metrics.changes.labels("accepted" if change.accepted else "refused").inc()
+
+    def _on_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
+        latest = max(jobs.values(), key=lambda job: job.number)
+        shown = (latest.recipe.product, latest.recipe.revision)
+        if latest.state is JobState.NO_PRODUCT:
+            shown = ("", "")
+            self._faults.raise_fault("product", latest.detail)
+        else:
+            self._faults.clear("product")
+        if self._shown != shown:
+            if self._shown is not None:
+                self._metrics.product_info.remove(*self._shown)
+            self._metrics.product_info.labels(*shown).set(1)
+            self._shown = shown
+
+    def _on_serial(self, camera: CameraId, cause: str) -> None:
+        if cause:
+            log.warning("serials do not fit the product", camera=camera, cause=cause)
+            self._faults.raise_fault("product", cause, camera)
+        else:
+            self._faults.clear("product", camera)
