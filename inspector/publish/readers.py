@@ -117,30 +117,41 @@ class ReaderWatch:
 
     async def look(self) -> None:
         """Look once and tell; never raises."""
-        refused: str | None = None
         try:
-            self._telemetry.on_readers(await self._ask_all())
-        except exceptions.NoPermissionError as error:
-            refused = str(error)
+            readers, refused = await self._ask_all()
         except (exceptions.RedisError, OSError, LookupError, TypeError, ValueError):
             return  # away, or it answers what no Redis does: that has a fault of its own
+        if readers is not None:
+            self._telemetry.on_readers(readers)
         if (refused is None) != (self._refused is None):
             self._telemetry.on_refused(refused)
         self._refused = refused
 
-    async def _ask_all(self) -> Readers:
+    async def _ask_all(self) -> tuple[Readers | None, str | None]:
+        """Of those streams that this user may look at; and why not at the others."""
         watched: list[Reader] = []
         unwatched: dict[Stream, int] = {}
+        refused: str | None = None
         for stream in self._keys:
-            groups = await self._groups(stream)
-            chosen = self._memory.choose(stream, groups)
-            unwatched[stream] = len(groups) - len(chosen)
-            if not chosen:
-                continue
-            reply: Any = await ask(self._redis.xinfo_stream(self._keys[stream]))
-            ends = stream_ends(reply)
-            watched += [await self._reader(stream, ends, group) for group in chosen]
-        return Readers(watched=tuple(watched), unwatched=unwatched)
+            try:
+                found, unwatched[stream] = await self._ask_of(stream)
+            except exceptions.NoPermissionError as error:
+                refused = refused or str(error)
+            else:
+                watched += found
+        return (
+            Readers(watched=tuple(watched), unwatched=unwatched) if unwatched else None
+        ), refused
+
+    async def _ask_of(self, stream: Stream) -> tuple[list[Reader], int]:
+        groups = await self._groups(stream)
+        chosen = self._memory.choose(stream, groups)
+        unwatched = len(groups) - len(chosen)
+        if not chosen:
+            return [], unwatched
+        reply: Any = await ask(self._redis.xinfo_stream(self._keys[stream]))
+        ends = stream_ends(reply)
+        return [await self._reader(stream, ends, group) for group in chosen], unwatched
 
     async def _groups(self, stream: Stream) -> list[Mapping[str, Any]]:
         try:

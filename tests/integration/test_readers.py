@@ -301,6 +301,22 @@ def test_a_user_without_the_rights_is_told_of_once_and_that_they_came(
     watching(url, work)
 
 
+def test_a_stream_newer_than_the_rights_hides_no_other(redis_server: RedisServer) -> None:
+    publish(redis_server, 1)
+    with redis_server.client() as client:
+        client.xgroup_create(KEY, "mes", "0")
+        keys = [KEY.replace("units", s.value) for s in Stream if s is not Stream.CHANGES]
+        client.acl_setuser("old", enabled=True, nopass=True, keys=keys, commands=["+@all"])
+
+    async def work(look: Look) -> None:
+        heard = await look()
+        assert heard.one("mes").undelivered == 1
+        assert len(heard.refused) == 1
+        assert heard.refused[0] is not None
+
+    watching(redis_server.url.replace("redis://", "redis://old:any@"), work)
+
+
 def test_the_shipped_user_of_the_service_may_look(tmp_path: Path) -> None:
     with ShippedRedis(tmp_path / "redis", station=STATION) as server:
         with server.client("mes") as mes:

@@ -49,6 +49,24 @@ def one_redis(tmp_path):
         yield server
 
 
+def test_a_stream_newer_than_the_rights_in_redis_holds_up_no_other(
+    tmp_path: Path, redis_server: RedisServer
+):
+    with redis_server.client() as client:
+        old = [UNITS_KEY.replace("units", s.value) for s in Stream if s is not Stream.CHANGES]
+        client.acl_setuser("old", enabled=True, nopass=True, keys=old, commands=["+@all"])
+
+    async def main() -> None:
+        url = redis_server.url.replace("redis://", "redis://old:any@")
+        async with running(tmp_path / "state", url) as station:
+            await station.send(3)
+            await station.delivered()
+            assert not station.seen.is_down()
+
+    in_loop(main)
+    assert_once_in_order_gapless(redis_server, 3)
+
+
 def test_an_entry_has_the_fields_of_the_contract(redis_server, tmp_path):
     async def main() -> None:
         async with running(tmp_path / "state", redis_server.url) as station:
