@@ -15,12 +15,12 @@ from inspector.core.records import (
     EncodedBatch,
     ModelInput,
     ModelSpec,
-    OutputLayout,
     Region,
     Reply,
 )
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import configured_model
+from inspector.inference.outputs.detections import OUTPUTS, DetectionsReader
 from inspector.settings.settings import Settings
 
 SIDE_PX = 640
@@ -30,7 +30,6 @@ _VISIBLE_SHARE = 0.5
 """A box of which less lies in the region is not reported: a detector would not know it either."""
 _DARK = 24.0
 """Mean grey level of a picture in which nobody can see anything."""
-OUTPUTS = ("boxes", "scores", "classes", "count")
 
 
 class OracleModel:
@@ -45,19 +44,19 @@ class OracleModel:
         self._codes = settings.inspection.codes
         self._tensors = tensors
         self._model = configured_model(settings.inference)
+        picture = ModelInput(
+            name="image",
+            width_px=SIDE_PX,
+            height_px=SIDE_PX,
+            channels_first=False,
+            dtype="UINT8",
+            rgb=False,
+        )
         self._spec = ModelSpec(
             name=settings.inference.model,
             version="1",
-            input=ModelInput(
-                name="image",
-                width_px=SIDE_PX,
-                height_px=SIDE_PX,
-                channels_first=False,
-                dtype="UINT8",
-                rgb=False,
-            ),
-            layout=OutputLayout.DETECTIONS,
-            outputs=OUTPUTS,
+            input=picture,
+            reader=DetectionsReader(input=picture, classes=len(self._codes)),
             max_regions=settings.batching.max_regions,
         )
         self.frames: list[int] = []

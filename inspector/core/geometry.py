@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from inspector.core.places import Box, Place, Point, Polygon, WholeUnit, clipped
 from inspector.core.records import Letterbox, Outline, Rect, Region
 
 Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -45,6 +46,51 @@ def to_frame(
 
     left, top, right, bottom = corners_px
     return x(left), y(top), x(right), y(bottom)
+
+
+def on_picture(place: Place, region: Region) -> Place | None:
+    """A place in model pixels, in those of the picture that the region is a part of.
+
+    Clipped to the region; None where nothing of it lies there, as in the padding beside it.
+    """
+    match place:
+        case WholeUnit():
+            return place
+        case Box():
+            corners_px = (place.left_px, place.top_px, place.right_px, place.bottom_px)
+            left, top, right, bottom = to_frame(corners_px, region)
+            if not (right > left and bottom > top):
+                return None
+            return Box(left_px=left, top_px=top, right_px=right, bottom_px=bottom)
+        case Polygon():
+            rect, box = region.rect, region.letterbox
+            points = [
+                (
+                    rect.x_px + (x_px - box.left_px) / box.scale,
+                    rect.y_px + (y_px - box.top_px) / box.scale,
+                )
+                for x_px, y_px in place.points_px
+            ]
+            return polygon_within(points, box_of(rect))
+
+
+def box_of(rect: Rect) -> Box:
+    """The same rectangle by its corners."""
+    return Box(
+        left_px=float(rect.x_px),
+        top_px=float(rect.y_px),
+        right_px=float(rect.x_px + rect.width_px),
+        bottom_px=float(rect.y_px + rect.height_px),
+    )
+
+
+def polygon_within(points_px: Sequence[Point], limits: Box) -> Polygon | None:
+    """What of an area lies within a box; None where nothing does."""
+    kept = clipped(points_px, limits)
+    if len(kept) < 3:  # noqa: PLR2004 - a line has no area
+        return None
+    polygon = Polygon(points_px=kept)
+    return polygon if polygon.area_px > 0 else None
 
 
 def upright_size_px(outline: Outline) -> tuple[int, int]:

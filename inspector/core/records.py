@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed on
 from inspector.core.basics import Image as Image  # noqa: PLC0414
 from inspector.core.basics import Rect as Rect  # noqa: PLC0414
+from inspector.core.places import Box, Place, WholeUnit
 from inspector.core.recipes import Job, ModelName
 
 EncodedBatch = NewType("EncodedBatch", dict[str, object])
@@ -342,15 +343,51 @@ class ModelInput:
         return self.height_px, self.width_px, self.channels
 
 
-class OutputLayout(StrEnum):
-    """The two kinds of answer the results stage understands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that a model claims to see."""
 
-    DETECTIONS = "boxes, scores, classes, count"
-    """After non-maximum suppression: the ensemble's."""
-    YOLO_WITH_OBJECTNESS = "[candidates, 5 + classes]"
-    """cx, cy, w, h, objectness, then one score per class (YOLOv5 and v7)."""
-    YOLO_TRANSPOSED = "[4 + classes, candidates]"
-    """cx, cy, w, h, then one score per class, column per candidate (YOLOv8 and later)."""
+    code_index: int
+    """Of the recipe's codes, which are in the order of the model's classes."""
+    confidence: float
+    place: Place
+    """In frame pixels, or those of the unit's upright picture."""
+
+    @property
+    def box(self) -> Box | None:
+        """The upright box around it; None where it is about the unit as a whole."""
+        return None if isinstance(self.place, WholeUnit) else self.place.around
+
+
+class OutputReader(Protocol):
+    """Reads the replies of a model: chosen by what its server says of it. Pure."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of answer it reads, in a few words for people."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output tensors it needs."""
+
+    def decode(
+        self,
+        reply: Mapping[str, NDArray[Any]],
+        regions: tuple[Region, ...],
+        *,
+        floor: float,
+        nms_iou: float,
+    ) -> list[list[Finding]]:
+        """The findings of each region, the surest first, at places in the region's picture.
+
+        Those less sure than `floor` are left out. `nms_iou` is for models that leave suppression
+        to us. `reply` holds read-only views of the tensors by name; the first axis is the region.
+
+        Raises:
+            MalformedReplyError: it is not one result per region, or says what no result can say: a
+                reply that cannot be read must never read as one without findings.
+
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,11 +397,8 @@ class ModelSpec:
     name: str
     version: str
     input: ModelInput
-    layout: OutputLayout
-    outputs: tuple[str, ...]
-    """Names, in the layout's order."""
-    candidates: tuple[int, ...] = ()
-    """How many a raw head may have for a picture; none: any number."""
+    reader: OutputReader
+    """Turns its replies into findings."""
     max_regions: int
     """The largest batch the server takes."""
     instances: int = 1
@@ -413,18 +447,6 @@ class Outcome:
     taken_mono_ns: int
     """When the inference stage took the batch: the end of its waiting."""
     ended_mono_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detection:
-    """What the model saw; corners in frame pixels, or those of the unit's upright picture."""
-
-    class_index: int
-    confidence: float
-    left_px: float
-    top_px: float
-    right_px: float
-    bottom_px: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

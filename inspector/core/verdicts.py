@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector.core.records import Detection, FrameRef, MissReason, Result, UnitRef
+from inspector.core.places import Place
+from inspector.core.records import Finding, FrameRef, MissReason, Result, UnitRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameResult:
-    """How the inspection of one frame ended; exactly one of detections and miss is set."""
+    """How the inspection of one frame ended; exactly one of findings and miss is set."""
 
     ref: FrameRef
-    detections: tuple[Detection, ...] | None
+    findings: tuple[Finding, ...] | None
     """In the pixels of the unit's picture."""
     miss: MissReason | None
     detail: str = ""
@@ -41,11 +42,12 @@ class DecidedUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """What the station claims about a unit; corners in the pixels of the unit's picture."""
+    """What the station claims about a unit."""
 
     code: str
     confidence: float
-    detection: Detection
+    place: Place
+    """In the pixels of the unit's picture."""
     frames_seen: int = 1
     severity: str | None = None
     disposition: str | None = None
@@ -72,7 +74,7 @@ class Verdict:
     @property
     def inspected(self) -> tuple[FrameResult, ...]:
         """The frames that somebody looked at."""
-        return tuple(frame for frame in self.frames if frame.detections is not None)
+        return tuple(frame for frame in self.frames if frame.findings is not None)
 
     @property
     def model_version(self) -> str:

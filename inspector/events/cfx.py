@@ -80,9 +80,6 @@ def _inspection(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _defect(defect: Mapping[str, Any], priority: int) -> dict[str, Any]:
-    x_px, y_px, width_px, height_px = defect["bbox_px"]
-    right_px, bottom_px = round(x_px + width_px, 1), round(y_px + height_px, 1)
-    corners = ((right_px, y_px), (right_px, bottom_px), (x_px, bottom_px), (x_px, y_px))
     return {
         "UniqueIdentifier": _guid("defect", defect["id"]),
         "DefectCode": defect["code"],
@@ -90,17 +87,29 @@ def _defect(defect: Mapping[str, Any], priority: int) -> dict[str, Any]:
         "Description": defect["code"],
         "Comments": f"seen on {defect['frames_seen']} frames",
         "ComponentOfInterest": None,
-        "RegionOfInterest": {
-            "StartPointX": x_px,
-            "StartPointY": y_px,
-            "RegionSegments": [{"X": x, "Y": y} for x, y in corners],
-        },
+        "RegionOfInterest": _region(defect),
         "DefectImages": [],
         "Priority": priority,
         # CFX counts from 1 to 100.
         "ConfidenceLevel": max(1.0, round(defect["confidence"] * 100, 2)),
         "RelatedMeasurements": [],
         "RelatedSymptoms": [],
+    }
+
+
+def _region(defect: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Its outline, which ends where it starts; none where the unit as a whole is meant."""
+    if defect["bbox_px"] is None:
+        return None
+    x_px, y_px, width_px, height_px = defect["bbox_px"]
+    right_px, bottom_px = round(x_px + width_px, 1), round(y_px + height_px, 1)
+    box = ((x_px, y_px), (right_px, y_px), (right_px, bottom_px), (x_px, bottom_px))
+    # Events from before there were shapes say nothing of them.
+    first, *others = defect.get("polygon_px") or box
+    return {
+        "StartPointX": first[0],
+        "StartPointY": first[1],
+        "RegionSegments": [{"X": x, "Y": y} for x, y in (*others, first)],
     }
 
 

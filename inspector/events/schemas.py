@@ -134,8 +134,12 @@ class DefectPart(_Part):
     id: Ulid
     code: str
     confidence: Annotated[float, Field(ge=0, le=1)]
-    bbox_px: tuple[float, float, float, float]
-    """x, y, width, height."""
+    bbox_px: tuple[float, float, float, float] | None
+    """x, y, width, height; null where it is about the unit as a whole."""
+    polygon_px: tuple[tuple[float, float], ...] | None = None
+    """The corners of its shape in order; null where the model tells no shape."""
+    area_px: Annotated[float, Field(ge=0)] | None = None
+    """Of that shape, in square pixels."""
     frames_seen: Annotated[int, Field(ge=1)]
     camera: str
     severity: str | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ulid import ULID
 
@@ -15,6 +15,7 @@ from inspector import __version__
 from inspector.core.changes import Change
 from inspector.core.faults import Fault
 from inspector.core.geometry import frame_matrix, moved
+from inspector.core.places import Box, Polygon, WholeUnit
 from inspector.core.recipes import Job, JobState, Recipe
 from inspector.core.records import (
     CameraId,
@@ -40,10 +41,16 @@ from inspector.events.schemas import (
 from inspector.settings.settings import Settings
 from inspector.sources.uri import SourceTraits
 
+T = TypeVar("T")
 NS_PER_MS = 1_000_000
 MAX_DEFECTS_IN_UNIT_EVENT = 20
 """Keeps an event under 8 kB; the defects stream has them all."""
 MAX_DETAIL_CHARACTERS = 300
+MAX_POLYGON_CORNERS = 32
+"""Of a defect; `area_px` is that of the whole shape."""
+MAX_CORNERS_IN_UNIT_EVENT = 80
+"""Of all its defects' shapes together, each of which has three at least: 20 defects keep it under
+8 kB; the defects stream has the finer shapes."""
 MAX_FIELDS, MAX_FIELD_CHARACTERS = 16, 64
 """Of a command, as its answer repeats them."""
 
@@ -150,7 +157,7 @@ class EventBuilder:
                 "frames_missed": max(0, verdict.frames_expected - inspected),
                 "defects": len(stamped),
             },
-            "defects": [s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]],
+            "defects": _coarse([s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]]),
             "defects_truncated": len(stamped) > MAX_DEFECTS_IN_UNIT_EVENT,
             "evidence": [] if found.evidence is None else [asdict(found.evidence)],
             "timing_ms": {
@@ -277,23 +284,49 @@ def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, resu
 
 
 def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
-    seen = defect.detection
-    left, top = round(seen.left_px, 1), round(seen.top_px, 1)
+    place = defect.place
+    shape = place if isinstance(place, Polygon) else None
     return {
         "id": str(ULID()),
         "code": defect.code,
         "confidence": round(defect.confidence, 4),
-        "bbox_px": [
-            left,
-            top,
-            round(seen.right_px - seen.left_px, 1),
-            round(seen.bottom_px - seen.top_px, 1),
-        ],
+        "bbox_px": None if isinstance(place, WholeUnit) else _bbox(place.around),
+        "polygon_px": _polygon(shape) if shape else None,
+        "area_px": round(shape.area_px, 1) if shape else None,
         "frames_seen": defect.frames_seen,
         "severity": defect.severity,
         "disposition": defect.disposition,
         "camera": camera,
     }
+
+
+def _bbox(box: Box) -> list[float]:
+    left, top = round(box.left_px, 1), round(box.top_px, 1)
+    return [left, top, round(box.right_px - box.left_px, 1), round(box.bottom_px - box.top_px, 1)]
+
+
+def _polygon(place: Polygon) -> list[list[float]]:
+    points = _thinned(place.points_px, MAX_POLYGON_CORNERS)
+    return [[round(x, 1), round(y, 1)] for x, y in points]
+
+
+def _coarse(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The defects as a unit event has them: with fewer corners where there are many."""
+    shapes = sum(part["polygon_px"] is not None for part in parts)
+    most = min(MAX_POLYGON_CORNERS, max(3, MAX_CORNERS_IN_UNIT_EVENT // max(1, shapes)))
+    return [
+        part
+        if part["polygon_px"] is None
+        else part | {"polygon_px": list(_thinned(part["polygon_px"], most))}
+        for part in parts
+    ]
+
+
+def _thinned(points: Sequence[T], at_most: int) -> Sequence[T]:
+    """Every second one, or third, and so on, from the first on; a shape keeps three at least."""
+    if len(points) <= at_most:
+        return points
+    return [points[n * len(points) // at_most] for n in range(at_most)]
 
 
 def _corners(outline: Outline) -> list[list[float]]:

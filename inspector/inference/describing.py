@@ -11,12 +11,8 @@ from tritonclient.utils import InferenceServerException
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
 from inspector.inference.connection import login_of
-from inspector.inference.model_check import (
-    ModelDescription,
-    TensorDescription,
-    configured_model,
-    no_such_model,
-)
+from inspector.inference.description import ModelDescription, TensorDescription
+from inspector.inference.model_check import configured_model, no_such_model
 from inspector.settings.sections import InferenceSettings
 
 LOAD_TIMEOUT_S = 60.0

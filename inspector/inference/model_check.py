@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import ModelName
-from inspector.core.records import UNIT_AND_REFERENCE, ModelInput, ModelSpec, OutputLayout
-from inspector.inference.exporter_notes import order_objection, read_notes
-from inspector.inference.heads import HeadShape
+from inspector.core.records import UNIT_AND_REFERENCE, ModelInput, ModelSpec
+from inspector.inference.description import ModelDescription
+from inspector.inference.exporter_notes import ExporterNotes, order_objection, read_notes
+from inspector.inference.outputs.kind import Described
+from inspector.inference.outputs.registry import reader_of
 from inspector.settings.sections import InferenceSettings
 from inspector.settings.settings import Settings
 
-DETECTION_OUTPUTS = ("boxes", "scores", "classes", "count")
 UNBATCHED_RANK = 3
 REFERENCE_CHANNELS = ("unit", "reference")
 """How a model's configuration says that its input shows a unit beside its reference."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorDescription:
-    """One input or output as Triton's metadata lists it; shape with the batch dimension."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDescription:
-    """A deployed model as Triton describes it."""
-
-    name: str
-    version: str
-    inputs: Sequence[TensorDescription]
-    outputs: Sequence[TensorDescription]
-    max_batch_size: int
-    """0 when the model does not batch, as in its configuration."""
-    decoupled: bool
-    sequences: bool = False
-    """Its requests must belong to sequences."""
-    parameters: Mapping[str, str]
-    instances: int = 1
-    """Requests it works on at once; of an ensemble, those of its narrowest step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +79,23 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
             "(its max_batch_size)"
         )
     model_input = _input(description, needs)
-    answer = _answer(description, model_input, len(needs.codes))
-    _check_notes(description, answer.layout, needs.codes)
+    notes = read_notes(description.parameters.get("metadata", ""))
+    reader = reader_of(
+        Described(
+            model=name,
+            outputs=description.outputs,
+            input=model_input,
+            classes=len(needs.codes),
+            notes=notes,
+        )
+    )
+    _check_names(name, notes, needs.codes)
     _check_parameters(description, needs)
     return ModelSpec(
         name=name,
         version=description.version,
         input=model_input,
-        layout=answer.layout,
-        outputs=answer.outputs,
-        candidates=answer.candidates,
+        reader=reader,
         max_regions=limit,
         instances=max(1, description.instances),
     )
@@ -204,77 +185,8 @@ def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> boo
     return order == "rgb"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How the model answers."""
-
-    layout: OutputLayout
-    outputs: tuple[str, ...]
-    candidates: tuple[int, ...] = ()
-
-
-def _answer(description: ModelDescription, model_input: ModelInput, classes: int) -> Answer:
-    name = description.name
-    by_name = {tensor.name: tensor for tensor in description.outputs}
-    if all(wanted in by_name for wanted in DETECTION_OUTPUTS):
-        for output, kind in zip(DETECTION_OUTPUTS, ("FP", "FP", "INT", "INT"), strict=True):
-            dtype = by_name[output].dtype
-            if kind not in dtype:
-                wanted = "integers" if kind == "INT" else "floats"
-                raise ConfigurationError(
-                    f'model {name}: output "{output}" is {dtype}; expected {wanted}'
-                )
-        return Answer(OutputLayout.DETECTIONS, DETECTION_OUTPUTS)
-    if len(by_name) != 1:
-        raise ConfigurationError(
-            f"model {name} has outputs {', '.join(by_name)}; expected "
-            f"{', '.join(DETECTION_OUTPUTS)}, or one raw YOLO head"
-        )
-    return _raw_head(description, next(iter(by_name.values())), model_input, classes)
-
-
-def _raw_head(
-    description: ModelDescription, head: TensorDescription, model_input: ModelInput, classes: int
-) -> Answer:
-    name, told = description.name, f'output "{head.name}" {list(head.shape)}'
-    if head.dtype != "FP32" or len(head.shape) != UNBATCHED_RANK:
-        raise ConfigurationError(
-            f'model {name}: output "{head.name}" is {head.dtype} {list(head.shape)}; expected a '
-            f"YOLO head, FP32 [N,candidates,{5 + classes}] or [N,{4 + classes},candidates]"
-        )
-    _, rows, columns = head.shape
-    width, height = model_input.width_px, model_input.height_px
-    shape = HeadShape(rows=rows, columns=columns, width_px=width, height_px=height)
-    readings = [] if shape.other_readings() else shape.readings()
-    if not readings:
-        raise ConfigurationError(f"model {name}: {told} {shape.objection(classes)}")
-    for reading in readings:
-        if reading.classes == classes:
-            return Answer(reading.layout, (head.name,), reading.candidates)
-    has = readings[0]
-    angle = ""
-    if has.layout is OutputLayout.YOLO_TRANSPOSED and has.classes == classes + 1:
-        angle = "; a head of oriented boxes, whose last row is an angle, is not read here"
-    raise ConfigurationError(
-        f"inspection.codes names {classes} classes, but model {name} has {has.classes} "
-        f"({told}){angle}"
-    )
-
-
-def _check_notes(
-    description: ModelDescription, layout: OutputLayout, codes: tuple[str, ...]
-) -> None:
-    """What the exporting program wrote must not contradict how the model is read."""
-    name, notes = description.name, read_notes(description.parameters.get("metadata", ""))
-    if notes.task not in ("", "detect"):
-        raise ConfigurationError(
-            f'model {name}: its metadata names the task "{notes.task}"; expected detect'
-        )
-    if notes.suppresses and layout is not OutputLayout.DETECTIONS:
-        raise ConfigurationError(
-            f"model {name}: its metadata says that it answers after non-maximum suppression "
-            "(end2end or nms); expected the head without it (nms=False, end2end=False)"
-        )
+def _check_names(name: str, notes: ExporterNotes, codes: tuple[str, ...]) -> None:
+    """What the exporting program called the classes must not contradict the codes."""
     if order_objection(notes.names, codes):
         raise ConfigurationError(
             f"inspection.codes is {', '.join(codes)}, but the metadata of model {name} names: "

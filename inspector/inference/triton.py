@@ -20,13 +20,8 @@ from inspector.core.records import Batch, EncodedBatch, ModelSpec, Reply
 from inspector.flow.tensor_pool import TensorPool, empty_tensor
 from inspector.inference.connection import connect_to, login_of, server_words
 from inspector.inference.describing import describe_model
-from inspector.inference.model_check import (
-    ModelDescription,
-    ModelNeeds,
-    check_model,
-    configured_model,
-    needs_of,
-)
+from inspector.inference.description import ModelDescription
+from inspector.inference.model_check import ModelNeeds, check_model, configured_model, needs_of
 from inspector.inference.reply_tensors import read_outputs
 from inspector.inference.shared_tensors import SharedTensors
 from inspector.settings.sections import InferenceSettings
@@ -175,7 +170,7 @@ class TritonModel:
 
     def _admit(self, specs: Mapping[ModelName, ModelSpec]) -> None:
         self._specs |= specs
-        self._outputs = frozenset(name for s in self._specs.values() for name in s.outputs)
+        self._outputs = frozenset(name for s in self._specs.values() for name in s.reader.outputs)
 
     def _require_same(self, client: Any) -> None:
         if self._client is not client:

@@ -18,7 +18,7 @@ def brief(body: Mapping[str, Any]) -> dict[str, Any]:
         "reason": body["reason"],
         "detail": body["detail"],
         "defects": [
-            {key: defect[key] for key in ("id", "code", "confidence", "bbox_px")}
+            {key: defect.get(key) for key in ("id", "code", "confidence", "bbox_px", "polygon_px")}
             for defect in body["defects"]
         ],
         "defects_total": body["counts"]["defects"],

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from inspector.core.geometry import frame_matrix, moved
+from inspector.core.places import Point
 from inspector.core.ports import LiveEye
 from inspector.core.records import Frame, FrameRef, Image, Outline, UnitInView
 from inspector.page.briefs import brief
@@ -38,8 +39,8 @@ class _Mark:
     """What was found on a unit that may still be in view."""
 
     result: str
-    defects: tuple[tuple[str, tuple[float, float, float, float]], ...]
-    """Codes and boxes, in the pixels of the unit's picture."""
+    defects: tuple[tuple[str, tuple[Point, ...]], ...]
+    """Codes and corners, in the pixels of the unit's picture."""
 
 
 class LiveFeed(LiveEye):
@@ -166,7 +167,7 @@ class LiveFeed(LiveEye):
         """A unit has its verdict."""
         self._marks[index] = _Mark(
             result=body["result"],
-            defects=tuple((d["code"], tuple(d["bbox_px"])) for d in body["defects"]),
+            defects=tuple((d["code"], _shape(d)) for d in body["defects"]),
         )
         if len(self._marks) > MARKS_REMEMBERED:
             self._marks.popitem(last=False)
@@ -239,10 +240,14 @@ class LiveFeed(LiveEye):
         return {
             "index": unit.index,
             "result": None if mark is None else mark.result,
-            "outline": None if outline is None else _corners(outline, _whole(outline)),
+            "outline": None if outline is None else _corners(outline, _rectangle(_whole(outline))),
             "defects": []
             if mark is None
-            else [{"code": code, "corners": _corners(outline, box)} for code, box in mark.defects],
+            else [
+                {"code": code, "corners": _corners(outline, shape)}
+                for code, shape in mark.defects
+                if shape
+            ],
         }
 
 
@@ -250,16 +255,25 @@ def _whole(outline: Outline) -> tuple[float, float, float, float]:
     return (0.0, 0.0, outline.width_px, outline.height_px)
 
 
-def _corners(
-    outline: Outline | None, box: tuple[float, float, float, float]
-) -> list[tuple[float, float]]:
-    """Of a box on a unit, in the frame's pixels; where no outline is known they are the same."""
+def _shape(defect: Mapping[str, Any]) -> tuple[Point, ...]:
+    """Its corners on the unit; none where it is about the unit as a whole, whose result says it."""
+    if defect["bbox_px"] is None:
+        return ()
+    polygon = defect.get("polygon_px")
+    return tuple((x, y) for x, y in polygon) if polygon else _rectangle(tuple(defect["bbox_px"]))
+
+
+def _rectangle(box: tuple[float, float, float, float]) -> tuple[Point, ...]:
     x, y, width, height = box
-    corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+    return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
+
+
+def _corners(outline: Outline | None, shape: tuple[Point, ...]) -> list[Point]:
+    """Of a shape on a unit, in the frame's pixels; where no outline is known they are the same."""
     if outline is None:
-        return list(corners)
+        return list(shape)
     matrix = frame_matrix(outline)
-    return [tuple(round(v, 1) for v in moved(matrix, *c)) for c in corners]  # type: ignore[misc]
+    return [(round(x, 1), round(y, 1)) for x, y in (moved(matrix, *corner) for corner in shape)]
 
 
 def encoded(image: Image, max_width_px: int, quality: int) -> bytes:

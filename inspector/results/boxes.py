@@ -1,21 +1,24 @@
-"""Boxes compared with boxes: pure arithmetic on corners."""
+"""Findings compared by the boxes around them: pure arithmetic on corners."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.records import Detection
+from inspector.core.places import Polygon
+from inspector.core.records import Finding
 
 Corners = NDArray[np.float64]
 """(boxes, 4): left, top, right, bottom in pixels."""
 
 
-def corners_of(detections: Sequence[Detection]) -> Corners:
-    """The corners of each detection, in the order given."""
-    rows = [(d.left_px, d.top_px, d.right_px, d.bottom_px) for d in detections]
+def corners_of(findings: Sequence[Finding]) -> Corners:
+    """The corners of the box around each finding that has a place, in the order given."""
+    boxes = [box for finding in findings if (box := finding.box) is not None]
+    rows = [(b.left_px, b.top_px, b.right_px, b.bottom_px) for b in boxes]
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
@@ -42,13 +45,13 @@ def overlaps(box: Corners, others: Corners) -> NDArray[np.float64]:
     return share
 
 
-def content(detection: Detection) -> tuple[float, ...]:
-    """Sorts detections by what they are and not by where they came from: best first."""
-    return (
-        -detection.confidence,
-        detection.class_index,
-        detection.left_px,
-        detection.top_px,
-        detection.right_px,
-        detection.bottom_px,
-    )
+def content(finding: Finding) -> tuple[float, ...]:
+    """Sorts findings by what they are and not by where they came from: best first."""
+    what = (-finding.confidence, finding.code_index)
+    box = finding.box
+    if box is None:
+        return what
+    corners = (box.left_px, box.top_px, box.right_px, box.bottom_px)
+    if isinstance(finding.place, Polygon):
+        return (*what, *corners, *itertools.chain(*finding.place.points_px))
+    return (*what, *corners)

@@ -1,6 +1,6 @@
 """From what several frames of a unit showed to the defects they agree on: pure.
 
-Every frame's detections are in the unit's own pixels already, so the same defect lies at the
+Every frame's findings are in the unit's own pixels already, so the same defect lies at the
 same place in each of them, up to the few pixels by which the outline found in a frame jitters.
 """
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector.core.places import Box, Place
 from inspector.core.recipes import SUPPORT_SHARE, FusingRules
-from inspector.core.records import Detection
+from inspector.core.records import Finding
 from inspector.results.boxes import Corners, content, corners_of, overlaps
 from inspector.results.zones import PlaceRules
 
@@ -23,26 +24,36 @@ REACH_SHARE = 0.5
 """Of the smaller box's longer side: two centres no further apart than that, and the jitter, are
 one place. Small boxes that jitter by half their size have next to no overlap left."""
 _LEAST_WEIGHT = 1e-6
-"""A threshold of 0 lets detections of confidence 0 in."""
+"""A threshold of 0 lets findings of confidence 0 in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fused:
     """One place on the unit where enough frames show the same defect."""
 
-    detection: Detection
-    """Box: the mean of what the frames saw, weighted by confidence."""
+    finding: Finding
+    """Its box is the mean of what the frames saw, weighted by confidence; where they saw its shape,
+    that of the surest."""
     frames_seen: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
     frame: int
-    detection: Detection
+    finding: Finding
+
+    @property
+    def box(self) -> Box:
+        """Around it; of those that have a place."""
+        box = self.finding.box
+        if box is None:
+            msg = "a finding about the whole unit has no box"
+            raise RuntimeError(msg)
+        return box
 
 
 def fuse(
-    frames: Sequence[Sequence[Detection]],
+    frames: Sequence[Sequence[Finding]],
     rules: FusingRules,
     *,
     frames_expected: int,
@@ -50,14 +61,16 @@ def fuse(
 ) -> list[Fused]:
     """The defects that the inspected frames of one unit agree on, most confident first.
 
-    The order of the frames makes no difference. A cluster holds at most one detection of each
+    The order of the frames makes no difference. A cluster holds at most one finding of each
     frame, so what one frame tells apart stays apart, and the defects of a unit of one frame are
-    that frame's detections at or above their thresholds, unchanged.
+    that frame's findings at or above their thresholds, unchanged.
 
     A threshold is applied to the defect, not to each frame: its confidence is the mean of the
     best `frames_needed` sightings. A frame that saw it a little below the threshold still agrees
     (0.48, 0.52 and 0.55 are one defect at 0.535, seen three times), one more sighting never
     turns a defect down, and one frame that is very sure does not decide alone.
+
+    What is about the unit as a whole is one defect per code, however many frames say so.
 
     `places` says where on the unit other thresholds hold, and where nothing is a defect; None:
     nowhere. Whether a zone ignores it is asked of the defect and not of each frame: boxes jitter,
@@ -66,31 +79,43 @@ def fuse(
     at = places or PlaceRules(rules)
     needed = rules.frames_needed(inspected=len(frames), expected=frames_expected)
     sights = [
-        _Sight(frame, detection)
-        for frame, detections in enumerate(frames)
-        for detection in detections
-        if detection.confidence >= SUPPORT_SHARE * at.threshold(detection)
+        _Sight(frame, finding)
+        for frame, findings in enumerate(frames)
+        for finding in findings
+        if finding.confidence >= SUPPORT_SHARE * at.threshold(finding)
     ]
-    per_class: dict[int, list[_Sight]] = {}
+    per_code: dict[tuple[int, bool], list[_Sight]] = {}
     for sight in sights:
-        per_class.setdefault(sight.detection.class_index, []).append(sight)
+        has_place = sight.finding.box is not None
+        per_code.setdefault((sight.finding.code_index, has_place), []).append(sight)
     defects = []
-    for alike in per_class.values():
-        for cluster in _clusters(alike):
-            seen = sorted((s.detection for s in cluster), key=content)
+    for (_code, has_place), alike in per_code.items():
+        for cluster in _clusters(alike) if has_place else [_of_the_whole(alike)]:
+            seen = sorted((s.finding for s in cluster), key=content)
             if len(seen) < needed:
                 continue
             fused = _fused(seen, needed)
             is_sure = fused.confidence >= at.threshold(fused)
             if is_sure and _is_large(fused, rules) and not at.ignores(fused):
-                defects.append(Fused(detection=fused, frames_seen=len(seen)))
-    return sorted(defects, key=lambda d: content(d.detection))
+                defects.append(Fused(finding=fused, frames_seen=len(seen)))
+    return sorted(defects, key=lambda d: content(d.finding))
 
 
-def _is_large(detection: Detection, rules: FusingRules) -> bool:
-    width_px = detection.right_px - detection.left_px
-    height_px = detection.bottom_px - detection.top_px
-    return max(width_px, height_px) >= rules.min_size_px
+def _is_large(finding: Finding, rules: FusingRules) -> bool:
+    """What is about the unit as a whole is never too small."""
+    if (box := finding.box) is None:
+        return True
+    return max(box.right_px - box.left_px, box.bottom_px - box.top_px) >= rules.min_size_px
+
+
+def _of_the_whole(sights: list[_Sight]) -> list[_Sight]:
+    """What frames say of one code and the unit as a whole is one thing: the surest of each."""
+    best: dict[int, _Sight] = {}
+    for sight in sights:
+        before = best.get(sight.frame)
+        if before is None or sight.finding.confidence > before.finding.confidence:
+            best[sight.frame] = sight
+    return list(best.values())
 
 
 def _clusters(sights: list[_Sight]) -> Iterator[list[_Sight]]:
@@ -118,8 +143,8 @@ def _pairs(sights: list[_Sight]) -> list[tuple[int, int]]:
     Equally near ones are ordered by what they are: never by the order of the frames.
     """
     # By their left sides, so that each is compared with its neighbours and not with all.
-    order = sorted(range(len(sights)), key=lambda i: sights[i].detection.left_px)
-    corners = corners_of([sights[i].detection for i in order])
+    order = sorted(range(len(sights)), key=lambda i: sights[i].box.left_px)
+    corners = corners_of([sights[i].finding for i in order])
     frames = np.array([sights[i].frame for i in order])
     longer_px = (corners[:, 2:] - corners[:, :2]).max(axis=1)
     ends_px = np.maximum(
@@ -133,7 +158,7 @@ def _pairs(sights: list[_Sight]) -> list[tuple[int, int]]:
         same = ((nearness <= 1) | (iou >= SAME_IOU)) & (frames[near] != frames[first])
         for step in np.flatnonzero(same).tolist():
             one, other = order[first], order[first + 1 + step]
-            both = sorted(content(sights[i].detection) for i in (one, other))
+            both = sorted(content(sights[i].finding) for i in (one, other))
             key = (float(nearness[step]), -float(iou[step]), *itertools.chain(*both))
             found.append((key, one, other))
     return [(one, other) for _key, one, other in sorted(found)]
@@ -148,20 +173,25 @@ def _compare(box: Corners, others: Corners) -> tuple[Corners, Corners]:
     return nearness, overlaps(box, others)
 
 
-def _fused(seen: list[Detection], needed: int) -> Detection:
-    """`seen` holds one detection per frame, most confident first."""
+def _fused(seen: list[Finding], needed: int) -> Finding:
+    """`seen` holds one finding per frame, most confident first."""
     if len(seen) == 1:
         return seen[0]
-    confidences = np.array([d.confidence for d in seen])
-    weights = np.maximum(confidences, _LEAST_WEIGHT)
-    left, top, right, bottom = (weights @ corners_of(seen) / weights.sum()).tolist()
+    confidences = np.array([finding.confidence for finding in seen])
     best = confidences[:needed]
-    return Detection(
-        class_index=seen[0].class_index,
+    return Finding(
+        code_index=seen[0].code_index,
         # Three times 0.7 is 0.7, also where rounding makes the mean a little less.
         confidence=float(np.clip(best.mean(), best.min(), best.max())),
-        left_px=left,
-        top_px=top,
-        right_px=right,
-        bottom_px=bottom,
+        place=_fused_place(seen, confidences),
     )
+
+
+def _fused_place(seen: list[Finding], confidences: Corners) -> Place:
+    """Shapes have no mean: the surest frame's stands. Boxes have."""
+    shapes = [finding.place for finding in seen if not isinstance(finding.place, Box)]
+    if shapes:
+        return shapes[0]
+    weights = np.maximum(confidences, _LEAST_WEIGHT)
+    left, top, right, bottom = (weights @ corners_of(seen) / weights.sum()).tolist()
+    return Box(left_px=left, top_px=top, right_px=right, bottom_px=bottom)

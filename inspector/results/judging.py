@@ -68,7 +68,7 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     """
     job = decided.unit.job
     is_wanted = job is None or job.state is JobState.INSPECTING
-    inspected = [f.detections for f in decided.frames if f.detections is not None and is_wanted]
+    inspected = [f.findings for f in decided.frames if f.findings is not None and is_wanted]
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
     fused = fuse(inspected, recipe.rules, frames_expected=decided.frames_expected, places=places)
     result, reason, detail = Result.PASSED, None, ""
@@ -95,11 +95,11 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
 
 
 def _defect(fused: Fused, recipe: Recipe) -> Defect:
-    code = recipe.codes[fused.detection.class_index]
+    code = recipe.codes[fused.finding.code_index]
     return Defect(
         code=code,
-        confidence=fused.detection.confidence,
-        detection=fused.detection,
+        confidence=fused.finding.confidence,
+        place=fused.finding.place,
         frames_seen=fused.frames_seen,
         severity=recipe.severities.get(code),
         disposition=recipe.dispositions.get(code),
@@ -114,7 +114,7 @@ def _misses(decided: DecidedUnit) -> list[tuple[MissReason, str]]:
     frames = [
         (f.miss or MissReason.INTERNAL_ERROR, f.detail)
         for f in decided.frames
-        if f.detections is None
+        if f.findings is None
     ]
     own = [(decided.miss, decided.detail)] if decided.miss is not None else []
     return [*frames, *own]

@@ -21,7 +21,7 @@ class UnitPictures:
         False where the unit stays without a picture: too many others wait for their verdict.
         """
         kept = self._kept.setdefault(unit.camera_id, {})
-        score = max((d.confidence for d in result.detections or ()), default=0.0)
+        score = max((d.confidence for d in result.findings or ()), default=0.0)
         before = kept.get(unit.index)
         if before is not None:
             if score <= before[0]:

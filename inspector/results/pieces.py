@@ -6,13 +6,15 @@ tiles overlap is seen twice, and what a tile's border cuts is seen in part.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.records import CameraId, Detection, Rect, Region
+from inspector.core.places import Box, Place, Polygon, WholeUnit, hull
+from inspector.core.records import CameraId, Finding, Rect, Region
 from inspector.core.verdicts import FrameResult
 from inspector.results.boxes import (
     Corners,
@@ -82,38 +84,40 @@ def _together(tiles: Sequence[_Tile]) -> FrameResult:
     last = results[-1]
     if misses:
         miss, detail = most_telling(misses)
-        return replace(last, detections=None, miss=miss, detail=detail)
+        return replace(last, findings=None, miss=miss, detail=detail)
     queue_ns = min(r.queue_ns for r in results)
     ended_ns = max(r.queue_ns + r.inference_ns for r in results)
-    seen = [(tile.rect, tile.result.detections or ()) for tile in tiles]
+    seen = [(tile.rect, tile.result.findings or ()) for tile in tiles]
     return replace(
         last,
-        detections=tuple(without_doubles(seen)),
+        findings=tuple(without_doubles(seen)),
         queue_ns=queue_ns,
         inference_ns=ended_ns - queue_ns,
     )
 
 
-def without_doubles(tiles: Sequence[tuple[Rect, Sequence[Detection]]]) -> list[Detection]:
-    """The detections of overlapping tiles of one picture, each defect once, best first.
+def without_doubles(tiles: Sequence[tuple[Rect, Sequence[Finding]]]) -> list[Finding]:
+    """The findings of overlapping tiles of one picture, each defect once, best first.
 
     Whether two tiles saw one defect is judged where both looked: there its two boxes agree. The
-    whole one stays. Of a defect too large to be whole in any tile the pieces are joined.
+    whole one stays. Of a defect too large to be whole in any tile the pieces are joined. What tiles
+    say of the unit as a whole is one finding per code, the surest.
     """
-    rects = [rect for rect, _detections in tiles]
+    rects = [rect for rect, _findings in tiles]
     whole = _around(rects)
     found = [
-        (_is_cut(d, rect, whole), content(d), tile, d)
-        for tile, (rect, detections) in enumerate(tiles)
-        for d in detections
+        (_is_cut(box, rect, whole), content(finding), tile, finding)
+        for tile, (rect, findings) in enumerate(tiles)
+        for finding in findings
+        if (box := finding.box) is not None
     ]
     found.sort(key=lambda row: row[:3])
     seen = _Seen(
         rects=[_corners(rect) for rect in rects],
-        detections=[row[3] for row in found],
+        findings=[row[3] for row in found],
         boxes=corners_of([row[3] for row in found]),
         tiles=np.array([row[2] for row in found], np.int64),
-        classes=np.array([row[3].class_index for row in found], np.int64),
+        codes=np.array([row[3].code_index for row in found], np.int64),
         cut=np.array([row[0] for row in found], np.bool_),
     )
     kept = np.zeros(len(found), np.bool_)
@@ -123,26 +127,36 @@ def without_doubles(tiles: Sequence[tuple[Rect, Sequence[Detection]]]) -> list[D
             kept[index] = True
         elif seen.cut[double]:
             seen.join(double, index)
-    return sorted((seen.detections[i] for i in np.flatnonzero(kept).tolist()), key=content)
+    placed = [seen.findings[i] for i in np.flatnonzero(kept).tolist()]
+    return sorted([*placed, *_about_the_whole(tiles)], key=content)
+
+
+def _about_the_whole(tiles: Sequence[tuple[Rect, Sequence[Finding]]]) -> list[Finding]:
+    surest: dict[int, Finding] = {}
+    for finding in itertools.chain(*(findings for _rect, findings in tiles)):
+        before = surest.get(finding.code_index)
+        if finding.box is None and (before is None or finding.confidence > before.confidence):
+            surest[finding.code_index] = finding
+    return list(surest.values())
 
 
 @dataclass(slots=True, kw_only=True)
 class _Seen:
-    """Every detection of every tile, column by column; whole ones first, the best first."""
+    """Every finding of every tile, column by column; whole ones first, the best first."""
 
     rects: list[tuple[int, int, int, int]]
     """By tile."""
-    detections: list[Detection]
+    findings: list[Finding]
     boxes: Corners
     tiles: NDArray[np.int64]
-    classes: NDArray[np.int64]
+    codes: NDArray[np.int64]
     cut: NDArray[np.bool_]
     """It reaches the border of its tile where the picture goes on."""
 
     def double_of(self, index: int, kept: NDArray[np.bool_]) -> int | None:
         """Which of those kept before is the same defect, seen in another tile."""
         box, others = self.boxes[index], self.boxes[:index]
-        alike = kept[:index] & (self.classes[:index] == self.classes[index])
+        alike = kept[:index] & (self.codes[:index] == self.codes[index])
         alike &= (self.tiles[:index] != self.tiles[index]) & (
             (box[:2] < others[:, 2:]) & (others[:, :2] < box[2:])
         ).all(axis=1)
@@ -170,18 +184,21 @@ class _Seen:
         box, more = self.boxes[kept], self.boxes[other]
         box[:2], box[2:] = np.minimum(box[:2], more[:2]), np.maximum(box[2:], more[2:])
         left, top, right, bottom = box.tolist()
-        self.detections[kept] = replace(
-            self.detections[kept], left_px=left, top_px=top, right_px=right, bottom_px=bottom
-        )
+        place: Place = Box(left_px=left, top_px=top, right_px=right, bottom_px=bottom)
+        parts = [self.findings[index].place for index in (kept, other)]
+        if any(isinstance(part, Polygon) for part in parts):
+            corners = [p.corners_px for p in parts if not isinstance(p, WholeUnit)]
+            place = Polygon(points_px=hull(itertools.chain(*corners)))
+        self.findings[kept] = replace(self.findings[kept], place=place)
 
 
-def _is_cut(detection: Detection, tile: Rect, whole: tuple[int, int, int, int]) -> bool:
+def _is_cut(box: Box, tile: Rect, whole: tuple[int, int, int, int]) -> bool:
     left, top, right, bottom = _corners(tile)
     return (
-        (left > whole[0] and detection.left_px - left < CUT_WITHIN_PX)
-        or (top > whole[1] and detection.top_px - top < CUT_WITHIN_PX)
-        or (right < whole[2] and right - detection.right_px < CUT_WITHIN_PX)
-        or (bottom < whole[3] and bottom - detection.bottom_px < CUT_WITHIN_PX)
+        (left > whole[0] and box.left_px - left < CUT_WITHIN_PX)
+        or (top > whole[1] and box.top_px - top < CUT_WITHIN_PX)
+        or (right < whole[2] and right - box.right_px < CUT_WITHIN_PX)
+        or (bottom < whole[3] and bottom - box.bottom_px < CUT_WITHIN_PX)
     )
 
 

@@ -13,9 +13,9 @@ from inspector.core.ports import PictureKeeper, ProductCheck, SerialDesk
 from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
     CameraId,
-    Detection,
     EventGroup,
     Evidence,
+    Finding,
     Frame,
     Outline,
     Serial,
@@ -174,7 +174,7 @@ def comparable(decided: DecidedUnit, recipe: Recipe) -> tuple[DecidedUnit, Recip
     There the frame that shows most, whose picture is kept, decides alone. Nor is it known whether
     it lies in a zone: no zone counts.
     """
-    seen = [frame for frame in decided.frames if frame.detections]
+    seen = [frame for frame in decided.frames if any(f.box for f in frame.findings or ())]
     placed = all(frame.ref.outline is not None for frame in seen)
     if placed or decided.unit.kind is not TriggerKind.PRESENCE:
         return decided, recipe
@@ -182,18 +182,18 @@ def comparable(decided: DecidedUnit, recipe: Recipe) -> tuple[DecidedUnit, Recip
     if decided.frames_expected == 1:
         return decided, recipe
     rules = recipe.rules
-    decisive = max(seen, key=lambda f: _margin(f.detections or (), rules))
+    decisive = max(seen, key=lambda f: _margin(f.findings or (), rules))
     frames = tuple(
-        frame if frame is decisive or frame.detections is None else replace(frame, detections=())
+        frame if frame is decisive or frame.findings is None else replace(frame, findings=())
         for frame in decided.frames
     )
     alone = replace(rules, min_frames_seen=1)
     return replace(decided, frames=frames), replace(recipe, rules=alone)
 
 
-def _margin(detections: Iterable[Detection], rules: FusingRules) -> float:
+def _margin(findings: Iterable[Finding], rules: FusingRules) -> float:
     """By how much the most certain of them is above its threshold."""
-    return max(d.confidence - rules.thresholds[d.class_index] for d in detections)
+    return max(f.confidence - rules.thresholds[f.code_index] for f in findings)
 
 
 def _outline(verdict: Verdict, picture: Frame | None) -> Outline | None:

@@ -7,15 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import structlog
+from numpy.typing import NDArray
 
 from inspector.core.errors import MalformedReplyError
 from inspector.core.records import (
     CameraId,
+    Finding,
     Frame,
     MissedFrame,
     MissReason,
+    ModelSpec,
     Notice,
     Outcome,
     Region,
@@ -27,7 +31,6 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.results.decode import decode
 from inspector.results.on_unit import on_unit
 from inspector.results.picked_frames import UnitPictures
 from inspector.results.pieces import FrameParts
@@ -135,7 +138,7 @@ class ResultsWorker:
             case UnitClosed(unit=unit):
                 await self._hand_on(self._books[unit.camera_id].closed(notice))
             case MissedFrame(ref=ref, reason=reason, detail=detail):
-                missed = FrameResult(ref=ref, detections=None, miss=reason, detail=detail)
+                missed = FrameResult(ref=ref, findings=None, miss=reason, detail=detail)
                 await self._settle(missed, None)
 
     async def _keep_deadlines(self) -> None:
@@ -160,16 +163,8 @@ class ResultsWorker:
         if outcome.outputs is None or spec is None:
             miss = outcome.miss or MissReason.INTERNAL_ERROR
             return [_miss(region, miss, outcome.detail) for region in regions]
-        refs = [region.frame.ref for region in regions]
         try:
-            decoded = decode(
-                outcome.outputs,
-                regions,
-                spec,
-                classes=min(len(ref.under.recipe.codes) for ref in refs),
-                floor=min(ref.under.recipe.floor(ref.camera_id) for ref in refs),
-                nms_iou=self._nms_iou,
-            )
+            decoded = self._decoded(outcome.outputs, regions, spec)
         except MalformedReplyError as malformed:
             detail = str(malformed)
             return [_miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
@@ -182,14 +177,33 @@ class ResultsWorker:
         return [
             FrameResult(
                 ref=region.frame.ref,
-                detections=tuple(detections),
+                findings=tuple(findings),
                 miss=None,
                 model_version=spec.version,
                 queue_ns=outcome.taken_mono_ns - region.frame.ref.captured_mono_ns,
                 inference_ns=outcome.ended_mono_ns - outcome.taken_mono_ns,
             )
-            for region, detections in zip(regions, decoded, strict=True)
+            for region, findings in zip(regions, decoded, strict=True)
         ]
+
+    def _decoded(
+        self,
+        outputs: Mapping[str, NDArray[Any]],
+        regions: tuple[Region, ...],
+        spec: ModelSpec,
+    ) -> list[list[Finding]]:
+        """What the reply says of each region; every finding names a code of the unit's recipe."""
+        refs = [region.frame.ref for region in regions]
+        floor = min(ref.under.recipe.floor(ref.camera_id) for ref in refs)
+        decoded = spec.reader.decode(outputs, regions, floor=floor, nms_iou=self._nms_iou)
+        for ref, findings in zip(refs, decoded, strict=True):
+            codes = len(ref.under.recipe.codes)
+            for finding in findings:
+                if not 0 <= finding.code_index < codes:
+                    raise MalformedReplyError(
+                        f"class {finding.code_index} reported, inspection.codes names {codes}"
+                    )
+        return decoded
 
     def _tell(self, result: FrameResult) -> None:
         """Log when batches begin to fail, fail otherwise than before, or succeed again."""
@@ -239,12 +253,12 @@ class ResultsWorker:
 
 
 def _on_unit(result: FrameResult, region: Region) -> FrameResult:
-    """Detections of a frame that was inspected as it is, moved onto the unit in it."""
+    """Findings of a frame that was inspected as it is, moved onto the unit in it."""
     outline = result.ref.outline
-    if outline is None or region.upright is not None or result.detections is None:
+    if outline is None or region.upright is not None or result.findings is None:
         return result
-    return replace(result, detections=on_unit(result.detections, outline))
+    return replace(result, findings=on_unit(result.findings, outline))
 
 
 def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:
-    return FrameResult(ref=region.frame.ref, detections=None, miss=miss, detail=detail)
+    return FrameResult(ref=region.frame.ref, findings=None, miss=miss, detail=detail)

@@ -1,6 +1,7 @@
 """Which rules hold at a place on the unit: pure.
 
-A zone ignores what is seen in it, or asks for other thresholds. A finding lies where its middle is.
+A zone ignores what is seen in it, or asks for other thresholds. A finding lies where its middle is;
+one about the unit as a whole lies in no zone.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.core.geometry import encloses
+from inspector.core.places import WholeUnit
 from inspector.core.recipes import FusingRules, Zone
-from inspector.core.records import Detection
+from inspector.core.records import Finding
 
 
 class PlaceRules:
@@ -31,19 +33,20 @@ class PlaceRules:
             if not zone.ignore
         ]
 
-    def ignores(self, seen: Detection) -> bool:
+    def ignores(self, seen: Finding) -> bool:
         """Whether nothing is a defect there."""
-        x_px, y_px = _middle(seen)
+        if isinstance(seen.place, WholeUnit):
+            return False
+        x_px, y_px = seen.place.middle_px
         return any(encloses(polygon, x_px, y_px) for polygon in self._ignoring)
 
-    def threshold(self, seen: Detection) -> float:
+    def threshold(self, seen: Finding) -> float:
         """The confidence from which on it is a defect there, where it is not ignored."""
-        x_px, y_px = _middle(seen)
+        everywhere = self._thresholds[seen.code_index]
+        if isinstance(seen.place, WholeUnit):
+            return everywhere
+        x_px, y_px = seen.place.middle_px
         for polygon, thresholds in self._asking:
-            if seen.class_index in thresholds and encloses(polygon, x_px, y_px):
-                return thresholds[seen.class_index]
-        return self._thresholds[seen.class_index]
-
-
-def _middle(seen: Detection) -> tuple[float, float]:
-    return (seen.left_px + seen.right_px) / 2, (seen.top_px + seen.bottom_px) / 2
+            if seen.code_index in thresholds and encloses(polygon, x_px, y_px):
+                return thresholds[seen.code_index]
+        return everywhere

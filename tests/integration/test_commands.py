@@ -25,7 +25,6 @@ from inspector.core.background import background
 from inspector.core.faults import Fault
 from inspector.core.records import (
     CameraId,
-    Detection,
     Event,
     FrameRef,
     Judgement,
@@ -42,6 +41,7 @@ from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.load import load_settings
 from inspector.sources.registry import parse_source
 from tests.kit import jobs
+from tests.kit.findings import boxed
 from tests.kit.inspector_command import (
     CHECKOUT,
     COMMAND,
@@ -131,8 +131,8 @@ def builder(tmp_path):
 
 
 def verdict(defects: int, miss: MissReason | None = None, label: str | None = None) -> Verdict:
-    seen = Detection(
-        class_index=1, confidence=0.912345, left_px=1.23, top_px=2, right_px=30, bottom_px=40
+    seen = boxed(
+        code_index=1, confidence=0.912345, left_px=1.23, top_px=2, right_px=30, bottom_px=40
     )
     unit = UnitRef(
         camera_id=CameraId("top"),
@@ -157,12 +157,13 @@ def verdict(defects: int, miss: MissReason | None = None, label: str | None = No
         reason=miss.value if miss else None,
         detail="",
         defects=tuple(
-            Defect(code="short", confidence=seen.confidence, detection=seen) for _ in range(defects)
+            Defect(code="short", confidence=seen.confidence, place=seen.place)
+            for _ in range(defects)
         ),
         frames=(
             FrameResult(
                 ref=ref,
-                detections=None if miss else (seen,) * defects,
+                findings=None if miss else (seen,) * defects,
                 miss=miss,
                 model_version="1",
             ),
@@ -259,8 +260,8 @@ def test_the_schemas_take_what_a_later_release_adds(builder, schemas):
     good = as_published(unit)
     later = {
         **good,
-        "product": {"name": "a"},
-        "reason": "teaching",
+        "carrier": {"name": "a"},
+        "reason": "of_a_later_release",
         "unit": {**good["unit"], "colour": "green", "id_source": "label_printer"},
         "counts": {**good["counts"], "retaken": 1},
     }

@@ -30,7 +30,7 @@ from inspector.embedded.triton.process import SHARED_MEMORY, TritonPorts
 from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.describing import describe_model
-from inspector.inference.model_check import ModelDescription
+from inspector.inference.description import ModelDescription
 from inspector.settings.sections import InferenceSettings
 from tests.kit import tiny_onnx
 from tests.kit.inspection_reference import (

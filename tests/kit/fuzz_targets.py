@@ -24,21 +24,22 @@ from inspector.core.records import (
     FrameRef,
     Image,
     ModelInput,
-    ModelSpec,
-    OutputLayout,
+    OutputReader,
     Rect,
     Region,
 )
 from inspector.events.consumer import ReceivedEvent, read_entry
 from inspector.events.text import as_json, as_line
+from inspector.inference.outputs.detections import DetectionsReader
+from inspector.inference.outputs.yolo import Head, HeadLayout, YoloReader
 from inspector.inference.reply_tensors import read_outputs
 from inspector.publish.recovery import last_numbers
 from inspector.publish.sinks.redis_streams import read_tip
 from inspector.redis_io.url import parse_redis_url
-from inspector.results.decode import decode
 from inspector.sources.registry import parse_source
 from inspector.sources.uri import redact
 from inspector.triggers.external.parse import MalformedTriggerError, parse_trigger
+from tests.kit.findings import corners_of
 
 SIDE, CLASSES, ROOM, REGIONS = 64, 3, 5, 2
 RECT = Rect(20, 10, 128, 64)
@@ -54,25 +55,16 @@ class _NoLease:
         """Nothing was lent."""
 
 
-def _spec(layout: OutputLayout) -> ModelSpec:
-    return ModelSpec(
-        name="m",
-        version="1",
-        input=ModelInput(
-            name="image",
-            width_px=SIDE,
-            height_px=SIDE,
-            channels_first=False,
-            dtype="UINT8",
-            rgb=False,
-        ),
-        layout=layout,
-        outputs=DETECTIONS if layout is OutputLayout.DETECTIONS else ("output",),
-        max_regions=REGIONS,
-    )
-
-
-_SPECS = {layout: _spec(layout) for layout in OutputLayout}
+_INPUT = ModelInput(
+    name="image", width_px=SIDE, height_px=SIDE, channels_first=False, dtype="UINT8", rgb=False
+)
+_READERS: tuple[OutputReader, ...] = (
+    DetectionsReader(input=_INPUT, classes=CLASSES),
+    *(
+        YoloReader(output="output", head=Head(layout, CLASSES, ()), input=_INPUT)
+        for layout in HeadLayout
+    ),
+)
 _REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
 _BOX = fit(RECT, width_px=SIDE, height_px=SIDE)
 _REGIONS = tuple(
@@ -81,12 +73,12 @@ _REGIONS = tuple(
 )
 
 
-def valid_reply(layout: OutputLayout, floats: str = "FP32") -> bytes:
+def valid_reply(layout: HeadLayout | None, floats: str = "FP32") -> bytes:
     """An honest reply to begin with; or one that calls its floats something else."""
     reply = pb.ModelInferResponse(model_name="m", id="7")
     tensors: dict[str, tuple[str, Any]] = {"output": (floats, np.zeros((REGIONS, 1, 1)))}
     match layout:
-        case OutputLayout.DETECTIONS:
+        case None:
             boxes = np.full((REGIONS, ROOM, 4), 8, np.float32)
             boxes[:, :, 2:] = 40
             tensors = {
@@ -95,7 +87,7 @@ def valid_reply(layout: OutputLayout, floats: str = "FP32") -> bytes:
                 "classes": ("INT32", np.ones((REGIONS, ROOM), np.int32)),
                 "count": ("INT32", np.full((REGIONS, 1), ROOM, np.int32)),
             }
-        case OutputLayout.YOLO_WITH_OBJECTNESS:
+        case HeadLayout.WITH_OBJECTNESS:
             tensors = {"output": (floats, np.full((REGIONS, 6, 5 + CLASSES), 0.9, np.float32))}
         case _:
             tensors = {"output": (floats, np.full((REGIONS, 4 + CLASSES, 6), 0.9, np.float32))}
@@ -107,21 +99,22 @@ def valid_reply(layout: OutputLayout, floats: str = "FP32") -> bytes:
 
 
 def reply(data: bytes) -> None:
-    """A serialised ModelInferResponse: detections in the region, or a malformed reply."""
+    """A serialised ModelInferResponse: findings in the region, or a malformed reply."""
     try:
         message = pb.ModelInferResponse.FromString(data)
     except DecodeError:
         return  # gRPC itself refuses it
-    for spec in _SPECS.values():
-        outputs = read_outputs(InferResult(message), spec.outputs)
+    for reader in _READERS:
+        outputs = read_outputs(InferResult(message), reader.outputs)
         with suppress(MalformedReplyError):
-            found = decode(outputs, _REGIONS, spec, classes=CLASSES, floor=0.5, nms_iou=0.45)
+            found = reader.decode(outputs, _REGIONS, floor=0.5, nms_iou=0.45)
             assert len(found) == REGIONS
-            for one in (detection for row in found for detection in row):
-                assert 0 <= one.class_index < CLASSES
+            for one in (finding for row in found for finding in row):
+                assert 0 <= one.code_index < CLASSES
                 assert 0.5 <= one.confidence <= 1
-                assert RECT.x_px <= one.left_px < one.right_px <= RECT.x_px + RECT.width_px
-                assert RECT.y_px <= one.top_px < one.bottom_px <= RECT.y_px + RECT.height_px
+                left_px, top_px, right_px, bottom_px = corners_of(one)
+                assert RECT.x_px <= left_px < right_px <= RECT.x_px + RECT.width_px
+                assert RECT.y_px <= top_px < bottom_px <= RECT.y_px + RECT.height_px
 
 
 def trigger(data: bytes) -> None:
@@ -185,7 +178,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 _DATATYPES = ("FP32", "FP64", "FP16", "BF16", "INT64", "UINT8", "BOOL", "BYTES", "NONE")
 SEEDS: dict[str, list[bytes]] = {
-    "reply": [valid_reply(layout, name) for layout in OutputLayout for name in _DATATYPES],
+    "reply": [valid_reply(layout, name) for layout in (None, *HeadLayout) for name in _DATATYPES],
     "trigger": [
         b"unit_id\0PCB-1\0at\x002026-01-31T14:05:09.123+01:00\0camera\0top",
         b'{"unit_id":"PCB-1","at":"2026-01-31T14:05:09Z","camera":null}',

@@ -173,7 +173,7 @@ class Station:
             assert frame.ref.unit is not None
             frame.lease.release()
             miss = MissReason.INFERENCE_FAILED if self._rng.random() < 0.1 else None
-            result = FrameResult(ref=frame.ref, detections=None if miss else (), miss=miss)
+            result = FrameResult(ref=frame.ref, findings=None if miss else (), miss=miss)
             loop = asyncio.get_running_loop()
             loop.call_later(self._rng.random() * 0.03, self._settle, result)
         self._note()

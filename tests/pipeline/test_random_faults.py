@@ -21,11 +21,11 @@ from inspector.core.records import (
     ModelInput,
     ModelSpec,
     Outcome,
-    OutputLayout,
     Reply,
 )
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.outputs.detections import DetectionsReader
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
 from inspector.settings.settings import Settings
@@ -46,19 +46,19 @@ MODEL = ModelName(name="pcb_inspection")
 
 
 def spec_of(side_px: int) -> ModelSpec:
+    picture = ModelInput(
+        name="image",
+        width_px=side_px,
+        height_px=side_px,
+        channels_first=False,
+        dtype="UINT8",
+        rgb=False,
+    )
     return ModelSpec(
         name="m",
         version="1",
-        input=ModelInput(
-            name="image",
-            width_px=side_px,
-            height_px=side_px,
-            channels_first=False,
-            dtype="UINT8",
-            rgb=False,
-        ),
-        layout=OutputLayout.DETECTIONS,
-        outputs=("boxes", "scores", "classes", "count"),
+        input=picture,
+        reader=DetectionsReader(input=picture, classes=6),
         max_regions=8,
     )
 

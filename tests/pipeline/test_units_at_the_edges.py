@@ -11,7 +11,7 @@ from inspector.capture.gate import CameraGate, JobInForce
 from inspector.core.recipes import FusingRules, Zone
 from inspector.core.records import (
     CameraId,
-    Detection,
+    Finding,
     Frame,
     FrameRef,
     Outline,
@@ -34,6 +34,7 @@ from inspector.settings.unit_sections import SerialSettings
 from inspector.triggers.every_frame import EveryFrame
 from tests.kit import jobs
 from tests.kit.fake_triton import Act, FakeTriton, serving
+from tests.kit.findings import boxed
 from tests.kit.pipeline_units import live, patient, unit_line
 
 CAMERA = CameraId("a")
@@ -58,9 +59,9 @@ def frame_ref(sequence: int, of: UnitRef | None, outline: Outline | None = None)
     )
 
 
-def defect(left_px: float, confidence: float = 0.9, class_index: int = 0) -> Detection:
-    return Detection(
-        class_index=class_index,
+def defect(left_px: float, confidence: float = 0.9, code_index: int = 0) -> Finding:
+    return boxed(
+        code_index=code_index,
         confidence=confidence,
         left_px=left_px,
         top_px=10,
@@ -71,12 +72,12 @@ def defect(left_px: float, confidence: float = 0.9, class_index: int = 0) -> Det
 
 def judged(
     kind: TriggerKind,
-    *frames: tuple[list[Detection], Outline | None],
+    *frames: tuple[list[Finding], Outline | None],
     zones: tuple[Zone, ...] = (),
 ) -> Result:
     of = unit(kind)
     results = [
-        FrameResult(ref=frame_ref(n, of, outline), detections=tuple(seen), miss=None)
+        FrameResult(ref=frame_ref(n, of, outline), findings=tuple(seen), miss=None)
         for n, (seen, outline) in enumerate(frames)
     ]
     decided = DecidedUnit(unit=of, frames_expected=len(frames), frames=tuple(results))

@@ -30,7 +30,6 @@ from inspector.core.records import (
     ModelInput,
     ModelSpec,
     Outcome,
-    OutputLayout,
     Rect,
     Region,
 )
@@ -39,6 +38,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.notices import Notices
+from inspector.inference.outputs.detections import DetectionsReader
 from inspector.ops.metrics import Metrics
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
 from inspector.results.worker import ResultsWorker
@@ -58,8 +58,7 @@ SPEC = ModelSpec(
     name="pcb_inspection",
     version="1",
     input=INPUT,
-    layout=OutputLayout.DETECTIONS,
-    outputs=("boxes", "scores", "classes", "count"),
+    reader=DetectionsReader(input=INPUT, classes=6),
     max_regions=4,
 )
 WHOLE = Rect(0, 0, 64, 64)

@@ -96,11 +96,13 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
   const shrink = picture.width / size.width;
   const pixel = scale(canvas);
   const margin = 3 * pixel;
+  // What is about the unit as a whole is drawn around the whole picture, dashed.
   const boxes = defects.map((defect) => {
+    if (!defect.bbox_px) return [margin, margin, canvas.width - margin, canvas.height - margin];
     const [x, y, width, height] = defect.bbox_px.map((value) => value * shrink);
     return [x - margin, y - margin, x + width + margin, y + height + margin];
   });
-  const taken = [...boxes];
+  const taken = boxes.filter((_box, index) => defects[index].bbox_px);
   defects.forEach((defect, index) => {
     const box = boxes[index];
     const [left, top, right, bottom] = box;
@@ -115,6 +117,7 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
       label(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
     }
     // Over its label, which would dim half of the side that it lies on.
-    line(context, [[left, top], [right, top], [right, bottom], [left, bottom]], isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel);
+    const corners = defect.polygon_px?.map(([x, y]) => [x * shrink, y * shrink]) ?? [[left, top], [right, top], [right, bottom], [left, bottom]];
+    line(context, corners, isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel, defect.bbox_px ? [] : [10 * pixel, 8 * pixel]);
   });
 }

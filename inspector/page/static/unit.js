@@ -121,7 +121,7 @@ class UnitView {
           h(
             "li",
             { class: "look", "data-id": defect.id, onmouseenter: () => this.choose(defect.id), onmouseleave: () => this.choose(null), onfocusin: () => this.choose(defect.id), onfocusout: () => this.choose(null) },
-            h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, `${Math.round(defect.confidence * 100)} % sure`)),
+            h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, `${Math.round(defect.confidence * 100)} % sure${defect.bbox_px ? "" : ", of the whole unit"}`)),
             this.buttons(defect.id, said(defect.id), `defect ${index + 1}, ${defect.code}`),
           ),
         ),

@@ -21,7 +21,7 @@ from inspector.core.geometry import fit, upright_size_px
 from inspector.core.records import (
     Batch,
     CameraId,
-    Detection,
+    Finding,
     Frame,
     FrameRef,
     Image,
@@ -31,7 +31,7 @@ from inspector.core.records import (
     Region,
 )
 from inspector.flow.tensor_pool import TensorPool
-from inspector.results.decode import decode
+from tests.kit.findings import box_of
 
 SMALL = Scenario(
     name="small",
@@ -145,9 +145,7 @@ def regions(frame: Frame, outline: Outline) -> dict[str, list[Region]]:
     }
 
 
-async def detections(
-    oracle: OracleModel, shown: list[Region], classes: int
-) -> list[list[Detection]]:
+async def findings(oracle: OracleModel, shown: list[Region]) -> list[list[Finding]]:
     ((model, spec),) = (await oracle.connect()).items()
     batch = Batch(
         batch_id=7, model=model, regions=tuple(shown), tensor=None, model_input=spec.input
@@ -159,7 +157,7 @@ async def detections(
     replies = [reply async for reply in oracle.replies(requests())]
     assert [reply.request_id for reply in replies] == ["7"]
     assert replies[0].outputs is not None
-    return decode(replies[0].outputs, batch.regions, spec, classes=classes, floor=0.1, nms_iou=0.5)
+    return spec.reader.decode(replies[0].outputs, batch.regions, floor=0.1, nms_iou=0.5)
 
 
 @pytest.mark.parametrize("look", ["whole", "upright", "tiles"])
@@ -173,7 +171,7 @@ def test_the_oracle_reports_every_defect_where_it_is(look: str):
     frame = Frame(ref=ref, lease=Loan(image))
     codes = settings.inspection.codes
     oracle = OracleModel(scene.truth, settings, tensors)
-    found = asyncio.run(detections(oracle, regions(frame, outline)[look], len(codes)))
+    found = asyncio.run(findings(oracle, regions(frame, outline)[look]))
     per_frame = [one for part in found for one in part]
     for defect in board.defects:
         middle = (defect.x_px + defect.width_px / 2, defect.y_px + defect.height_px / 2)
@@ -185,9 +183,9 @@ def test_the_oracle_reports_every_defect_where_it_is(look: str):
                 outline.centre_y_px + x * np.sin(turn) + y * np.cos(turn),
             )
         assert any(
-            codes[one.class_index] == defect.code
-            and one.left_px < middle[0] < one.right_px
-            and one.top_px < middle[1] < one.bottom_px
+            codes[one.code_index] == defect.code
+            and box_of(one).left_px < middle[0] < box_of(one).right_px
+            and box_of(one).top_px < middle[1] < box_of(one).bottom_px
             for one in per_frame
         ), f"{defect} in {look}"
     if look == "upright":
@@ -201,4 +199,4 @@ def test_the_oracle_sees_nothing_in_the_dark():
     outline = scene.truth.outline(board, number)
     oracle = OracleModel(scene.truth, settings, TensorPool(tensors=1, max_regions=4, shared=False))
     shown = regions(Frame(ref=ref, lease=Loan(image)), outline)["whole"]
-    assert asyncio.run(detections(oracle, shown, len(settings.inspection.codes))) == [[]]
+    assert asyncio.run(findings(oracle, shown)) == [[]]

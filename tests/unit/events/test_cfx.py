@@ -250,3 +250,26 @@ def test_a_region_goes_once_around_the_defect_and_ends_where_it_starts(
     assert all(a[0] == b[0] or a[1] == b[1] for a, b in sides), "no side is a diagonal"
     assert 1 <= found["ConfidenceLevel"] <= 100
     assert found["ConfidenceLevel"] == pytest.approx(max(1, defect["confidence"] * 100), abs=0.01)
+
+
+def regions_of(*places: dict[str, Any]) -> list[Any]:
+    defects = [EVENT["defects"][0] | place for place in places]
+    found = inspection({**EVENT, "defects": defects})["DefectsFound"]
+    return [defect["RegionOfInterest"] for defect in found]
+
+
+def test_the_region_of_a_shape_is_its_outline_and_ends_where_it_starts() -> None:
+    (region,) = regions_of({"polygon_px": [[1.0, 2.0], [5.0, 2.0], [3.0, 7.5]], "area_px": 11.0})
+    assert region == {
+        "StartPointX": 1.0,
+        "StartPointY": 2.0,
+        "RegionSegments": [{"X": 5.0, "Y": 2.0}, {"X": 3.0, "Y": 7.5}, {"X": 1.0, "Y": 2.0}],
+    }
+
+
+def test_a_defect_of_the_unit_as_a_whole_has_no_region() -> None:
+    whole = {"bbox_px": None, "polygon_px": None, "area_px": None}
+    told = {"polygon_px": None, "area_px": None}
+    nothing, box = regions_of(whole, told)
+    assert nothing is None
+    assert box == regions_of({})[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,10 @@ from ulid import ULID
 
 from inspector.core.changes import Change
 from inspector.core.faults import Fault
+from inspector.core.places import WHOLE_UNIT, Polygon
 from inspector.core.recipes import Job, JobState, ModelName, Reference
 from inspector.core.records import (
     CameraId,
-    Detection,
     EventGroup,
     Evidence,
     FrameRef,
@@ -32,6 +33,7 @@ from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.settings import Settings
 from inspector.sources.registry import parse_source
 from tests.kit import jobs
+from tests.kit.findings import boxed
 
 CAMERA = CameraId("top")
 LIMIT_BYTES = 8000
@@ -50,15 +52,15 @@ def builder(source: str = "rtsp://10.0.0.5/x", **sections: Any) -> EventBuilder:
 
 
 def defect(code: str = "short", confidence: float = 0.87654321) -> Defect:
-    box = Detection(
-        class_index=1,
+    box = boxed(
+        code_index=1,
         confidence=confidence,
         left_px=10.04,
         top_px=20.0,
         right_px=15.06,
         bottom_px=29.99,
     )
-    return Defect(code=code, confidence=confidence, detection=box)
+    return Defect(code=code, confidence=confidence, place=box.place)
 
 
 def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) -> Verdict:
@@ -81,7 +83,7 @@ def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) ->
     )
     frame = FrameResult(
         ref=reference,
-        detections=None if miss else (),
+        findings=None if miss else (),
         miss=miss,
         model_version="" if miss else "3",
         queue_ns=2 * NS_PER_MS,
@@ -334,3 +336,36 @@ def test_the_answer_to_a_monstrous_command_stays_small() -> None:
     asked = change(job, command="x" * 9000, fields=huge, problem="p" * 9000)
     (body,) = published(builder().change(asked, {}))
     assert len(body["fields"]) == 16
+
+
+def disc(corners: int, radius_px: float = 900) -> Polygon:
+    turns = [2 * math.pi * n / corners for n in range(corners)]
+    points = tuple((1000 + radius_px * math.cos(t), 1000 + radius_px * math.sin(t)) for t in turns)
+    return Polygon(points_px=points)
+
+
+def test_a_shape_is_reported_with_its_corners_and_its_area() -> None:
+    few = Polygon(points_px=((1.04, 2.0), (5.0, 2.06), (3.0, 7.0)))
+    group = builder().verdict(verdict(replace(defect(), place=few)), particulars(), 0)
+    unit, told = published(group)
+    (part,) = unit["defects"]
+    assert told["defect"] == part
+    assert part["polygon_px"] == [[1.0, 2.0], [5.0, 2.1], [3.0, 7.0]]
+    assert part["bbox_px"] == [1.0, 2.0, 4.0, 5.0]
+    assert part["area_px"] == round(few.area_px, 1)
+
+
+def test_an_event_stays_small_however_many_corners_its_defects_have() -> None:
+    shapes = [replace(defect(), place=disc(500)) for _ in range(20)]
+    group = builder().verdict(verdict(*shapes, detail="x" * 5000), particulars(), 0)
+    unit, *told = published(group)
+    for part, whole in zip(unit["defects"], (event["defect"] for event in told), strict=True):
+        assert 3 <= len(part["polygon_px"]) <= len(whole["polygon_px"]) <= 32
+        assert part["area_px"] == whole["area_px"] == round(disc(500).area_px, 1)
+
+
+def test_a_defect_of_the_unit_as_a_whole_has_no_place() -> None:
+    group = builder().verdict(verdict(replace(defect(), place=WHOLE_UNIT)), particulars(), 0)
+    unit, _told = published(group)
+    (part,) = unit["defects"]
+    assert (part["bbox_px"], part["polygon_px"], part["area_px"]) == (None, None, None)

@@ -7,12 +7,8 @@ from hypothesis import strategies as st
 
 from inspector.core.errors import ConfigurationError
 from inspector.embedded.triton.log import failure_reason, parse_log_line
-from inspector.inference.model_check import (
-    ModelDescription,
-    TensorDescription,
-    check_model,
-    needs_of,
-)
+from inspector.inference.description import ModelDescription, TensorDescription
+from inspector.inference.model_check import check_model, needs_of
 from tests.unit.inference.test_model_check import settings
 
 tensors = st.builds(
@@ -48,7 +44,7 @@ def test_any_description_gives_a_usable_model_or_one_sentence(description: Model
         problems = ()
         assert spec.max_regions >= 1
         assert min(spec.input.width_px, spec.input.height_px) >= 1
-        assert spec.outputs
+        assert spec.reader.outputs
     assert not [problem for problem in problems if not problem or "\n" in problem]
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.records import OutputLayout
+from inspector.core.records import ModelSpec
+from inspector.inference.description import ModelDescription, TensorDescription
 from inspector.inference.model_check import (
-    ModelDescription,
-    TensorDescription,
     VersionWatch,
     check_model,
     needs_of,
     no_such_model,
 )
+from inspector.inference.outputs.detections import DetectionsReader
+from inspector.inference.outputs.yolo import Head, HeadLayout, YoloReader
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 
@@ -66,9 +67,15 @@ def refusal(description: ModelDescription, **sections: Any) -> str:
     return problem
 
 
+def head_of(spec: ModelSpec) -> Head:
+    assert isinstance(spec.reader, YoloReader)
+    return spec.reader.head
+
+
 def test_an_ensemble_with_detections_fits():
     spec = check_model(ENSEMBLE, needs_of(settings()))
-    assert spec.layout is OutputLayout.DETECTIONS
+    assert isinstance(spec.reader, DetectionsReader)
+    assert spec.reader.classes == 6
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
     assert not spec.input.channels_first
     assert not spec.input.rgb, "a picture in bytes is as OpenCV makes it"
@@ -78,22 +85,21 @@ def test_an_ensemble_with_detections_fits():
 @pytest.mark.parametrize(
     ("shape", "layout"),
     [
-        ((25200, 11), OutputLayout.YOLO_WITH_OBJECTNESS),
-        ((10, 8400), OutputLayout.YOLO_TRANSPOSED),
+        ((25200, 11), HeadLayout.WITH_OBJECTNESS),
+        ((10, 8400), HeadLayout.TRANSPOSED),
     ],
 )
 def test_a_raw_head_is_told_by_its_shape(shape, layout):
     spec = check_model(head(*shape), needs_of(settings()))
-    assert spec.layout is layout
-    assert spec.outputs == ("out",)
-    assert spec.candidates == (max(shape),)
+    assert spec.reader.outputs == ("out",)
+    assert head_of(spec) == Head(layout, 6, (max(shape),))
 
 
 def test_a_head_whose_candidates_are_not_told_is_held_to_the_grids_at_its_replies():
     spec = check_model(head(-1, 11), needs_of(settings()))
-    assert spec.layout is OutputLayout.YOLO_WITH_OBJECTNESS
-    assert 25200 in spec.candidates
-    assert 300 not in spec.candidates
+    assert head_of(spec).layout is HeadLayout.WITH_OBJECTNESS
+    assert 25200 in head_of(spec).candidates
+    assert 300 not in head_of(spec).candidates
 
 
 def parameters(**told: str) -> ModelDescription:
@@ -336,8 +342,8 @@ def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
     one = {"codes": ["dent"], "threshold": 0.5}
     yolov5 = check_model(head(25200, 6), needs_of(settings(inspection=one)))
     yolov8 = check_model(head(5, 8400), needs_of(settings(inspection=one)))
-    assert yolov5.layout is OutputLayout.YOLO_WITH_OBJECTNESS
-    assert yolov8.layout is OutputLayout.YOLO_TRANSPOSED
+    assert head_of(yolov5).layout is HeadLayout.WITH_OBJECTNESS
+    assert head_of(yolov8).layout is HeadLayout.TRANSPOSED
     assert END_TO_END in refusal(head(8400, 6), inspection=one), "or many rows after suppression"
 
 
@@ -357,7 +363,8 @@ def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
 )
 def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
     square = replace(SQUARE, shape=(-1, height, width, 3))
-    assert check_model(replace(head(*shape), inputs=(square,)), needs_of(settings())).candidates
+    spec = check_model(replace(head(*shape), inputs=(square,)), needs_of(settings()))
+    assert head_of(spec).candidates
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,30 @@ def test_defects_follow_their_unit_through_the_picture():
     in_loop(main())
 
 
+def test_a_shape_is_drawn_by_its_corners_and_the_unit_as_a_whole_by_its_own_outline():
+    outline = Outline(centre_x_px=160, centre_y_px=120, width_px=100, height_px=80, turn_deg=0.0)
+    box, *_ = verdict()["defects"]
+    shape = box | {"polygon_px": [[10, 20], [40, 40], [10, 60]], "area_px": 600.0}
+    whole = box | {"bbox_px": None, "polygon_px": None, "area_px": None}
+
+    async def main() -> None:
+        with feeding() as (feed, _):
+            camera, viewer = Camera(feed), feed.join()
+            feed.decided(7, verdict() | {"defects": [shape, whole]})
+            viewer.credit()
+            unit = (await next_of(viewer, feed))[0]["unit"]
+            assert [d["polygon_px"] for d in unit["defects"]] == [shape["polygon_px"], None]
+            assert unit["defects"][1]["bbox_px"] is None
+            viewer.credit()
+            camera.frame(units=(UnitInView(index=7, outline=outline),))
+            [drawn] = (await next_of(viewer, feed))[0]["units"]
+            [defect] = drawn["defects"]
+            assert defect["corners"] == [[120, 100], [150, 120], [120, 140]]
+            assert drawn["result"] == "FAILED"
+
+    in_loop(main())
+
+
 def test_a_verdict_on_the_unit_that_is_shown_is_drawn_without_another_picture():
     async def main() -> None:
         with feeding() as (feed, _):

@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.core.records import Detection
+from inspector.core.records import Finding
 from inspector.results.boxes import areas, content, corners_of, overlaps, shared_areas
+from tests.kit.findings import box_of, boxed, shifted
 
 pixels = st.floats(-50, 5000)
 sizes_px = st.floats(0.01, 500)
 
 
 @st.composite
-def detections(draw: st.DrawFn) -> Detection:
+def detections(draw: st.DrawFn) -> Finding:
     left_px, top_px = draw(pixels), draw(pixels)
-    return Detection(
-        class_index=draw(st.integers(0, 5)),
+    return boxed(
+        code_index=draw(st.integers(0, 5)),
         confidence=draw(st.floats(0, 1)),
         left_px=left_px,
         top_px=top_px,
@@ -30,23 +31,13 @@ def detections(draw: st.DrawFn) -> Detection:
 
 
 @st.composite
-def near_each_other(draw: st.DrawFn) -> list[Detection]:
+def near_each_other(draw: st.DrawFn) -> list[Finding]:
     """Some of which overlap."""
     first = draw(detections())
     found = [first]
     for right_px, down_px in draw(st.lists(st.tuples(st.floats(-300, 300), st.floats(-300, 300)))):
-        found.append(moved(first, right_px, down_px))
+        found.append(shifted(first, right_px, down_px))
     return [*found, *draw(st.lists(detections(), max_size=5))]
-
-
-def moved(one: Detection, right_px: float, down_px: float) -> Detection:
-    return replace(
-        one,
-        left_px=one.left_px + right_px,
-        right_px=one.right_px + right_px,
-        top_px=one.top_px + down_px,
-        bottom_px=one.bottom_px + down_px,
-    )
 
 
 @given(near_each_other())
@@ -76,16 +67,16 @@ def test_what_two_share_is_in_both_and_no_more_than_either(found):
 @given(near_each_other(), st.integers(-2000, 2000), st.integers(-2000, 2000))
 def test_where_in_the_picture_boxes_lie_does_not_change_their_overlap(found, right_px, down_px):
     there = corners_of(found)
-    elsewhere = corners_of([moved(one, right_px, down_px) for one in found])
+    elsewhere = corners_of([shifted(one, right_px, down_px) for one in found])
     before, after = overlaps(there[0], there), overlaps(elsewhere[0], elsewhere)
     assert before == pytest.approx(after, abs=1e-4)
 
 
 @given(detections(), st.floats(0, 1000), st.floats(0, 1000))
 def test_a_box_that_clipping_left_behind_shares_nothing(one, beyond_x_px, beyond_y_px):
-    left_behind = replace(
-        one, right_px=one.left_px - beyond_x_px, bottom_px=one.top_px - beyond_y_px
-    )
+    box = box_of(one)
+    behind = replace(box, right_px=box.left_px - beyond_x_px, bottom_px=box.top_px - beyond_y_px)
+    left_behind = replace(one, place=behind)
     boxes = corners_of([one, left_behind])
     assert areas(boxes)[1] == 0
     assert overlaps(boxes[1], boxes).tolist() == [0, 0]

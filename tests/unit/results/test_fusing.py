@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.core.recipes import FusingRules
-from inspector.core.records import Detection
+from inspector.core.records import Finding
 from inspector.results.fusing import fuse
+from tests.kit.findings import box_of, boxed, of_the_whole, rhombus
 
 CLASSES = 3
 RULES = FusingRules(thresholds=(0.5,) * CLASSES)
@@ -17,9 +18,9 @@ RULES = FusingRules(thresholds=(0.5,) * CLASSES)
 
 def seen(
     x: float = 100, y: float = 100, *, confidence: float = 0.8, code: int = 0, side: float = 20
-) -> Detection:
-    return Detection(
-        class_index=code,
+) -> Finding:
+    return boxed(
+        code_index=code,
         confidence=confidence,
         left_px=x,
         top_px=y,
@@ -28,9 +29,9 @@ def seen(
     )
 
 
-def fused(*frames: list[Detection], rules: FusingRules = RULES, expected: int = 3) -> list[object]:
+def fused(*frames: list[Finding], rules: FusingRules = RULES, expected: int = 3) -> list[object]:
     return [
-        (d.detection.class_index, round(d.detection.confidence, 3), d.frames_seen)
+        (d.finding.code_index, round(d.finding.confidence, 3), d.frames_seen)
         for d in fuse(frames, rules, frames_expected=expected)
     ]
 
@@ -39,8 +40,8 @@ def test_a_defect_that_most_frames_show_is_claimed_once() -> None:
     frames = ([seen(100, 100)], [seen(103, 98)], [seen(98, 102)])
     (defect,) = fuse(frames, RULES, frames_expected=3)
     assert defect.frames_seen == 3
-    assert defect.detection.left_px == pytest.approx((100 + 103 + 98) / 3)
-    assert defect.detection.bottom_px == pytest.approx((120 + 118 + 122) / 3)
+    assert box_of(defect.finding).left_px == pytest.approx((100 + 103 + 98) / 3)
+    assert box_of(defect.finding).bottom_px == pytest.approx((120 + 118 + 122) / 3)
 
 
 def test_what_one_frame_of_three_shows_is_not_claimed() -> None:
@@ -63,7 +64,7 @@ def test_the_box_leans_towards_the_surer_frame() -> None:
     (defect,) = fuse(
         [[seen(100, confidence=0.9)], [seen(104, confidence=0.3)]], RULES, frames_expected=2
     )
-    assert defect.detection.left_px == pytest.approx(101)
+    assert box_of(defect.finding).left_px == pytest.approx(101)
 
 
 def test_classes_are_never_mixed() -> None:
@@ -98,7 +99,7 @@ def test_small_defects_can_be_left_out() -> None:
     rules = replace(RULES, min_size_px=10)
     frames = [[seen(side=9.9), seen(300, side=10.1)] for _ in range(3)]
     (defect,) = fuse(frames, rules, frames_expected=3)
-    assert defect.detection.left_px == pytest.approx(300)
+    assert box_of(defect.finding).left_px == pytest.approx(300)
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7, 0.9])
@@ -151,7 +152,7 @@ rules_of_units = st.builds(
 
 @given(frames_of_units, rules_of_units, st.randoms(use_true_random=False))
 def test_the_order_of_the_frames_makes_no_difference(
-    frames: list[list[Detection]], rules: FusingRules, rng: random.Random
+    frames: list[list[Finding]], rules: FusingRules, rng: random.Random
 ) -> None:
     shuffled = [list(frame) for frame in frames]
     rng.shuffle(shuffled)
@@ -165,14 +166,14 @@ def test_the_order_of_the_frames_makes_no_difference(
 
 @given(st.lists(detections, max_size=30), rules_of_units)
 def test_a_unit_of_one_frame_is_what_that_frame_shows(
-    frame: list[Detection], rules: FusingRules
+    frame: list[Finding], rules: FusingRules
 ) -> None:
-    claimed = [d.detection for d in fuse([frame], rules, frames_expected=1)]
+    claimed = [d.finding for d in fuse([frame], rules, frames_expected=1)]
     wanted = [
         d
         for d in frame
-        if d.confidence >= rules.thresholds[d.class_index]
-        and d.right_px - d.left_px >= rules.min_size_px
+        if d.confidence >= rules.thresholds[d.code_index]
+        and box_of(d).right_px - box_of(d).left_px >= rules.min_size_px
     ]
     assert sorted(map(repr, claimed)) == sorted(map(repr, wanted))
     assert [d.confidence for d in claimed] == sorted((d.confidence for d in wanted), reverse=True)
@@ -180,18 +181,18 @@ def test_a_unit_of_one_frame_is_what_that_frame_shows(
 
 @given(frames_of_units, rules_of_units)
 def test_a_claim_is_borne_out_by_the_frames(
-    frames: list[list[Detection]], rules: FusingRules
+    frames: list[list[Finding]], rules: FusingRules
 ) -> None:
     claimed = fuse(frames, rules, frames_expected=len(frames))
     needed = rules.frames_needed(inspected=len(frames), expected=len(frames))
     for defect in claimed:
-        found = defect.detection
+        found = defect.finding
         assert needed <= defect.frames_seen <= len(frames)
-        assert found.confidence >= rules.thresholds[found.class_index]
-        members = [d for frame in frames for d in frame if d.class_index == found.class_index]
-        assert min(d.left_px for d in members) - 1e-6 <= found.left_px
-        assert found.bottom_px <= max(d.bottom_px for d in members) + 1e-6
-    # No detection counts for two defects.
+        assert found.confidence >= rules.thresholds[found.code_index]
+        members = [d for frame in frames for d in frame if d.code_index == found.code_index]
+        assert min(box_of(d).left_px for d in members) - 1e-6 <= box_of(found).left_px
+        assert box_of(found).bottom_px <= max(box_of(d).bottom_px for d in members) + 1e-6
+    # No finding counts for two defects.
     assert sum(d.frames_seen for d in claimed) <= sum(map(len, frames))
 
 
@@ -216,3 +217,83 @@ def test_a_detector_that_fires_everywhere_does_not_stop_the_line() -> None:
         for shift in range(3)
     ]
     assert len(fuse(frames, RULES, frames_expected=3)) >= 900
+
+
+# --- shapes, and what is about the unit as a whole ---
+
+
+def test_frames_that_say_the_same_of_the_whole_unit_claim_it_once() -> None:
+    frames = [[of_the_whole(confidence=c), seen(300)] for c in (0.48, 0.52, 0.55)]
+    (box, whole) = fuse(frames, RULES, frames_expected=3)
+    assert box.finding.box is not None
+    assert whole.finding == of_the_whole(confidence=pytest.approx(0.535))  # type: ignore[arg-type]
+    assert whole.frames_seen == 3
+
+
+def test_one_frame_of_three_does_not_condemn_the_whole_unit() -> None:
+    assert fused([of_the_whole(confidence=0.99)], [], []) == []
+    assert fused([of_the_whole()], [of_the_whole(code_index=1)], [of_the_whole()]) == [(0, 0.9, 2)]
+
+
+def test_what_one_frame_says_twice_of_the_whole_unit_counts_once() -> None:
+    frame = [of_the_whole(confidence=0.6), of_the_whole(confidence=0.8)]
+    assert fused(frame, expected=1) == [(0, 0.8, 1)]
+    assert fused(frame, [], []) == []
+
+
+def test_a_place_on_the_unit_never_supports_what_is_said_of_all_of_it() -> None:
+    assert fused([of_the_whole()], [seen()], [rhombus(300, 300)]) == []
+
+
+def test_what_is_about_the_whole_unit_is_never_too_small() -> None:
+    rules = replace(RULES, min_size_px=1000)
+    assert fused([of_the_whole()], [of_the_whole()], [], rules=rules) == [(0, 0.9, 2)]
+
+
+def test_of_shapes_that_agree_the_surest_frames_stands() -> None:
+    surest = rhombus(102, 100, confidence=0.9)
+    frames = [[rhombus(100, 100, confidence=0.6)], [surest], [seen(90, 90, confidence=0.99)]]
+    (defect,) = fuse(frames, RULES, frames_expected=3)
+    assert defect.finding.place == surest.place
+    assert defect.frames_seen == 3
+    assert defect.finding.confidence == pytest.approx((0.99 + 0.9) / 2)
+
+
+places = st.one_of(
+    detections,
+    st.builds(
+        rhombus,
+        coordinates,
+        coordinates,
+        half_px=st.integers(1, 30).map(float),
+        code_index=st.integers(0, CLASSES - 1),
+        confidence=st.integers(0, 100).map(lambda percent: percent / 100),
+    ),
+    st.builds(
+        of_the_whole,
+        code_index=st.integers(0, CLASSES - 1),
+        confidence=st.integers(0, 100).map(lambda percent: percent / 100),
+    ),
+)
+
+
+@given(
+    st.lists(st.lists(places, max_size=6, unique=True), min_size=1, max_size=4),
+    rules_of_units,
+    st.randoms(use_true_random=False),
+)
+def test_findings_of_every_place_are_claimed_in_whatever_order_they_come(
+    frames: list[list[Finding]], rules: FusingRules, rng: random.Random
+) -> None:
+    shuffled = [list(frame) for frame in frames]
+    rng.shuffle(shuffled)
+    for frame in shuffled:
+        rng.shuffle(frame)
+    claimed = fuse(frames, rules, frames_expected=len(frames))
+    assert fuse(shuffled, rules, frames_expected=len(frames)) == claimed
+    needed = rules.frames_needed(inspected=len(frames), expected=len(frames))
+    for defect in claimed:
+        assert needed <= defect.frames_seen <= len(frames)
+        assert defect.finding.confidence >= rules.thresholds[defect.finding.code_index]
+    whole = [d.finding.code_index for d in claimed if d.finding.box is None]
+    assert len(whole) == len(set(whole)), "one per code"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inspector.core.recipes import JobState
 from inspector.core.records import (
     CameraId,
-    Detection,
+    Finding,
     FrameRef,
     MissReason,
     Result,
@@ -21,6 +21,7 @@ from inspector.core.records import (
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
 from inspector.results.judging import MOST_TELLING, judge, most_telling
 from tests.kit import jobs
+from tests.kit.findings import boxed
 
 CODES = ("open", "short")
 UNIT = UnitRef(
@@ -42,9 +43,9 @@ def ref(sequence: int) -> FrameRef:
     )
 
 
-def seen(class_index: int, confidence: float) -> Detection:
-    return Detection(
-        class_index=class_index,
+def seen(code_index: int, confidence: float) -> Finding:
+    return boxed(
+        code_index=code_index,
         confidence=confidence,
         left_px=1,
         top_px=2,
@@ -53,12 +54,12 @@ def seen(class_index: int, confidence: float) -> Detection:
     )
 
 
-def inspected(*detections: Detection, sequence: int = 0, **timing: Any) -> FrameResult:
-    return FrameResult(ref=ref(sequence), detections=detections, miss=None, **timing)
+def inspected(*detections: Finding, sequence: int = 0, **timing: Any) -> FrameResult:
+    return FrameResult(ref=ref(sequence), findings=detections, miss=None, **timing)
 
 
 def missed(reason: MissReason | None, sequence: int = 0) -> FrameResult:
-    return FrameResult(ref=ref(sequence), detections=None, miss=reason, detail="because")
+    return FrameResult(ref=ref(sequence), findings=None, miss=reason, detail="because")
 
 
 def verdict(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.core.records import CameraId, Detection, Frame, FrameRef
+from inspector.core.records import CameraId, Frame, FrameRef
 from inspector.core.verdicts import FrameResult
 from inspector.flow.frame_pool import FramePool
 from inspector.results.picked_frames import KEPT_PER_CAMERA, UnitPictures
 from inspector.settings.types import Size
+from tests.kit.findings import boxed
 from tests.kit.units_in_view import SIDE, TOP, unit
 
 BUFFERS = 2 * KEPT_PER_CAMERA + 1
@@ -24,8 +25,8 @@ def frame(pool: FramePool, sequence: int, camera: CameraId) -> Frame:
 
 def seen(ref: FrameRef, confidences: list[float]) -> FrameResult:
     box = {"left_px": 0.0, "top_px": 0.0, "right_px": 1.0, "bottom_px": 1.0}
-    found = tuple(Detection(class_index=0, confidence=c, **box) for c in confidences)
-    return FrameResult(ref=ref, detections=found, miss=None)
+    found = tuple(boxed(code_index=0, confidence=c, **box) for c in confidences)
+    return FrameResult(ref=ref, findings=found, miss=None)
 
 
 offers = st.tuples(

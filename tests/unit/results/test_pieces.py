@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from inspector.batching.tiling import pieces_of
 from inspector.core.geometry import fit
+from inspector.core.places import Polygon
 from inspector.core.records import (
     CameraId,
-    Detection,
+    Finding,
     Frame,
     FrameRef,
     Image,
@@ -22,6 +23,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import FrameResult
 from inspector.results.pieces import FrameParts, without_doubles
+from tests.kit.findings import boxed, corners_of, of_the_whole, rhombus, shaped
 
 LEFT, RIGHT = Rect(0, 0, 640, 640), Rect(544, 0, 640, 640)
 """They share 544 to 640."""
@@ -52,10 +54,10 @@ def region(rect: Rect, piece: int, pieces: int, frame: FrameRef | None = None) -
     )
 
 
-def seen(*corners: float, confidence: float = 0.8, code: int = 0) -> Detection:
+def seen(*corners: float, confidence: float = 0.8, code: int = 0) -> Finding:
     left, top, right, bottom = corners
-    return Detection(
-        class_index=code,
+    return boxed(
+        code_index=code,
         confidence=confidence,
         left_px=left,
         top_px=top,
@@ -64,12 +66,12 @@ def seen(*corners: float, confidence: float = 0.8, code: int = 0) -> Detection:
     )
 
 
-def result(*detections: Detection, frame: FrameRef | None = None, **more: Any) -> FrameResult:
-    return FrameResult(ref=frame or ref(), detections=detections, miss=None, **more)
+def result(*detections: Finding, frame: FrameRef | None = None, **more: Any) -> FrameResult:
+    return FrameResult(ref=frame or ref(), findings=detections, miss=None, **more)
 
 
 def missed(reason: MissReason, detail: str = "") -> FrameResult:
-    return FrameResult(ref=ref(), detections=None, miss=reason, detail=detail)
+    return FrameResult(ref=ref(), findings=None, miss=reason, detail=detail)
 
 
 def test_a_frame_of_one_piece_is_passed_on_as_it_is() -> None:
@@ -83,7 +85,7 @@ def test_a_frame_is_complete_with_its_last_piece_in_whatever_order() -> None:
     assert parts.waiting == 1
     whole = parts.add(region(LEFT, 0, 2), result(seen(10, 10, 30, 30, confidence=0.9)))
     assert whole is not None
-    assert whole.detections == (seen(10, 10, 30, 30, confidence=0.9), seen(900, 10, 920, 30))
+    assert whole.findings == (seen(10, 10, 30, 30, confidence=0.9), seen(900, 10, 920, 30))
     assert parts.waiting == 0
 
 
@@ -104,7 +106,7 @@ def test_a_frame_of_which_a_piece_was_missed_is_missed() -> None:
     assert parts.add(region(RIGHT, 1, 3), missed(MissReason.MODEL_UNAVAILABLE, "away")) is None
     whole = parts.add(region(LEFT, 2, 3), result(seen(1, 1, 9, 9)))
     assert whole is not None
-    assert (whole.detections, whole.miss, whole.detail) == (
+    assert (whole.findings, whole.miss, whole.detail) == (
         None,
         MissReason.MODEL_UNAVAILABLE,
         "away",
@@ -206,7 +208,7 @@ def test_each_defect_of_a_tiled_picture_is_found_once_and_whole(
                 found.append(seen(*inside, confidence=rng.choice([0.5, 0.7, 0.9])))
         rng.shuffle(found)
         tiles.append((rect, found))
-    kept = [(d.left_px, d.top_px, d.right_px, d.bottom_px) for d in without_doubles(tiles)]
+    kept = [corners_of(finding) for finding in without_doubles(tiles)]
     assert sorted(kept) == sorted(boxes)
 
 
@@ -222,3 +224,23 @@ def test_a_detector_that_fires_everywhere_does_not_stop_the_line() -> None:
             (rect, [seen(x, y, x + 20, y + 20, confidence=rng.random()) for x, y in corners])
         )
     assert 500 < len(without_doubles(tiles)) <= 2000
+
+
+def test_what_tiles_say_of_the_whole_unit_is_said_once_by_the_surest() -> None:
+    first = [of_the_whole(confidence=0.6), of_the_whole(code_index=1, confidence=0.5)]
+    kept = without_doubles([(LEFT, first), (RIGHT, [of_the_whole(confidence=0.8)])])
+    assert kept == [of_the_whole(confidence=0.8), of_the_whole(code_index=1, confidence=0.5)]
+
+
+def test_a_shape_that_two_tiles_saw_whole_stays_one_shape() -> None:
+    there, again = rhombus(590, 100, confidence=0.8), rhombus(591, 100, confidence=0.7)
+    assert without_doubles([(LEFT, [again]), (RIGHT, [there])]) == [there]
+
+
+def test_a_shape_that_no_tile_saw_whole_is_joined_from_its_parts() -> None:
+    left = shaped((500, 100), (640, 100), (640, 140), (500, 140))
+    right = shaped((544, 100), (700, 100), (700, 140), (544, 140), confidence=0.8)
+    (one,) = without_doubles([(LEFT, [left]), (RIGHT, [right])])
+    assert isinstance(one.place, Polygon)
+    assert corners_of(one) == (500, 100, 700, 140)
+    assert one.place.area_px == 200 * 40

@@ -18,7 +18,6 @@ import pytest
 
 from inspector.core.records import (
     CameraId,
-    Detection,
     Frame,
     FrameRef,
     Image,
@@ -35,12 +34,13 @@ from inspector.results.unit_book import UnitBook
 from inspector.triggers.external.messages import Trigger, TriggerOutcome
 from inspector.triggers.external.watch import ExternalWatch
 from tests.kit import jobs
+from tests.kit.findings import boxed
 
 CAMERA = CameraId("a")
 MS = 1_000_000
 EPOCH_NS = 1_767_225_600 * 1_000_000_000
 FRAME_MS, UNIT_MS, DEADLINE_MS, WAIT_MS = 33, 250, 700, 120
-DEFECT = Detection(class_index=0, confidence=0.9, left_px=10, top_px=10, right_px=30, bottom_px=30)
+DEFECT = boxed(code_index=0, confidence=0.9, left_px=10, top_px=10, right_px=30, bottom_px=30)
 
 
 class Lease:
@@ -170,7 +170,7 @@ class Line:
         if missed.ref.unit is None:
             self.counts["missed"] += 1
         else:
-            self._settle_later(FrameResult(ref=missed.ref, detections=None, miss=reason), 0)
+            self._settle_later(FrameResult(ref=missed.ref, findings=None, miss=reason), 0)
 
     def _inspect(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -183,7 +183,7 @@ class Line:
             elif self.rng.random() < 0.03:
                 miss = self.rng.choice([MissReason.LANE_FULL, MissReason.MALFORMED_REPLY])
             shown = (DEFECT,) if self.was_there[ref.sequence] in self.bad else ()
-            result = FrameResult(ref=ref, detections=None if miss else shown, miss=miss)
+            result = FrameResult(ref=ref, findings=None if miss else shown, miss=miss)
             slow = self.rng.random() < 0.02
             self._settle_later(result, self.rng.randrange(2000 if slow else 80))
 
@@ -228,7 +228,7 @@ def check(line: Line) -> None:
     assert [v.unit_number for v in line.verdicts] == list(range(1, line.units + 1))
     for verdict in line.verdicts:
         number = int((verdict.unit.given_id or "")[1:])
-        looked = [f for f in verdict.frames if f.detections is not None]
+        looked = [f for f in verdict.frames if f.findings is not None]
         if verdict.result is Result.PASSED:
             assert len(looked) == line.frames_of_unit == verdict.frames_expected
             assert number not in line.bad

@@ -42,7 +42,7 @@ def frame(index: int | None, sequence: int, miss: MissReason | None = None) -> F
         captured_unix_ns=0,
         unit=None if index is None else unit(index),
     )
-    return FrameResult(ref=ref, detections=None if miss else (), miss=miss)
+    return FrameResult(ref=ref, findings=None if miss else (), miss=miss)
 
 
 def closed(

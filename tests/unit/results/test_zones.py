@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from inspector.core.geometry import encloses
 from inspector.core.recipes import FusingRules, Zone
-from inspector.core.records import Detection
+from inspector.core.records import Finding
 from inspector.results.fusing import fuse
 from inspector.results.zones import PlaceRules
+from tests.kit.findings import box_of, boxed, of_the_whole, rhombus
 
 CODES = ("open", "short")
 RULES = FusingRules(thresholds=(0.5, 0.6))
@@ -28,9 +29,9 @@ def square(left: float, top: float, side: float) -> Polygon:
     )
 
 
-def seen(x_px: float, y_px: float, confidence: float = 0.9, class_index: int = 0) -> Detection:
-    return Detection(
-        class_index=class_index,
+def seen(x_px: float, y_px: float, confidence: float = 0.9, code_index: int = 0) -> Finding:
+    return boxed(
+        code_index=code_index,
         confidence=confidence,
         left_px=x_px - 5,
         top_px=y_px - 5,
@@ -51,9 +52,9 @@ def places(*zones: Zone) -> PlaceRules:
     return PlaceRules(RULES, codes=CODES, zones=zones)
 
 
-def claimed(*frames: list[Detection], zones: tuple[Zone, ...]) -> list[tuple[float, float]]:
+def claimed(*frames: list[Finding], zones: tuple[Zone, ...]) -> list[tuple[float, float]]:
     found = fuse(frames, RULES, frames_expected=len(frames), places=places(*zones))
-    return [(f.detection.left_px + 5, f.detection.top_px + 5) for f in found]
+    return [(box_of(f.finding).left_px + 5, box_of(f.finding).top_px + 5) for f in found]
 
 
 def test_what_lies_in_a_zone_that_ignores_is_no_defect() -> None:
@@ -119,17 +120,17 @@ def test_a_point_is_enclosed_as_opencv_says(polygon: Polygon, x: float, y: float
 
 @given(frames=units, polygon=polygons)
 def test_a_zone_that_ignores_takes_away_what_lies_in_it_and_changes_nothing_else(
-    frames: list[list[Detection]], polygon: Polygon
+    frames: list[list[Finding]], polygon: Polygon
 ) -> None:
     without = fuse(frames, RULES, frames_expected=len(frames))
     with_zone = fuse(frames, RULES, frames_expected=len(frames), places=places(ignoring(polygon)))
-    outside = [f for f in without if not places(ignoring(polygon)).ignores(f.detection)]
+    outside = [f for f in without if not places(ignoring(polygon)).ignores(f.finding)]
     assert with_zone == outside
 
 
 @given(frames=units, polygon=polygons, order=st.randoms(use_true_random=False))
 def test_the_order_of_the_frames_makes_no_difference_in_zones_either(
-    frames: list[list[Detection]], polygon: Polygon, order: object
+    frames: list[list[Finding]], polygon: Polygon, order: object
 ) -> None:
     shuffled = list(frames)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -143,7 +144,7 @@ def test_the_order_of_the_frames_makes_no_difference_in_zones_either(
 
 @given(frames=units)
 def test_a_zone_that_says_what_the_product_says_changes_nothing(
-    frames: list[list[Detection]],
+    frames: list[list[Finding]],
 ) -> None:
     same = asking(square(0, 0, 30), **dict(zip(CODES, RULES.thresholds, strict=True)))
     assert fuse(frames, RULES, frames_expected=len(frames)) == fuse(
@@ -156,3 +157,14 @@ def test_rules_that_ask_for_another_size_hold_in_zones_too() -> None:
     zone = asking(square(0, 0, 50), open=0.2)
     at = PlaceRules(large, codes=CODES, zones=(zone,))
     assert not fuse([[seen(20, 20)]], large, frames_expected=1, places=at)
+
+
+def test_a_shape_lies_where_its_middle_is_and_the_whole_unit_in_no_zone() -> None:
+    zones = (ignoring(square(100, 100, 50)), asking(square(300, 300, 50), open=0.95))
+    at = places(*zones)
+    assert at.ignores(rhombus(110, 110, half_px=40))
+    assert not at.ignores(rhombus(90, 110, half_px=40))
+    assert at.threshold(rhombus(310, 310, half_px=60)) == 0.95
+    everywhere = ignoring(square(-1000, -1000, 5000))
+    assert not places(everywhere).ignores(of_the_whole())
+    assert places(asking(square(-1000, -1000, 5000), open=0.95)).threshold(of_the_whole()) == 0.5

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,18 @@ from inspector.core.errors import MalformedReplyError
 from inspector.core.geometry import fit
 from inspector.core.records import (
     CameraId,
-    Detection,
+    Finding,
     Frame,
     FrameRef,
     Image,
     ModelInput,
-    ModelSpec,
-    OutputLayout,
+    OutputReader,
     Rect,
     Region,
 )
-from inspector.results.decode import decode
+from inspector.inference.outputs.detections import DetectionsReader
+from inspector.inference.outputs.yolo import Head, HeadLayout, YoloReader
+from tests.kit.findings import corners_of
 
 SIDE, CLASSES, ROOM = 64, 3, 5
 RECT = Rect(20, 10, 128, 64)
@@ -47,39 +47,27 @@ def region() -> Region:
     return Region(frame=Frame(ref=REF, lease=NoLease()), rect=RECT, letterbox=box)
 
 
-def spec(layout: OutputLayout) -> ModelSpec:
-    names = ("boxes", "scores", "classes", "count")
-    return ModelSpec(
-        name="m",
-        version="1",
-        input=ModelInput(
-            name="image",
-            width_px=SIDE,
-            height_px=SIDE,
-            channels_first=False,
-            dtype="UINT8",
-            rgb=False,
-        ),
-        layout=layout,
-        outputs=names if layout is OutputLayout.DETECTIONS else ("output",),
-        max_regions=8,
-    )
+INPUT = ModelInput(
+    name="image", width_px=SIDE, height_px=SIDE, channels_first=False, dtype="UINT8", rgb=False
+)
+DETECTIONS = DetectionsReader(input=INPUT, classes=CLASSES)
+
+
+def raw(layout: HeadLayout, *candidates: int) -> YoloReader:
+    return YoloReader(output="output", head=Head(layout, CLASSES, candidates), input=INPUT)
+
+
+OBJECTNESS, TRANSPOSED = raw(HeadLayout.WITH_OBJECTNESS), raw(HeadLayout.TRANSPOSED)
 
 
 def decoded(
     outputs: Outputs,
-    layout: OutputLayout = OutputLayout.DETECTIONS,
+    reader: OutputReader = DETECTIONS,
     regions: int = 1,
     floor: float = 0.5,
-) -> list[list[Detection]]:
-    return decode(
-        outputs,
-        tuple(region() for _ in range(regions)),
-        spec(layout),
-        classes=CLASSES,
-        floor=floor,
-        nms_iou=0.45,
-    )
+) -> list[list[Finding]]:
+    shown = tuple(region() for _ in range(regions))
+    return reader.decode(outputs, shown, floor=floor, nms_iou=0.45)
 
 
 def ensemble(*rows: tuple[tuple[float, float, float, float], float, int]) -> Outputs:
@@ -98,7 +86,7 @@ def ensemble(*rows: tuple[tuple[float, float, float, float], float, int]) -> Out
 
 def head(
     *rows: tuple[tuple[float, float, float, float], float, int],
-    layout: OutputLayout = OutputLayout.YOLO_WITH_OBJECTNESS,
+    reader: YoloReader = OBJECTNESS,
     candidates: int = 40,
 ) -> Outputs:
     array = np.zeros((1, candidates, 5 + CLASSES), np.float32)
@@ -106,7 +94,7 @@ def head(
         left, top, right, bottom = corners
         array[0, i, :4] = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
         array[0, i, 4], array[0, i, 5 + label] = score, 1.0
-    if layout is OutputLayout.YOLO_TRANSPOSED:
+    if reader is TRANSPOSED:
         scores = array[..., 4:5] * array[..., 5:]
         array = np.concatenate([array[..., :4], scores], axis=2).transpose(0, 2, 1)
     return {"output": array}
@@ -114,33 +102,29 @@ def head(
 
 BOX = (10.0, 20.0, 20.0, 30.0)
 IN_FRAME = (40.0, 18.0, 60.0, 38.0)
-RAW = (OutputLayout.YOLO_WITH_OBJECTNESS, OutputLayout.YOLO_TRANSPOSED)
-
-
-def corners(detection: Detection) -> tuple[float, float, float, float]:
-    return detection.left_px, detection.top_px, detection.right_px, detection.bottom_px
+RAW = (OBJECTNESS, TRANSPOSED)
 
 
 def test_a_detection_is_told_in_pixels_of_the_frame() -> None:
     ((found,),) = decoded(ensemble((BOX, 0.75, 2)))
-    assert corners(found) == IN_FRAME
-    assert (found.class_index, found.confidence) == (2, 0.75)
+    assert corners_of(found) == IN_FRAME
+    assert (found.code_index, found.confidence) == (2, 0.75)
 
 
-@pytest.mark.parametrize("layout", RAW)
-def test_both_raw_heads_say_the_same_as_the_ensemble(layout: OutputLayout) -> None:
-    ((found,),) = decoded(head((BOX, 0.75, 2), layout=layout), layout)
-    assert corners(found) == pytest.approx(IN_FRAME)
-    assert (found.class_index, found.confidence) == (2, 0.75)
+@pytest.mark.parametrize("reader", RAW)
+def test_both_raw_heads_say_the_same_as_the_ensemble(reader: YoloReader) -> None:
+    ((found,),) = decoded(head((BOX, 0.75, 2), reader=reader), reader)
+    assert corners_of(found) == pytest.approx(IN_FRAME)
+    assert (found.code_index, found.confidence) == (2, 0.75)
 
 
-@pytest.mark.parametrize("layout", RAW)
-def test_of_overlapping_boxes_of_a_class_only_the_surest_is_kept(layout: OutputLayout) -> None:
+@pytest.mark.parametrize("reader", RAW)
+def test_of_overlapping_boxes_of_a_class_only_the_surest_is_kept(reader: YoloReader) -> None:
     near = (11.0, 21.0, 21.0, 31.0)
     apart = (40.0, 20.0, 50.0, 30.0)
     rows = [(near, 0.6, 1), (BOX, 0.9, 1), (BOX, 0.8, 0), (apart, 0.7, 1)]
-    (found,) = decoded(head(*rows, layout=layout), layout)
-    assert [(d.class_index, round(d.confidence, 3)) for d in found] == [
+    (found,) = decoded(head(*rows, reader=reader), reader)
+    assert [(d.code_index, round(d.confidence, 3)) for d in found] == [
         (1, 0.9),
         (0, 0.8),
         (1, 0.7),
@@ -154,7 +138,7 @@ def test_what_is_below_the_floor_is_left_out() -> None:
 
 def test_the_surest_comes_first_whatever_order_the_server_chose() -> None:
     (found,) = decoded(ensemble((BOX, 0.6, 0), (BOX, 0.9, 1), (BOX, 0.7, 2)))
-    assert [d.class_index for d in found] == [1, 2, 0]
+    assert [d.code_index for d in found] == [1, 2, 0]
 
 
 def test_each_region_gets_its_own_row() -> None:
@@ -171,7 +155,7 @@ def test_what_is_seen_only_in_the_padding_is_not_on_the_unit() -> None:
 
 def test_a_box_is_cut_at_the_edge_of_its_region() -> None:
     ((found,),) = decoded(ensemble(((-8, 10, 20, 30), 0.9, 0)))
-    assert corners(found) == (20, 10, 60, 38)
+    assert corners_of(found) == (20, 10, 60, 38)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +182,7 @@ def test_absurd_boxes_make_a_reply_malformed(size: float) -> None:
     outputs = head((BOX, 0.9, 0), (BOX, 0.8, 0))
     outputs["output"][0, :2, 2:4] = size
     with pytest.raises(MalformedReplyError, match="NaN, infinity or absurd"):
-        decoded(outputs, OutputLayout.YOLO_WITH_OBJECTNESS)
+        decoded(outputs, OBJECTNESS)
 
 
 def test_a_score_a_hair_above_one_is_rounding() -> None:
@@ -214,7 +198,7 @@ def test_a_head_that_fires_everywhere_is_malformed_and_costs_little_time() -> No
     array[0, :, 4:6] = 0.95
     began_s = time.perf_counter()
     with pytest.raises(MalformedReplyError, match="25200 candidates reach"):
-        decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+        decoded({"output": array}, OBJECTNESS)
     assert time.perf_counter() - began_s < 1
 
 
@@ -235,12 +219,12 @@ def grid(cells: int = 8) -> Any:
 
 def misread(array: Any) -> str:
     with pytest.raises(MalformedReplyError) as malformed:
-        decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+        decoded({"output": array}, OBJECTNESS)
     return str(malformed.value)
 
 
 def test_a_grid_that_is_sure_of_nothing_has_no_defects() -> None:
-    assert decoded({"output": grid()}, OutputLayout.YOLO_WITH_OBJECTNESS) == [[]]
+    assert decoded({"output": grid()}, OBJECTNESS) == [[]]
 
 
 def test_shares_of_the_picture_are_malformed_although_nothing_is_seen() -> None:
@@ -270,16 +254,16 @@ def test_scores_and_class_numbers_are_no_objectness_and_classes() -> None:
 
 def test_a_head_of_zeros_tells_nothing_by_them() -> None:
     array = np.zeros((1, 64, WIDTH), np.float32)
-    assert decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS) == [[]]
+    assert decoded({"output": array}, OBJECTNESS) == [[]]
     array[0, 5] = [30, 30, 60, 60, 1, 0.9, 0, 0]
-    ((found,),) = decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+    ((found,),) = decoded({"output": array}, OBJECTNESS)
     assert found.confidence == pytest.approx(0.9)
 
 
 def test_a_number_of_candidates_that_no_grid_has_is_malformed() -> None:
-    wanted = replace(spec(OutputLayout.YOLO_WITH_OBJECTNESS), candidates=(252, 192))
+    wanted = raw(HeadLayout.WITH_OBJECTNESS, 252, 192)
     with pytest.raises(MalformedReplyError, match="has 64 candidates, which is no grid of 64x64"):
-        decode({"output": grid()}, (region(),), wanted, classes=CLASSES, floor=0.5, nms_iou=0.45)
+        decoded({"output": grid()}, wanted)
 
 
 @pytest.mark.parametrize("box", [(70, 20, 80, 30), (20, -30, 30, -2), (-90, 20, 30, 30)])
@@ -289,10 +273,10 @@ def test_a_sure_box_that_the_picture_cannot_hold_is_malformed(box: Any) -> None:
     assert decoded(ensemble((box, 0.3, 0))) == [[]]
 
 
-@pytest.mark.parametrize("layout", list(OutputLayout))
-def test_missing_outputs_are_named(layout: OutputLayout) -> None:
+@pytest.mark.parametrize("reader", [DETECTIONS, *RAW])
+def test_missing_outputs_are_named(reader: YoloReader) -> None:
     with pytest.raises(MalformedReplyError, match="missing or truncated"):
-        decoded({}, layout)
+        decoded({}, reader)
 
 
 any_float = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -331,15 +315,16 @@ def test_any_numbers_give_valid_detections_or_a_malformed_reply(
 @given(arrays.arrays(np.float32, (1, 6, 5 + CLASSES), elements=small))
 def test_any_head_gives_valid_detections_or_a_malformed_reply(array: Any) -> None:
     try:
-        (found,) = decoded({"output": array}, OutputLayout.YOLO_WITH_OBJECTNESS)
+        (found,) = decoded({"output": array}, OBJECTNESS)
     except MalformedReplyError:
         return
     check(found)
 
 
-def check(found: list[Detection]) -> None:
+def check(found: list[Finding]) -> None:
     for one in found:
-        assert 0 <= one.class_index < CLASSES
+        assert 0 <= one.code_index < CLASSES
         assert 0.5 <= one.confidence <= 1
-        assert RECT.x_px <= one.left_px < one.right_px <= RECT.x_px + RECT.width_px
-        assert RECT.y_px <= one.top_px < one.bottom_px <= RECT.y_px + RECT.height_px
+        left_px, top_px, right_px, bottom_px = corners_of(one)
+        assert RECT.x_px <= left_px < right_px <= RECT.x_px + RECT.width_px
+        assert RECT.y_px <= top_px < bottom_px <= RECT.y_px + RECT.height_px

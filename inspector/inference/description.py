@@ -1,0 +1,33 @@
+"""A deployed model as its server describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorDescription:
+    """One input or output as Triton's metadata lists it; shape with the batch dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDescription:
+    """A deployed model as Triton describes it."""
+
+    name: str
+    version: str
+    inputs: Sequence[TensorDescription]
+    outputs: Sequence[TensorDescription]
+    max_batch_size: int
+    """0 when the model does not batch, as in its configuration."""
+    decoupled: bool
+    sequences: bool = False
+    """Its requests must belong to sequences."""
+    parameters: Mapping[str, str]
+    instances: int = 1
+    """Requests it works on at once; of an ensemble, those of its narrowest step."""

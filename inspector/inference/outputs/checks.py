@@ -1,0 +1,88 @@
+"""What every reply is held to, and what becomes of its boxes: pure arithmetic.
+
+A reply that cannot be read as a result must never read as "no defects".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.errors import MalformedReplyError
+from inspector.core.geometry import on_picture
+from inspector.core.places import Box
+from inspector.core.records import Finding, ModelInput, Region
+
+Floats = NDArray[np.float32]
+TOLERANCE = 1e-3
+SHARE_PX = 1.5
+"""A box that ends before this is not in pixels but in shares of the picture."""
+_FURTHEST_PX = 1e6
+"""No box reaches so far; squares of it are still numbers."""
+
+
+def require_outputs(reply: Mapping[str, NDArray[Any]], names: Iterable[str]) -> None:
+    """Refuse a reply that lacks one of its tensors."""
+    missing = [name for name in names if name not in reply]
+    if missing:
+        raise MalformedReplyError(f"output {', '.join(missing)} missing or truncated")
+
+
+def require_numbers(array: Floats, name: str) -> None:
+    """Refuse what no picture's pixels or scores can be."""
+    # NaN fails every comparison.
+    if array.size and not (array.min() >= -_FURTHEST_PX and array.max() <= _FURTHEST_PX):
+        raise MalformedReplyError(f"output {name} holds NaN, infinity or absurd numbers")
+
+
+def require_scores(scores: Floats) -> None:
+    """Refuse confidences that are none."""
+    if scores.size and not (scores.min() >= -TOLERANCE and scores.max() <= 1 + TOLERANCE):
+        raise MalformedReplyError(
+            f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1"
+        )
+
+
+def require_boxes(corners: Floats, model_input: ModelInput) -> None:
+    """Refuse sure boxes that no picture of this size holds."""
+    size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)
+    beside = (corners[:, 2:] <= 0).any(axis=1) | (corners[:, :2] >= size[:2]).any(axis=1)
+    far = (corners < -size).any(axis=1) | (corners > 2 * size).any(axis=1)
+    if (wrong := beside | far).any():
+        box = ", ".join(f"{edge:g}" for edge in corners[wrong][0])
+        raise MalformedReplyError(
+            f"box {box} lies outside the model's picture of "
+            f"{model_input.width_px}x{model_input.height_px}"
+        )
+
+
+def findings_of(
+    corners: Floats, scores: Floats, codes: NDArray[np.int64], region: Region, floor: float
+) -> list[Finding]:
+    """What these boxes say of a region, best first; those less sure than `floor` are left out."""
+    findings = []
+    for (x0, y0, x1, y1), score, code in zip(
+        corners.tolist(), scores.tolist(), codes.tolist(), strict=True
+    ):
+        if score < floor:
+            continue
+        if not (x1 > x0 and y1 > y0 and max(x1, y1) > SHARE_PX):
+            raise MalformedReplyError(
+                f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is not left, top, right, bottom in pixels"
+            )
+        box = Box(left_px=x0, top_px=y0, right_px=x1, bottom_px=y1)
+        # What was seen in the padding, beside the region, is not on the unit.
+        if (place := on_picture(box, region)) is not None:
+            confidence = min(score, 1.0)
+            findings.append(Finding(code_index=code, confidence=confidence, place=place))
+    return sorted(findings, key=lambda found: -found.confidence)
+
+
+def task_objection(model: str, task: str, wanted: str) -> str:
+    """Why what the exporting program wrote of the model's task contradicts a kind, or nothing."""
+    if task in ("", wanted):
+        return ""
+    return f'model {model}: its metadata names the task "{task}"; expected {wanted}'

@@ -1,0 +1,114 @@
+"""Boxes after non-maximum suppression: the answer of our own ensembles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.errors import MalformedReplyError
+from inspector.core.records import Finding, ModelInput, OutputReader, Region
+from inspector.inference.outputs.checks import (
+    Floats,
+    findings_of,
+    require_boxes,
+    require_numbers,
+    require_outputs,
+    require_scores,
+    task_objection,
+)
+from inspector.inference.outputs.kind import Described, Recognised, Unfit
+
+OUTPUTS = ("boxes", "scores", "classes", "count")
+EXPECTS = ", ".join(OUTPUTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionsReader(OutputReader):
+    """Reads `boxes` [N, room, 4], `scores` and `classes` [N, room], and `count` [N, 1].
+
+    Corners are in pixels of the model's input, and only the first `count` rows say something.
+    """
+
+    input: ModelInput
+    classes: int
+
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return EXPECTS
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the tensors it reads."""
+        return OUTPUTS
+
+    def decode(
+        self,
+        reply: Mapping[str, NDArray[Any]],
+        regions: tuple[Region, ...],
+        *,
+        floor: float,
+        nms_iou: float,
+    ) -> list[list[Finding]]:
+        """See `OutputReader`; suppression was the model's affair."""
+        del nms_iou
+        require_outputs(reply, OUTPUTS)
+        boxes, scores, codes, counts = self._checked(reply, len(regions))
+        rows = [
+            (boxes[i, : counts[i]], scores[i, : counts[i]], codes[i, : counts[i]])
+            for i in range(len(regions))
+        ]
+        for corners, sure, _codes in rows:
+            require_boxes(corners[sure >= floor], self.input)
+        return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
+
+    def _checked(
+        self, reply: Mapping[str, NDArray[Any]], regions: int
+    ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
+        boxes, scores, codes, counts = (np.asarray(reply[name]) for name in OUTPUTS)
+        room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
+        for array, shape, kinds, name in zip(
+            (boxes, scores, codes, counts),
+            ((regions, room, 4), (regions, room), (regions, room), (regions, 1)),
+            ("f", "f", "iu", "iu"),
+            OUTPUTS,
+            strict=True,
+        ):
+            if array.shape != shape:
+                raise MalformedReplyError(f"output {name} is {array.shape}, expected {shape}")
+            if array.dtype.kind not in kinds:
+                wanted = "floats" if kinds == "f" else "integers"
+                raise MalformedReplyError(f"output {name} is {array.dtype}, expected {wanted}")
+        counts = counts[:, 0].astype(np.int64)
+        if counts.min() < 0 or counts.max() > room:
+            raise MalformedReplyError(f"count is {counts.tolist()}, expected 0 to {room}")
+        used = np.arange(room)[None, :] < counts[:, None]
+        require_numbers(boxes[used], OUTPUTS[0])
+        require_scores(scores[used])
+        codes = codes.astype(np.int64)
+        if used.any() and not (codes[used].min() >= 0 and codes[used].max() < self.classes):
+            raise MalformedReplyError(
+                f"class {int(codes[used].max())} reported, inspection.codes names {self.classes}"
+            )
+        return boxes, scores, codes, counts
+
+
+def recognise(described: Described) -> Recognised:
+    """By the names of its outputs."""
+    by_name = {tensor.name: tensor for tensor in described.outputs}
+    if not all(wanted in by_name for wanted in OUTPUTS):
+        return None
+    for output, kind in zip(OUTPUTS, ("FP", "FP", "INT", "INT"), strict=True):
+        dtype = by_name[output].dtype
+        if kind not in dtype:
+            wanted = "integers" if kind == "INT" else "floats"
+            return Unfit(
+                f'model {described.model}: output "{output}" is {dtype}; expected {wanted}'
+            )
+    if objection := task_objection(described.model, described.notes.task, "detect"):
+        return Unfit(objection)
+    return DetectionsReader(input=described.input, classes=described.classes)

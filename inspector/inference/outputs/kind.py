@@ -1,0 +1,57 @@
+"""What a kind of model output is, and what it says of a model. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inspector.core.records import ModelInput, OutputReader
+from inspector.inference.description import TensorDescription
+from inspector.inference.exporter_notes import ExporterNotes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What is known of a model's answers before it gives one."""
+
+    model: str
+    outputs: Sequence[TensorDescription]
+    input: ModelInput
+    classes: int
+    """How many codes its recipe has."""
+    notes: ExporterNotes
+    """What the program that exported it wrote beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """It seems to be meant as this kind and cannot be: reported where no kind can read it."""
+
+    sentence: str
+    """Names the model, what was found and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguity:
+    """It may mean something else: refused, whichever kind could read it.
+
+    A model that is misread reports nothing at all, and every unit passes.
+    """
+
+    sentence: str
+
+
+Recognised = OutputReader | Unfit | Ambiguity | None
+"""A reader; why there is none; or None: it is another kind of answer altogether."""
+
+
+class OutputKind(Protocol):
+    """One kind of answer; a module of its own."""
+
+    @property
+    def EXPECTS(self) -> str:  # noqa: N802 - a module's constant
+        """What such a model gives, in a few words that go on after "expected"."""
+
+    def recognise(self, described: Described) -> Recognised:
+        """Whether a model with such outputs answers in this way."""
