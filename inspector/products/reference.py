@@ -6,6 +6,7 @@ unit is natural variation. Nobody is asked what a defect is: the units are compa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -339,7 +340,7 @@ def _those_that_differ(placed: Sequence[_Placed], pictures: Sequence[Image]) -> 
         np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8) for picture in pictures
     ]
     masks = _differences(greys)
-    natural = _natural(masks) | _rim(masks[0].shape)
+    natural = _natural(masks, greys) | _rim(masks[0].shape)
     found = {}
     for index, mask in enumerate(masks):
         places = _places(mask, natural)
@@ -369,18 +370,39 @@ def _differences(greys: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     return masks
 
 
-def _natural(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
+def _natural(
+    masks: Sequence[NDArray[np.uint8]], greys: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.bool_]:
     """Where so many units differ nearby that units do differ there: labels, stamps, shine."""
     reach = round(max(masks[0].shape) * SURROUNDINGS_SHARE)
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     votes = np.zeros(masks[0].shape, np.uint16)
     for mask in masks:
         votes += np.asarray(cv2.dilate(mask, around), np.uint16)
-    return np.asarray(votes >= max(2, int(np.ceil(MINORITY * len(masks)))))
+    natural = np.asarray(votes >= max(2, math.ceil(MINORITY * len(masks))), np.uint8)
+    # A label that was stuck a little aside on two of six differs there on these two only.
+    levels = np.where(natural, _spread(greys), 0).astype(np.uint8)
+    for box, inside, _ in _marks(levels, _median(greys)):
+        mark = np.zeros_like(natural)
+        mark[box] = inside
+        natural |= np.asarray(cv2.dilate(mark, around), np.uint8)
+    return natural > 0
+
+
+def _spread(greys: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Standard deviation of the units, in grey levels."""
+    total = np.zeros(greys[0].shape, np.float32)
+    squares = np.zeros(greys[0].shape, np.float32)
+    for grey in greys:
+        cv2.accumulate(grey, total)
+        cv2.accumulateSquare(grey, squares)
+    count = len(greys)
+    variance = np.maximum(squares / count - (total / count) ** 2, 0)
+    return np.sqrt(variance).astype(np.uint8)
 
 
 def _rim(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    reach = int(np.ceil(max(shape) * RIM_SHARE))
+    reach = math.ceil(max(shape) * RIM_SHARE)
     rim = np.ones(shape, np.bool_)
     rim[reach:-reach, reach:-reach] = False
     return rim
@@ -416,10 +438,20 @@ def _deviation(common: _Common, placed: Sequence[_Placed], mean: Image) -> NDArr
 
 
 def _over_whole_marks(levels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A mark that differs in a part may differ everywhere: six serials in a row share most cells.
+    """A mark that differs in a part may differ everywhere: serials in a row share most cells."""
+    found = levels.copy()
+    for box, inside, usual in _marks(levels, grey):
+        found[box][inside] = np.maximum(found[box][inside], np.uint8(usual))
+    return found
 
-    A mark is what stands by itself, in edges as sharp as its differences, and is no larger than a
-    label.
+
+def _marks(
+    levels: NDArray[np.uint8], grey: NDArray[np.uint8]
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_], float]]:
+    """The marks that differ: their boxes, which pixels of these are theirs, by how many levels.
+
+    `levels` says by how much units differ where. A mark is what stands by itself, in edges as
+    sharp as its differences, and is no larger than a label.
     """
     kernel = np.ones((3, 3), np.uint8)
     differs = np.asarray(levels >= _least_levels(grey), np.uint8)
@@ -427,14 +459,13 @@ def _over_whole_marks(levels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDA
     strong = cv2.morphologyEx(differs, cv2.MORPH_OPEN, kernel) > 0
     strong[_rim(grey.shape)] = False
     if not strong.any():
-        return levels
+        return
     sharp = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) >= np.percentile(levels[strong], 75)
     sharp[_rim(grey.shape)] = False
     gap = max(3, round(max(grey.shape) * GAP_SHARE))
     marks = cv2.morphologyEx(sharp.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(marks, connectivity=8)
     differing = np.bincount(labels[strong], minlength=count)
-    found = levels.copy()
     for label in range(1, count):
         x, y, width, height, area = (int(side) for side in boxes[label])
         is_large = max(width, height) > LABEL_SHARE * max(grey.shape)
@@ -442,10 +473,7 @@ def _over_whole_marks(levels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> NDA
             continue
         box = (slice(y, y + height), slice(x, x + width))
         mark = labels[box] == label
-        usual = np.percentile(levels[box][strong[box] & mark], 75)
-        inside = _hull(mark)
-        found[box][inside] = np.maximum(found[box][inside], np.uint8(usual))
-    return found
+        yield box, _hull(mark), float(np.percentile(levels[box][strong[box] & mark], 75))
 
 
 def _hull(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

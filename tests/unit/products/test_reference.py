@@ -63,6 +63,16 @@ def test_a_label_that_differs_from_unit_to_unit_is_natural_and_the_rest_is_not(s
     assert np.percentile(elsewhere, 90) < 12
 
 
+def test_a_label_stuck_a_little_aside_on_one_unit_is_no_damage(seven_good):
+    """Its edges and the cells that all have in common then lie elsewhere on that unit alone."""
+    picture = board(20).picture
+    x, y, width, height = lay_out(SEED, 0, WIDTH_PX, HEIGHT_PX).label_px
+    label = picture[y : y + height, x : x + width].copy()
+    picture[y + 3 : y + height + 3, x + 2 : x + width + 2] = label
+    found = learned([*seven_good[:5], unit(20, picture)])
+    assert found.left_out == ()
+
+
 @pytest.mark.parametrize("code", list(DefectCode))
 def test_a_defective_unit_among_eight_is_named_with_the_place_and_left_out(seven_good, code):
     bad = board(20, [code])
