@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SKINS: dict[str, tuple[Colour, Colour]] = {
 """Laminate and copper, BGR."""
 CODES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 _CIRCUIT_PX = 640
-_MARGIN_PX = 18
+MARGIN_PX = 18
 _LABEL_ROOM_PX = 84
 _MODULE_PX, _QUIET_MODULES = 4, 2
 _INK, _PAPER = 40, 222
@@ -41,6 +41,10 @@ class Artwork:
     picture: Image
     serial: str
     defects: tuple[TrueBox, ...]
+    product: str | None = None
+    """What is on order when it passes."""
+    taught: bool = False
+    foreign: bool = False
 
 
 def drawn_boards(
@@ -76,23 +80,30 @@ def scanned_boards(archive: Path, count: int, *, seed: int, skin: str) -> Iterat
             laminate = np.asarray(cv2.imdecode(scan, cv2.IMREAD_GRAYSCALE), np.uint8)
             lines = [] if is_ok else files.read(f"{name}.txt").decode().splitlines()
             serial = f"PCB-{(2000 + seed) % 10000:04d}{number:03d}"
-            yield Artwork(_finish(laminate, skin, serial), serial, tuple(map(_box, lines)))
+            yield Artwork(finished(laminate, skin, serial), serial, tuple(map(box_of, lines)))
 
 
-def _box(line: str) -> TrueBox:
+def box_of(line: str) -> TrueBox:
+    """A line of DeepPCB's truth, in pixels of the finished board."""
     left, top, right, bottom, code = map(int, line.split())
-    return TrueBox(CODES[code - 1], left + _MARGIN_PX, top + _MARGIN_PX, right - left, bottom - top)
+    return TrueBox(CODES[code - 1], left + MARGIN_PX, top + MARGIN_PX, right - left, bottom - top)
 
 
-def _finish(laminate: NDArray[np.uint8], skin: str, serial: str) -> Image:
+def finished(
+    laminate: NDArray[np.uint8], skin: str, serial: str, tint: Sequence[float] = (1, 1, 1)
+) -> Image:
     """Colour a scan, put it on a board with a margin, print the label at its right edge."""
-    height = _CIRCUIT_PX + 2 * _MARGIN_PX
-    share = np.full((height, height + _LABEL_ROOM_PX - _MARGIN_PX), 255, np.uint8)
-    share[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX : _MARGIN_PX + _CIRCUIT_PX] = laminate
+    height = _CIRCUIT_PX + 2 * MARGIN_PX
+    share = np.full((height, height + _LABEL_ROOM_PX - MARGIN_PX), 255, np.uint8)
+    share[MARGIN_PX:-MARGIN_PX, MARGIN_PX : MARGIN_PX + _CIRCUIT_PX] = laminate
     share = np.asarray(cv2.GaussianBlur(share, (3, 3), 0.7), np.uint8)
-    light, dark = (np.array(colour, np.float64) for colour in SKINS[skin])
+    light, dark = (np.array(colour, np.float64) * tint for colour in SKINS[skin])
     ramp = np.linspace(0, 1, 256)[:, None]
-    table = np.round(dark * (1 - ramp) + light * ramp).astype(np.uint8).reshape(1, 256, 3)
+    table = (
+        np.clip(np.round(dark * (1 - ramp) + light * ramp), 0, 255)
+        .astype(np.uint8)
+        .reshape(1, 256, 3)
+    )
     picture = np.asarray(cv2.LUT(cv2.merge([share] * 3), table), np.uint8)
     modules = np.pad(encode(serial), _QUIET_MODULES)
     sticker = np.where(modules, _INK, _PAPER).astype(np.uint8)

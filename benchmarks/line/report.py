@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from benchmarks.line.product_scores import RunScore, runs_together
 from benchmarks.line.scores import Score, together
 
 _COLUMNS = (
@@ -55,6 +56,46 @@ def _cells(one: Score) -> list[str]:
         _share(one.found, one.defects),
         f"{one.false_per_board:.2f}",
         "/".join("?" if ms is None else f"{ms:.0f}" for ms in latency),
+    ]
+
+
+_RUN_COLUMNS = (
+    "run",
+    "boards",
+    "units in order",
+    "learned from",
+    "verdicts right",
+    "bad PASSED",
+    "defects found",
+    "false defects",
+    "foreign refused",
+)
+
+
+def run_table(title: str, scores: Sequence[RunScore]) -> Table:
+    """One line per product run, and one for all."""
+    shown = Table(title=title, title_justify="left")
+    for number, column in enumerate(_RUN_COLUMNS):
+        shown.add_column(column, justify="right" if number else "left")
+    for one in scores:
+        shown.add_row(*_run_cells(one), style="yellow" if one.shortfalls() else None)
+    if len(scores) > 1:
+        shown.add_section()
+        shown.add_row(*_run_cells(runs_together("all", scores)))
+    return shown
+
+
+def _run_cells(one: RunScore) -> list[str]:
+    return [
+        one.name,
+        str(one.boards),
+        f"{one.in_order}/{one.boards}",
+        f"{one.taught_right}/{one.taught}",
+        _share(one.verdicts_right, one.inspected),
+        f"{one.bad_passed}/{one.bad}",
+        _share(one.found, one.defects),
+        str(one.false_defects),
+        f"{one.foreign_refused}/{one.foreign}",
     ]
 
 

@@ -19,6 +19,8 @@ class Light:
 
     drift: float = 0.01
     """Share by which brightness swings slowly."""
+    fall: float = 0.0
+    """Share by which it gets darker from the first frame to the last."""
     flicker: float = 0.003
     """Share by which it changes from frame to frame."""
     off: tuple[int, int] | None = None
@@ -30,6 +32,24 @@ class Light:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRun:
+    """Boards of one design after the other: first some to learn from, then those to inspect."""
+
+    designs: int = 1
+    taught: int = 5
+    """Of each design; all good."""
+    inspected: int = 8
+    """Of each design; about half good, the others with one to four of the design's defects."""
+    foreign: bool = True
+    """One board among those to inspect of each product is of a design that is none of them."""
+
+    @property
+    def boards(self) -> int:
+        """On the belt."""
+        return self.designs * (self.taught + self.inspected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One line."""
 
@@ -38,6 +58,8 @@ class Scenario:
     boards: int = 6
     board_px: Size = (600, 560)
     products: int = 1
+    run: ProductRun | None = None
+    """One product after the other; None: boards in any order."""
     skin: str | None = None
     """Of scanned boards; None draws boards."""
     belt: str = "grey"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.line.artwork import Artwork, drawn_boards, scanned_boards
+from benchmarks.line.designs import boards_of_run, drawn_designs, scanned_designs
 from benchmarks.line.scenarios import Scenario
 from benchmarks.line.truth import LineTruth, TrueBoard, corners
 from inspector.core.geometry import between_centres, frame_matrix
@@ -101,7 +102,8 @@ class Scene:
         light = self.scenario.light
         if light.off is not None and light.off[0] <= frame < light.off[1]:
             return _DARK
-        return 1 + light.drift * math.sin(frame / 47)
+        fallen = light.fall * frame / max(1, self.truth.frames - 1)
+        return (1 + light.drift * math.sin(frame / 47)) * (1 - fallen)
 
     def _start(self, travelled_px: int) -> int:
         """Which part of the composed belt is in the picture."""
@@ -155,6 +157,13 @@ class Scene:
 
 
 def _artworks(scenario: Scenario, archive: Path | None) -> Iterator[Artwork]:
+    if scenario.run is not None:
+        designs = (
+            drawn_designs(scenario.board_px, seed=scenario.seed)
+            if archive is None or scenario.skin is None
+            else scanned_designs(archive, seed=scenario.seed, skin=scenario.skin)
+        )
+        return boards_of_run(designs, scenario.run, seed=scenario.seed)
     if scenario.skin is None:
         return drawn_boards(
             scenario.boards, scenario.board_px, seed=scenario.seed, products=scenario.products
@@ -191,6 +200,9 @@ def _board(scenario: Scenario, number: int, artwork: Artwork, along_px: float) -
         rotation_deg=round(float(rng.uniform(-1, 1)) * scenario.tilt_deg, 3),
         across_px=round(free / 2 + float(rng.uniform(-1, 1)) * min(12.0, free / 6), 1),
         along_px=along_px,
+        product=artwork.product,
+        taught=artwork.taught,
+        foreign=artwork.foreign,
     )
 
 
