@@ -114,6 +114,22 @@ def import_(
 
 
 @app.command()
+def teach(
+    product: NameArgument,
+    units: Annotated[
+        int | None, typer.Option(min=3, help="How many; else products.teach_units.")
+    ] = None,
+    approve: Annotated[  # noqa: FBT002
+        bool, typer.Option("--approve", help="In force at once, without anybody having seen it.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who says that they are good.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """The next units are good: the running service learns from them what a good one looks like."""
+    _products(config).teach(_name(product), units, approve=approve, by=by)
+
+
+@app.command()
 def approve(
     product: NameArgument,
     reference: Annotated[int | None, typer.Argument(min=1, help="Which; else the newest.")] = None,

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 from tritonclient.utils import InferenceServerException
 
+from inspector.commands.running_service import RunningService
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.paths import find
 from inspector.core.product_names import product_name
@@ -290,17 +291,56 @@ class Products:
                     f" {ours[:12]}…; expected {model.sha256[:12]}…, as where it was packed"
                 )
 
-    # approve, roll back, forget
+    # teach, approve, roll back, forget
+
+    def teach(self, name: str, units: int | None, *, approve: bool, by: str | None) -> None:
+        """Have the running service learn from the next units what a good one looks like.
+
+        Raises:
+            CommandRefusedError: it does not.
+            ConfigurationError: no service of this station runs here.
+
+        """
+        service = RunningService.of(self.settings)
+        if service is None:
+            raise ConfigurationError(
+                f"no service of station {self.settings.station.id} answers at"
+                f" {self.settings.http.host}:{self.settings.http.port}; units are taught while it"
+                " runs, or from a recording with inspector replay --commands"
+            )
+        told = {"command": "teach", "product": name, "by": by or _who()}
+        if units is not None:
+            told["units"] = str(units)
+        if approve:
+            told["approve"] = "true"
+        answer = service.command(told)
+        cameras = [f"{number} of {camera}" for camera, number in answer["effective"].items()]
+        sys.stdout.write(f"{name} is taught from unit {', '.join(cameras)} on\n")
 
     def approve(self, name: str, number: int | None, by: str | None) -> None:
-        """Put a reference in force."""
+        """Put a reference in force; the running service does so from its next unit on."""
         self._require(name)
+        service = RunningService.of(self.settings)
+        if service is not None:
+            told = {"command": "approve", "product": name, "by": by or _who()}
+            if number is not None:
+                told["version"] = str(number)
+            service.command(told)
+            in_force = self.store.approvals(name).in_force
+            sys.stdout.write(f"reference {name}/{in_force} is in force, and the service knows\n")
+            return
         approval = self.store.approve(name, number, by=by or _who())
         sys.stdout.write(f"reference {name}/{approval.number} is in force\n")
 
     def roll_back(self, name: str) -> None:
-        """Put the reference in force again that was so before."""
+        """Put the reference in force again that was so before; as `approve`."""
         self._require(name)
+        service = RunningService.of(self.settings)
+        if service is not None:
+            service.command({"command": "rollback", "product": name, "by": _who()})
+            in_force = self.store.approvals(name).in_force
+            sys.stdout.write(f"reference {name}/{in_force} is in force, and the service knows\n")
+            return
         sys.stdout.write(f"reference {name}/{self.store.roll_back(name)} is in force again\n")
 
     def forget(self, name: str, number: int | None, *, sure: bool) -> None:

@@ -22,6 +22,7 @@ def station(folder: Path, **sections) -> Products:
         "station": {"site": "a", "line": "b", "name": "c"},
         "cameras": {"top": {"source": "sim:", "size": "640x480", "trigger": "presence"}},
         "journal": {"directory": folder},
+        "http": {"port": 1},  # where nobody answers
         "inference": {"url": "embedded", "repository": MODEL_REPOSITORY},
     }
     return Products.of(build_settings(Settings, content | sections))
@@ -250,3 +251,9 @@ def test_nothing_is_taught_to_a_product_that_nobody_knows(products):
 
 def test_a_name_that_is_none_is_refused():
     assert refusals(checked_name, " a")[0].startswith("product: found ' a'; expected a product's")
+
+
+def test_units_are_taught_by_a_running_service_only(products):
+    products.store.write("a", b"")
+    [told] = refusals(products.teach, "a", 8, approve=False, by=None)
+    assert told.startswith("no service of station a.b.c answers at 127.0.0.1:1; units are taught")
