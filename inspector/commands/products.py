@@ -101,11 +101,9 @@ class Products:
             ConfigurationError: something is wrong; with a line for every mistake.
 
         """
-        problems: list[str] = []
-        unknown = self._names_problems(names, problems)
-        for name in names or self.store.names():
-            if name in unknown:
-                continue
+        known, products = self.store.names(), self.settings.products
+        problems = self.catalogue.unknown(products.initial, products.by_serial)
+        for name in names or known:
             found = self.catalogue.problems(name)
             if not found:
                 product, _revision = self.catalogue.product(name)
@@ -115,24 +113,6 @@ class Products:
                 sys.stdout.write(f"ok    {name}\n")
         if problems:
             raise ConfigurationError(*problems)
-
-    def _names_problems(self, names: Sequence[str], problems: list[str]) -> set[str]:
-        unknown = set()
-        wanted = {"products.initial": [self.settings.products.initial]}
-        wanted["products.by_serial"] = list(self.settings.products.by_serial)
-        known = self.store.names()
-        for key, products in wanted.items():
-            problems += (
-                f'{key} names "{name}"; known products are: {", ".join(known)}'
-                for name in products
-                if name not in known
-            )
-        for name in names:
-            if name not in known:
-                unknown.add(name)
-                with suppress(FileNotFoundError):
-                    problems += self.catalogue.problems(name)
-        return unknown
 
     def _model_problems(self, product: Product) -> list[str]:
         """What the models say against the product, as far as they can be asked."""

@@ -23,6 +23,7 @@ from inspector.core.ports import NotingSource
 from inspector.core.records import CameraId, Image
 from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.products import look_at_products
 from inspector.doctor.redis import look_at_redis
 from inspector.doctor.sinks import look_at_sinks
 from inspector.flow.tensor_pool import TensorPool
@@ -38,7 +39,7 @@ LOW_DISK_BYTES = 1_000_000_000
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
     """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
-    findings = [_settings(settings)]
+    findings = [_settings(settings), await asyncio.to_thread(look_at_products, settings)]
     for camera_id, camera in settings.cameras.items():
         findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)

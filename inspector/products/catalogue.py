@@ -5,7 +5,7 @@ Synchronous file I/O: never on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from inspector.core.errors import ConfigurationError
@@ -95,6 +95,26 @@ class Catalogue:
                 f" reference {product.name}/{said.version}"
             )
         return said.version
+
+    def unknown(self, initial: str, by_serial: Iterable[str]) -> list[str]:
+        """Products that the settings name and nobody knows, one line each."""
+        known = self.store.names()
+        named = [("products.initial", initial), *(("products.by_serial", p) for p in by_serial)]
+        return [
+            f'{key} names "{name}"; known products are: {", ".join(known)}'
+            for key, name in named
+            if name not in known
+        ]
+
+    def problems_of_files(self) -> list[str]:
+        """Every mistake in the files of all products, one line each; references are not read."""
+        problems: list[str] = []
+        for name in self.store.names():
+            try:
+                self.product(name)
+            except ConfigurationError as error:
+                problems += error.problems
+        return problems
 
     def problems(self, name: str) -> list[str]:
         """Every mistake in what belongs to a product, one line each."""
