@@ -143,6 +143,7 @@ class Service:
 
         """
         settings = self._settings
+        await self._products.require_right_files()
         async with AsyncExitStack() as stack:
             if removed := remove_segments_of_the_dead():
                 log.info("removed shared memory of a process that was killed", segments=removed)

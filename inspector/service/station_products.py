@@ -67,6 +67,23 @@ class StationProducts:
 
     # --- the start ---
 
+    async def require_right_files(self) -> None:
+        """Refuse to start with what a change-over would be refused for, hours later.
+
+        Raises:
+            ConfigurationError: a product's file is wrong, or the settings name one that is not
+                there; with a line for every mistake.
+
+        """
+        catalogue, products = catalogue_of(self._settings, self._files), self._settings.products
+
+        def problems() -> list[str]:
+            unknown = catalogue.unknown(products.initial, products.by_serial)
+            return catalogue.problems_of_files() + unknown
+
+        if found := await asyncio.to_thread(problems):
+            raise ConfigurationError(*found)
+
     async def restore(self, note: str | None) -> Mapping[CameraId, Job]:
         """The jobs that were in force when the service ended last, with their recipes read anew.
 

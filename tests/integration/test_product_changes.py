@@ -100,7 +100,6 @@ def plant(tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer) -> 
     products.mkdir(parents=True)
     (products / "a.toml").write_text('revision = "C"\n[inspection]\nthreshold = 0.8\n')
     (products / "b.toml").write_text("[inspection]\nthreshold = 0.9\n")
-    (products / "wrong.toml").write_text("[inspection]\ntreshold = 0.9\n")
     line = Line(
         tmp_path,
         cameras={"top": CAMERA},
@@ -118,9 +117,12 @@ def plant(tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer) -> 
 
 
 def test_commands_before_during_and_after_a_kill_are_answered_once_and_in_order(
-    plant: Plant,
+    plant: Plant, tmp_path: Path
 ) -> None:
     assert plant.product() == "default"
+    # While it runs: a start with such a file is refused.
+    wrong = tmp_path / "state" / "products" / "wrong.toml"
+    wrong.write_text("[inspection]\ntreshold = 0.9\n")
     plant.command(command="set_product", product="a", order="88", lot="12", context='{"x": 1}')
     plant.wait_answered()
     unit = plant.unit()
@@ -137,6 +139,7 @@ def test_commands_before_during_and_after_a_kill_are_answered_once_and_in_order(
     results = [c.event["result"] for c in plant.changes()]
     assert results == ["accepted", "accepted", *["refused"] * 4, "accepted"]
     assert "wrong.toml:2" in plant.changes()[3].event["problem"]
+    wrong.unlink()
     assert plant.product() == "a"
 
     plant.line.kill()

@@ -53,6 +53,32 @@ def test_a_wrong_file_is_a_wrong_configuration_with_a_line_for_each_mistake(stat
     ]
 
 
+def test_a_start_with_a_wrong_file_is_refused_before_anything_runs(station):
+    (station / "products" / "a.toml").write_text("[inspection]\n\nthreshold = 7\n")
+    (station / "products" / "b.toml").write_text("[[zones]\n")
+    ended = inspector("run", "--config", "line.toml", cwd=station)
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines() == [
+        "inspector: products/a.toml:3: inspection.threshold: found 7; expected at most 1",
+        (
+            "inspector: products/b.toml:1: not valid TOML: Expected ']]' at the end of an array "
+            "declaration (at line 1, column 8)"
+        ),
+    ]
+    assert not (station / "state").exists()
+
+
+def test_a_start_for_a_product_that_nobody_knows_is_refused(station):
+    with (station / "line.toml").open("a") as file:
+        file.write('initial = "a"\nby_serial = { b = "B.*" }\n')
+    ended = inspector("run", "--config", "line.toml", cwd=station)
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines() == [
+        'inspector: products.initial names "a"; known products are: default',
+        'inspector: products.by_serial names "b"; known products are: default',
+    ]
+
+
 def test_what_is_right_ends_well(station):
     (station / "products" / "a.toml").write_text('revision = "C"\n')
     assert product(station, "check").returncode == 0
