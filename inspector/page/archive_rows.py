@@ -33,6 +33,8 @@ class UnitQuery:
     camera: str | None = None
     text: str | None = None
     """In the unit's name, in whatever case."""
+    product: str | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,15 @@ def _filters(query: UnitQuery) -> tuple[list[str], list[object]]:
         values.append(query.text)
     # The body is compact JSON of our own making: a key and its value stand next to each other, and
     # a quotation mark inside of a text would be escaped.
-    for key, value in (("code", query.code), ("camera", query.camera)):
-        if value is not None:
-            wheres.append("instr(body, ?) > 0")
-            values.append(orjson.dumps({key: value})[1:-1])
+    said = [("code", query.code), ("camera", query.camera), ("order", query.order)]
+    parts = [{key: value} for key, value in said if value is not None]
+    texts = [orjson.dumps(part)[1:-1] for part in parts]
+    if query.product is not None:
+        # Its name is the first key, and the revision follows.
+        texts.append(b'"product":' + orjson.dumps({"name": query.product})[:-1] + b",")
+    for text in texts:
+        wheres.append("instr(body, ?) > 0")
+        values.append(text)
     return wheres, values
 
 

@@ -25,6 +25,10 @@ def brief(body: Mapping[str, Any]) -> dict[str, Any]:
         "took_ms": body["timing_ms"]["trigger_to_verdict"],
         "deadline_met": body["deadline_met"],
         "has_picture": bool(body["evidence"]),
+        "product": body.get("product"),
+        "order": body.get("order"),
+        "lot": body.get("lot"),
+        "reference": body.get("reference"),
         "simulated": body["simulated"],
         "replayed": body["replayed"],
     }

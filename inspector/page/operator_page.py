@@ -36,6 +36,8 @@ from inspector.page.archive_rows import StoredEvent, UnitQuery
 from inspector.page.figures import Figures, Totals
 from inspector.page.preview import LiveFeed
 from inspector.page.preview_socket import live_routes
+from inspector.page.product_shelf import ProductShelf
+from inspector.page.shelf_routes import shelf_routes
 from inspector.page.shifts import day_start, local_time, shift_start
 from inspector.page.state import StationState, with_times
 from inspector.page.unit_pictures import UnitPictureFiles
@@ -86,7 +88,10 @@ class OperatorPage(UnitSource):
         door: EventDoor,
         builder: EventBuilder,
         metrics: Metrics,
+        *,
+        shelf: ProductShelf,
     ) -> None:
+        self._shelf = shelf
         self._settings = settings
         self._journal = journal
         self._door = door
@@ -114,7 +119,11 @@ class OperatorPage(UnitSource):
 
     def routes(self, status: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
         """What the page asks for."""
-        return [*unit_routes(self, self._pictures), *live_routes(self.feeds, status)]
+        return [
+            *unit_routes(self, self._pictures),
+            *shelf_routes(self._shelf, self, self._pictures),
+            *live_routes(self.feeds, status),
+        ]
 
     def close(self) -> None:
         """End the threads. Blocks for a moment."""
@@ -159,6 +168,7 @@ class OperatorPage(UnitSource):
             "cameras": list(settings.cameras),
             "codes": list(settings.inspection.codes),
             "needs_token": settings.http.token is not None,
+            "job": self._shelf.job(),
         }
 
     # What is asked.
@@ -173,6 +183,8 @@ class OperatorPage(UnitSource):
                 code=wanted.code,
                 camera=wanted.camera,
                 text=wanted.text,
+                product=wanted.product,
+                order=wanted.order,
             )
         )
         return Found(

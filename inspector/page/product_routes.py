@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inspector.core.changes import Change
-from inspector.page.json_bodies import json_object, line
+from inspector.page.answers import BadRequestError, json_object, line
 from inspector.products.commands import Request as Command
 from inspector.products.commands import read_request
 
 BY = "http"
+MAX_BODY_BYTES = 4096
 
 
 class Desk(Protocol):
@@ -33,9 +34,10 @@ def product_routes(desk: Desk) -> list[Route]:
     """
 
     async def product(request: Request) -> Response:
-        fields = await json_object(request, example='{"product": "…"}')
-        if isinstance(fields, Response):
-            return fields
+        try:
+            fields = await json_object(request, MAX_BODY_BYTES, expected='{"product": "…"}')
+        except BadRequestError as error:
+            return line(error.status, str(error))
         command = read_request({"command": "set_product", **fields})
         if command.command is None:
             return line(400, command.problem)

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inspector.page.json_bodies import json_object, line
+from inspector.page.answers import BadRequestError, json_object, line
 from inspector.triggers.external.messages import TriggerOutcome, TriggerReceipt
 
+MAX_BODY_BYTES = 4096
 _STATUS = {
     TriggerOutcome.ACCEPTED: 202,
     TriggerOutcome.MALFORMED: 400,
@@ -38,9 +39,10 @@ def trigger_routes(desk: Desk) -> list[Route]:
     """
 
     async def trigger(request: Request) -> Response:
-        fields = await json_object(request, example='{"unit_id": "…"}')
-        if isinstance(fields, Response):
-            return fields
+        try:
+            fields = await json_object(request, MAX_BODY_BYTES, expected='{"unit_id": "…"}')
+        except BadRequestError as error:
+            return line(error.status, str(error))
         receipt = desk.submit(fields)
         status = _STATUS[receipt.outcome]
         if receipt.outcome is not TriggerOutcome.ACCEPTED:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from inspector.core.errors import RetryableError
-from inspector.core.plain_text import as_json
 from inspector.core.records import Judgement, Result, SecondLook
+from inspector.page.answers import (
+    BadRequestError,
+    Endpoint,
+    gone,
+    json_answer,
+    json_object,
+    line,
+)
 from inspector.page.briefs import brief
 from inspector.page.unit_pictures import UnitPictureFiles
 
@@ -22,10 +28,6 @@ MAX_LIMIT = 200
 MAX_BODY_BYTES = 1024
 MAX_TEXT = 128
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-
-
-class BadRequestError(ValueError):
-    """What was asked for cannot be read; says what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class Wanted:
     code: str | None
     camera: str | None
     text: str | None
+    product: str | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +71,13 @@ class UnitSource(Protocol):
         """Shift, day, and a series over the last hours."""
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
 def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
     """The routes. What cannot be read is 400, what is not there 404, a journal in trouble 503."""
 
     async def units(request: Request) -> Response:
         found = await source.units(_wanted(request.query_params))
         reviews = await source.reviews([u["id"] for u in found.units])
-        return _json(
+        return json_answer(
             {
                 "units": [
                     {**brief(u), "seq": u["seq"], "reviews": reviews.get(u["id"], [])}
@@ -87,18 +88,18 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         )
 
     async def unit(request: Request) -> Response:
-        event = await _event(source, request)
+        event = await unit_event(source, request)
         if event is None:
-            return _gone("unit")
+            return gone("unit")
         reviews = await source.reviews([event["id"]])
-        return _json(
+        return json_answer(
             {"unit": brief(event), "event": event, "reviews": reviews.get(event["id"], [])}
         )
 
     async def image(request: Request) -> Response:
-        event = await _event(source, request)
+        event = await unit_event(source, request)
         if event is None or not event["evidence"]:
-            return _gone("picture")
+            return gone("picture")
         uri = event["evidence"][0]["uri"]
         # What a unit's event names never changes; it may only go.
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -111,12 +112,12 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         else:
             content = await pictures.picture(uri)
         if content is None:
-            return _gone("picture")
+            return gone("picture")
         return Response(content, media_type="image/jpeg", headers=headers)
 
     async def figures(request: Request) -> Response:
         hours = _number(request.query_params, "hours", 8, 1, 24)
-        return _json(await source.figures(hours))
+        return json_answer(await source.figures(hours))
 
     return [
         Route("/api/units", _guarded(units)),
@@ -129,14 +130,15 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
 
 def _review_of(source: UnitSource) -> Endpoint:
     async def review(request: Request) -> Response:
-        event = await _event(source, request)
+        event = await unit_event(source, request)
         if event is None:
-            return _gone("unit")
+            return gone("unit")
         if event["result"] != Result.FAILED:
-            return _line(409, f"the unit is {event['result']}: only a FAILED one claims a defect")
-        await source.review(_second_look(event, await _json_object(request)))
+            return line(409, f"the unit is {event['result']}: only a FAILED one claims a defect")
+        said = await json_object(request, MAX_BODY_BYTES, expected='{"judgement": "…"}')
+        await source.review(_second_look(event, said))
         reviews = await source.reviews([event["id"]])
-        return _json({"reviews": reviews.get(event["id"], [])}, 201)
+        return json_answer({"reviews": reviews.get(event["id"], [])}, 201)
 
     return review
 
@@ -146,14 +148,15 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except BadRequestError as error:
-            return _line(400, str(error))
+            return line(400, str(error))
         except RetryableError as error:
-            return _line(503, str(error))
+            return line(503, str(error))
 
     return answer
 
 
-async def _event(source: UnitSource, request: Request) -> Mapping[str, Any] | None:
+async def unit_event(source: UnitSource, request: Request) -> Mapping[str, Any] | None:
+    """The event that the address names; None where there is none, or none any more."""
     event_id = request.path_params["id"]
     return await source.unit(event_id) if _ULID.fullmatch(event_id) else None
 
@@ -171,6 +174,8 @@ def _wanted(query: Mapping[str, str]) -> Wanted:
         code=(query.get("code") or "")[:MAX_TEXT] or None,
         camera=(query.get("camera") or "")[:MAX_TEXT] or None,
         text=text or None,
+        product=(query.get("product") or "")[:MAX_TEXT] or None,
+        order=(query.get("order") or "")[:MAX_TEXT] or None,
     )
 
 
@@ -181,25 +186,6 @@ def _number(query: Mapping[str, str], name: str, default: int, least: int, most:
     if not (text.isascii() and text.isdecimal() and len(text) < 17 and least <= int(text) <= most):  # noqa: PLR2004 - of 2**53
         raise BadRequestError(f"{name} is {text[:40]!r}, expected a number from {least} to {most}")
     return int(text)
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    """The body, which must say that it is JSON: no form of another site can send that."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise BadRequestError(f"Content-Type is {kind[:64]!r}, expected application/json")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BadRequestError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        content = None
-    if not isinstance(content, dict):
-        raise BadRequestError('the body is no JSON object, expected {"judgement": "…"}')
-    return content
 
 
 def _second_look(event: Mapping[str, Any], said: Mapping[str, Any]) -> SecondLook:
@@ -218,16 +204,3 @@ def _second_look(event: Mapping[str, Any], said: Mapping[str, Any]) -> SecondLoo
         defect_id=defect_id,
         code=None if defect_id is None else codes[defect_id],
     )
-
-
-def _json(content: object, status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(as_json(content), status, headers, "application/json")
-
-
-def _line(status: int, text: str) -> Response:
-    return PlainTextResponse(text + "\n", status)
-
-
-def _gone(what: str) -> Response:
-    return _line(404, f"there is no such {what}, or no longer")

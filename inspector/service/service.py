@@ -28,8 +28,10 @@ from inspector.page.archive import AnsweredCommands, Archive
 from inspector.page.http import HttpServer, Views, build_app
 from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.product_routes import product_routes
+from inspector.page.product_shelf import ProductShelf
 from inspector.page.trigger_routes import trigger_routes
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
+from inspector.pipeline.products import catalogue_of
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.products.command_stream import CommandWorker, NotedPlace
@@ -159,7 +161,12 @@ class Service:
             stack.callback(journal.close)
             stack.callback(StationWatch(settings, self.metrics).close)
             page = self.views.page = OperatorPage(
-                settings, journal, self._door, self._builder, self.metrics
+                settings,
+                journal,
+                self._door,
+                self._builder,
+                self.metrics,
+                shelf=self._shelf(settings),
             )
             stack.callback(page.close)
             http = await self._start_http(stack, page)
@@ -268,6 +275,14 @@ class Service:
         self._triggers.close()
         for reader in self._readers_of_others:
             reader.request_stop()
+
+    def _shelf(self, settings: Settings) -> ProductShelf:
+        return ProductShelf(
+            catalogue_of(settings),
+            units_to_teach=settings.products.teach_units,
+            job=lambda: self._products.job,
+            teaching=lambda: None,
+        )
 
     async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:
         def give_up() -> None:

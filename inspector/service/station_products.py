@@ -65,6 +65,11 @@ class StationProducts:
         assert self._desk is not None  # noqa: S101 - nobody asks before
         return self._desk
 
+    @property
+    def job(self) -> Job | None:
+        """The latest job in force; None before the pipeline is wired."""
+        return None if self._desk is None else self._desk.job
+
     # --- the start ---
 
     async def require_right_files(self) -> None:

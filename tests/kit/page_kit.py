@@ -94,6 +94,8 @@ class Visit:
         *,
         size: tuple[int, int] = PANEL,
         dark: bool = False,
+        locale: str = "en-GB",
+        has_touch: bool = False,
     ) -> None:
         self.url = url
         self.complaints: list[str] = []
@@ -102,6 +104,8 @@ class Visit:
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
+            locale=locale,
+            has_touch=has_touch,
         )
         self._context.set_default_timeout(15_000)
         self.page: Page = self._context.new_page()

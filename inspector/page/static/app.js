@@ -1,17 +1,19 @@
 // The frame around the views: which is shown, whether all is well, dark or light.
 
 import { h } from "./dom.js";
+import { language, many, setLanguage, t, translate } from "./language.js";
 import * as figures from "./figures.js";
 import * as now from "./now.js";
+import * as product from "./product.js";
 import * as state from "./state.js";
 import { listen, look, station } from "./station.js";
 import * as unit from "./unit.js";
 import * as units from "./units.js";
-import { ago } from "./words.js";
+import { PARTS, ago } from "./words.js";
 
-const TITLES = { now: "Now", units: "Units", unit: "Unit", figures: "Figures", state: "State" };
-const VIEWS = { now, units, unit, figures, state };
-const KEYS = { 1: "#/now", 2: "#/units", 3: "#/figures", 4: "#/state" };
+const TITLES = { now: "Now", units: "Units", unit: "Unit", figures: "Figures", state: "State", product: "Product" };
+const VIEWS = { now, units, unit, figures, state, product };
+const KEYS = { 1: "#/now", 2: "#/units", 3: "#/figures", 4: "#/state", 5: "#/product" };
 
 const view = document.getElementById("view");
 let unmount = null;
@@ -29,7 +31,7 @@ function show() {
   unmount?.();
   view.replaceChildren();
   view.dataset.view = name;
-  document.title = `${TITLES[name]} · inspector`;
+  document.title = `${t(TITLES[name])} · inspector`;
   for (const link of document.querySelectorAll("header nav a")) {
     const mine = link.hash === `#/${name === "unit" ? "units" : name}`;
     link.toggleAttribute("aria-current", mine);
@@ -47,10 +49,10 @@ function showState() {
   const lost = document.getElementById("lost");
   lost.hidden = station.up !== false;
   if (station.up === false) {
-    const text = `No connection to the service for ${ago(new Date() - station.since)}. Trying again; what you see is old.`;
+    const text = t("No connection to the service for {time}. Trying again; what you see is old.", { time: ago(new Date() - station.since) });
     if (lost.textContent !== text) lost.textContent = text;
     pill.dataset.state = "none";
-    pill.textContent = "No connection";
+    pill.textContent = t("No connection");
     return;
   }
   if (!station.status) return;
@@ -59,7 +61,7 @@ function showState() {
   document.getElementById("logout").hidden = !station.status.needs_token;
   const starting = bad.length > 0 && bad.every((part) => !part.since);
   pill.dataset.state = starting ? "wait" : bad.length ? "bad" : "good";
-  const text = starting ? "Starting …" : bad.length === 0 ? "All is well" : bad.length === 1 ? `Problem: ${bad[0].part} ${bad[0].subject}`.trim() : `${bad.length} problems`;
+  const text = starting ? t("Starting …") : bad.length === 0 ? t("All is well") : bad.length === 1 ? t("Problem: {part}", { part: `${language === "en" ? bad[0].part : t(PARTS[bad[0].part] ?? bad[0].part)} ${bad[0].subject}`.trim() }) : many(bad.length, "{n} problem", "{n} problems");
   if (pill.textContent !== text) pill.replaceChildren(h("span", {}, text));
 }
 
@@ -73,12 +75,14 @@ function toggleTheme() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("themechange")));
 document.getElementById("theme").addEventListener("click", toggleTheme);
+document.getElementById("language").addEventListener("click", () => setLanguage(language === "de" ? "en" : "de"));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, select, textarea")) return;
   if (event.key in KEYS) location.hash = KEYS[event.key];
 });
 window.addEventListener("hashchange", show);
 document.addEventListener("visibilitychange", () => document.hidden || look());
+translate(document);
 listen(showState);
 setInterval(showState, 1000);
 look();

@@ -16,20 +16,20 @@ export function fit(canvas, width, height) {
 }
 
 // Canvas pixels for one pixel of the screen, as the canvas is laid out now (object-fit: contain).
-function scale(canvas) {
+export function scale(canvas) {
   const { clientWidth, clientHeight } = canvas;
   if (!clientWidth || !clientHeight) return 1;
   return Math.max(canvas.width / clientWidth, canvas.height / clientHeight);
 }
 
-function path(context, corners) {
+function path(context, corners, closed) {
   context.beginPath();
   corners.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
+  if (closed) context.closePath();
 }
 
-function line(context, corners, colour, width, dash = []) {
-  path(context, corners);
+export function outline(context, corners, colour, width, dash = [], { closed = true } = {}) {
+  path(context, corners, closed);
   context.lineJoin = "round";
   context.setLineDash([]);
   context.strokeStyle = HALO;
@@ -57,7 +57,7 @@ function place(context, box, width, height, others) {
   return spots.find(free) ?? [Math.max(0, x), Math.max(0, top - height)];
 }
 
-function label(context, text, x, y, colour, size) {
+export function tag(context, text, x, y, colour, size) {
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = "alphabetic";
   const pad = size * 0.35;
@@ -80,12 +80,12 @@ export function drawLive(canvas, bitmap, header, units) {
   const at = (corners) => corners.map(([x, y]) => [x * shrink, y * shrink]);
   for (const unit of units) {
     const colour = COLOURS[unit.result] ?? UNDECIDED;
-    for (const defect of unit.defects) line(context, at(defect.corners), COLOURS.FAILED, 2.5 * pixel);
+    for (const defect of unit.defects) outline(context, at(defect.corners), COLOURS.FAILED, 2.5 * pixel);
     if (!unit.outline) continue;
-    const outline = at(unit.outline);
-    line(context, outline, colour, 3 * pixel, unit.result ? [] : [10 * pixel, 8 * pixel]);
+    const ring = at(unit.outline);
+    outline(context, ring, colour, 3 * pixel, unit.result ? [] : [10 * pixel, 8 * pixel]);
     const text = unit.result ? MARKS[unit.result] : "…";
-    label(context, text, outline[0][0], outline[0][1] + 26 * pixel, colour, 18 * pixel);
+    tag(context, text, ring[0][0], ring[0][1] + 26 * pixel, colour, 18 * pixel);
   }
 }
 
@@ -114,10 +114,10 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
       const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];
       const [x, y] = place(context, box, wide, high, taken.filter((other) => other !== box));
       taken.push([x, y, x + wide, y + high]);
-      label(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
+      tag(context, text, x, y + high, isChosen ? "#ffffff" : "#ffb3b3", size);
     }
     // Over its label, which would dim half of the side that it lies on.
     const corners = defect.polygon_px?.map(([x, y]) => [x * shrink, y * shrink]) ?? [[left, top], [right, top], [right, bottom], [left, bottom]];
-    line(context, corners, isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel, defect.bbox_px ? [] : [10 * pixel, 8 * pixel]);
+    outline(context, corners, isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel, defect.bbox_px ? [] : [10 * pixel, 8 * pixel]);
   });
 }

@@ -2,6 +2,7 @@
 // restart of the service.
 
 import { h, shape } from "./dom.js";
+import { many, t } from "./language.js";
 import { ask } from "./station.js";
 import { count, hourMinute, percent, took } from "./words.js";
 
@@ -15,7 +16,7 @@ function loadCharts() {
     const script = document.createElement("script");
     script.src = "/static/vendor/uPlot.iife.min.js";
     script.onload = () => resolve(window.uPlot);
-    script.onerror = () => reject(new Error("the charts could not be loaded"));
+    script.onerror = () => reject(new Error(t("the charts could not be loaded")));
     const style = document.createElement("link");
     style.rel = "stylesheet";
     style.href = "/static/vendor/uPlot.min.css";
@@ -33,14 +34,14 @@ class FiguresView {
   constructor(root, hours) {
     this.hours = HOURS.includes(hours) ? hours : 8;
     this.plots = [];
-    this.note = h("p", { class: "nothing", role: "status" }, "Counting …");
+    this.note = h("p", { class: "nothing", role: "status" }, t("Counting …"));
     this.periods = h("div", { class: "periods" });
-    const range = h("div", { class: "range", role: "group", "aria-label": "Of the last hours" }, HOURS.map((n) => h("a", { href: `#/figures?hours=${n}`, "aria-current": n === this.hours ? "true" : null }, `${n} h`)));
-    this.pace = chartCard("Units per minute", [["passed", "good"], ["failed", "bad"], ["other", "not inspected"]]);
-    this.latency = chartCard("From trigger to verdict", [["median", "half of them within"], ["p95", "95 % of them within"]]);
-    this.charts = h("section", { class: "charts", "aria-label": "Over time" }, h("header", {}, h("h2", {}, "Over time"), range), h("div", { class: "pair" }, this.pace.element, this.latency.element));
+    const range = h("div", { class: "range", role: "group", "aria-label": t("Of the last hours") }, HOURS.map((n) => h("a", { href: `#/figures?hours=${n}`, "aria-current": n === this.hours ? "true" : null }, `${n} h`)));
+    this.pace = chartCard(t("Units per minute"), [["passed", t("good")], ["failed", t("bad")], ["other", t("not inspected")]]);
+    this.latency = chartCard(t("From trigger to verdict"), [["median", t("half of them within")], ["p95", t("95 % of them within")]]);
+    this.charts = h("section", { class: "charts", "aria-label": t("Over time") }, h("header", {}, h("h2", {}, t("Over time")), range), h("div", { class: "pair" }, this.pace.element, this.latency.element));
     this.charts.hidden = true;
-    root.append(h("h1", {}, "Figures"), this.note, this.periods, this.charts);
+    root.append(h("h1", {}, t("Figures")), this.note, this.periods, this.charts);
     this.resized = () => this.resize();
     window.addEventListener("resize", this.resized);
     this.recoloured = () => this.draw();
@@ -56,12 +57,12 @@ class FiguresView {
       this.uPlot = uPlot;
       this.figures = figures;
       this.note.hidden = true;
-      this.periods.replaceChildren(period("This shift", figures.shift), period("Today", figures.day));
+      this.periods.replaceChildren(period(t("This shift"), figures.shift), period(t("Today"), figures.day));
       this.charts.hidden = false;
       this.draw();
     } catch (error) {
       this.note.hidden = false;
-      this.note.textContent = `The figures stand still: ${error.message}.`;
+      this.note.textContent = t("The figures stand still: {why}.", { why: error.message });
     }
   }
 
@@ -88,13 +89,13 @@ class FiguresView {
       );
     const found = series.median_ms.some((ms) => ms !== null);
     this.plots = [
-      plot(this.pace, [series.at, perMinute(series.passed), perMinute(series.failed), perMinute(series.other)], [line("good", "--good"), line("bad", "--bad", { dash: [8, 4] }), line("not inspected", "--none", { dash: [2, 3] })], (_, splits) => splits.map((n) => String(Math.round(n * 10) / 10))),
+      plot(this.pace, [series.at, perMinute(series.passed), perMinute(series.failed), perMinute(series.other)], [line(t("good"), "--good"), line(t("bad"), "--bad", { dash: [8, 4] }), line(t("not inspected"), "--none", { dash: [2, 3] })], (_, splits) => splits.map((n) => String(Math.round(n * 10) / 10))),
       plot(this.latency, [series.at, series.median_ms, series.p95_ms], [line("median", "--accent"), line("95 %", "--ink-2", { dash: [8, 4] })], (_, splits) => splits.map((ms) => (ms === 0 ? "0" : took(ms)))),
     ];
     const total = (values) => count(values.reduce((sum, n) => sum + n, 0));
-    this.pace.say(`Units per minute over ${this.hours} h: ${total(series.passed)} good, ${total(series.failed)} bad, ${total(series.other)} not inspected in all.`);
+    this.pace.say(t("Units per minute over {hours} h: {good} good, {bad} bad, {other} not inspected in all.", { hours: this.hours, good: total(series.passed), bad: total(series.failed), other: total(series.other) }));
     const worst = Math.max(0, ...series.p95_ms.filter((ms) => ms !== null));
-    this.latency.say(found ? `From trigger to verdict over ${this.hours} h: 95 % of units within ${took(worst)} at the slowest.` : "No verdict in this time.");
+    this.latency.say(found ? t("From trigger to verdict over {hours} h: 95 % of units within {time} at the slowest.", { hours: this.hours, time: took(worst) }) : t("No verdict in this time."));
   }
 
   resize() {
@@ -125,17 +126,17 @@ function period(title, figures) {
   return h(
     "section",
     { class: "card period" },
-    h("header", {}, h("h2", {}, title), h("p", { class: "small" }, `since ${hourMinute(figures.from)}`)),
-    h("p", { class: "yield" }, h("b", {}, percent(figures.pass_share)), h("span", {}, figures.units ? `good, of ${count(figures.units - other)} inspected` : "no unit yet")),
-    h("ul", { class: "tiles" }, tile("PASSED", results.PASSED ?? 0, "good"), tile("FAILED", failed, "bad"), tile("NOT_INSPECTED", other, "not inspected")),
-    h("h3", {}, "Defects"),
+    h("header", {}, h("h2", {}, title), h("p", { class: "small" }, t("since {time}", { time: hourMinute(figures.from) }))),
+    h("p", { class: "yield" }, h("b", {}, percent(figures.pass_share)), h("span", {}, figures.units ? t("good, of {n} inspected", { n: count(figures.units - other) }) : t("no unit yet"))),
+    h("ul", { class: "tiles" }, tile("PASSED", results.PASSED ?? 0, t("good")), tile("FAILED", failed, t("bad")), tile("NOT_INSPECTED", other, t("not inspected"))),
+    h("h3", {}, t("Defects")),
     defects(figures.codes),
     h(
       "dl",
       { class: "facts-list" },
-      row("Decided within", figures.median_ms === null ? "–" : `${took(figures.median_ms)} (half), ${took(figures.p95_ms)} (95 %)`),
-      row("Too late", count(figures.late)),
-      row("Second look", confirmed + falseCalls ? `${count(confirmed)} confirmed, ${count(falseCalls)} false calls` : "none yet"),
+      row(t("Decided within"), figures.median_ms === null ? "–" : t("{half} (half), {most} (95 %)", { half: took(figures.median_ms), most: took(figures.p95_ms) })),
+      row(t("Too late"), count(figures.late)),
+      row(t("Second look"), confirmed + falseCalls ? `${t("{n} confirmed", { n: count(confirmed) })}, ${many(falseCalls, "{n} false call", "{n} false calls")}` : t("none yet")),
     ),
   );
 }
@@ -144,7 +145,7 @@ const row = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
 
 function defects(codes) {
   const found = Object.entries(codes);
-  if (!found.length) return h("p", { class: "small" }, "None.");
+  if (!found.length) return h("p", { class: "small" }, t("None."));
   const most = Math.max(...found.map(([, n]) => n));
   return h(
     "ul",

@@ -2,6 +2,8 @@
 
 import { drawLive, drawUnit } from "./draw.js";
 import { h, say, shape } from "./dom.js";
+import { JobLine } from "./job.js";
+import { t } from "./language.js";
 import { Live } from "./live.js";
 import { ask, listen, station } from "./station.js";
 import { RESULTS, ago, codes, sentence, took, what } from "./words.js";
@@ -15,8 +17,10 @@ const SAY_EVERY_MS = 4000;
 export function mount(root) {
   const boxes = new Map();
   const cameras = h("div", { class: "cameras" });
-  root.append(h("h1", { class: "hidden" }, "Now"), cameras);
+  const job = new JobLine();
+  root.append(h("h1", { class: "hidden" }, t("Now")), job.element, cameras);
   const unlisten = listen(() => {
+    job.show(station.status?.job);
     const wanted = station.status?.cameras ?? [];
     if (wanted.length !== boxes.size || wanted.some((camera) => !boxes.has(camera))) {
       for (const box of boxes.values()) box.close();
@@ -41,7 +45,7 @@ export function mount(root) {
 
 // In few words: of several defects only how many.
 function brief(unit) {
-  if (unit.defects_total > 1) return `${unit.defects_total} defects`;
+  if (unit.defects_total > 1) return t("{n} defects", { n: unit.defects_total });
   return unit.defects[0]?.code ?? RESULTS[unit.result].small;
 }
 
@@ -54,21 +58,21 @@ class CameraBox {
     this.seenAt = performance.now();
     this.saidAt = -SAY_EVERY_MS;
     this.latest = [];
-    this.canvas = h("canvas", { class: "live", role: "img", "aria-label": `Live picture of camera ${camera}`, width: 16, height: 9 });
-    this.cover = h("p", { class: "cover" }, "Waiting for a picture …");
+    this.canvas = h("canvas", { class: "live", role: "img", "aria-label": t("Live picture of camera {camera}", { camera }), width: 16, height: 9 });
+    this.cover = h("p", { class: "cover" }, t("Waiting for a picture …"));
     this.clock = h("span", { class: "stamp" });
-    this.verdict = h("section", { class: "verdict", "data-tone": "wait", "aria-label": `Last verdict, camera ${camera}` });
+    this.verdict = h("section", { class: "verdict", "data-tone": "wait", "aria-label": t("Last verdict, camera {camera}", { camera }) });
     this.picture = h("canvas", { class: "unit", role: "img", width: 1, height: 1 });
     this.noPicture = h("p", { class: "nothing" });
-    this.link = h("a", { class: "last", "aria-label": "The last unit in detail" }, this.picture, this.noPicture);
-    this.strip = h("ol", { class: "strip", "aria-label": `Latest units, camera ${camera}` });
+    this.link = h("a", { class: "last", "aria-label": t("The last unit in detail") }, this.picture, this.noPicture);
+    this.strip = h("ol", { class: "strip", "aria-label": t("Latest units, camera {camera}", { camera }) });
     this.element = h(
       "article",
-      { class: "camera", "data-camera": camera, "aria-label": `Camera ${camera}` },
+      { class: "camera", "data-camera": camera, "aria-label": t("Camera {camera}", { camera }) },
       h(
         "div",
         { class: "seen" },
-        h("div", { class: "frame" }, this.canvas, this.cover, h("p", { class: "name" }, isOneOfMany ? camera : `Camera ${camera}`, this.clock)),
+        h("div", { class: "frame" }, this.canvas, this.cover, h("p", { class: "name" }, isOneOfMany ? camera : t("Camera {camera}", { camera }), this.clock)),
         this.strip,
       ),
       h("div", { class: "judged" }, this.verdict, this.link),
@@ -155,8 +159,8 @@ class CameraBox {
     if (unit === null) {
       this.verdict.dataset.tone = "wait";
       this.verdict.replaceChildren(
-        h("p", { class: "word" }, h("span", { class: "line" }, shape("NONE"), "NO UNIT")),
-        h("p", { class: "serial" }, "The first verdict will appear here."),
+        h("p", { class: "word" }, h("span", { class: "line" }, shape("NONE"), t("NO UNIT"))),
+        h("p", { class: "serial" }, t("The first verdict will appear here.")),
       );
       this.noPicture.textContent = "";
       this.link.removeAttribute("href");
@@ -169,10 +173,10 @@ class CameraBox {
     this.verdict.replaceChildren(
       h("p", { class: "word", "data-long": rest.length > 0 }, h("span", { class: "line" }, shape(unit.result), first), rest.map((one) => h("span", { class: "line" }, ` ${one}`))),
       h("p", { class: "serial", title: unit.unit_id }, unit.unit_id),
-      h("p", { class: "facts" }, h("span", {}, `decided in ${took(unit.took_ms)}`), unit.deadline_met ? null : h("strong", {}, "too late"), this.age),
-      h("p", { class: "what" }, what(unit) || "no defect found"),
+      h("p", { class: "facts" }, h("span", {}, t("decided in {time}", { time: took(unit.took_ms) })), unit.deadline_met ? null : h("strong", {}, t("too late")), this.age),
+      h("p", { class: "what" }, what(unit) || t("no defect found")),
     );
-    this.noPicture.textContent = "No picture of this unit.";
+    this.noPicture.textContent = t("No picture of this unit.");
     this.link.href = `#/units/${unit.id}`;
     this.tick();
   }
@@ -180,8 +184,8 @@ class CameraBox {
   showPicture(bitmap, size, unit) {
     this.picture.hidden = false;
     this.noPicture.hidden = true;
-    const found = unit.defects.length ? `, defects: ${codes(unit.defects).join(", ")}` : "";
-    this.picture.setAttribute("aria-label", `Picture of ${unit.unit_id}${found}`);
+    const found = unit.defects.length ? `, ${t("defects: {codes}", { codes: codes(unit.defects).join(", ") })}` : "";
+    this.picture.setAttribute("aria-label", t("Picture of {unit}", { unit: unit.unit_id }) + found);
     drawUnit(this.picture, bitmap, size, unit.defects);
     bitmap.close();
   }
@@ -221,24 +225,24 @@ class CameraBox {
   }
 
   obstacle() {
-    if (station.up === false) return "No connection to the service";
+    if (station.up === false) return t("No connection to the service");
     const part = station.status?.parts.find((one) => one.part === "camera" && one.subject === this.camera);
-    if (part && !part.good && part.since) return `Camera ${this.camera} is down. ${part.words}`;
-    if (!this.frameAt) return station.status?.health ? "Waiting for a picture …" : "";
-    return this.live?.isOpen ? "" : "Connecting again …";
+    if (part && !part.good && part.since) return `${t("Camera {camera} is down.", this)} ${t(part.words)}`;
+    if (!this.frameAt) return station.status?.health ? t("Waiting for a picture …") : "";
+    return this.live?.isOpen ? "" : t("Connecting again …");
   }
 
   tick() {
     this.showState();
     if (this.frame) {
       // A camera that waits for its trigger may be silent for long: the service knows what is too long.
-      const at = new Date(this.frame.header.captured_ms).toLocaleTimeString(undefined, { hour12: false });
+      const at = new Date(this.frame.header.captured_ms).toLocaleTimeString(document.documentElement.lang, { hour12: false });
       const silentMs = performance.now() - this.frameAt;
-      this.clock.textContent = silentMs > LATE_AFTER_MS ? `${at}, ${ago(silentMs)} ago` : at;
+      this.clock.textContent = silentMs > LATE_AFTER_MS ? t("{at}, {time} ago", { at, time: ago(silentMs) }) : at;
     }
     if (!this.unit) return;
     const ageMs = performance.now() - this.seenAt;
-    this.age.textContent = `${ago(ageMs)} ago`;
+    this.age.textContent = t("{time} ago", { time: ago(ageMs) });
     this.verdict.classList.toggle("old", ageMs > OLD_AFTER_MS || station.up === false);
   }
 

@@ -1,13 +1,14 @@
 // State: every part in words; what is wrong, since when, and what to do.
 
 import { h, shape } from "./dom.js";
+import { many, t } from "./language.js";
 import { listen, station } from "./station.js";
 import { PARTS, ago, time } from "./words.js";
 
 export function mount(root) {
   const head = h("div", { class: "overall", role: "status" });
   const list = h("ul", { class: "parts" });
-  root.append(h("h1", {}, "State"), head, list);
+  root.append(h("h1", {}, t("State")), head, list);
   const draw = () => show(head, list);
   const unlisten = listen(draw);
   const timer = setInterval(draw, 1000);
@@ -21,14 +22,14 @@ let before = "";
 
 function show(head, list) {
   if (!station.status) {
-    head.replaceChildren(h("p", {}, station.up === false ? "The service does not answer." : "Looking …"));
+    head.replaceChildren(h("p", {}, station.up === false ? t("The service does not answer.") : t("Looking …")));
     return;
   }
   const parts = [...station.status.parts].sort((a, b) => Number(a.good) - Number(b.good));
   const bad = parts.filter((part) => !part.good).length;
   const gone = station.up === false;
   const tone = gone ? "none" : bad ? "bad" : "good";
-  const text = gone ? "The service does not answer: this is how it was last." : bad ? `${bad} ${bad === 1 ? "thing needs" : "things need"} attention.` : "Everything works.";
+  const text = gone ? t("The service does not answer: this is how it was last.") : bad ? many(bad, "{n} thing needs attention.", "{n} things need attention.") : t("Everything works.");
   if (head.dataset.text !== text) {
     head.dataset.text = text;
     head.dataset.tone = tone;
@@ -41,7 +42,7 @@ function show(head, list) {
     list.replaceChildren(...parts.map(item));
   }
   for (const element of list.querySelectorAll("time")) {
-    element.textContent = `since ${time(element.dateTime)}, for ${ago(Date.now() - new Date(element.dateTime))}`;
+    element.textContent = t("since {time}, for {long}", { time: time(element.dateTime), long: ago(Date.now() - new Date(element.dateTime)) });
   }
 }
 
@@ -54,10 +55,10 @@ function item(part) {
     h(
       "div",
       {},
-      h("h2", {}, PARTS[part.part] ?? part.part, part.subject ? ` ${part.subject}` : null, h("span", { class: "hidden" }, part.good ? ": works" : ": needs attention")),
-      h("p", {}, part.words),
+      h("h2", {}, t(PARTS[part.part] ?? part.part), part.subject ? ` ${part.subject}` : null, h("span", { class: "hidden" }, part.good ? t(": works") : t(": needs attention"))),
+      h("p", {}, t(part.words)),
       part.since ? h("p", { class: "small" }, h("time", { datetime: part.since })) : null,
-      part.advice ? h("p", { class: "advice" }, h("strong", {}, "What to do: "), part.advice) : null,
+      part.advice ? h("p", { class: "advice" }, h("strong", {}, t("What to do:"), " "), t(part.advice)) : null,
     ),
   );
 }

@@ -1,10 +1,14 @@
 // One unit: its picture with what was found, the facts, the second look, the event as published.
 
+import { Compare, drawBeside, drawDifference, drawReference, loaded } from "./compare.js";
 import { drawUnit } from "./draw.js";
 import { h, say, shape } from "./dom.js";
+import { madeOf, referenceOf } from "./job.js";
+import { t } from "./language.js";
 import { ask } from "./station.js";
-import { JUDGEMENTS, RESULTS, REASONS, time, took, what } from "./words.js";
 import { shown } from "./units.js";
+import { JUDGEMENTS, RESULTS, reason, time, took, what } from "./words.js";
+import { ZoneEditor, drawZones } from "./zones.js";
 
 export function mount(root, { id }) {
   const view = new UnitView(root, id);
@@ -22,21 +26,21 @@ class UnitView {
     this.resized = () => this.draw();
     document.addEventListener("keydown", this.keys);
     window.addEventListener("resize", this.resized);
-    this.note = h("p", { class: "nothing", role: "status" }, "Looking …");
+    this.note = h("p", { class: "nothing", role: "status" }, t("Looking …"));
     root.append(this.head(), this.note);
     this.load();
   }
 
   head() {
     const at = shown.ids.indexOf(this.id);
-    const step = (name, arrow, id) => (id ? h("a", { class: "step", href: `#/units/${id}`, "data-step": name }, arrow, h("span", {}, name)) : null);
+    const step = (name, arrow, id) => (id ? h("a", { class: "step", href: `#/units/${id}`, "data-step": name }, arrow, h("span", {}, t(name))) : null);
     return h(
       "nav",
-      { class: "steps", "aria-label": "Units" },
-      h("a", { class: "step", href: this.back, "data-step": "back" }, "↑ ", h("span", {}, "All units")),
+      { class: "steps", "aria-label": t("Units") },
+      h("a", { class: "step", href: this.back, "data-step": "back" }, "↑ ", h("span", {}, t("All units"))),
       step("newer", "← ", at > 0 ? shown.ids[at - 1] : null),
       step("older", "→ ", at >= 0 ? shown.ids[at + 1] : null),
-      h("p", { class: "keys", "aria-hidden": "true" }, "Keys: ← → next unit, C confirm, F false call, Esc back"),
+      h("p", { class: "keys", "aria-hidden": "true" }, t("Keys: ← → next unit, C confirm, F false call, Esc back")),
     );
   }
 
@@ -48,7 +52,7 @@ class UnitView {
       if (unit.has_picture) this.showPicture(unit);
     } catch (error) {
       if (this.closed) return;
-      this.note.textContent = error.status === 404 ? "There is no such unit, or it is too long ago." : `The unit cannot be shown: ${error.message}.`;
+      this.note.textContent = error.status === 404 ? t("There is no such unit, or it is too long ago.") : t("The unit cannot be shown: {why}.", { why: error.message });
     }
   }
 
@@ -56,9 +60,11 @@ class UnitView {
     this.unit = unit;
     this.reviews = reviews;
     const { word, tone } = RESULTS[unit.result];
-    this.canvas = h("canvas", { role: "img", "aria-label": `Picture of ${unit.unit_id}, ${what(unit) || RESULTS[unit.result].small}`, width: 4, height: 3 });
-    this.noPicture = h("p", { class: "nothing" }, "No picture of this unit was kept.", unit.result === "PASSED" ? h("br") : null, unit.result === "PASSED" ? "Of good units only a share is (evidence.passed_share)." : null);
+    this.canvas = h("canvas", { role: "img", "aria-label": `${t("Picture of {unit}", { unit: unit.unit_id })}, ${what(unit) || RESULTS[unit.result].small}`, width: 4, height: 3 });
+    this.noPicture = h("p", { class: "nothing" }, t("No picture of this unit was kept."), unit.result === "PASSED" ? h("br") : null, unit.result === "PASSED" ? t("Of good units only a share is (evidence.passed_share).") : null);
     this.frame = h("div", { class: "frame" }, unit.has_picture ? this.canvas : this.noPicture);
+    this.tools = h("div", { class: "picture-tools" });
+    this.event = event;
     this.looks = h("section", { class: "looks card", "aria-labelledby": "looks" });
     this.showLooks();
     this.note.remove();
@@ -66,11 +72,12 @@ class UnitView {
       h(
         "article",
         { class: "unit-view" },
-        this.frame,
+        (this.pictured = h("div", { class: "pictured" }, this.frame, this.tools)),
         h(
           "div",
           { class: "about" },
           h("header", { class: "verdict small", "data-tone": tone }, h("p", { class: "word" }, h("span", { class: "line" }, shape(unit.result), word.join(" "))), h("h1", { class: "serial", title: unit.unit_id }, unit.unit_id)),
+          h("p", { class: "job card" }, ...madeOf({ product: event.product?.name, revision: event.product?.revision, order: event.order, lot: event.lot }), ...(event.product ? [referenceOf(event.reference?.id)] : [])),
           this.looks,
           facts(unit, event),
         ),
@@ -86,34 +93,110 @@ class UnitView {
     try {
       await image.decode();
     } catch {
-      this.noPicture.textContent = "Its picture is no longer there.";
+      this.noPicture.textContent = t("Its picture is no longer there.");
       this.frame.replaceChildren(this.noPicture);
       return;
     }
     this.picture = image;
     this.draw();
+    this.showTools();
+  }
+
+  // What can be done with the picture: compare it with the reference, draw zones on it.
+  async showTools() {
+    const { product, reference } = this.event;
+    if (!product) return;
+    if (reference) {
+      this.compare = new Compare(() => this.draw());
+      this.tools.append(this.compare.element);
+    }
+    const known = await ask(`/api/products/${encodeURIComponent(product.name)}`).catch(() => null);
+    if (!known || this.closed) return;
+    this.product = known;
+    this.tools.append(h("button", { type: "button", class: "judge", "data-do": "zones", onclick: () => this.drawZones() }, t("Draw zones")));
+    this.draw();
+  }
+
+  async reference() {
+    this.golden ??= loaded(`/api/units/${this.id}/reference`);
+    try {
+      return await this.golden;
+    } catch {
+      this.golden = null;
+      return null;
+    }
+  }
+
+  drawZones() {
+    const done = () => {
+      this.editor.close();
+      this.editor.element.replaceWith(this.pictured);
+      this.article.classList.remove("drawing");
+      this.editor = null;
+      this.draw();
+    };
+    const source = { picture: this.picture, width: this.picture.naturalWidth, height: this.picture.naturalHeight };
+    this.editor = new ZoneEditor(this.product.name, this.product.zones, this.product.codes, source, {
+      onClosed: done,
+      onSaved: (product) => {
+        this.product = product;
+        say(t("Saved: revision {revision}", product));
+        done();
+      },
+    });
+    this.article = this.pictured.closest(".unit-view");
+    this.article.classList.add("drawing");
+    this.pictured.replaceWith(this.editor.element);
   }
 
   draw() {
-    if (!this.picture) return;
+    if (!this.picture || this.editor) return;
+    const way = this.compare?.way ?? "unit";
+    if (way === "unit" || (way === "blink" && this.compare.shows === "unit")) this.drawUnit();
+    else this.drawCompared(way);
+  }
+
+  async drawCompared(way) {
+    const reference = await this.reference();
+    if (this.closed || this.compare.way !== way) return;
+    if (!reference) {
+      say(t("This unit's reference is no longer there."));
+      this.tools.querySelector(".wrong")?.remove();
+      this.tools.append(h("p", { class: "wrong", role: "alert" }, t("This unit's reference is no longer there.")));
+      this.compare.take("unit");
+      return;
+    }
+    if (way === "difference") drawDifference(this.canvas, this.picture, reference);
+    else if (way === "beside") drawBeside(this.canvas, this.picture, reference);
+    else drawReference(this.canvas, reference);
+    this.drawn(way === "blink" ? this.compare.shows : way);
+  }
+
+  drawn(way) {
+    this.canvas.dataset.way = way;
+    this.canvas.dataset.drawn = String(Number(this.canvas.dataset.drawn ?? 0) + 1);
+  }
+
+  drawUnit() {
     const { naturalWidth: width, naturalHeight: height } = this.picture;
     // Once to give the canvas its size, once with lines for the size that it then has on the screen.
     Object.assign(this.canvas, { width, height });
     drawUnit(this.canvas, { width, height, source: this.picture }, { width, height }, this.unit.defects, { chosen: this.chosen });
-    this.canvas.dataset.drawn = String(Number(this.canvas.dataset.drawn ?? 0) + 1);
+    if (this.product?.zones.length) drawZones(this.canvas, this.product.zones);
+    this.drawn("unit");
   }
 
   showLooks() {
     const { unit, reviews } = this;
     if (unit.result !== "FAILED") {
-      this.looks.replaceChildren(h("h2", { id: "looks" }, "Defects"), h("p", {}, unit.reason ? `Not inspected: ${REASONS[unit.reason] ?? unit.reason}.` : "None was found."), unit.detail ? h("p", { class: "small" }, unit.detail) : null);
+      this.looks.replaceChildren(h("h2", { id: "looks" }, t("Defects")), h("p", {}, unit.reason ? t("Not inspected: {why}.", { why: reason(unit.reason) }) : t("None was found.")), unit.detail ? h("p", { class: "small" }, unit.detail) : null);
       return;
     }
     const said = (defectId) => reviews.find((review) => review.defect_id === defectId)?.judgement;
     this.looks.replaceChildren(
-      h("h2", { id: "looks" }, "Second look"),
-      h("p", { class: "small" }, "Did the inspection call it right? What you say is kept and told to the MES."),
-      h("div", { class: "look whole" }, h("span", { class: "of" }, h("strong", {}, "The unit")), this.buttons(null, said(null), `the unit ${unit.unit_id}`)),
+      h("h2", { id: "looks" }, t("Second look")),
+      h("p", { class: "small" }, t("Did the inspection call it right? What you say is kept and reported to the MES.")),
+      h("div", { class: "look whole" }, h("span", { class: "of" }, h("strong", {}, t("The unit"))), this.buttons(null, said(null), t("the unit {unit}", { unit: unit.unit_id }))),
       h(
         "ol",
         { class: "defects" },
@@ -121,8 +204,8 @@ class UnitView {
           h(
             "li",
             { class: "look", "data-id": defect.id, onmouseenter: () => this.choose(defect.id), onmouseleave: () => this.choose(null), onfocusin: () => this.choose(defect.id), onfocusout: () => this.choose(null) },
-            h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, `${Math.round(defect.confidence * 100)} % sure${defect.bbox_px ? "" : ", of the whole unit"}`)),
-            this.buttons(defect.id, said(defect.id), `defect ${index + 1}, ${defect.code}`),
+            h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, `${t("{share} % sure", { share: Math.round(defect.confidence * 100) })}${defect.bbox_px ? "" : `, ${t("of the whole unit")}`}`)),
+            this.buttons(defect.id, said(defect.id), t("defect {n}, {code}", { n: index + 1, code: defect.code })),
           ),
         ),
       ),
@@ -133,7 +216,7 @@ class UnitView {
   buttons(defectId, judgement, name) {
     const button = (value, text) =>
       h("button", { type: "button", class: "judge", "data-judgement": value, "aria-pressed": String(judgement === value), "aria-label": `${text}: ${name}`, onclick: () => this.judge(defectId, value) }, text);
-    return h("span", { class: "judges" }, button("CONFIRMED", "Confirm"), button("FALSE_CALL", "False call"));
+    return h("span", { class: "judges" }, button("CONFIRMED", t("Confirm")), button("FALSE_CALL", t("False call")));
   }
 
   async judge(defectId, judgement) {
@@ -148,9 +231,9 @@ class UnitView {
       this.reviews = reviews;
       this.showLooks();
       if (focused) [...this.looks.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
-      say(`Kept: ${JUDGEMENTS[judgement]}`);
+      say(t("Kept: {what}", { what: JUDGEMENTS[judgement] }));
     } catch (error) {
-      this.problem.textContent = `That could not be kept: ${error.message}.`;
+      this.problem.textContent = t("That could not be saved: {why}.", { why: error.message });
       this.problem.hidden = false;
     }
   }
@@ -171,6 +254,8 @@ class UnitView {
 
   close() {
     this.closed = true;
+    this.compare?.close();
+    this.editor?.close();
     document.removeEventListener("keydown", this.keys);
     window.removeEventListener("resize", this.resized);
   }
@@ -178,21 +263,26 @@ class UnitView {
 
 function facts(unit, event) {
   const rows = [
-    ["Seen", time(unit.time)],
-    ["Camera", unit.camera],
-    ["Number", String(unit.number)],
-    ["Decided in", took(unit.took_ms) + (unit.deadline_met ? "" : ", too late")],
-    ["of which waiting", took(event.timing_ms.queue)],
-    ["of which the model", took(event.timing_ms.inference)],
-    ["Pictures looked at", `${event.counts.frames_inspected} of ${event.counts.frames_expected}`],
-    ["Code on it", event.unit.serial ? `${event.unit.serial.text ?? "none"} (${event.unit.serial.quality.replaceAll("_", " ")})` : "not looked for"],
-    ["Model", `${event.model.name} ${event.model.version}`.trim()],
+    [t("Product"), event.product ? `${event.product.name}, ${t("revision {revision}", event.product)}` : t("no product")],
+    [t("Order"), event.order ?? "–"],
+    [t("Lot"), event.lot ?? "–"],
+    [t("Reference"), event.reference ? t("{id}, {share} % alike", { id: event.reference.id, share: (event.reference.likeness * 100).toFixed(1) }) : t("no reference")],
+    [t("Seen"), time(unit.time)],
+    [t("Camera"), unit.camera],
+    [t("Number"), String(unit.number)],
+    [t("Decided in"), took(unit.took_ms) + (unit.deadline_met ? "" : `, ${t("too late")}`)],
+    [t("of which waiting"), took(event.timing_ms.queue)],
+    [t("of which the model"), took(event.timing_ms.inference)],
+    [t("Pictures inspected"), t("{n} of {all}", { n: event.counts.frames_inspected, all: event.counts.frames_expected })],
+    [t("Code on it"), event.unit.serial ? `${event.unit.serial.text ?? t("none")} (${t(event.unit.serial.quality.replaceAll("_", " "))})` : t("not looked for")],
+    [t("Model"), `${event.model.name} ${event.model.version}`.trim()],
   ];
-  if (unit.simulated) rows.push(["Simulated", "a drawn unit, not a real one"]);
-  if (unit.replayed) rows.push(["Replayed", "from a recording"]);
-  return h("section", { class: "card facts-card" }, h("h2", {}, "Facts"), h("dl", { class: "facts-list" }, rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))));
+  if (event.context) rows.push([t("Context"), event.context]);
+  if (unit.simulated) rows.push([t("Simulated"), t("a drawn unit, not a real one")]);
+  if (unit.replayed) rows.push([t("Replayed"), t("from a recording")]);
+  return h("section", { class: "card facts-card" }, h("h2", {}, t("Facts")), h("dl", { class: "facts-list" }, rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))));
 }
 
 function raw(event) {
-  return h("details", { class: "card raw" }, h("summary", {}, "The event as the MES gets it"), h("pre", { tabindex: "0", "aria-label": "The event, as JSON" }, JSON.stringify(event, null, 2)));
+  return h("details", { class: "card raw" }, h("summary", {}, t("The event as the MES gets it")), h("pre", { tabindex: "0", "aria-label": t("The event, as JSON") }, JSON.stringify(event, null, 2)));
 }

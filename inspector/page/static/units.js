@@ -2,6 +2,7 @@
 
 import { drawUnit } from "./draw.js";
 import { h, shape } from "./dom.js";
+import { t } from "./language.js";
 import { ask, listen, station } from "./station.js";
 import { JUDGEMENTS, RESULTS, time, what } from "./words.js";
 
@@ -25,20 +26,21 @@ class UnitList {
     this.next = null;
     this.units = [];
     this.grid = h("ol", { class: "units" });
-    this.note = h("p", { class: "nothing", role: "status" }, "Looking …");
-    this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.older() }, "Show older units");
+    this.note = h("p", { class: "nothing", role: "status" }, t("Looking …"));
+    this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.older() }, t("Show older units"));
     this.form = this.filters();
-    root.append(h("h1", {}, "Units"), this.form, this.note, this.grid, this.more);
+    root.append(h("h1", {}, t("Units")), this.form, this.note, this.grid, this.more);
     this.keys = (event) => this.onKey(event);
     document.addEventListener("keydown", this.keys);
     this.unlisten = listen(() => this.fillChoices());
+    this.nameProducts();
     this.older();
     this.timer = setInterval(() => this.newer(), LOOK_EVERY_MS);
   }
 
   filters() {
     const chosen = this.query.get("result") ?? "";
-    const results = [["", "All"], ...Object.entries(RESULTS).map(([result, { small }]) => [result, small])];
+    const results = [["", t("All")], ...Object.entries(RESULTS).map(([result, { small }]) => [result, small])];
     const radios = results.map(([result, text]) =>
       h(
         "label",
@@ -49,15 +51,21 @@ class UnitList {
     );
     this.code = h("select", { name: "code" });
     this.camera = h("select", { name: "camera" });
-    this.cameraLabel = h("label", { hidden: true }, h("span", {}, "Camera"), this.camera);
-    const text = h("input", { type: "search", name: "text", value: this.query.get("text") ?? "", placeholder: "part of its name", autocomplete: "off", spellcheck: "false" });
+    this.product = h("select", { name: "product" });
+    this.productLabel = h("label", { hidden: true }, h("span", {}, t("Product")), this.product);
+    const order = h("input", { type: "search", name: "order", value: this.query.get("order") ?? "", placeholder: t("the whole number"), autocomplete: "off", spellcheck: "false" });
+    this.orderLabel = h("label", { hidden: true }, h("span", {}, t("Order")), order);
+    this.cameraLabel = h("label", { hidden: true }, h("span", {}, t("Camera")), this.camera);
+    const text = h("input", { type: "search", name: "text", value: this.query.get("text") ?? "", placeholder: t("part of its name"), autocomplete: "off", spellcheck: "false" });
     const form = h(
       "form",
-      { class: "filters", role: "search", "aria-label": "Filter units", onsubmit: (event) => event.preventDefault() },
-      h("fieldset", {}, h("legend", { class: "hidden" }, "Result"), radios),
-      h("label", {}, h("span", {}, "Defect"), this.code),
+      { class: "filters", role: "search", "aria-label": t("Filter units"), onsubmit: (event) => event.preventDefault() },
+      h("fieldset", {}, h("legend", { class: "hidden" }, t("Result")), radios),
+      h("label", {}, h("span", {}, t("Defect")), this.code),
       this.cameraLabel,
-      h("label", {}, h("span", {}, "Unit"), text),
+      this.productLabel,
+      this.orderLabel,
+      h("label", {}, h("span", {}, t("Unit")), text),
     );
     form.addEventListener("change", () => this.apply(form));
     return form;
@@ -66,9 +74,20 @@ class UnitList {
   fillChoices() {
     if (!station.status) return;
     const { codes, cameras } = station.status;
-    this.fill(this.code, [["", "any"], ...codes.map((code) => [code, code])], "code");
-    this.fill(this.camera, [["", "all"], ...cameras.map((camera) => [camera, camera])], "camera");
+    this.fill(this.code, [["", t("any")], ...codes.map((code) => [code, code])], "code");
+    this.fill(this.camera, [["", t("all")], ...cameras.map((camera) => [camera, camera])], "camera");
+    const products = this.products ?? [];
+    this.fill(this.product, [["", t("all")], ...products.map((name) => [name, name])], "product");
+    this.productLabel.hidden = products.length < 2 && !this.query.get("product");
+    this.orderLabel.hidden = this.productLabel.hidden && !station.status.job?.order && !this.query.get("order");
     this.cameraLabel.hidden = cameras.length < 2 && !this.query.get("camera");
+  }
+
+  // Only what is chosen from: a station without products beside its settings has no filter by them.
+  async nameProducts() {
+    const { products } = await ask("/api/products").catch(() => ({ products: [] }));
+    this.products = products.map((one) => one.name);
+    if (!this.closed) this.fillChoices();
   }
 
   fill(select, options, name) {
@@ -105,7 +124,7 @@ class UnitList {
       this.grid.append(...found.units.map(card));
       this.told("");
     } catch (error) {
-      this.told(`The units cannot be shown: ${error.message}.`);
+      this.told(t("The units cannot be shown: {why}.", { why: error.message }));
     } finally {
       this.more.disabled = false;
       this.more.hidden = this.next === null || this.units.length >= MOST;
@@ -131,7 +150,7 @@ class UnitList {
       this.trim();
       this.told("");
     } catch (error) {
-      this.told(`The list stands still: ${error.message}.`);
+      this.told(t("The list stands still: {why}.", { why: error.message }));
     } finally {
       this.busy = false;
     }
@@ -149,8 +168,8 @@ class UnitList {
     shown.ids = this.units.map((unit) => unit.id);
     shown.query = this.query.toString();
     const filtered = this.query.size > 0;
-    const empty = this.next ? "None so far back. Older ones may be there." : "No unit yet. Each one appears here as soon as it has its verdict.";
-    const text = problem || (this.units.length ? "" : filtered && !this.next ? "No unit is like that." : empty);
+    const empty = this.next ? t("None so far back. Older ones may be there.") : t("No unit yet. Each one appears here as soon as it has its verdict.");
+    const text = problem || (this.units.length ? "" : filtered && !this.next ? t("No unit is like that.") : empty);
     this.note.hidden = text === "";
     if (this.note.textContent !== text) this.note.textContent = text;
   }
@@ -190,16 +209,23 @@ function card(unit) {
       thumb(unit),
       h("span", { class: "row" }, h("span", { class: "badge" }, shape(unit.result), small), h("span", { class: "time" }, time(unit.time))),
       h("span", { class: "id" }, unit.unit_id),
-      h("span", { class: "what" }, found || "no defect found"),
+      made(unit),
+      h("span", { class: "what" }, found || t("no defect found")),
       looked(unit.reviews),
     ),
   );
 }
 
+// Only what somebody said: the product `default` is the station as it is set up.
+function made({ product, order, lot }) {
+  const parts = [product && product.name !== "default" ? product.name : null, order && t("Order {order}", { order }), lot && t("Lot {lot}", { lot })].filter(Boolean);
+  return parts.length ? h("span", { class: "made" }, parts.join(" · ")) : null;
+}
+
 export function looked(reviews) {
   if (!reviews?.length) return null;
   const words = [...new Set(reviews.map((review) => JUDGEMENTS[review.judgement]))];
-  return h("span", { class: "looked" }, `second look: ${words.join(", ")}`);
+  return h("span", { class: "looked" }, t("second look: {words}", { words: words.join(", ") }));
 }
 
 function thumb(unit) {
@@ -220,7 +246,7 @@ function thumb(unit) {
   return box;
 }
 
-const nothing = (unit) => [shape(unit.result), h("span", {}, "no picture kept")];
+const nothing = (unit) => [shape(unit.result), h("span", {}, t("no picture kept"))];
 
 const watcher = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {

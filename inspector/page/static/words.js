@@ -1,10 +1,12 @@
 // What things are called on this page, for people at the line.
 
+import { language, many, t } from "./language.js";
+
 export const RESULTS = {
-  PASSED: { word: ["GOOD"], small: "good", tone: "good" },
-  FAILED: { word: ["BAD"], small: "bad", tone: "bad" },
-  NOT_INSPECTED: { word: ["NOT", "INSPECTED"], small: "not inspected", tone: "none" },
-  ERROR: { word: ["ERROR"], small: "error", tone: "error" },
+  PASSED: { word: t("GOOD").split(" "), small: t("good"), tone: "good" },
+  FAILED: { word: t("BAD").split(" "), small: t("bad"), tone: "bad" },
+  NOT_INSPECTED: { word: t("NOT INSPECTED").split(" "), small: t("not inspected"), tone: "none" },
+  ERROR: { word: t("ERROR").split(" "), small: t("error"), tone: "error" },
 };
 
 export const REASONS = {
@@ -27,7 +29,17 @@ export const REASONS = {
   shutting_down: "the service was stopped",
 };
 
-export const JUDGEMENTS = { CONFIRMED: "confirmed", FALSE_CALL: "false call" };
+export const reason = (name) => t(REASONS[name] ?? name);
+
+// Why a unit is not part of a reference.
+export const WHYS = {
+  another_design: "it shows another design",
+  differs: "it differs from the others",
+};
+
+export const why = (name) => t(WHYS[name] ?? name);
+
+export const JUDGEMENTS = { CONFIRMED: t("confirmed"), FALSE_CALL: t("false call") };
 
 export const PARTS = {
   camera: "Camera",
@@ -42,9 +54,9 @@ export const PARTS = {
   deadline: "Deadline",
 };
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const number = new Intl.NumberFormat("en");
+const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+const number = new Intl.NumberFormat(language);
 
 export const count = (n) => number.format(n);
 
@@ -67,7 +79,7 @@ export function ago(ms) {
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86400)} d`;
+  return many(Math.floor(seconds / 86400), "{n} day", "{n} days");
 }
 
 export function percent(share) {
@@ -87,9 +99,9 @@ export function codes(defects) {
 export function what(unit) {
   if (unit.result === "FAILED") {
     const more = unit.defects_total - unit.defects.length;
-    return codes(unit.defects).join(", ") + (more > 0 ? ` and ${more} more` : "");
+    return codes(unit.defects).join(", ") + (more > 0 ? ` ${t("and {more} more", { more })}` : "");
   }
-  return unit.reason ? (REASONS[unit.reason] ?? unit.reason) : "";
+  return unit.reason ? reason(unit.reason) : "";
 }
 
 export function sentence(unit) {

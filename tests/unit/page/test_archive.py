@@ -23,7 +23,13 @@ NOW_S = time.time()
 
 
 def unit(
-    unit_id: str, result: str = "PASSED", *codes: str, camera: str = "top", at_s: float = 0.0
+    unit_id: str,
+    result: str = "PASSED",
+    *codes: str,
+    camera: str = "top",
+    at_s: float = 0.0,
+    product: str = "default",
+    order: str | None = None,
 ) -> EventGroup:
     event_id = str(ULID.from_timestamp(NOW_S + at_s))
     seen = datetime.fromtimestamp(NOW_S + at_s, tz=UTC).isoformat()
@@ -34,6 +40,8 @@ def unit(
         "defects": [{"id": str(ULID()), "code": code} for code in codes],
         "timing_ms": {"trigger_to_verdict": 200.0},
         "deadline_met": True,
+        "product": {"name": product, "revision": "1"},
+        "order": order,
     }
     return group(Event(
         stream=Stream.UNITS, id=event_id, schema="inspector.unit/1", time=seen,
@@ -122,6 +130,27 @@ def test_filters_look_at_result_code_camera_and_name(tmp_path):
             assert await found(archive, text="pcb-2") == [3, 2]
             assert await found(archive, text="CODE") == [4]
             assert await found(archive, result="FAILED", code="spur", camera="top") == []
+
+    in_loop(main())
+
+
+def test_filters_look_at_product_and_order_as_a_whole(tmp_path):
+    async def main() -> None:
+        async with opened(tmp_path) as (journal, archive):
+            await journal.append(
+                [
+                    unit("u1", product="board", order="88"),
+                    unit("u2", product="board 2", order="8"),
+                    unit("u3", product='a "b"/c'),
+                    unit("board", "FAILED", "88"),
+                ]
+            )
+            assert await found(archive, product="board") == [1]
+            assert await found(archive, product='a "b"/c') == [3]
+            assert await found(archive, order="8") == [2]
+            assert await found(archive, order="88") == [1]
+            assert await found(archive, product="default") == [4]
+            assert await found(archive, product="b") == []
 
     in_loop(main())
 
