@@ -264,17 +264,26 @@ class ProductDesk:
                     self._revise(recipe, by)
         return tuple(problems)
 
-    async def taught(self, problem: str = "", *, by: str = "service") -> None:
-        """A lesson is over: well, or not and why. Its product is inspected again."""
-        async with self._one_at_a_time:
-            await self._end_lesson(problem, by=by)
+    async def taught(
+        self, problem: str = "", *, by: str = "service", found: Mapping[str, str] | None = None
+    ) -> None:
+        """A lesson is over: well, or not and why. Its product is inspected again.
 
-    async def _end_lesson(self, problem: str, *, by: str = "service") -> None:
+        `found` is what came of it, for the event.
+        """
+        async with self._one_at_a_time:
+            await self._end_lesson(problem, by=by, found=found or {})
+
+    async def _end_lesson(
+        self, problem: str, *, by: str = "service", found: Mapping[str, str] | None = None
+    ) -> None:
         lesson = next((j for j in self._jobs.values() if j.state is JobState.TEACHING), None)
         if lesson is None:
             return
         asked = _Asked(
-            request=Request(name="taught", fields={"product": lesson.recipe.product}),
+            request=Request(
+                name="taught", fields={"product": lesson.recipe.product, **(found or {})}
+            ),
             by=by,
             position=None,
         )

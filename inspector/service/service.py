@@ -15,7 +15,7 @@ from inspector.core.background import background, first_of
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.recipes import Job
-from inspector.core.records import CameraId, unit_counter
+from inspector.core.records import CameraId, EventGroup, unit_counter
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
@@ -358,6 +358,11 @@ class Service:
         units_before = {
             c: journal.counter(unit_counter(c)) for c in map(CameraId, settings.cameras)
         }
+
+        def on_verdict(group: EventGroup) -> None:
+            self._products.on_verdict(group)
+            page.on_verdict(group)
+
         around = Surroundings(
             metrics=self.metrics,
             faults=self.faults,
@@ -371,7 +376,8 @@ class Service:
             serials=serials or NoSerials(),
             on_chosen=serials.look if serials else ignore_frame,
             eyes=page.eyes,
-            on_verdict=page.on_verdict,
+            teacher=self._products.references.teacher,
+            on_verdict=on_verdict,
             before_end=self._end_triggers,
         )
 

@@ -11,7 +11,7 @@ from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
 from inspector.core.faults import FaultBoard
 from inspector.core.recipes import DEFAULT_PRODUCT, Job, JobState, Recipe
-from inspector.core.records import CameraId, Serial
+from inspector.core.records import CameraId, EventGroup, Serial
 from inspector.core.verdicts import Verdict
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
@@ -23,6 +23,8 @@ from inspector.products.commands import Request
 from inspector.products.desk import DeskTerms, ProductDesk, UnknownProductError, needs_of
 from inspector.products.kept import KeptJob, KeptJobs, read_kept
 from inspector.products.known import KnownProducts
+from inspector.products.references import StationReferences
+from inspector.products.teaching import ReferenceTeacher
 from inspector.settings.settings import Settings
 
 LOOK_EVERY_S = 1.0
@@ -51,7 +53,14 @@ class StationProducts:
         self._door = door
         self._events = events
         self._files = model_files(settings)
-        self._known = KnownProducts(catalogue_of(settings, self._files))
+        catalogue = catalogue_of(settings, self._files)
+        self._known = KnownProducts(catalogue)
+        self._units_before: dict[CameraId, int] = {}
+        self.references = StationReferences(
+            ReferenceTeacher(catalogue.store, units_before=self._units_before),
+            catalogue.store,
+            teach_units=settings.products.teach_units,
+        )
         self._kept: KeptJobs | None = None
         self._jobs: dict[CameraId, Job] = {}
         self._before: dict[CameraId, Job] = {}
@@ -142,6 +151,7 @@ class StationProducts:
             if job.state is JobState.INSPECTING:
                 for (model, codes), lowest in needs_of(job.recipe).items():
                     pipeline.model.require(model, codes, lowest_threshold=lowest)
+        self._units_before.update(units_before)
         self._desk = ProductDesk(
             self._jobs,
             last_number=0 if self._kept is None else self._kept.last_number,
@@ -150,6 +160,7 @@ class StationProducts:
             models=pipeline.model,
             door=self._door,
             events=self._events,
+            references=self.references,
             terms=DeskTerms(
                 units_before=units_before,
                 unknown=self._settings.products.unknown,
@@ -168,8 +179,13 @@ class StationProducts:
     # --- while it runs ---
 
     async def run_until_cancelled(self) -> None:
-        """Finish what the last life left; then see every second whether a file changed."""
+        """Finish what the last life left; then see to lessons, and to files that change."""
         await self.desk.resume(self._kept, self._before)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.references.run(self.desk), name="teaching")
+            tasks.create_task(self._see_files(), name="files")
+
+    async def _see_files(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             names = {job.recipe.product for job in self.desk.jobs.values()}
@@ -187,6 +203,11 @@ class StationProducts:
         if self._desk is None or self._door.closed:
             return None
         return await self._desk.handle(request, by=by)
+
+    def on_verdict(self, group: EventGroup) -> None:
+        """A unit has its verdict: no frame of it follows to learn from."""
+        if group.unit is not None:
+            self.references.teacher.decided(group.unit)
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """Whether a unit is of the product it was opened as, by its serial."""
