@@ -29,10 +29,12 @@ from inspector.inference.connection import connect_to
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import check_model, needs_of
 from inspector.inference.model_files import model_sha256
+from inspector.journal.file import read_note
 from inspector.pipeline.products import catalogue_of, model_files
 from inspector.products import archive
 from inspector.products.catalogue import Catalogue
 from inspector.products.files import Product
+from inspector.products.kept import JOBS_NOTE, read_kept
 from inspector.products.store import ProductStore, Revision
 from inspector.products.stored import StoredReference
 from inspector.settings.settings import Settings
@@ -60,12 +62,24 @@ class Products:
 
     def print_list(self, *, as_json: bool) -> None:
         """One line for each product."""
-        rows = [self._row(name) for name in self.store.names()]
+        in_force = self._in_force()
+        rows = [{**self._row(name), "line": in_force.get(name, {})} for name in self.store.names()]
         if as_json:
             _print_json(rows)
             return
-        columns = ("product", "revision", "model", "reference", "mistakes")
+        for row in rows:
+            row["line"] = ", ".join(f"{camera} {state}" for camera, state in row["line"].items())
+        columns = ("product", "line", "revision", "model", "reference", "mistakes")
         _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
+
+    def _in_force(self) -> dict[str, dict[str, str]]:
+        """By product: the cameras that inspect it, and what they do with its units."""
+        kept = read_kept(read_note(self.settings.journal.directory, JOBS_NOTE))
+        found: dict[str, dict[str, str]] = {}
+        for camera, job in kept.cameras.items() if kept else ():
+            if camera in self.settings.cameras:
+                found.setdefault(job.product, {})[camera] = job.state.value.replace("_", " ")
+        return found
 
     def _row(self, name: str) -> dict[str, Any]:
         problems = self.catalogue.problems(name)

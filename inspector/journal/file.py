@@ -352,3 +352,17 @@ def _set_aside(path: Path, why: str = "damaged") -> Path:
 
 def _damage_note(path: Path) -> Path:
     return path.with_name(f"{path.name}.check")
+
+
+def read_note(folder: Path, name: str) -> str | None:
+    """A note of the journal of a station, whether or not its service runs; None without any.
+
+    Looks only: the journal belongs to the service. Never on the event loop.
+    """
+    uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
+            found = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+    except sqlite3.Error:  # there is none, of before there were notes, or one that is damaged
+        return None
+    return None if found is None else str(found[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 
 from inspector.commands.products import Products, checked_name
 from inspector.core.errors import ConfigurationError
+from inspector.core.recipes import JobState
+from inspector.journal.journal import Journal
+from inspector.products.kept import JOBS_NOTE, KeptJob, KeptJobs
 from inspector.products.store import TaughtReference, TaughtUnit
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
@@ -62,11 +67,12 @@ def test_a_list_says_which_revision_and_reference_is_in_force(products, capsys):
     products.store.write("wrong", b"[inspection]\nthreshold = 7\n")
     teach(products, "controller")
     products.print_list(as_json=False)
-    assert capsys.readouterr().out.splitlines() == [
-        "product     revision              model           reference                 mistakes",
-        "controller  C (not in force yet)  pcb_inspection  none (1 is not approved)  0",
-        "default     the settings          pcb_inspection  none                      0",
-        "wrong                                             none                      1",
+    rows = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert rows == [
+        ["product", "line", "revision", "model", "reference", "mistakes"],
+        ["controller", "C (not in force yet)", "pcb_inspection", "none (1 is not approved)", "0"],
+        ["default", "the settings", "pcb_inspection", "none", "0"],
+        ["wrong", "none", "1"],
     ]
     products.catalogue.recipe("controller")
     products.approve("controller", None, "anna")
@@ -74,6 +80,26 @@ def test_a_list_says_which_revision_and_reference_is_in_force(products, capsys):
     products.print_list(as_json=True)
     [row, *_] = json.loads(capsys.readouterr().out)
     assert (row["revision"], row["reference"], row["mistakes"]) == ("C", "1", 0)
+
+
+async def _with_jobs(folder: Path, note: str) -> None:
+    journal = Journal.open(folder, retention_s=3600, stream_retention_s=3600, limit_bytes=10**8)
+    try:
+        await journal.keep_notes({JOBS_NOTE: note})
+    finally:
+        journal.close()
+
+
+def test_a_list_says_what_the_line_makes_whether_or_not_the_service_runs(
+    products, tmp_path, capsys
+):
+    products.store.write("controller", b"")
+    job = KeptJob(number=1, product="controller", state=JobState.TEACHING)
+    kept = KeptJobs(last_number=1, cameras={"top": job, "gone": job})
+    asyncio.run(_with_jobs(tmp_path, kept.text()))
+    products.print_list(as_json=True)
+    by_name = {row["product"]: row["line"] for row in json.loads(capsys.readouterr().out)}
+    assert by_name == {"controller": {"top": "teaching"}, "default": {}}
 
 
 def test_a_check_tells_every_mistake_of_every_product(products, capsys):
