@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import os
 import random
-import re
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -24,20 +22,13 @@ from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 from tests.kit.line import Line, needs_redis, wait_for
 from tests.kit.line_events import entries
+from tests.kit.packages import recipe
 from tests.kit.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 CAMERA = {"source": "sim:?fps=40", "size": "160x128"}
 NOBODY = "127.0.0.1:1"
 KILLS = 6
-
-
-def recipe(title: str) -> str:
-    """The code block of this title on the page."""
-    page = (ROOT / "docs/developing.md").read_text(encoding="utf-8")
-    found = re.search(rf'```\w+ title="{re.escape(title)}"\n(.*?)\n *```', page, re.DOTALL)
-    assert found is not None, f"docs/developing.md has no block {title}"
-    return textwrap.dedent(found[1]) + "\n"
 
 
 def install(into: Path, module: str) -> None:

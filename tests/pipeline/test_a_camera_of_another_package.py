@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -18,31 +16,12 @@ from inspector.settings.settings import Settings
 from inspector.sources.opening import Opening
 from inspector.sources.registry import named_source, parse_source
 from tests.kit.fake_triton import FakeTriton, serving
+from tests.kit.packages import install, recipe
 from tests.kit.pipeline import line, settings_for
 
 ROOT = Path(__file__).parents[2]
+GROUP = "inspector.camera_sources"
 pytestmark = pytest.mark.usefixtures("eager_captures")
-
-
-def recipe(title: str) -> str:
-    """The code block of this title on the page."""
-    page = (ROOT / "docs/developing.md").read_text(encoding="utf-8")
-    found = re.search(rf'```\w+ title="{re.escape(title)}"\n(.*?)\n *```', page, re.DOTALL)
-    assert found is not None, f"docs/developing.md has no block {title}"
-    return textwrap.dedent(found[1]) + "\n"
-
-
-def install(into: Path, name: str, *, entry_points: str, module: str | None) -> None:
-    """Put there what `pip install` would: the module, and what its package says of itself."""
-    if module is not None:
-        (into / f"{name}.py").write_text(module, encoding="utf-8")
-    described = into / f"{name}-1.0.dist-info"
-    described.mkdir()
-    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = entry_points.replace('[project.entry-points."inspector.camera_sources"]\n', "")
-    (described / "entry_points.txt").write_text(
-        "[inspector.camera_sources]\n" + lines.replace('"', ""), encoding="utf-8"
-    )
 
 
 @pytest.fixture
@@ -50,6 +29,7 @@ def _chart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(
         tmp_path,
         "chart_camera",
+        group=GROUP,
         entry_points=recipe("pyproject.toml"),
         module=recipe("chart_camera.py"),
     )
@@ -89,6 +69,7 @@ def test_inspector_check_opens_it(tmp_path: Path) -> None:
     install(
         tmp_path,
         "chart_camera",
+        group=GROUP,
         entry_points=recipe("pyproject.toml"),
         module=recipe("chart_camera.py"),
     )
@@ -123,7 +104,11 @@ def test_a_kind_that_cannot_be_used_is_refused_in_one_sentence(
     module: str | None, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(
-        tmp_path, "broken_camera", entry_points='broken = "broken_camera:ChartUri"\n', module=module
+        tmp_path,
+        "broken_camera",
+        group=GROUP,
+        entry_points='broken = "broken_camera:ChartUri"\n',
+        module=module,
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "broken_camera", raising=False)

@@ -1,14 +1,16 @@
-"""The recipe "A model output" of docs/developing.md, followed from outside the package.
+"""Kinds of model output from outside this package, exactly as docs/developing.md says.
 
-Two kinds that the package does not know: a score for the unit as a whole, and shapes. Each is one
-file's worth of code and one entry in the registry, and goes from the reply to event and IPC-CFX.
+A score for the unit as a whole, which is the page's, and shapes. Each goes from the reply to event
+and IPC-CFX.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,60 +19,21 @@ from numpy.typing import NDArray
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.geometry import on_picture
-from inspector.core.places import WHOLE_UNIT, Polygon
+from inspector.core.places import Polygon
 from inspector.core.records import Finding, OutputReader, Region
 from inspector.events.cfx import units_inspected
 from inspector.events.schemas import DefectPart
 from inspector.inference.outputs import registry
 from inspector.inference.outputs.checks import require_numbers, require_outputs, require_scores
-from inspector.inference.outputs.kind import Described, OutputKind, Recognised, Unfit
+from inspector.inference.outputs.kind import Described, Recognised
 from inspector.inference.triton import TritonModel
 from inspector.page.briefs import brief
 from inspector.pipeline.terms import tensor_pool
 from tests.kit.fake_triton import BRIGHT, Deployed, FakeTriton, serving
+from tests.kit.packages import install, recipe
 from tests.kit.pipeline import Picture, frames, line, settings_for
 
 Reply = Mapping[str, NDArray[Any]]
-
-
-# --- a score for the unit as a whole ---
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreReader(OutputReader):
-    """Reads `anomaly` [N, 1]: how sure the model is that something is wrong somewhere."""
-
-    @property
-    def kind(self) -> str:
-        return "a score for the whole unit"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return ("anomaly",)
-
-    def decode(
-        self, reply: Reply, regions: tuple[Region, ...], *, floor: float, nms_iou: float
-    ) -> list[list[Finding]]:
-        del nms_iou
-        require_outputs(reply, self.outputs)
-        scores = reply["anomaly"][:, 0]
-        require_scores(scores)
-        assert len(scores) == len(regions)
-        return [
-            [Finding(code_index=0, confidence=score, place=WHOLE_UNIT)] if score >= floor else []
-            for score in scores.tolist()
-        ]
-
-
-class Scores:
-    EXPECTS = "a score called anomaly"
-
-    def recognise(self, described: Described) -> Recognised:
-        if [tensor.name for tensor in described.outputs] != ["anomaly"]:
-            return None
-        if described.outputs[0].shape != (-1, 1):
-            return Unfit(f"model {described.model}: anomaly is no [N,1]")
-        return ScoreReader()
 
 
 # --- shapes ---
@@ -155,10 +118,21 @@ class ShapingModel(Deployed):
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry's line."""
-    own: list[OutputKind] = [Scores(), Shapes()]
-    monkeypatch.setattr(registry, "KINDS", [*registry.KINDS, *own])
+def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The page's kind is installed as a package of its own, the other is a line in the registry."""
+    install(
+        tmp_path,
+        "score_output",
+        entry_points=recipe("score_output/pyproject.toml"),
+        module=recipe("score_output.py"),
+        group="inspector.model_outputs",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "score_output", raising=False)
+    monkeypatch.setattr(registry, "KINDS", [*registry.KINDS, Shapes()])
+    registry.installed_kinds.cache_clear()
+    yield
+    registry.installed_kinds.cache_clear()
 
 
 def inspected(model: Deployed, *, spot: tuple[int, int, int, int] | None) -> list[dict[str, Any]]:
@@ -240,10 +214,10 @@ def test_what_may_be_something_else_is_refused_whoever_could_read_it(
         def outputs(self) -> list[tuple[str, str, list[int]]]:
             return [("anomaly", "FP32", [300, 6])]
 
-    class TakesAll(Scores):
+    class TakesAll(Shapes):
         def recognise(self, described: Described) -> Recognised:
             del described
-            return ScoreReader()
+            return ShapeReader()
 
     monkeypatch.setattr(registry, "KINDS", [*registry.KINDS, TakesAll()])
     (problem,) = refusal(EndToEnd())
@@ -258,7 +232,27 @@ def test_a_model_that_no_kind_can_read_is_told_what_each_would_have_needed() -> 
 
     problems = refusal(Odd())
     assert any("expected a YOLO head" in problem for problem in problems)
-    assert "model pcb_inspection: anomaly is no [N,1]" in problems
+    said = 'model pcb_inspection: output "anomaly" is FP32 [-1, 2]; expected FP32 [N,1]'
+    assert said in problems
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("raise RuntimeError('out of order')", "cannot be imported (RuntimeError: out of order)"),
+        ("EXPECTS = 'nothing'", "is none; expected a module with EXPECTS and recognise"),
+    ],
+)
+def test_a_package_whose_kind_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, why: str
+) -> None:
+    (tmp_path / "score_output.py").write_text(module)
+    monkeypatch.delitem(sys.modules, "score_output", raising=False)
+    (problem,) = refusal(Deployed())
+    assert problem.startswith(
+        "the kind of model output 'score', which is installed as score_output"
+    )
+    assert problem.endswith(why)
 
 
 def test_unreadable_pictures_beside_it_change_nothing() -> None:

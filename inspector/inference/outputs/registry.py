@@ -1,34 +1,43 @@
-"""Every kind of model output that is understood, and which of them a model gives. Pure."""
+"""Every kind of model output that is understood, and which of them a model gives."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.records import OutputReader
 from inspector.inference.outputs import detections, yolo
 from inspector.inference.outputs.kind import Ambiguity, Described, OutputKind, Unfit
 
-KINDS: list[OutputKind] = [
+KINDS: Sequence[OutputKind] = (
     detections,
     yolo,
-]
+)
+"""Other packages add theirs as entry points of the group `ENTRY_POINTS`."""
+
+ENTRY_POINTS = "inspector.model_outputs"
 
 
 def reader_of(described: Described) -> OutputReader:
     """What reads this model's replies.
 
     Raises:
-        ConfigurationError: no kind can read it, or it may be read in more than one way.
+        ConfigurationError: no kind can read it, or it may be read in more than one way; or a kind
+            that is installed is none.
 
     """
-    found = [kind.recognise(described) for kind in KINDS]
+    kinds = (*KINDS, *installed_kinds())
+    found = [kind.recognise(described) for kind in kinds]
     for one in found:
         if isinstance(one, Ambiguity):
             raise ConfigurationError(one.sentence)
     readers = [one for one in found if one is not None and not isinstance(one, Unfit | Ambiguity)]
     if len(readers) > 1:
-        kinds = " and as ".join(reader.kind for reader in readers)
+        told = " and as ".join(reader.kind for reader in readers)
         raise ConfigurationError(
-            f"model {described.model}: its outputs can be read as {kinds}; expected outputs that "
+            f"model {described.model}: its outputs can be read as {told}; expected outputs that "
             "mean one thing"
         )
     if readers:
@@ -36,5 +45,32 @@ def reader_of(described: Described) -> OutputReader:
     if unfit := [one.sentence for one in found if isinstance(one, Unfit)]:
         raise ConfigurationError(*unfit)
     names = ", ".join(tensor.name for tensor in described.outputs)
-    expected = ", or ".join(kind.EXPECTS for kind in KINDS)
+    expected = ", or ".join(kind.EXPECTS for kind in kinds)
     raise ConfigurationError(f"model {described.model} has outputs {names}; expected {expected}")
+
+
+@cache
+def installed_kinds() -> tuple[OutputKind, ...]:
+    """Those of other packages, by their names; what is installed later counts after a restart.
+
+    Raises:
+        ConfigurationError: one of them cannot be imported, or is no kind of output.
+
+    """
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    return tuple(_loaded(point) for point in points)
+
+
+def _loaded(point: EntryPoint) -> OutputKind:
+    named = f"the kind of model output {point.name!r}, which is installed as {point.value},"
+    try:
+        kind: OutputKind = point.load()
+    except Exception as error:  # a stranger's module may raise anything
+        raise ConfigurationError(
+            f"{named} cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(getattr(kind, "EXPECTS", None), str) or not callable(
+        getattr(kind, "recognise", None)
+    ):
+        raise ConfigurationError(f"{named} is none; expected a module with EXPECTS and recognise")
+    return kind
