@@ -320,6 +320,36 @@ def test_the_evidence_is_shown_with_boxes_codes_timings_and_the_event(
     assert {k: v for k, v in published.items() if k != "published_at"} == event
 
 
+def test_a_shape_is_drawn_by_its_corners_and_the_unit_as_a_whole_all_around_it(
+    visit: Visit, station: Station
+) -> None:
+    """As a model reports them that tells shapes, or only that something is wrong somewhere."""
+    unit = station.api("/api/units?result=FAILED&limit=1")["units"][0]
+    told = station.api(f"/api/units/{unit['id']}")
+    rhombus = [[300, 200], [400, 300], [300, 400], [200, 300]]
+    box = told["unit"]["defects"][0]
+    shape = box | {"bbox_px": [200, 200, 200, 200], "polygon_px": rhombus, "code": "crack"}
+    whole = box | {"id": "whole", "bbox_px": None, "polygon_px": None, "code": "stain"}
+    told["unit"] |= {"defects": [shape, whole], "defects_total": 2}
+    address = f"**/api/units/{unit['id']}"
+    visit.page.route(address, lambda route: route.fulfill(json=told))
+    page = visit.open(f"#/units/{unit['id']}")
+    page.wait_for_selector(".unit-view canvas[data-drawn]")
+    shown, _ = visit.canvas(".unit-view canvas")
+    height, width = shown.shape[:2]
+    corners = [[float(x), float(y)] for x, y in rhombus]
+    assert share_of_line(shown, corners, OVERLAY["FAILED"], tolerance_px=4) > 0.8
+    around = [[200.0, 200.0], [400.0, 200.0], [400.0, 400.0], [200.0, 400.0]]
+    assert share_of_line(shown, around, OVERLAY["FAILED"], tolerance_px=4) < 0.3, "not its box"
+    scale = height / page.locator(".unit-view canvas").evaluate("c => c.clientHeight")
+    near, right, low = 3 * scale, width - 3 * scale, height - 3 * scale
+    edge = [[near, near], [right, near], [right, low], [near, low]]
+    dashes = share_of_line(shown, edge, OVERLAY["FAILED"], tolerance_px=2)
+    assert 0.3 < dashes < 0.9, "dashed, around the whole picture"
+    listed = page.locator(".defects .of").all_text_contents()
+    assert ["of the whole unit" in text for text in listed] == [False, True]
+
+
 @pytest.mark.parametrize("path", [
     "/api/units/..%2f..%2fetc%2fpasswd/image", "/api/units/../../etc/passwd/image",
     "/api/units/01M82M13KY231505C05CJVEW7B/image", "/api/units/x/image",
