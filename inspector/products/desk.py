@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -463,11 +464,11 @@ class ProductDesk:
     ) -> Change:
         """To a job that inspects; `problem` is why the answer is a refusal all the same."""
         if self._knows_models_of(job.recipe):
-            try:
+            # A server that is away is waited for below: a command may come with the first moments
+            # of the service, before it is connected.
+            with suppress(InferenceUnavailableError):
                 await self._make_ready(job.recipe)
-            except InferenceUnavailableError as away:
-                raise RefusedError(f"its thresholds cannot be compared: {away}") from None
-            return self._answer(asked, dict.fromkeys(cameras, job), problem=problem)
+                return self._answer(asked, dict.fromkeys(cameras, job), problem=problem)
         before = {camera: self._jobs[camera] for camera in cameras}
         waiting = replace(
             job,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.drills import (
     camera_drills,
+    change_over_drills,
     machine_drills,
     redis_drills,
     service_drills,
@@ -77,6 +78,12 @@ DRILLS = (
         recover_within_s=5,
     ),
     Drill("triggers: rights taken away", trigger_drills.rights_taken, 1, 1, recover_within_s=5),
+    Drill(
+        "product: 20 changes, service and Redis killed",
+        change_over_drills.changed_at_random_moments,
+        10,
+        1,
+    ),
     Drill("Triton: SIGKILL", triton_drills.killed, 5, recover_within_s=5),
     Drill("Triton: a model's process SIGKILL", triton_drills.model_killed, 3, recover_within_s=5),
     Drill("Triton: SIGSTOP for 8 s", triton_drills.frozen, 3, recover_within_s=5),

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import redis
 
-STREAMS = ("units", "defects", "health")
+STREAMS = ("units", "defects", "health", "changes")
 INSPECTED = ("PASSED", "FAILED")
 READ_WAIT_MS = 200
 PAUSE_S = 0.1

@@ -303,6 +303,20 @@ def test_a_threshold_below_what_was_compared_is_compared_first() -> None:
     run(main)
 
 
+def test_a_command_that_comes_before_the_server_is_connected_is_not_refused_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x", thresholds=(0.1,) * 6))
+        station.server.may_answer.set()
+        station.server.fails = [InferenceUnavailableError("not connected")] * 2
+        monkeypatch.setattr(desk_module, "RETRY_S", 0.0)
+        assert (await station.say(**set_product("x"))).accepted
+        assert all(job.state is JobState.INSPECTING for job in station.line.jobs.values())
+
+    run(main)
+
+
 def test_commands_wait_for_one_another() -> None:
     async def main() -> None:
         station = Station(x=recipe("x", model=OTHER_MODEL), y=recipe("y"))
