@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.geometry import between_centres, scaled_px, upright_matrix
+from inspector.batching.comparing import ReferencePlanes, without_natural
+from inspector.batching.warping import PADDING_GREY, SKIPS_ABOVE, into_letterbox, warp
+from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
 from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
-
-PADDING_GREY = 114
-"""What YOLO-family detectors were trained to see around a letterboxed picture."""
-
-SKIPS_ABOVE = 1.5
-"""The shrinking factor from which bilinear scaling may skip a lone pixel."""
 
 
 class Preprocessor:
@@ -32,10 +30,14 @@ class Preprocessor:
         plane = (model_input.height_px, model_input.width_px)
         self._planes = [np.empty(plane, np.uint8) for _ in range(3)]
         self._scratch: dict[tuple[int, int, str], Image] = {}
+        self._references = ReferencePlanes()
 
     def write(self, region: Region, row: NDArray[Any]) -> None:
-        """Fill `row`: (H, W, 3) or (3, H, W), uint8 0..255 or float32 0..1."""
+        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..1."""
         spec = self._input
+        if region.on_reference:
+            self._spread(self._compared(region), row)
+            return
         if not spec.channels_first and spec.dtype == "UINT8":
             self._letterbox(region, row)
             if spec.rgb:
@@ -43,13 +45,37 @@ class Preprocessor:
             return
         self._letterbox(region, self._canvas)
         cv2.split(self._canvas, self._planes)
-        planes = self._planes[::-1] if spec.rgb else self._planes
+        self._spread(self._planes[::-1] if spec.rgb else self._planes, row)
+
+    def _spread(self, planes: Sequence[NDArray[np.uint8]], row: NDArray[Any]) -> None:
+        """A plane per channel, as the model wants them."""
+        spec = self._input
         for channel, plane in enumerate(planes):
             target = row[channel] if spec.channels_first else row[..., channel]
             if spec.dtype == "UINT8":
                 np.copyto(target, plane)
             else:
                 np.multiply(plane, np.float32(1 / 255), out=target, dtype=np.float32)
+
+    def _compared(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The unit's grey as it lies on the reference, and the reference's, letterboxed.
+
+        In one step from the frame. What lies beside the unit is grey in both: there is nothing to
+        compare.
+        """
+        reference, placed = region.frame.ref.under.recipe.compared_with, region.frame.ref.placed
+        if reference is None or placed is None:
+            raise RuntimeError("a region lies on a reference that it was not placed on")
+        planes = self._references.of(reference, region.rect, region.letterbox, self._input)
+        matrix = then(placed.matrix, into_letterbox(region.rect, region.letterbox))
+        unit = self._planes[0]
+        part, x_px, y_px = _part(region.frame.lease.image, back(matrix), unit.shape)
+        grey = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), np.uint8)
+        there = then(((1.0, 0.0, x_px), (0.0, 1.0, y_px)), matrix)
+        warp(grey, there, unit, scale=region.letterbox.scale)
+        cv2.copyTo(planes.padding, planes.outside, unit)
+        without_natural(unit, planes)
+        return unit, planes.wanted
 
     def _letterbox(self, region: Region, canvas: Image) -> None:
         rect, box = region.rect, region.letterbox
@@ -76,46 +102,8 @@ class Preprocessor:
         In one step from the frame. Detectors are trained on boards on a belt, so the belt beside
         the unit says more than grey would; what lies outside the frame is grey.
         """
-        to_unit = np.array((*upright_matrix(outline), (0, 0, 1)))
-        to_canvas = np.array(
-            [
-                [box.scale, 0, box.left_px - box.scale * rect.x_px],
-                [0, box.scale, box.top_px - box.scale * rect.y_px],
-                [0, 0, 1],
-            ]
-        )
-        pixels, to_frame = self._shrunk(image, box.scale)
-        matrix = (to_canvas @ to_unit @ to_frame)[:2]
-        cv2.warpAffine(
-            pixels,
-            np.array(between_centres(matrix.tolist())),
-            (canvas.shape[1], canvas.shape[0]),
-            dst=canvas,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(PADDING_GREY, PADDING_GREY, PADDING_GREY),
-        )
-
-    def _shrunk(self, image: Image, scale: float) -> tuple[Image, NDArray[Any]]:
-        """The frame, halved with care as in `_scale` as often as it is at least twice too large.
-
-        With it the way back: from its pixels to the frame's, (3, 3).
-        """
-        pixels, to_frame, halved = image, np.identity(3), False
-        while scale <= 1 / 2 and min(pixels.shape[:2]) >= 2:  # noqa: PLR2004 - there is a half
-            half = (pixels.shape[0] // 2, pixels.shape[1] // 2)
-            scratch = self._scratch_of(*half, "half")
-            even = pixels[: half[0] * 2, : half[1] * 2]
-            cv2.resize(even, (half[1], half[0]), dst=scratch, interpolation=cv2.INTER_AREA)
-            pixels, scale, halved = scratch, scale * 2, True
-            to_frame[:2, :2] *= 2
-        if halved and scale < 1 / SKIPS_ABOVE:
-            scratch = self._scratch_of(pixels.shape[0], pixels.shape[1], "mean")
-            cv2.blur(pixels, (2, 2), dst=scratch)
-            pixels = scratch
-            # Each pixel is now the mean of itself and those before it: half a pixel too far.
-            to_frame[:2, 2] -= to_frame[0, 0] / 2
-        return pixels, to_frame
+        matrix = then(upright_matrix(outline), into_letterbox(rect, box))
+        warp(image, matrix, canvas, scale=box.scale, scratch=self._scratch_of)
 
     def _scale(self, pixels: Image, target: Image) -> None:
         """Shrink without making small defects vanish.
@@ -151,3 +139,16 @@ class Preprocessor:
         if key not in self._scratch:
             self._scratch[key] = np.empty((height_px, width_px, 3), np.uint8)
         return self._scratch[key]
+
+
+def _part(image: Image, to_frame: Affine, shape: tuple[int, ...]) -> tuple[Image, int, int]:
+    """What of a frame a model's input of this shape shows, and where that begins in the frame."""
+    corners = [moved(to_frame, x_px, y_px) for x_px in (0, shape[1]) for y_px in (0, shape[0])]
+    xs, ys = zip(*corners, strict=True)
+    height_px, width_px = image.shape[:2]
+    # At least one pixel, even of a frame that shows nothing of it; and those beside, to blend with.
+    left = min(max(0, math.floor(min(xs)) - 1), width_px - 1)
+    top = min(max(0, math.floor(min(ys)) - 1), height_px - 1)
+    right = max(left + 1, min(width_px, math.ceil(max(xs)) + 1))
+    bottom = max(top + 1, min(height_px, math.ceil(max(ys)) + 1))
+    return image[top:bottom, left:right], left, top

@@ -13,6 +13,10 @@ Image = NDArray[np.uint8]
 """(height, width, 3) uint8, BGR, C-contiguous unless said otherwise."""
 
 
+Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""A 2x3 matrix: x' = a x + b y + c, y' = d x + e y + f. Rows of `numpy.array(matrix)` too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rect:
     """A part of an image, in its pixels, from the top left."""

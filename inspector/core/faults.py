@@ -26,6 +26,11 @@ def camera_clock(camera_id: str) -> str:
     return f"camera {camera_id}"
 
 
+def reference_at(camera_id: str) -> str:
+    """Subject of the fault `product` where a camera's units do not fit their reference."""
+    return f"reference {camera_id}"
+
+
 class FaultBoard:
     """The faults that stand; tells a listener about every change, and only about changes.
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from inspector.core.basics import Affine as Affine  # noqa: PLC0414 - passed on
 from inspector.core.places import Box, Place, Point, Polygon, WholeUnit, clipped
 from inspector.core.records import Letterbox, Outline, Rect, Region
-
-Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
-"""A 2x3 matrix: x' = a x + b y + c, y' = d x + e y + f. Rows of `numpy.array(matrix)` too."""
 
 
 def fit(rect: Rect, *, width_px: int, height_px: int) -> Letterbox:
@@ -143,6 +141,25 @@ def encloses(polygon_px: Sequence[tuple[float, float]], x_px: float, y_px: float
         if (y0 > y_px) != (y1 > y_px) and x_px < x0 + (y_px - y0) * (x1 - x0) / (y1 - y0):
             inside = not inside
     return inside
+
+
+def then(first: Affine, second: Affine) -> Affine:
+    """Both movements, one after the other."""
+    (a, b, _), (d, e, _) = first
+    (g, h, _), (j, k, _) = second
+    x_px, y_px = moved(second, first[0][2], first[1][2])
+    return (g * a + h * d, g * b + h * e, x_px), (j * a + k * d, j * b + k * e, y_px)
+
+
+def back(matrix: Affine) -> Affine:
+    """The way back; the matrix must not flatten the plane."""
+    (a, b, c), (d, e, f) = matrix
+    area = a * e - b * d
+    return (e / area, -b / area, (b * f - c * e) / area), (
+        -d / area,
+        a / area,
+        (c * d - a * f) / area,
+    )
 
 
 def between_centres(matrix: Affine) -> Affine:

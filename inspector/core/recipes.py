@@ -21,9 +21,17 @@ SUPPORT_SHARE = 0.5
 DEFAULT_PRODUCT = "default"
 """The product that the settings describe; every station has it."""
 
-Crop = Literal["region", "unit", "tiles"]
+Crop = Literal["region", "unit", "tiles", "unit_tiles"]
 """What of a frame is inspected: a fixed part of it in one piece; the unit, cut out and turned
-upright, and that part where a frame has no outline; that part in overlapping tiles."""
+upright, and that part where a frame has no outline; that part in overlapping tiles; the unit, or
+that part, in overlapping tiles where it is much larger than the model's input."""
+
+Judge = Literal["reference", "single", "both"]
+"""What a product's units are judged by: the comparison with its reference; the picture alone; both,
+where each says what is a defect."""
+
+LEAST_LIKENESS = 0.6
+"""Right designs have 0.95 and more, bad boards too; others less than 0.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,13 +147,29 @@ class Recipe:
     golden: ModelName | None = None
     """The model that compares a unit with the reference, where one is asked for."""
     reference: Reference | None = None
+    judge: Judge = "reference"
+    """Without a reference and a model that compares, it is the picture alone that judges."""
+    least_likeness: float = LEAST_LIKENESS
+    """What is less like the reference than this is another product, or lies wrongly."""
     serial_pattern: str = ""
     """A regular expression that the serials of this product match whole; empty: not known."""
 
     @property
+    def compared_with(self) -> Reference | None:
+        """The reference that each frame is compared with; None where none is."""
+        return self.reference if self.golden and self.judge != "single" else None
+
+    @property
+    def models(self) -> tuple[ModelName, ...]:
+        """The models that each frame is shown to, the one that its events name first."""
+        if self.golden is None or self.compared_with is None:
+            return (self.model,)
+        return (self.golden, self.model) if self.judge == "both" else (self.golden,)
+
+    @property
     def inspected_by(self) -> ModelName:
-        """The model that its units are shown to."""
-        return self.golden if self.golden and self.reference else self.model
+        """The model that its events name."""
+        return self.models[0]
 
     def floor(self, camera: CameraId) -> float:
         """The confidence below which a detection decides nothing, wherever it is seen."""

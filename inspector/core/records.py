@@ -9,6 +9,7 @@ from typing import Any, NewType, Protocol
 
 from numpy.typing import NDArray
 
+from inspector.core.basics import Affine
 from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed on
 from inspector.core.basics import Image as Image  # noqa: PLC0414
 from inspector.core.basics import Rect as Rect  # noqa: PLC0414
@@ -220,6 +221,18 @@ class UnitClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a frame lies on the reference of its unit's product."""
+
+    likeness: float
+    """Correlation of the contrasts, -1 to 1."""
+    shift_px: float
+    """How far it lies from where the outline, or the frame, says, in pixels of the reference."""
+    matrix: Affine
+    """From the frame's pixels to those of the reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRef:
     """Which frame, without its pixels; safe to keep after the buffer is reused."""
 
@@ -238,6 +251,8 @@ class FrameRef:
     """The unit it is inspected for; None before the trigger decided, and where there is none."""
     outline: Outline | None = None
     """Where that unit lies in it; None where that is not known."""
+    placed: Placed | None = None
+    """None before that is known, and where the unit is not compared with a reference."""
 
     @property
     def under(self) -> Job:
@@ -301,10 +316,13 @@ class Region:
 
     frame: Frame
     rect: Rect
-    """In the pixels of the frame; where `upright` is set, of the unit's upright picture."""
+    """In the pixels of the frame; where `upright` is set, of the unit's upright picture; with
+    `on_reference`, of the reference."""
     letterbox: Letterbox
     upright: Outline | None = None
     """The frame is turned and cut to this outline first."""
+    on_reference: bool = False
+    """The frame is laid on the reference first, as its `placed` says."""
     piece: int = 0
     """A frame becomes `pieces` model inputs; this is which."""
     pieces: int = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inspector.core.places import Place
-from inspector.core.records import Finding, FrameRef, MissReason, Result, UnitRef
+from inspector.core.records import Finding, FrameRef, MissReason, Placed, Result, UnitRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,12 @@ class Verdict:
     def inspected(self) -> tuple[FrameResult, ...]:
         """The frames that somebody looked at."""
         return tuple(frame for frame in self.frames if frame.findings is not None)
+
+    @property
+    def placed(self) -> Placed | None:
+        """Where the frame that is least like the reference lies on it; None where none is known."""
+        known = [frame.ref.placed for frame in self.frames if frame.ref.placed is not None]
+        return min(known, key=lambda placed: placed.likeness, default=None)
 
     @property
     def model_version(self) -> str:

@@ -119,6 +119,18 @@ class ProductPart(_Part):
     revision: str
 
 
+class ReferencePart(_Part):
+    """What it was compared with, and how the frame that was least like it lay on it."""
+
+    id: str
+    """`<product>/<version>`."""
+    sha256: str
+    likeness: Annotated[float, Field(ge=-1, le=1)]
+    """Correlation: 0.95 and more for the right design, less than 0.2 for another."""
+    shift_px: Annotated[float, Field(ge=0)]
+    """How far it lay from where it was expected, in pixels of the reference."""
+
+
 class CountsPart(_Part):
     """How much of it was seen."""
 
@@ -185,6 +197,8 @@ class UnitEvent(_Envelope):
     recipe: RecipePart
     product: ProductPart | None = None
     """Null where the station did not know which product it is."""
+    reference: ReferencePart | None = None
+    """Null where it was compared with none, and where none of its frames was."""
     order: str | None = None
     lot: str | None = None
     context: str | None = None

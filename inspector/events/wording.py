@@ -140,12 +140,13 @@ class EventBuilder:
                 "outline_px": None if found.outline is None else _corners(found.outline),
             },
             "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
-            "model": {"name": recipe.model.name, "version": verdict.model_version},
+            "model": {"name": recipe.inspected_by.name, "version": verdict.model_version},
             "recipe": {
                 "name": recipe.product,
                 "sha256": recipe_sha256(recipe, verdict.model_version),
             },
             "product": _product(job),
+            "reference": _reference(verdict),
             "order": job.order,
             "lot": job.lot,
             "context": job.context,
@@ -256,6 +257,18 @@ def _product(job: Job) -> dict[str, str] | None:
     if job.state is JobState.NO_PRODUCT:
         return None
     return {"name": job.recipe.product, "revision": job.recipe.revision}
+
+
+def _reference(verdict: Verdict) -> dict[str, Any] | None:
+    reference, placed = verdict.unit.under.recipe.compared_with, verdict.placed
+    if reference is None or placed is None:
+        return None
+    return {
+        "id": reference.id,
+        "sha256": reference.sha256,
+        "likeness": round(placed.likeness, 3),
+        "shift_px": round(placed.shift_px, 1),
+    }
 
 
 def _alone(event: Event) -> EventGroup:

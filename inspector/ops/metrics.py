@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from inspector.core.faults import camera_clock
+from inspector.core.faults import camera_clock, reference_at
 from inspector.core.records import CameraId, Doubt, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
@@ -196,6 +196,16 @@ class Metrics:
         self.live_pictures = counter(
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
         )
+        self.reference_likeness = gauge(
+            "inspector_reference_likeness",
+            "How like its reference the last unit was: its least like frame",
+            ["camera"],
+        )
+        self.reference_shift = gauge(
+            "inspector_reference_shift_px",
+            "How far that frame lay from where it was expected",
+            ["camera"],
+        )
         self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
 
     def _readers(self, gauge: Callable[..., Gauge]) -> None:
@@ -340,7 +350,7 @@ class Metrics:
             self.units_doubtful.labels(camera, doubt)
         self.fault.labels("camera", camera)
         self.fault.labels("optics", camera)
-        self.fault.labels("product", camera)
+        self.fault.labels("product", reference_at(camera))
         self.fault.labels("clock", camera_clock(camera))
 
     def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from inspector.core.faults import Fault, camera_clock
+from inspector.core.faults import Fault, camera_clock, reference_at
 
 DEADLINES_LOOKED_AT_S = 600
 _GOOD = {
@@ -55,6 +55,8 @@ _ADVICE = {
     "product": "No unit is inspected: set the product that runs.",
     "product's file": "Inspection goes on by what the file said before. Tell whoever looks after "
     "the products: the file is wrong.",
+    "reference": "Units that do not fit the product's reference are not inspected. Compare the "
+    "product that is set with the one on the line, and see whether the camera was moved.",
     "serials": "Units are inspected, perhaps as the wrong product. Compare the product that is set "
     "with the one on the line.",
     "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
@@ -64,7 +66,12 @@ _ADVICE = {
 }
 
 _ADVICE_OF_PRODUCT = {"": "product", "file": "product's file"}
-"""By subject; any other is a camera whose serials do not fit."""
+"""By subject; of the others some are references, and the rest cameras whose serials do not fit."""
+
+
+def _advice_of_product(subject: str) -> str:
+    other = "reference" if subject.startswith(reference_at("")) else "serials"
+    return _ADVICE_OF_PRODUCT.get(subject, other)
 
 
 class Deadlines:
@@ -171,7 +178,7 @@ class StationState:
         wrong = [fault for fault in self._standing.items() if fault[0][0] == "product"]
         return [
             _good("product", "" if subject == "file" else subject)
-            | _wrong(*standing, advice=_ADVICE[_ADVICE_OF_PRODUCT.get(subject, "serials")])
+            | _wrong(*standing, advice=_ADVICE[_advice_of_product(subject)])
             for (_kind, subject), standing in wrong
         ]
 

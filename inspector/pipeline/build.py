@@ -12,7 +12,7 @@ import structlog
 from inspector.batching.worker import BatchWorker
 from inspector.capture.gate import CameraGate, NoTeacher, never
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
-from inspector.core.faults import FaultBoard
+from inspector.core.faults import FaultBoard, reference_at
 from inspector.core.ports import (
     LiveEye,
     Model,
@@ -223,6 +223,7 @@ def build_pipeline(
         tensors,
         batches,
         metrics=around.metrics,
+        tell=notices.put,
         waits_for_model=only_recordings,
     )
     model = around.make_model(around.triton_url, settings, tensors)
@@ -297,7 +298,23 @@ def _bench(around: Surroundings) -> Bench:
         serials=around.serials,
         products=around.products,
         on_verdict=around.on_verdict,
+        on_misfit=_misfit_reporter(around.faults),
     )
+
+
+def _misfit_reporter(faults: FaultBoard) -> Callable[[CameraId, str], None]:
+    def report(camera: CameraId, cause: str) -> None:
+        subject = reference_at(camera)
+        stands = any((f.kind, f.subject) == ("product", subject) for f in faults.standing)
+        if cause:
+            if not stands:
+                log.warning("units do not fit their reference", camera=camera, cause=cause)
+            faults.raise_fault("product", cause, subject)
+        elif stands:
+            log.info("units fit their reference again", camera=camera)
+            faults.clear("product", subject)
+
+    return report
 
 
 def _triton_reporter(around: Surroundings) -> Callable[[bool, str], None]:

@@ -34,13 +34,17 @@ def recipe_of(
     """
     said, inspection = product.said, product.inspection
     digest = _digest(product)
+    # Without a reference there is nothing to compare with.
+    golden = product.golden if reference is not None else None
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
         sha256=digest,
         codes=inspection.codes,
         rules=FusingRules(
-            thresholds=tuple(inspection.threshold_of(code) for code in inspection.codes),
+            thresholds=tuple(
+                _threshold(product, code, compared=golden is not None) for code in inspection.codes
+            ),
             min_frames_seen=inspection.min_frames_seen,
             min_size_px=inspection.min_size_px,
         ),
@@ -57,11 +61,21 @@ def recipe_of(
         ),
         severities=dict(said.inspection.severities),
         dispositions=dict(said.inspection.dispositions),
-        # Without a reference there is nothing to compare with.
-        golden=product.golden if reference is not None else None,
+        golden=golden,
         reference=reference,
+        judge=said.reference.judge,
+        least_likeness=said.reference.likeness,
         serial_pattern=product.serial_pattern,
     )
+
+
+def _threshold(product: Product, code: str, *, compared: bool) -> float:
+    """The station's is one for a picture alone: not for a comparison, unless the file says so."""
+    said = product.said
+    its_own = said.inspection.threshold is not None or code in (said.inspection.thresholds or {})
+    if compared and said.reference.judge == "reference" and not its_own:
+        return said.reference.threshold
+    return product.inspection.threshold_of(code)
 
 
 def _camera(camera: CameraSettings) -> CameraRecipe:

@@ -59,7 +59,9 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     """The verdict on a unit.
 
     A unit under a job that does not inspect is NOT_INSPECTED for that reason, whatever else befell
-    its frames. Of the others:
+    its frames; and so is one of which any frame does not fit the product's reference: what is
+    another product, or lies wrongly, was not compared with anything that it should be like. Of the
+    others:
 
     FAILED when the frames that were inspected agree on a defect, even where others are missing or
     the time was up: what was seen is true, a rejected part stays rejected, and "failed, here is
@@ -68,9 +70,11 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     """
     job = decided.unit.job
     is_wanted = job is None or job.state is JobState.INSPECTING
-    inspected = [f.findings for f in decided.frames if f.findings is not None and is_wanted]
+    fits = all(f.miss is not MissReason.REFERENCE_MISMATCH for f in decided.frames)
+    inspected = [f.findings for f in decided.frames if f.findings is not None]
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
-    fused = fuse(inspected, recipe.rules, frames_expected=decided.frames_expected, places=places)
+    judged = inspected if is_wanted and fits else []
+    fused = fuse(judged, recipe.rules, frames_expected=decided.frames_expected, places=places)
     result, reason, detail = Result.PASSED, None, ""
     if job is not None and not is_wanted:
         result, reason, detail = Result.NOT_INSPECTED, job.state.value, job.detail

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from inspector.core.geometry import moved, polygon_within, upright_matrix, upright_size_px
+from inspector.core.geometry import (
+    Affine,
+    back,
+    moved,
+    polygon_within,
+    then,
+    upright_matrix,
+    upright_size_px,
+)
 from inspector.core.places import Box, Place, Polygon, WholeUnit
-from inspector.core.records import Finding, Outline
+from inspector.core.records import Finding, Outline, Region
+
+
+def of_region(findings: Iterable[Finding], region: Region) -> tuple[Finding, ...]:
+    """What was seen in a region, in the pixels of the unit's picture; without one, of the frame."""
+    outline, placed = region.frame.ref.outline, region.frame.ref.placed
+    if region.on_reference and placed is not None:
+        to_frame = back(placed.matrix)
+        if outline is None:
+            return _from_reference(findings, to_frame, None)
+        unit = _whole(outline)
+        return _from_reference(findings, then(to_frame, upright_matrix(outline)), unit)
+    if region.upright is not None or outline is None:
+        return tuple(findings)
+    return on_unit(findings, outline)
 
 
 def on_unit(findings: Iterable[Finding], outline: Outline) -> tuple[Finding, ...]:
@@ -34,13 +57,59 @@ def _moved(place: Place, outline: Outline) -> Place | None:
     if not (0 <= middle_x_px < width_px and 0 <= middle_y_px < height_px):
         return None
     corners = [moved(matrix, x_px, y_px) for x_px, y_px in place.corners_px]
-    unit = Box(left_px=0.0, top_px=0.0, right_px=float(width_px), bottom_px=float(height_px))
+    unit = _whole(outline)
     if isinstance(place, Polygon):
         return polygon_within(corners, unit)
-    around = Polygon(points_px=tuple(corners)).around
+    return _clipped(Polygon(points_px=tuple(corners)).around, unit)
+
+
+def _from_reference(
+    findings: Iterable[Finding], matrix: Affine, unit: Box | None
+) -> tuple[Finding, ...]:
+    """Findings on the reference, in the pixels of a picture that is hardly turned against it.
+
+    `unit`: what lies beside it, by its middle, is left out, and what reaches over it is clipped.
+    """
+    found = []
+    for seen in findings:
+        place = _laid(seen.place, matrix, unit)
+        if place is not None:
+            found.append(replace(seen, place=place))
+    return tuple(found)
+
+
+def _laid(place: Place, matrix: Affine, unit: Box | None) -> Place | None:
+    """A box keeps its size times the scale: one around its turned corners would be larger."""
+    if isinstance(place, WholeUnit):
+        return place
+    x_px, y_px = moved(matrix, *place.middle_px)
+    if unit is not None and not (0 <= x_px < unit.right_px and 0 <= y_px < unit.bottom_px):
+        return None
+    if isinstance(place, Polygon):
+        corners = tuple(moved(matrix, *point) for point in place.points_px)
+        return Polygon(points_px=corners) if unit is None else polygon_within(corners, unit)
+    (a, _, _), (d, _, _) = matrix
+    half_scale = math.hypot(a, d) / 2
+    half_width_px = half_scale * (place.right_px - place.left_px)
+    half_height_px = half_scale * (place.bottom_px - place.top_px)
+    box = Box(
+        left_px=x_px - half_width_px,
+        top_px=y_px - half_height_px,
+        right_px=x_px + half_width_px,
+        bottom_px=y_px + half_height_px,
+    )
+    return box if unit is None else _clipped(box, unit)
+
+
+def _whole(outline: Outline) -> Box:
+    width_px, height_px = upright_size_px(outline)
+    return Box(left_px=0.0, top_px=0.0, right_px=float(width_px), bottom_px=float(height_px))
+
+
+def _clipped(box: Box, unit: Box) -> Box:
     return Box(
-        left_px=max(unit.left_px, around.left_px),
-        top_px=max(unit.top_px, around.top_px),
-        right_px=min(unit.right_px, around.right_px),
-        bottom_px=min(unit.bottom_px, around.bottom_px),
+        left_px=max(unit.left_px, box.left_px),
+        top_px=max(unit.top_px, box.top_px),
+        right_px=min(unit.right_px, box.right_px),
+        bottom_px=min(unit.bottom_px, box.bottom_px),
     )

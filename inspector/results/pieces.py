@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.core.places import Box, Place, Polygon, WholeUnit, hull
+from inspector.core.recipes import ModelName
 from inspector.core.records import CameraId, Finding, Rect, Region
 from inspector.core.verdicts import FrameResult
 from inspector.results.boxes import (
@@ -25,6 +26,7 @@ from inspector.results.boxes import (
     shared_areas,
 )
 from inspector.results.judging import most_telling
+from inspector.results.on_unit import of_region
 
 SAME_IOU = 0.4
 """Two tiles look at the same pixels where they overlap: there, both boxes of one defect agree."""
@@ -36,8 +38,12 @@ CUT_WITHIN_PX = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    rect: Rect
+    region: Region
     result: FrameResult
+
+
+_Tiles = dict[int, _Tile]
+"""By the piece's number."""
 
 
 class FrameParts:
@@ -48,15 +54,25 @@ class FrameParts:
     """
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[CameraId, int], dict[int, _Tile]] = {}
+        self._frames: dict[tuple[CameraId, int], dict[ModelName | None, _Tiles]] = {}
 
     @property
     def waiting(self) -> int:
         """Frames of which some pieces are there."""
         return len(self._frames)
 
-    def add(self, region: Region, result: FrameResult) -> FrameResult | None:
+    def add(
+        self,
+        region: Region,
+        result: FrameResult,
+        *,
+        model: ModelName | None = None,
+        models: int = 1,
+    ) -> FrameResult | None:
         """A piece was inspected or missed; returns its frame's result once that is complete.
+
+        `model` inspected it, one of so many that each frame is shown to. Findings come in the
+        region's pixels, and are returned in those of the unit's picture.
 
         Exactly then the frame's buffer is free. A frame of which any piece was missed is missed,
         for the most telling of the reasons.
@@ -65,35 +81,62 @@ class FrameParts:
             RuntimeError: the piece came twice; a programming error.
 
         """
-        if region.pieces == 1:
-            return result
+        if region.pieces == 1 and models == 1:
+            return _by_one_model([_Tile(region, result)])
         key = (result.ref.camera_id, result.ref.sequence)
-        tiles = self._frames.setdefault(key, {})
+        frame = self._frames.setdefault(key, {})
+        tiles = frame.setdefault(model, {})
         if region.piece in tiles:
             raise RuntimeError(f"piece {region.piece} of frame {key[1]} of {key[0]} came twice")
-        tiles[region.piece] = _Tile(region.rect, result)
-        if len(tiles) < region.pieces:
+        tiles[region.piece] = _Tile(region, result)
+        is_whole = all(
+            len(some) == next(iter(some.values())).region.pieces for some in frame.values()
+        )
+        if len(frame) < models or not is_whole:
             return None
         del self._frames[key]
-        return _together([tiles[piece] for piece in sorted(tiles)])
+        return _together(
+            [_by_one_model([some[piece] for piece in sorted(some)]) for some in frame.values()]
+        )
 
 
-def _together(tiles: Sequence[_Tile]) -> FrameResult:
-    results = [tile.result for tile in tiles]
-    misses = [(r.miss, r.detail) for r in results if r.miss is not None]
+def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
+    """What one model says of a frame."""
+    region, result = tiles[-1].region, _one_result([tile.result for tile in tiles])
+    if result.findings is None:
+        return result
+    seen = [(tile.region.rect, tile.result.findings or ()) for tile in tiles]
+    findings = result.findings if len(tiles) == 1 else tuple(without_doubles(seen))
+    on_unit = of_region(findings, region)
+    return result if on_unit is result.findings else replace(result, findings=on_unit)
+
+
+def _together(results: Sequence[FrameResult]) -> FrameResult:
+    """What several models say of a frame: a defect is what any of them says is one."""
+    result = _one_result(results)
+    if len(results) == 1 or result.findings is None:
+        return result
+    # As if each had looked at all of it, in tiles that overlap wholly.
+    seen = [(_EVERYWHERE, one.findings or ()) for one in results]
+    first = results[0].model_version
+    return replace(result, findings=tuple(without_doubles(seen)), model_version=first)
+
+
+_EVERYWHERE = Rect(0, 0, 1 << 20, 1 << 20)
+
+
+def _one_result(results: Sequence[FrameResult]) -> FrameResult:
+    """The last one's, missed where any is, with the times of all."""
     last = results[-1]
+    if len(results) == 1:
+        return last
+    misses = [(r.miss, r.detail) for r in results if r.miss is not None]
     if misses:
         miss, detail = most_telling(misses)
         return replace(last, findings=None, miss=miss, detail=detail)
     queue_ns = min(r.queue_ns for r in results)
     ended_ns = max(r.queue_ns + r.inference_ns for r in results)
-    seen = [(tile.rect, tile.result.findings or ()) for tile in tiles]
-    return replace(
-        last,
-        findings=tuple(without_doubles(seen)),
-        queue_ns=queue_ns,
-        inference_ns=ended_ns - queue_ns,
-    )
+    return replace(last, queue_ns=queue_ns, inference_ns=ended_ns - queue_ns)
 
 
 def without_doubles(tiles: Sequence[tuple[Rect, Sequence[Finding]]]) -> list[Finding]:

@@ -29,6 +29,7 @@ from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.judging import judge
 from inspector.results.known_units import KnownUnits
+from inspector.results.misfits import Misfits
 
 WAITING_PER_CAMERA = 4
 
@@ -65,6 +66,11 @@ def ignore_verdict(group: EventGroup) -> None:
     del group
 
 
+def ignore_misfit(camera: CameraId, cause: str) -> None:
+    """Nobody wants to know that the line makes another product."""
+    del camera, cause
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """What a verdict needs besides the unit."""
@@ -77,6 +83,8 @@ class Bench:
     products: ProductCheck = field(default_factory=AnyProduct)
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
+    on_misfit: Callable[[CameraId, str], None] = ignore_misfit
+    """Told after each verdict why a camera's units are of another product; empty while they fit."""
 
 
 class VerdictDesk:
@@ -89,6 +97,7 @@ class VerdictDesk:
         self._door = door
         self._bench = bench
         self._known_units = KnownUnits()
+        self._misfits = {camera: Misfits() for camera in bench.units_before}
         self.verdicts = 0
         """Sent on since start."""
         self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
@@ -137,6 +146,8 @@ class VerdictDesk:
         self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
         group = bench.builder.verdict(verdict, found, now_ns)
         bench.on_verdict(group)
+        camera = unit.camera_id
+        bench.on_misfit(camera, self._misfits[camera].cause(verdict))
         await self._door.send(group)
         self.verdicts += 1
 
@@ -161,6 +172,9 @@ class VerdictDesk:
         metrics.unit_decided(unit.camera_id, verdict.result, late=late)
         if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):
             metrics.units_again.labels(verdict.result).inc()
+        if verdict.placed is not None:
+            metrics.reference_likeness.labels(unit.camera_id).set(verdict.placed.likeness)
+            metrics.reference_shift.labels(unit.camera_id).set(verdict.placed.shift_px)
         for defect in verdict.defects:
             metrics.defects.labels(defect.code).inc()
         metrics.verdict_seconds.observe((now_ns - unit.triggered_mono_ns) / NS_PER_S)

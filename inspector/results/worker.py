@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -31,7 +30,6 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.results.on_unit import on_unit
 from inspector.results.picked_frames import UnitPictures
 from inspector.results.pieces import FrameParts
 from inspector.results.unit_book import UnitBook
@@ -113,9 +111,12 @@ class ResultsWorker:
                 self._tell(results[0])
                 self._metrics.stage("results", time.monotonic_ns() - started_ns)
                 for region, piece in zip(outcome.batch.regions, results, strict=True):
-                    whole = self._parts.add(region, piece)
+                    models = region.frame.ref.under.recipe.models
+                    whole = self._parts.add(
+                        region, piece, model=outcome.batch.model, models=len(models)
+                    )
                     if whole is not None:
-                        await self._settle(_on_unit(whole, region), region.frame)
+                        await self._settle(whole, region.frame)
         # Every other producer of notices ended before the outcomes did.
         self._before_end()
         self._notices.close()
@@ -250,14 +251,6 @@ class ResultsWorker:
             if left:
                 log.warning("units were open at the end", camera=camera, units=len(left))
             await self._hand_on(left)
-
-
-def _on_unit(result: FrameResult, region: Region) -> FrameResult:
-    """Findings of a frame that was inspected as it is, moved onto the unit in it."""
-    outline = result.ref.outline
-    if outline is None or region.upright is not None or result.findings is None:
-        return result
-    return replace(result, findings=on_unit(result.findings, outline))
 
 
 def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:

@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from inspector.core.recipes import Crop
 from inspector.settings.types import (
     DIGITS,
     EMBEDDED,
@@ -106,7 +107,7 @@ class CameraSettings(Section):
         return self.frames_per_unit or (3 if self.trigger == "presence" else 1)
 
     @property
-    def looks_at(self) -> Literal["region", "unit", "tiles"]:
+    def looks_at(self) -> Crop:
         """What of a frame is inspected, decided."""
         if self.look == "auto":
             return "unit" if self.trigger == "presence" else "region"

@@ -330,6 +330,7 @@ CASES = [
     Case("NoProduct", "a file that is wrong", 2, False, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "a file that is wrong", 2, True, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "serials", 2, True, fault("product", "top", "1x10")),
+    Case("ProductDoubtful", "a reference", 2, True, fault("product", "reference top", "1x10")),
     Case("ProductDoubtful", "unknown", 2, False, fault("product", "", "1x10")),
     Case("TriggersRefused", "malformed", 5, True, {TRIGGERS.format("malformed"): "0 0 1x10"}),
     Case(

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as rpc
 
+from inspector.core.records import UNIT_AND_REFERENCE
 from inspector.inference.triton import TRIAL
 
 BRIGHT = 200
+DIFFERS = 80
 ROOM = 8
 STRIDES = (8, 16, 32)
 DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP32": np.float32}
@@ -141,7 +143,12 @@ class Deployed:
 
 
 def _bright_box(picture: NDArray[Any]) -> tuple[float, float, float, float] | None:
-    rows, columns = np.nonzero(picture.max(axis=2) > BRIGHT)
+    """Of a unit beside its reference: the box of what differs."""
+    if picture.shape[2] == UNIT_AND_REFERENCE:
+        unit, reference = picture.transpose(2, 0, 1).astype(np.int16)
+        rows, columns = np.nonzero(abs(unit - reference) > DIFFERS)
+    else:
+        rows, columns = np.nonzero(picture.max(axis=2) > BRIGHT)
     if not rows.size:
         return None
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1

@@ -15,9 +15,12 @@ from typing import Any
 
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.ports import FrameSource, PictureKeeper
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Grabbed, Image
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
+from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
@@ -175,12 +178,24 @@ class UnitLine(Line):
         return self.count("inspector_results_late_total", camera="a")
 
 
+def _models_of(job: Job | None) -> Callable[[str, Settings, TensorPool], TritonModel]:
+    def make(url: str, settings: Settings, tensors: TensorPool) -> TritonModel:
+        models = TritonModel(url, settings, tensors)
+        for model in job.recipe.models if job is not None else ():
+            if job is not None and model != job.recipe.model:
+                models.require(model, job.recipe.codes)
+        return models
+
+    return make
+
+
 @asynccontextmanager
 async def unit_line(
     settings: Settings,
     scripts: Mapping[str, Iterable[Step]],
     *,
     pictures: PictureKeeper | None = None,
+    job: Job | None = None,
 ) -> AsyncIterator[UnitLine]:
     """A pipeline that runs inside the `with`; at its end it is stopped and checked."""
     ids = [CameraId(c) for c in settings.cameras]
@@ -209,6 +224,8 @@ async def unit_line(
         units_before=dict.fromkeys(ids, 0),
         make_source=make_source,
         pictures=pictures or NoPictures(),
+        jobs={} if job is None else dict.fromkeys(ids, job),
+        make_model=_models_of(job),
     )
     sinks: list[CollectingSink] = []
 

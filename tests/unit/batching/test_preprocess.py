@@ -1,13 +1,27 @@
 from __future__ import annotations
 
+import math
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from inspector.batching.preprocess import PADDING_GREY, Preprocessor
-from inspector.core.geometry import fit, frame_matrix, moved, upright_size_px
+from inspector.batching.preprocess import Preprocessor
+from inspector.batching.regions import regions_of
+from inspector.batching.warping import PADDING_GREY
+from inspector.core.geometry import (
+    Affine,
+    back,
+    between_centres,
+    fit,
+    frame_matrix,
+    moved,
+    upright_size_px,
+)
+from inspector.core.recipes import Reference, View
 from inspector.core.records import (
     CameraId,
     Frame,
@@ -15,9 +29,11 @@ from inspector.core.records import (
     Image,
     ModelInput,
     Outline,
+    Placed,
     Rect,
     Region,
 )
+from tests.kit import compared_units as compared
 
 REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
 
@@ -337,3 +353,131 @@ def test_turning_allocates_no_picture_per_frame_whatever_the_outline(size: tuple
         tracemalloc.stop()
     assert peak_bytes < 100_000
     assert row.__array_interface__["data"] == before
+
+
+BESIDE = ModelInput(
+    name="image",
+    width_px=256,
+    height_px=256,
+    channels_first=False,
+    channels=2,
+    dtype="UINT8",
+    rgb=False,
+)
+
+
+def lies(turn_deg: float = 2.0, scale: float = 1.0) -> Affine:
+    """From a frame of 640x480 to a reference of 320x300."""
+    turn = math.radians(turn_deg)
+    cos, sin = scale * math.cos(turn), scale * math.sin(turn)
+    return (
+        (cos, sin, 160 - cos * 310 - sin * 250),
+        (-sin, cos, 150 + sin * 310 - cos * 250),
+    )
+
+
+def frame_with(picture: Image, matrix: Affine) -> Image:
+    """A frame in which a board lies as the matrix says, on a belt."""
+    frame = np.full((480, 640, 3), 60, np.uint8)
+    there = np.array(between_centres(back(matrix)))
+    cv2.warpAffine(picture, there, (640, 480), dst=frame, borderMode=cv2.BORDER_TRANSPARENT)
+    return frame
+
+
+def beside(
+    image: Image, matrix: Affine, spec: ModelInput = BESIDE, *, of: Reference | None = None
+) -> Any:
+    """Every piece of a frame as the model sees it: (pieces, *shape)."""
+    view = View(rect=Rect(0, 0, 640, 480), crop="tiles", tile_overlap_px=32)
+    one = compared.frame(image, compared.job(of, view=view))
+    known = Placed(likeness=1.0, shift_px=0.0, matrix=matrix)
+    one = replace(one, ref=replace(one.ref, placed=known))
+    dtype = np.uint8 if spec.dtype == "UINT8" else np.float32
+    writer, regions = Preprocessor(spec), regions_of(view, one, spec)
+    rows: Any = np.full((len(regions), *spec.shape), 99, dtype)
+    for row, region in zip(rows, regions, strict=True):
+        writer.write(region, row)
+    return rows
+
+
+WHOLE_UNIT = replace(BESIDE, width_px=384, height_px=384)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 2.0, -3.0])
+def test_a_unit_lies_on_its_reference_beside_it(turn_deg: float) -> None:
+    picture = compared.board().picture
+    (row,) = beside(frame_with(picture, lies(turn_deg)), lies(turn_deg), WHOLE_UNIT)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    shown = row[42 : 42 + 300, 32 : 32 + 320]
+    assert np.array_equal(shown[..., 1], grey)
+    inner = (slice(2, -2), slice(2, -2))
+    assert np.abs(shown[..., 0][inner].astype(int) - grey[inner]).mean() < 2
+    around = np.ones(row.shape[:2], np.bool_)
+    around[41:343, 31:353] = False
+    assert (row[around] == PADDING_GREY).all(), "beside the unit both are grey"
+
+
+def test_a_unit_without_its_registration_would_differ() -> None:
+    picture = compared.board().picture
+    (row,) = beside(frame_with(picture, lies(0.0)), lies(2.0), WHOLE_UNIT)
+    differs = np.abs(row[44:340, 34:350, 0].astype(int) - row[44:340, 34:350, 1])
+    assert differs.mean() > 5
+
+
+def test_each_tile_of_a_unit_lies_on_its_part_of_the_reference() -> None:
+    picture = compared.board().picture
+    rows = beside(frame_with(picture, lies()), lies())
+    assert len(rows) == 4
+    for row in rows:
+        differs = np.abs(row[3:-3, 3:-3, 0].astype(int) - row[3:-3, 3:-3, 1])
+        assert differs.mean() < 2
+        assert row[..., 1].std() > 20
+    assert not np.array_equal(rows[0][..., 1], rows[1][..., 1])
+
+
+@pytest.mark.parametrize("dtype", ["UINT8", "FP32"])
+@pytest.mark.parametrize("first", [False, True])
+def test_every_form_holds_the_same_comparison(dtype: str, first: bool) -> None:  # noqa: FBT001
+    frame = frame_with(compared.board(2).picture, lies())
+    (expected,) = beside(frame, lies(), WHOLE_UNIT)
+    spec = replace(WHOLE_UNIT, dtype=dtype, channels_first=first)
+    (row,) = beside(frame, lies(), spec)
+    found = row.transpose(1, 2, 0) if first else row
+    if dtype == "FP32":
+        found = np.round(found * 255)
+    assert np.array_equal(found, expected)
+
+
+def test_what_differs_naturally_is_not_shown() -> None:
+    deviation = np.zeros((300, 320), np.uint8)
+    deviation[100:150, 120:180] = 110
+    of = compared.reference(deviation=deviation)
+    picture = compared.board().picture.copy()
+    picture[100:150, 120:180] = 250
+    (row,) = beside(frame_with(picture, lies()), lies(), WHOLE_UNIT, of=of)
+    (plain,) = beside(frame_with(picture, lies()), lies(), WHOLE_UNIT)
+    inside = (slice(42 + 104, 42 + 146), slice(32 + 124, 32 + 176))
+    for shown, differs in ((row, False), (plain, True)):
+        levels = np.abs(shown[(*inside, 0)].astype(int) - shown[(*inside, 1)]).mean()
+        assert (levels > 60) == differs
+        assert (levels < 10) != differs
+
+
+def test_a_large_unit_that_is_shrunk_is_shrunk_as_its_reference_is() -> None:
+    small = replace(BESIDE, width_px=128, height_px=128)
+    view = View(rect=Rect(0, 0, 640, 480), crop="unit")
+    picture = compared.board().picture
+    one = compared.frame(frame_with(picture, lies(0.0)), compared.job(view=view))
+    known = Placed(likeness=1.0, shift_px=0.0, matrix=lies(0.0))
+    one = replace(one, ref=replace(one.ref, placed=known))
+    (region,) = regions_of(view, one, small)
+    assert region.letterbox.scale == 0.4
+    row = np.empty(small.shape, np.uint8)
+    Preprocessor(small).write(region, row)
+    assert np.abs(row[..., 0].astype(int) - row[..., 1]).mean() < 2
+
+
+def test_a_frame_that_shows_nothing_of_the_reference_is_no_error() -> None:
+    far: Affine = ((1.0, 0.0, 5000.0), (0.0, 1.0, 5000.0))
+    (row,) = beside(np.zeros((480, 640, 3), np.uint8), far, WHOLE_UNIT)
+    assert (row[60:300, 60:300, 0] == PADDING_GREY).all()

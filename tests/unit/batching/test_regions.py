@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.batching.regions import pieces, refitted, regions_of, unseen
+from inspector.batching.regions import MUCH_LARGER, pieces, refitted, regions_of, unseen
 from inspector.core.geometry import fit
 from inspector.core.recipes import View
-from inspector.core.records import CameraId, Frame, FrameRef, Image, ModelInput, Outline, Rect
+from inspector.core.records import (
+    CameraId,
+    Frame,
+    FrameRef,
+    Image,
+    ModelInput,
+    Outline,
+    Placed,
+    Rect,
+)
+from tests.kit import compared_units as compared
 from tests.kit.units_in_view import outlines
 
 MODEL = ModelInput(
@@ -55,7 +66,7 @@ def test_a_unit_is_its_whole_upright_picture() -> None:
     assert region.upright == OUTLINE
     assert region.rect == Rect(0, 0, 742, 676)
     assert region.letterbox == fit(region.rect, width_px=640, height_px=640)
-    assert (region.piece, region.pieces, pieces(view, MODEL)) == (0, 1, 1)
+    assert (region.piece, region.pieces, pieces(view, frame(), MODEL)) == (0, 1, 1)
 
 
 def test_a_unit_whose_outline_is_not_known_is_looked_for_in_the_region() -> None:
@@ -66,7 +77,7 @@ def test_a_unit_whose_outline_is_not_known_is_looked_for_in_the_region() -> None
 def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
     view = View(rect=WHOLE, crop="tiles", tile_overlap_px=96)
     regions = regions_of(view, frame(), MODEL)
-    assert len(regions) == pieces(view, MODEL) == 20
+    assert len(regions) == pieces(view, frame(), MODEL) == 20
     assert [r.piece for r in regions] == list(range(20))
     assert {r.pieces for r in regions} == {20}
     assert {r.letterbox.scale for r in regions} == {1.0}
@@ -80,13 +91,13 @@ def test_a_picture_that_fits_is_one_tile() -> None:
 
 
 def test_while_the_models_input_is_not_known_a_frame_is_one_piece() -> None:
-    for crop in ("region", "unit", "tiles"):
+    for crop in ("region", "unit", "tiles", "unit_tiles"):
         view = View(rect=WHOLE, crop=crop)
-        assert pieces(view, None) == 1
+        assert pieces(view, frame(OUTLINE), None) == 1
         assert unseen(view, frame(OUTLINE)).pieces == 1
 
 
-@pytest.mark.parametrize("crop", ["region", "unit", "tiles"])
+@pytest.mark.parametrize("crop", ["region", "unit", "tiles", "unit_tiles"])
 def test_a_part_fitted_to_another_input_is_the_same_part(crop: str) -> None:
     view = View(rect=WHOLE, crop=crop, tile_overlap_px=32)  # type: ignore[arg-type]
     small = replace(MODEL, width_px=320, height_px=256)
@@ -105,7 +116,7 @@ inputs = st.builds(
     st.integers(128, 1024),
 )
 any_outline = outlines(centre_px=(0, 3000), side_px=(0.2, 2500))
-crops = st.sampled_from(["region", "unit", "tiles"])
+crops = st.sampled_from(["region", "unit", "tiles", "unit_tiles"])
 
 
 @given(rect=rects, crop=crops, model=inputs, outline=st.none() | any_outline)
@@ -115,7 +126,7 @@ def test_every_piece_fits_the_model_input_and_none_is_missing(rect, crop, model,
     assert [(r.piece, r.pieces) for r in regions] == [
         (n, len(regions)) for n in range(len(regions))
     ]
-    assert len(regions) == pieces(view, model) >= 1
+    assert len(regions) == pieces(view, frame(outline), model) >= 1
     for region in regions:
         box = region.letterbox
         assert 0 < box.scale <= 1, "never enlarged"
@@ -138,3 +149,62 @@ def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect
         assert 0 <= y_px <= rect.height_px - region.rect.height_px
         shown[y_px : y_px + region.rect.height_px, x_px : x_px + region.rect.width_px] = True
     assert shown.all()
+
+
+BESIDE = replace(MODEL, channels=2)
+
+
+def placed_frame(outline: Outline | None = None, **of_recipe: Any) -> Frame:
+    one = compared.frame(compared.board().picture, compared.job(**of_recipe), outline=outline)
+    known = Placed(likeness=1.0, shift_px=0.0, matrix=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
+    return replace(one, ref=replace(one.ref, placed=known))
+
+
+@pytest.mark.parametrize("crop", ["region", "unit", "unit_tiles"])
+@pytest.mark.parametrize("outline", [None, OUTLINE])
+def test_what_is_compared_is_the_whole_reference(crop: Any, outline: Outline | None) -> None:
+    (region,) = regions_of(View(rect=WHOLE, crop=crop), placed_frame(outline), BESIDE)
+    assert region.on_reference
+    assert region.upright is None
+    assert region.rect == Rect(0, 0, compared.WIDTH_PX, compared.HEIGHT_PX)
+
+
+def test_the_same_frame_is_shown_to_another_model_as_ever() -> None:
+    (region,) = regions_of(View(rect=WHOLE, crop="unit"), placed_frame(OUTLINE), MODEL)
+    assert (region.on_reference, region.upright) == (False, OUTLINE)
+
+
+def test_a_frame_that_was_not_placed_is_never_shown_beside_a_reference() -> None:
+    with pytest.raises(RuntimeError, match="no frame was placed"):
+        regions_of(View(rect=WHOLE), compared.frame(compared.board().picture), BESIDE)
+
+
+@pytest.mark.parametrize(
+    ("side_px", "tiles"),
+    [(640, 1), (round(640 * MUCH_LARGER) - 2, 1), (round(640 * MUCH_LARGER) + 2, 4), (1300, 9)],
+)
+def test_a_unit_much_larger_than_the_input_is_cut_and_upright(side_px: int, tiles: int) -> None:
+    large = replace(OUTLINE, width_px=side_px, height_px=side_px)
+    view = View(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
+    regions = regions_of(view, frame(large), MODEL)
+    assert len(regions) == pieces(view, frame(large), MODEL) == tiles
+    assert {region.upright for region in regions} == {large}
+    assert {region.letterbox.scale for region in regions} == {1.0 if tiles > 1 else 640 / side_px}
+    assert max(r.rect.x_px + r.rect.width_px for r in regions) == side_px
+
+
+def test_without_an_outline_the_region_is_cut_by_the_same_rule() -> None:
+    for side_px, tiles in ((700, 1), (1000, 4)):
+        view = View(rect=Rect(10, 20, side_px, side_px), crop="unit_tiles", tile_overlap_px=96)
+        regions = regions_of(view, frame(), MODEL)
+        assert len(regions) == tiles
+        assert (regions[0].rect.x_px, regions[0].rect.y_px) == (10, 20)
+
+
+def test_a_large_reference_is_cut_as_its_unit_is() -> None:
+    of = compared.reference(np.zeros((900, 1200, 3), np.uint8))
+    view = View(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
+    regions = regions_of(view, placed_frame(None, of=of), BESIDE)
+    assert len(regions) == 6
+    assert all(region.on_reference for region in regions)
+    assert {(r.rect.width_px, r.rect.height_px) for r in regions} == {(640, 640)}

@@ -12,13 +12,15 @@ import numpy as np
 from inspector.batching.regions import pieces
 from inspector.batching.window import ModelWindows
 from inspector.batching.worker import BatchWorker
-from inspector.core.recipes import ModelName, View
+from inspector.core.recipes import Job, ModelName, View
 from inspector.core.records import (
     Batch,
     CameraId,
     Frame,
     FrameRef,
     Image,
+    MissedFrame,
+    MissReason,
     ModelInput,
     Outline,
     Rect,
@@ -28,6 +30,7 @@ from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.model_pace import ModelPaces
 from inspector.flow.tensor_pool import TensorPool
 from inspector.ops.metrics import Metrics
+from tests.kit import compared_units as compared
 from tests.kit import jobs
 from tests.kit.units_in_view import unit
 
@@ -72,6 +75,7 @@ class Stage:
         if model_input is not None:
             self.tensors.form_for({NAME: model_input})
         self.batches: Channel[Batch] = Channel(1)
+        self.missed: list[MissedFrame] = []
         self.worker = BatchWorker(
             self.inbox,
             ModelWindows(
@@ -80,8 +84,16 @@ class Stage:
             self.tensors,
             self.batches,
             metrics=Metrics(list(views), []),
+            tell=self.missed.append,
         )
         self.sent: list[Batch] = []
+
+    def offer_compared(self, sequence: int, job: Job, *, product: int = 0) -> Frame:
+        """A frame of a product's board, under a job that compares it."""
+        picture = compared.board(sequence, product=product).picture
+        one = compared.frame(picture, job, sequence=sequence)
+        self.inbox.offer(one)
+        return one
 
     def offer(self, one: Frame, view: View | None = None, model: ModelName = NAME) -> None:
         """A frame of a unit whose job says so of it; None: as the stage was made with."""
@@ -108,7 +120,8 @@ def check_pixels(batch: Batch) -> None:
     """Every region that needs no scaling lies in its row as it is in the frame."""
     for row, region in enumerate(batch.regions):
         rect, box = region.rect, region.letterbox
-        if batch.tensor is None or region.upright is not None or box.scale != 1:
+        is_moved = region.upright is not None or region.on_reference
+        if batch.tensor is None or is_moved or box.scale != 1:
             continue
         expected = region.frame.lease.image[
             rect.y_px : rect.y_px + rect.height_px, rect.x_px : rect.x_px + rect.width_px
@@ -143,7 +156,7 @@ def test_a_frame_with_more_pieces_than_a_request_takes_is_sent_in_several() -> N
         stage.offer(frame(0))
 
     stage = run(feed, {CAMERA: TILED})
-    count = pieces(TILED, MODEL)
+    count = pieces(TILED, frame(0), MODEL)
     assert count == 12
     assert [len(batch.regions) for batch in stage.sent] == [4, 4, 4]
     regions = [region for batch in stage.sent for region in batch.regions]
@@ -261,3 +274,84 @@ def test_frames_of_a_model_that_is_not_prepared_go_on_and_hold_up_no_other() -> 
     stage = run(feed, {CAMERA: PLAIN, OTHER: PLAIN})
     assert all((batch.tensor is not None) == (batch.model == NAME) for batch in stage.sent)
     assert sum(len(batch.regions) for batch in stage.sent) == 6
+
+
+def released(one: Frame) -> int:
+    assert isinstance(one.lease, compared.Picture)
+    return one.lease.released
+
+
+def test_a_frame_that_fits_is_placed_and_shown_beside_its_reference() -> None:
+    async def feed(stage: Stage) -> None:
+        stage.tensors.form_for({compared.GOLDEN: compared.INPUT})
+        stage.offer_compared(2, compared.job())
+
+    stage = run(feed, {CAMERA: PLAIN}, model_input=None)
+    (batch,) = stage.sent
+    assert batch.model == compared.GOLDEN
+    assert batch.tensor is not None
+    (region,) = batch.regions
+    placed = region.frame.ref.placed
+    assert placed is not None
+    assert placed.likeness > 0.95
+    shown = batch.tensor.array[0]
+    assert shown.shape == compared.INPUT.shape
+    assert np.abs(shown[..., 0].astype(int) - shown[..., 1]).mean() < 5
+    assert not stage.missed
+
+
+def test_a_frame_that_does_not_fit_is_missed_and_its_buffer_comes_back() -> None:
+    offered: list[Frame] = []
+
+    async def feed(stage: Stage) -> None:
+        stage.tensors.form_for({compared.GOLDEN: compared.INPUT})
+        for sequence, product in enumerate((0, 1, 0, 2)):
+            offered.append(stage.offer_compared(sequence, compared.job(), product=product))
+
+    stage = run(feed, {CAMERA: PLAIN}, model_input=None)
+    shown = [r.frame.ref.sequence for batch in stage.sent for r in batch.regions]
+    assert shown == [0, 2]
+    assert [one.ref.sequence for one in stage.missed] == [1, 3]
+    assert [released(one) for one in offered] == [0, 1, 0, 1]
+    for one in stage.missed:
+        assert one.reason is MissReason.REFERENCE_MISMATCH
+        assert one.detail.startswith("its likeness to reference 0/1 is ")
+        assert one.ref.placed is not None
+        assert one.ref.placed.likeness < 0.6
+
+
+def test_how_like_it_must_be_is_the_products() -> None:
+    async def feed(stage: Stage) -> None:
+        stage.tensors.form_for({compared.GOLDEN: compared.INPUT})
+        stage.offer_compared(0, compared.job(least_likeness=1.0))
+
+    (missed,) = run(feed, {CAMERA: PLAIN}, model_input=None).missed
+    assert missed.detail.endswith("expected at least 1")
+
+
+def test_a_frame_that_both_judge_is_shown_to_both_models() -> None:
+    async def feed(stage: Stage) -> None:
+        job = compared.job(judge="both")
+        stage.tensors.form_for({compared.GOLDEN: compared.INPUT, job.recipe.model: MODEL})
+        for sequence in range(3):
+            stage.offer_compared(sequence, job)
+        stage.offer_compared(3, job, product=1)
+
+    stage = run(feed, {CAMERA: PLAIN}, model_input=None)
+    for model in (compared.GOLDEN, jobs.recipe().model):
+        batches = [batch for batch in stage.sent if batch.model == model]
+        shown = [region for batch in batches for region in batch.regions]
+        assert [region.frame.ref.sequence for region in shown] == [0, 1, 2]
+        assert {region.on_reference for region in shown} == {model == compared.GOLDEN}
+    assert [one.ref.sequence for one in stage.missed] == [3]
+
+
+def test_where_the_picture_alone_judges_no_frame_is_placed() -> None:
+    async def feed(stage: Stage) -> None:
+        job = compared.job(judge="single")
+        stage.tensors.form_for({job.recipe.model: MODEL})
+        stage.offer_compared(0, job, product=1)
+
+    stage = run(feed, {CAMERA: PLAIN}, model_input=None)
+    (batch,) = stage.sent
+    assert batch.regions[0].frame.ref.placed is None

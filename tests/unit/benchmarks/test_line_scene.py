@@ -129,9 +129,13 @@ def regions(frame: Frame, outline: Outline) -> dict[str, list[Region]]:
     """The ways a frame is shown to the model."""
     side = 640
 
-    def region(rect: Rect, piece: int = 0, pieces: int = 1, **upright: Outline) -> Region:
+    def region(
+        rect: Rect, piece: int = 0, pieces: int = 1, upright: Outline | None = None
+    ) -> Region:
         box: Letterbox = fit(rect, width_px=side, height_px=side)
-        return Region(frame=frame, rect=rect, letterbox=box, piece=piece, pieces=pieces, **upright)
+        return Region(
+            frame=frame, rect=rect, letterbox=box, piece=piece, pieces=pieces, upright=upright
+        )
 
     width, height = upright_size_px(outline)
     return {

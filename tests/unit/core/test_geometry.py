@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inspector.core.geometry import fit, scaled_px, to_frame
+from inspector.core.geometry import Affine, back, fit, moved, scaled_px, then, to_frame
 from inspector.core.records import CameraId, Frame, FrameRef, Image, Rect, Region
 
 REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
@@ -92,3 +92,22 @@ def test_a_known_letterbox() -> None:
     assert (box.scale, box.left_px, box.top_px) == (0.5, 0, 140)
     seen = region(Rect(100, 50, 1280, 720), 640, 640)
     assert to_frame((10, 150, 20, 160), seen) == (120, 70, 140, 90)
+
+
+numbers = st.floats(-3, 3)
+matrices = st.builds(lambda *n: (n[:3], n[3:]), *[numbers] * 6)
+
+
+@given(matrices, matrices, numbers, numbers)
+def test_one_movement_then_another_is_both(
+    first: Affine, second: Affine, x_px: float, y_px: float
+) -> None:
+    at_once = moved(then(first, second), x_px, y_px)
+    assert np.allclose(at_once, moved(second, *moved(first, x_px, y_px)), atol=1e-9)
+
+
+@given(matrices, numbers, numbers)
+def test_the_way_back_leads_back(matrix: Affine, x_px: float, y_px: float) -> None:
+    (a, b, _), (d, e, _) = matrix
+    assume(abs(a * e - b * d) > 0.01)
+    assert np.allclose(moved(back(matrix), *moved(matrix, x_px, y_px)), (x_px, y_px), atol=1e-6)

@@ -21,6 +21,7 @@ from inspector.core.records import (
     JudgedUnit,
     MissReason,
     Outline,
+    Placed,
     Result,
     Serial,
     Stream,
@@ -32,6 +33,7 @@ from inspector.events.schemas import EVENT_MODELS
 from inspector.events.wording import EventBuilder, Particulars
 from inspector.settings.settings import Settings
 from inspector.sources.registry import parse_source
+from tests.kit import compared_units as compared
 from tests.kit import jobs
 from tests.kit.findings import boxed
 
@@ -369,3 +371,35 @@ def test_a_defect_of_the_unit_as_a_whole_has_no_place() -> None:
     unit, _told = published(group)
     (part,) = unit["defects"]
     assert (part["bbox_px"], part["polygon_px"], part["area_px"]) == (None, None, None)
+
+
+def test_a_unit_names_the_reference_that_it_was_compared_with() -> None:
+    under = compared.job(model=ModelName(name="alone"))
+    frames = tuple(
+        FrameResult(
+            ref=replace(
+                compared.frame(compared.board().picture, under).ref,
+                placed=Placed(likeness=likeness, shift_px=shift, matrix=((1, 0, 0), (0, 1, 0))),
+            ),
+            findings=(),
+            miss=None,
+        )
+        for likeness, shift in ((0.98, 0.1), (0.94567, 2.345), (0.99, 0.3))
+    )
+    told = replace(verdict(job=under), frames=frames, frames_expected=3)
+    (unit,) = published(builder().verdict(told, particulars(), 1))
+    reference = under.recipe.reference
+    assert reference is not None
+    # Of the frame that is least like it.
+    assert unit["reference"] == {
+        "id": "0/1", "sha256": reference.sha256, "likeness": 0.946, "shift_px": 2.3,
+    }  # fmt: skip
+    assert unit["model"]["name"] == compared.GOLDEN.name
+
+
+@pytest.mark.parametrize("of_recipe", [{"judge": "single"}, {"golden": None}, {"reference": None}])
+def test_a_unit_that_is_compared_with_none_names_none(of_recipe: dict[str, Any]) -> None:
+    under = compared.job(**of_recipe)
+    (unit,) = published(builder().verdict(verdict(job=under), particulars(), 1))
+    assert unit["reference"] is None
+    assert unit["model"]["name"] == under.recipe.model.name

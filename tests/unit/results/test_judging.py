@@ -227,3 +227,10 @@ def test_a_unit_of_a_job_that_does_not_inspect_says_so_whatever_else_befell_it(
             "why",
             (),
         )
+
+
+def test_a_unit_of_which_one_frame_does_not_fit_was_not_inspected() -> None:
+    frames = [inspected(seen(0, 0.9), sequence=n) for n in range(2)]
+    told = verdict(*frames, missed(MissReason.REFERENCE_MISMATCH, 2))
+    assert told.result is Result.NOT_INSPECTED
+    assert (told.reason, told.detail, told.defects) == ("reference_mismatch", "because", ())

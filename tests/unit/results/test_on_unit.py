@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.core.geometry import frame_matrix, moved, upright_size_px
+from inspector.core.geometry import (
+    Affine,
+    back,
+    fit,
+    frame_matrix,
+    moved,
+    then,
+    upright_matrix,
+    upright_size_px,
+)
 from inspector.core.places import Polygon
-from inspector.core.records import Finding, Outline
-from inspector.results.on_unit import on_unit
+from inspector.core.records import Finding, Outline, Placed, Rect, Region
+from inspector.results.on_unit import of_region, on_unit
+from tests.kit import compared_units as compared
 from tests.kit.findings import box_of, boxed, corners_of, of_the_whole, rhombus, shifted
 from tests.kit.units_in_view import outlines
 
@@ -115,3 +125,87 @@ def test_a_shape_beside_the_unit_is_not_the_units_and_one_at_its_edge_is_cut(out
 @given(any_outline)
 def test_what_is_about_the_whole_unit_is_not_moved(outline):
     assert on_unit([of_the_whole()], outline) == (of_the_whole(),)
+
+
+LIES = Outline(centre_x_px=300, centre_y_px=240, width_px=320, height_px=300, turn_deg=20)
+"""Turned by much: a box around a box that was turned would be larger by half."""
+
+
+def region(outline: Outline | None, *, placed: Affine | None, on_reference: bool = True) -> Region:
+    one = compared.frame(compared.board().picture, outline=outline)
+    known = None if placed is None else Placed(likeness=1.0, shift_px=0.0, matrix=placed)
+    rect = Rect(0, 0, compared.WIDTH_PX, compared.HEIGHT_PX)
+    return Region(
+        frame=replace(one, ref=replace(one.ref, placed=known)),
+        rect=rect,
+        letterbox=fit(rect, width_px=640, height_px=640),
+        on_reference=on_reference,
+    )
+
+
+def test_what_was_seen_on_the_reference_lies_where_it_is_on_the_unit() -> None:
+    # The outline is four pixels off, the registration is not.
+    found = replace(LIES, centre_x_px=304)
+    one = region(found, placed=upright_matrix(LIES))
+    (seen,) = of_region([seen_at(100, 80, 10)], one)
+    there = moved(upright_matrix(found), *moved(frame_matrix(LIES), 100, 80))
+    assert box_of(seen).middle_px == pytest.approx(there)
+    assert box_of(seen).right_px - box_of(seen).left_px == pytest.approx(20)
+    assert box_of(seen).bottom_px - box_of(seen).top_px == pytest.approx(20)
+
+
+def test_a_unit_that_is_larger_than_its_reference_has_larger_boxes() -> None:
+    half = then(upright_matrix(LIES), ((0.5, 0, 0), (0, 0.5, 0)))
+    (seen,) = of_region([seen_at(50, 40, 5)], region(LIES, placed=half))
+    assert (box_of(seen).left_px, box_of(seen).top_px) == pytest.approx((90, 70))
+    assert (box_of(seen).right_px, box_of(seen).bottom_px) == pytest.approx((110, 90))
+
+
+def test_without_an_outline_it_lies_in_the_frame() -> None:
+    moved_by: Affine = ((1.0, 0.0, -7.0), (0.0, 1.0, 3.0))
+    (seen,) = of_region([seen_at(100, 80, 10)], region(None, placed=moved_by))
+    assert (box_of(seen).left_px, box_of(seen).top_px) == pytest.approx((97, 67))
+    assert (box_of(seen).right_px, box_of(seen).bottom_px) == pytest.approx((117, 87))
+
+
+def test_what_lies_beside_the_unit_is_not_the_units_and_what_reaches_over_is_cut() -> None:
+    beside = then(upright_matrix(LIES), ((1.0, 0.0, 20.0), (0.0, 1.0, 0.0)))
+    one = region(LIES, placed=beside)
+    assert not of_region([seen_at(10, 80, 5)], one)
+    (cut,) = of_region([seen_at(25, 80, 10)], one)
+    assert (box_of(cut).left_px, box_of(cut).right_px) == pytest.approx((0, 15))
+
+
+def test_regions_that_are_not_on_a_reference_are_as_ever() -> None:
+    seen = (seen_at(100, 80, 10),)
+    upright = replace(region(LIES, placed=None, on_reference=False), upright=LIES)
+    assert of_region(seen, upright) is seen
+    assert of_region(seen, region(None, placed=None, on_reference=False)) is seen
+    plain = of_region(seen, region(LIES, placed=None, on_reference=False))
+    assert plain == on_unit(seen, LIES)
+
+
+@given(any_outline, st.tuples(shares, shares))
+def test_a_perfect_registration_changes_no_place(outline: Outline, place: tuple[float, float]):
+    x_px, y_px = place[0] * outline.width_px, place[1] * outline.height_px
+    one = region(outline, placed=upright_matrix(outline))
+    width_px, height_px = upright_size_px(outline)
+    seen = of_region([seen_at(x_px, y_px, 8)], one)
+    if 1 < x_px < width_px - 1 and 1 < y_px < height_px - 1:
+        (found,) = seen
+        assert box_of(found).left_px == pytest.approx(max(0, x_px - 8), abs=1e-6)
+        assert box_of(found).bottom_px == pytest.approx(min(height_px, y_px + 8), abs=1e-6)
+    assert moved(back(upright_matrix(outline)), *moved(upright_matrix(outline), x_px, y_px)) == (
+        pytest.approx((x_px, y_px), abs=1e-6)
+    )
+
+
+def test_a_shape_and_what_is_about_the_whole_come_back_too() -> None:
+    one = region(LIES, placed=upright_matrix(LIES))
+    shape, beside = rhombus(100, 80, half_px=6), rhombus(-9, 80, half_px=6)
+    found = of_region([shape, beside, of_the_whole()], one)
+    assert found[1:] == (of_the_whole(),)
+    (seen, *_) = found
+    assert isinstance(seen.place, Polygon)
+    assert seen.place.middle_px == pytest.approx((100, 80))
+    assert seen.place.area_px == pytest.approx(72)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inspector.batching.tiling import pieces_of
 from inspector.core.geometry import fit
 from inspector.core.places import Polygon
+from inspector.core.recipes import ModelName
 from inspector.core.records import (
     CameraId,
     Finding,
@@ -126,6 +127,33 @@ def test_times_span_all_pieces() -> None:
     whole = parts.add(region(RIGHT, 1, 2), result(queue_ns=25, inference_ns=30))
     assert whole is not None
     assert (whole.queue_ns, whole.inference_ns) == (10, 45)
+
+
+GOLDEN, ALONE = ModelName(name="golden"), ModelName(name="alone")
+
+
+def test_a_frame_that_two_models_look_at_is_complete_when_both_have() -> None:
+    parts = FrameParts()
+    one, other = seen(10, 10, 30, 30), seen(100, 10, 130, 30, confidence=0.7)
+    again = seen(11, 10, 31, 30, confidence=0.95)
+    assert parts.add(region(LEFT, 0, 1), result(other, again), model=ALONE, models=2) is None
+    assert parts.waiting == 1
+    assert parts.add(region(LEFT, 0, 2), result(one), model=GOLDEN, models=2) is None
+    whole = parts.add(region(RIGHT, 1, 2), result(), model=GOLDEN, models=2)
+    assert whole is not None
+    # What both see is one defect, as the surer one has it; what one sees is a defect too.
+    assert whole.findings == (again, other)
+    assert parts.waiting == 0
+
+
+@pytest.mark.parametrize("missing", [GOLDEN, ALONE])
+def test_a_frame_that_one_of_two_models_missed_is_missed(missing: ModelName) -> None:
+    parts, whole = FrameParts(), None
+    for model in (GOLDEN, ALONE):
+        outcome = missed(MissReason.MODEL_UNAVAILABLE, "away") if model == missing else result()
+        whole = parts.add(region(LEFT, 0, 1), outcome, model=model, models=2)
+    assert whole is not None
+    assert (whole.findings, whole.miss) == (None, MissReason.MODEL_UNAVAILABLE)
 
 
 def test_a_defect_in_two_tiles_counts_once_the_surer_sight_of_it() -> None:

@@ -1,0 +1,136 @@
+"""Shows a unit beside its reference, without what differs from unit to unit anyway."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.batching.warping import PADDING_GREY, into_letterbox, warp
+from inspector.core.recipes import Reference
+from inspector.core.records import Letterbox, ModelInput, Rect
+
+Grey = NDArray[np.uint8]
+"""(height, width) uint8."""
+
+NATURAL_FROM_LEVELS = 25
+"""A deviation below this leaves what the model sees as it is: noise, light, and etched edges that
+breathe. 99 % of the places of taught boards deviate by less than 20."""
+NATURAL_TIMES = 3.0
+"""So many times what the deviation exceeds that is natural; labels and stamps deviate by 90 to 110
+grey levels, so that nothing that may be on a label is seen there."""
+_TONE_CELLS = 20
+"""Along each side of a model's input: how light the unit is, compared with its reference, where."""
+_TONE_SMOOTHING = 1.5
+_DARKEST = 0.5
+"""Grey levels."""
+_PLANES_KEPT = 32
+"""Each is as large as a model's input; a large unit has one per tile."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """What of a reference is shown beside a unit, prepared for one place in one model's input."""
+
+    wanted: Grey
+    """The reference, letterboxed."""
+    outside: Grey
+    """255 where neither the unit nor its reference is shown."""
+    padding: Grey
+    """What is shown there."""
+    natural: Grey | None
+    """By how many grey levels a unit may differ; None where that is nowhere more than noise."""
+    certain: Grey
+    """255 where it may not."""
+
+
+class _Place(NamedTuple):
+    reference: str
+    rect: Rect
+    letterbox: Letterbox
+    size_px: tuple[int, int]
+
+
+class ReferencePlanes:
+    """Prepares references, and remembers those prepared last. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[_Place, Planes] = OrderedDict()
+
+    def of(
+        self, reference: Reference, rect: Rect, letterbox: Letterbox, model_input: ModelInput
+    ) -> Planes:
+        """What is shown beside that part of a unit."""
+        size_px = (model_input.width_px, model_input.height_px)
+        place = _Place(reference.sha256, rect, letterbox, size_px)
+        planes = self._known.pop(place, None)
+        if planes is None:
+            planes = self._prepared(reference, place)
+            if len(self._known) >= _PLANES_KEPT:
+                self._known.popitem(last=False)
+        self._known[place] = planes
+        return planes
+
+    def _prepared(self, reference: Reference, place: _Place) -> Planes:
+        grey = np.asarray(cv2.cvtColor(reference.mean, cv2.COLOR_BGR2GRAY), np.uint8)
+        outside = _letterboxed(np.zeros_like(grey), place, around=255)
+        outside[outside > 0] = 255
+        # The largest deviation that a pixel of the model's input covers, not their mean.
+        reach = math.ceil(1 / place.letterbox.scale)
+        largest = cv2.dilate(reference.deviation, np.ones((reach, reach), np.uint8))
+        deviation = _letterboxed(np.asarray(largest, np.uint8), place, around=0)
+        exceeds = np.maximum(deviation, NATURAL_FROM_LEVELS) - np.uint8(NATURAL_FROM_LEVELS)
+        natural = np.asarray(cv2.convertScaleAbs(exceeds, alpha=NATURAL_TIMES), np.uint8)
+        wanted = _letterboxed(grey, place, around=PADDING_GREY)
+        wanted[outside > 0] = PADDING_GREY
+        return Planes(
+            wanted=wanted,
+            outside=outside,
+            padding=np.full_like(outside, PADDING_GREY),
+            natural=natural if natural.any() else None,
+            certain=np.where(natural, np.uint8(0), np.uint8(255)),
+        )
+
+
+def _letterboxed(plane: Grey, place: _Place, *, around: int) -> Grey:
+    width_px, height_px = place.size_px
+    canvas = np.empty((height_px, width_px), np.uint8)
+    matrix = into_letterbox(place.rect, place.letterbox)
+    warp(plane, matrix, canvas, scale=place.letterbox.scale, around=around)
+    return canvas
+
+
+def without_natural(unit: Grey, planes: Planes) -> None:
+    """Where good units differ, bring the unit as near to its reference as they do; in place.
+
+    By a soft threshold: what differs by more than is natural keeps what it differs more. The
+    reference is first made as light as the unit is around there: else the place where labels differ
+    would be a patch of another brightness in a unit that is darker than its reference.
+    """
+    if planes.natural is None:
+        return
+    wanted = _in_tone_of(unit, planes)
+    above = cv2.subtract(cv2.subtract(unit, wanted), planes.natural)
+    below = cv2.subtract(cv2.subtract(wanted, unit), planes.natural)
+    shrunk = cv2.subtract(cv2.add(wanted, above), below)
+    cv2.copyTo(shrunk, planes.natural, unit)
+
+
+def _in_tone_of(unit: Grey, planes: Planes) -> Grey:
+    """The reference, as light as the unit is around there."""
+    own = _tone(cv2.bitwise_and(planes.wanted, planes.certain))
+    gain = _tone(cv2.bitwise_and(unit, planes.certain)) / own
+    wide = cv2.resize(gain, unit.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(planes.wanted, wide, dtype=cv2.CV_8U), np.uint8)
+
+
+def _tone(plane: Any) -> NDArray[np.float32]:
+    cells = cv2.resize(plane, (_TONE_CELLS, _TONE_CELLS), interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(cells.astype(np.float32), (0, 0), _TONE_SMOOTHING)
+    # Where nothing is certain far and wide the reference keeps its own tone.
+    return np.asarray(smooth + np.float32(_DARKEST), np.float32)

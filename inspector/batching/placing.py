@@ -1,0 +1,57 @@
+"""Where frames lie on the references of their products: registrars, kept ready."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+
+from inspector.core.geometry import upright_matrix
+from inspector.core.recipes import Reference
+from inspector.core.records import Frame, Placed
+from inspector.products.registration import Pose, Registrar
+
+REFERENCES_KEPT = 8
+"""A registrar takes some 10 MB and 20 ms to make; a station inspects one product, or a few in
+turn."""
+
+
+class Placing:
+    """Finds frames on their references. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._registrars: OrderedDict[str, Registrar] = OrderedDict()
+
+    def place(self, frame: Frame, reference: Reference) -> Pose:
+        """Where a frame lies on a reference, expected where its outline says."""
+        outline = frame.ref.outline
+        return self._of(reference).register(
+            frame.lease.image, None if outline is None else upright_matrix(outline)
+        )
+
+    def _of(self, reference: Reference) -> Registrar:
+        known = self._registrars.pop(reference.sha256, None)
+        if known is None:
+            known = Registrar(reference.mean, reference.deviation)
+            if len(self._registrars) >= REFERENCES_KEPT:
+                self._registrars.popitem(last=False)
+        self._registrars[reference.sha256] = known
+        return known
+
+
+def placed(frame: Frame, pose: Pose) -> Frame:
+    """The frame that says where it lies on the reference."""
+    place = Placed(likeness=pose.likeness, shift_px=pose.shift_px, matrix=pose.matrix)
+    return replace(frame, ref=replace(frame.ref, placed=place))
+
+
+def misfit(pose: Pose, reference: Reference, least_likeness: float) -> str:
+    """Why a frame does not fit, for people."""
+    like = f"its likeness to reference {reference.id} is {pose.likeness:.2f}"
+    if pose.turned:
+        return f"it would fit if it were turned by 180 degrees; as it lies {like}"
+    if pose.likeness < least_likeness:
+        return f"{like}, expected at least {least_likeness:g}"
+    return (
+        f"{like}, but it lies {pose.shift_px:.0f} pixels from where it is expected, turned by "
+        f"{pose.turn_deg:.1f} degrees and {pose.scale:.2f} times as large"
+    )
