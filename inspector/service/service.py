@@ -281,7 +281,7 @@ class Service:
             catalogue_of(settings),
             units_to_teach=settings.products.teach_units,
             job=lambda: self._products.job,
-            teaching=lambda: None,
+            teaching=lambda: self._products.references.teacher.state,
         )
 
     async def _run_to_the_end(self, pipeline: Pipeline, journal: Journal) -> None:

@@ -49,7 +49,7 @@ function* progress(product, teaching, act) {
 function* ended(teaching) {
   const left = teaching.taken.filter((unit) => unit.why);
   if (teaching.problem) yield h("p", { class: "wrong" }, t("The last teaching: {why}.", { why: teaching.problem.replace(/\.$/, "") }));
-  else yield h("p", {}, t("The last teaching made {reference}: look at it below.", teaching));
+  else if (teaching.reference) yield h("p", {}, t("The last teaching made {reference}: look at it below.", teaching));
   if (left.length) yield collected(left);
 }
 

@@ -95,3 +95,9 @@ def test_every_cause_of_a_unit_left_out_has_words() -> None:
     table = re.search(r"export const WHYS = \{(.*?)\};", "\n".join(scripts()), re.DOTALL)
     assert table is not None
     assert set(re.findall(r"^  (\w+):", table[1], re.MULTILINE)) == {why.value for why in Why}
+
+
+def test_every_part_of_a_station_has_a_name() -> None:
+    table = re.search(r"export const PARTS = \{(.*?)\};", "\n".join(scripts()), re.DOTALL)
+    assert table is not None
+    assert state._GOOD.keys() <= set(re.findall(r"^  (\w+):", table[1], re.MULTILINE))
