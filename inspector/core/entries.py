@@ -105,3 +105,16 @@ class JournalRow:
     result: str
     body: bytes
     """The JSON event without `seq` and `published_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPace:
+    """What came into a stream so far."""
+
+    entries: int
+    span_s: float
+    """In so many seconds."""
+    json_bytes: float
+    """Of one event, on average."""
+    held: int
+    """How many entries the sink has of it now."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import exceptions
 
-from inspector.core.entries import StreamId
+from inspector.core.entries import StreamId, StreamPace
 from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
 from inspector.journal.station_time import span
@@ -15,7 +15,6 @@ from inspector.publish.sinks.redis_streams import read_memory, stream_key
 from inspector.redis_io.room import (
     HOLD_ABOVE,
     Memory,
-    StreamPace,
     bytes_in_redis,
     expected_bytes,
     megabytes,

@@ -74,6 +74,8 @@ def _what(body: Mapping[str, Any]) -> str:
         what = f"{_word(body['fault'])} {_word(body.get('subject'))}: {_word(body.get('cause'))}"
     elif "unit_event_id" in body and "defect_id" in body:
         what = _word(body.get("code")) or "the unit"
+    elif "command" in body:
+        what = _changed(body)
     elif isinstance(defect, Mapping):
         confidence = defect.get("confidence")
         what = _word(defect.get("code"))
@@ -81,6 +83,16 @@ def _what(body: Mapping[str, Any]) -> str:
     else:
         what = _word(body.get("reason")) or _codes(body.get("defects"))
     return _short(what)
+
+
+def _changed(body: Mapping[str, Any]) -> str:
+    """`set_product: 4711 from top 1042 on`, or why it was refused."""
+    product, effective = body.get("product"), body.get("effective")
+    what = _word(product.get("name")) if isinstance(product, Mapping) else ""
+    if isinstance(effective, Mapping) and effective:
+        first = ", ".join(f"{_word(c)} {n}" for c, n in effective.items() if isinstance(n, int))
+        what += f" from {first} on"
+    return f"{_word(body['command'])}: {_word(body.get('problem')) or what}"
 
 
 def _codes(defects: object) -> str:

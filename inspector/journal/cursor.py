@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from inspector.core.entries import NOTHING, JournalRow, StreamId, Tip
+from inspector.core.entries import NOTHING, JournalRow, StreamId, StreamPace, Tip
 from inspector.core.records import Stream
 from inspector.journal import rows as sql
 from inspector.journal.rows import Refill
 from inspector.journal.sqlite_thread import SqliteThread
 from inspector.journal.time import StationTime, old_through
-from inspector.redis_io.room import StreamPace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

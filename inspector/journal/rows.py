@@ -11,12 +11,11 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from inspector.core.entries import LARGEST, NOTHING, JournalRow, StreamId, Tip
+from inspector.core.entries import LARGEST, NOTHING, JournalRow, StreamId, StreamPace, Tip
 from inspector.core.records import Event, Stream
 from inspector.journal.station_time import Moment
 from inspector.journal.stream_ids import renumbering
 from inspector.journal.time import first_mark, mark
-from inspector.redis_io.room import StreamPace
 
 MAIN = "main"
 """The sink whose streams the numbering follows, and that decides what is old enough to go."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from inspector.core.entries import StreamPace
+
 HOLD_ABOVE = 0.9
 """Of `maxmemory`. A Redis at its limit refuses everybody, the PLC that announces units too."""
 RESUME_BELOW = 0.88
@@ -34,19 +36,6 @@ class Memory:
     used_bytes: int
     limit_bytes: int
     """`maxmemory`; 0 where it has none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPace:
-    """What came into a stream so far."""
-
-    entries: int
-    span_s: float
-    """In so many seconds."""
-    json_bytes: float
-    """Of one event, on average."""
-    held: int
-    """How many entries Redis has of it now."""
 
 
 def expected_bytes(

@@ -31,7 +31,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 KNOWN = st.sampled_from(
-    ["fault", "subject", "cause", "unit_event_id", "defect_id", "code", "defect", "reason"]
+    [
+        *("fault", "subject", "cause", "unit_event_id", "defect_id", "code", "defect", "reason"),
+        *("command", "product", "effective", "problem"),
+    ]
 )
 
 
@@ -64,6 +67,25 @@ def test_what_a_terminal_obeys_or_hides_is_written_out() -> None:
         ({"unit_event_id": "a", "defect_id": None, "code": None}, "the unit"),
         ({"unit_event_id": "a", "defect_id": "d", "code": "open"}, "open"),
         ({"unit_event_id": "a", "defect": {"code": "open", "confidence": 0.912}}, "open 0.91"),
+        (
+            {
+                "command": "set_product",
+                "product": {"name": "4711"},
+                "effective": {"top": 1042},
+                "problem": "",
+            },
+            "set_product: 4711 from top 1042 on",
+        ),
+        (
+            {
+                "command": "set_product",
+                "product": {"name": "b"},
+                "effective": {},
+                "problem": "none",
+            },
+            "set_product: none",
+        ),
+        ({"command": "approve", "product": None, "effective": {}}, "approve:"),
         ({}, ""),
         ({"reason": 5, "defects": 7}, "int"),
         ({"defect": {}}, ""),

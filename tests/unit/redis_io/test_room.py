@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from inspector.core.entries import StreamPace
 from inspector.redis_io.room import (
     ASK_EVERY_S,
     HOLD_ABOVE,
     Memory,
     Reserve,
-    StreamPace,
     bytes_in_redis,
     expected_bytes,
 )
