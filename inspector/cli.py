@@ -111,6 +111,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
 @app.command()
 def replay(
     source: Annotated[str, typer.Argument(help="A video file or a folder of pictures.")],
+    *,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Settings of the line; else defaults.")
     ] = None,
@@ -121,15 +122,31 @@ def replay(
     camera: Annotated[
         str | None, typer.Option(help="Whose region and trigger to use; else the first.")
     ] = None,
+    commands: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines: commands as on the stream, each with its after_unit."),
+    ] = None,
+    changes: Annotated[
+        Path | None,
+        typer.Option(help="Where the answers to commands go; else beside the units' lines."),
+    ] = None,
+    products: Annotated[
+        Path | None,
+        typer.Option(help="Read and keep products here; else in a folder that is removed."),
+    ] = None,
 ) -> None:
     """Recorded footage through the very same stages; no frame dropped, no Redis needed."""
+    if commands is None and (changes or products):
+        option = "--changes" if changes else "--products"
+        raise typer.BadParameter("is for replays with --commands", param_hint=option)
     base = load_settings(config) if config else None
     configure_logging(
         base.log if base else LogSettings(level="warning"), base.secrets() if base else ()
     )
-    from inspector.commands.replay import replay_command  # noqa: PLC0415
+    from inspector.commands.replay import Script, replay_command  # noqa: PLC0415
 
-    raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera))
+    script = Script(commands=commands, changes=changes, products=products) if commands else None
+    raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera, script=script))
 
 
 @app.command()

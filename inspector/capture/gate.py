@@ -49,6 +49,10 @@ class Shown:
     """Where units are in the latest frame."""
 
 
+END_OF_RECORDING = 1 << 62
+"""The index that stands for the end: what is still due after the last unit comes before it."""
+
+
 def never(_index: int) -> bool:
     """No unit has to wait."""
     return False
@@ -192,6 +196,11 @@ class CameraGate:
             if self._frozen is not None:
                 self._frozen.reset()
         self._offer(left)
+
+    def end(self) -> None:
+        """A recording is over; waits for whatever is due after its last unit."""
+        with self._one_at_a_time:
+            self._job.for_unit(END_OF_RECORDING)
 
     def trigger(self, trigger: Trigger) -> TriggerAnswer:
         """Open a unit, for a camera that is triggered from outside. Event loop only."""

@@ -126,6 +126,7 @@ class CameraReader:
                 self._wait(self._read_until_lost(source))
         except EndOfFootageError:
             self._interrupt(MissReason.SHUTTING_DOWN, "the recording ended")
+            self._outlets.gate.end()
         except BaseException as error:  # noqa: BLE001 - handed to the event loop's side
             self.error = error
             self._interrupt(MissReason.CAMERA_LOST, f"{type(error).__name__} in its reader")

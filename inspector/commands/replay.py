@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import statistics
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TextIO
 
 import av
@@ -14,7 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from inspector.commands.replaying import Tally, default_output, footage, replay_settings, run_replay
+from inspector.commands.replay_script import read_script
+from inspector.commands.replaying import (
+    Tally,
+    Told,
+    default_changes,
+    default_output,
+    footage,
+    replay_settings,
+    run_replay,
+)
 from inspector.core.errors import ConfigurationError
 from inspector.core.plain_text import plain
 from inspector.settings.settings import Settings
@@ -25,15 +37,36 @@ from inspector.sources.uri import Pace
 console = Console(stderr=True, highlight=False, markup=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """The commands of a replay, and where what they lead to is kept."""
+
+    commands: Path
+    changes: Path | None = None
+    """None: beside the units' lines."""
+    products: Path | None = None
+    """None: in a folder that is gone afterwards, with what the settings' own folder holds."""
+
+
 def replay_command(
-    source: str, base: Settings | None, *, out: Path | None, pace: Pace, camera: str | None
+    source: str,
+    base: Settings | None,
+    *,
+    out: Path | None,
+    pace: Pace,
+    camera: str | None,
+    script: Script | None = None,
 ) -> int:
-    """Run a replay; the exit code: 0 when every frame was inspected, else 1."""
+    """Run a replay; the exit code: 0 when all was inspected, and done, that was to be, else 1."""
     recording = footage(source, pace)
-    settings = replay_settings(base, recording, camera)
+    commands = read_script(script.commands) if script else ()
     target = out or default_output(recording)
     with ExitStack() as stack:
-        lines = _open(target, stack)
+        products = _products(script, base, stack) if script else None
+        settings = replay_settings(base, recording, camera, products)
+        lines = _open(target, "--out", stack)
+        changes_to = _changes_file(script, target)
+        changes = _open(changes_to, "--changes", stack) if changes_to else None
         progress = stack.enter_context(
             Progress(
                 TextColumn("{task.description}"),
@@ -45,17 +78,37 @@ def replay_command(
             )
         )
         bar = progress.add_task("frames", total=_frames_in(recording))
-        tally = asyncio.run(
-            run_replay(
-                settings,
-                lines,
-                report=progress.console.print,
-                on_unit=lambda so_far: progress.update(bar, completed=so_far.total),
-            )
+        told = Told(
+            out=lines,
+            changes=changes,
+            report=progress.console.print,
+            on_unit=lambda so_far: progress.update(bar, completed=so_far.total),
         )
-    _print_summary(tally, target)
-    looked_at = tally.units["PASSED"] + tally.units["FAILED"]
-    return 0 if looked_at == tally.total and not tally.frames_missed else 1
+        tally = asyncio.run(run_replay(settings, told, commands))
+    _print_summary(tally, target, changes_to)
+    return 0 if tally.is_as_asked else 1
+
+
+def _changes_file(script: Script | None, target: Path) -> Path | None:
+    if script is None:
+        return None
+    if script.changes is not None:
+        return script.changes
+    return None if str(target) == "-" else default_changes(target)
+
+
+def _products(script: Script, base: Settings | None, stack: ExitStack) -> Path:
+    """Where the products are during the replay: never in the folder that a station uses."""
+    if script.products is not None:
+        return script.products
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="inspector-replay-")))
+    own = None if base is None else base.products_directory
+    if own is not None and own.is_dir():
+        try:
+            shutil.copytree(own, folder, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise ConfigurationError(f"replay: {own}: cannot be copied: {error}") from error
+    return folder
 
 
 def _frames_in(recording: FileUri) -> int | None:
@@ -67,16 +120,18 @@ def _frames_in(recording: FileUri) -> int | None:
     return None
 
 
-def _open(target: Path, stack: ExitStack) -> TextIO:
+def _open(target: Path, option: str, stack: ExitStack) -> TextIO:
     if str(target) == "-":
         return sys.stdout
     try:
         return stack.enter_context(target.open("w", encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"--out {target}: cannot be written: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{option} {target}: cannot be written: {error.strerror}"
+        ) from error
 
 
-def _print_summary(tally: Tally, target: Path) -> None:
+def _print_summary(tally: Tally, target: Path, changes: Path | None) -> None:
     table = Table(title=f"{tally.total} units in {tally.seconds:.1f} s", title_justify="left")
     table.add_column("what")
     table.add_column("number", justify="right")
@@ -92,5 +147,9 @@ def _print_summary(tally: Tally, target: Path) -> None:
         cuts = statistics.quantiles(tally.latency_ms, n=20)
         table.add_row("latency p50 / p95, ms", f"{cuts[9]:.0f} / {cuts[18]:.0f}")
     console.print(table)
+    for problem in tally.refused:
+        console.print(plain(f"not carried out: {problem}"))
     if str(target) != "-":
         console.print(plain(f"events: {target}"))
+    if changes is not None and str(changes) != "-":
+        console.print(plain(f"changes: {changes}"))

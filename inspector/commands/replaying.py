@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from inspector.core.background import first_of
+from inspector.commands.replay_script import ReplayScript, ScriptedCommand, make_products
+from inspector.core.background import background, first_of
 from inspector.core.errors import CameraUnavailableError, ConfigurationError
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.plain_text import as_json
-from inspector.core.records import CameraId
+from inspector.core.ports import Stage
+from inspector.core.records import CameraId, Stream
 from inspector.events.schemas import rfc3339
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
@@ -23,7 +25,9 @@ from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.pipeline.unit_services import build_pictures, build_serials
+from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
+from inspector.service.station_products import StationProducts
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED, Size
@@ -33,8 +37,11 @@ from inspector.sources.registry import named_source
 from inspector.sources.uri import Pace
 
 CAMERA = CameraId("replay")
+CONNECTED_EVERY_S = 0.1
 SERIAL_TIMEOUT_S = 30.0
 """A recording's results must not depend on how busy the machine is."""
+NOT_TO_BE_INSPECTED = frozenset({"teaching", "no_product", "reference_mismatch"})
+"""Reasons that are answers: what commands asked for, and what is of another product."""
 _COPIED = {
     "trigger",
     "frames_per_unit",
@@ -61,6 +68,16 @@ class Tally:
     """By reason; with presence a frame may be missed while no unit is in view."""
     latency_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    changes: int = 0
+    """Commands that were answered, and lessons that ended."""
+    refused: list[str] = field(default_factory=list)
+    """Why commands were not carried out, or lessons came to nothing; in sentences."""
+
+    def add_change(self, event: dict[str, Any]) -> None:
+        """Count one answer."""
+        self.changes += 1
+        if event["result"] == "refused":
+            self.refused.append(f"{event['command']}: {event['problem']}")
 
     def add(self, event: dict[str, Any]) -> None:
         """Count one unit event."""
@@ -69,6 +86,14 @@ class Tally:
             self.reasons[event["reason"]] += 1
         self.defects.update(d["code"] for d in event["defects"])
         self.latency_ms.append(event["timing_ms"]["trigger_to_verdict"])
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Every unit was inspected that was to be, and every command carried out."""
+        looked_at = self.units["PASSED"] + self.units["FAILED"]
+        asked_for = sum(self.reasons[reason] for reason in NOT_TO_BE_INSPECTED)
+        missed = set(self.frames_missed) - NOT_TO_BE_INSPECTED
+        return looked_at + asked_for == self.total and not missed and not self.refused
 
     @property
     def total(self) -> int:
@@ -87,25 +112,34 @@ class JsonLinesSink:
         out: TextIO | None,
         tally: Tally,
         on_unit: Callable[[], None],
+        *,
+        changes: TextIO | None = None,
     ) -> None:
+        """`changes` takes the answers to commands, which are no units."""
         self._door = door
         self._out = out
         self._tally = tally
         self._on_unit = on_unit
+        self._changes = changes
 
     async def run(self) -> None:
         """Write until the groups end."""
         async for group in self._door:
             if group.verdict is not None:
-                self._write(group.verdict.body)
+                self._tally.add(group.verdict.body)
+                _write(self._out, group.verdict.body, self._tally.total)
+                self._on_unit()
+            for event in group.events:
+                if event.stream is Stream.CHANGES:
+                    self._tally.add_change(event.body)
+                    _write(self._changes, event.body, self._tally.changes)
 
-    def _write(self, body: dict[str, Any]) -> None:
-        self._tally.add(body)
-        numbered = body | {"seq": self._tally.total, "published_at": rfc3339(time.time_ns())}
-        if self._out is not None:
-            self._out.write(as_json(numbered).decode() + "\n")
-            self._out.flush()
-        self._on_unit()
+
+def _write(out: TextIO | None, body: dict[str, Any], seq: int) -> None:
+    if out is not None:
+        numbered = body | {"seq": seq, "published_at": rfc3339(time.time_ns())}
+        out.write(as_json(numbered).decode() + "\n")
+        out.flush()
 
 
 def footage(source: str, pace: Pace) -> FileUri:
@@ -124,10 +158,13 @@ def footage(source: str, pace: Pace) -> FileUri:
     return replace(found, pace=found.pace or pace)
 
 
-def replay_settings(base: Settings | None, recording: FileUri, camera: str | None) -> Settings:
+def replay_settings(
+    base: Settings | None, recording: FileUri, camera: str | None, products: Path | None = None
+) -> Settings:
     """The line's settings with its cameras replaced by the footage.
 
-    What is looked at, and how, is as for `camera`, or for the first.
+    What is looked at, and how, is as for `camera`, or for the first. `products` is where the
+    products are; None: where the settings say.
 
     Raises:
         ConfigurationError: the footage cannot be opened, or there is no such camera.
@@ -157,80 +194,174 @@ def replay_settings(base: Settings | None, recording: FileUri, camera: str | Non
     content["cameras"] = {
         CAMERA: CameraSettings(source=recording, size=size, when_full="wait", **copied)
     }
+    if products is not None:
+        content["products"] = {**content.get("products", {}), "directory": products}
     return Settings(**content)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who hears of a replay, and what it writes."""
+
+    out: TextIO | None = None
+    changes: TextIO | None = None
+    report: Callable[[str], None] = lambda _line: None
+    on_unit: Callable[[Tally], None] = lambda _tally: None
+
+
 async def run_replay(
-    settings: Settings,
-    out: TextIO | None,
-    *,
-    report: Callable[[str], None],
-    on_unit: Callable[[Tally], None],
+    settings: Settings, told: Told, script: Sequence[ScriptedCommand] = ()
 ) -> Tally:
     """Inspect every frame of the footage; waits for Triton as long as it takes, and says so.
 
+    The commands of a script are answered between the units; the products they name are made where
+    they are not there.
+
     Raises:
-        ConfigurationError: the model does not fit the settings.
+        ConfigurationError: the model, a product's file or the products' folder does not fit.
         FatalError: it could not go on.
 
     """
-    tally = Tally()
     async with AsyncExitStack() as stack:
-        url = await start_triton(settings, stack, report=report)
+        url = await start_triton(settings, stack, report=told.report)
 
         def on_fault(fault: Fault, raised: bool) -> None:  # noqa: FBT001 - a state
             if raised and fault.kind == "triton":
-                report(f"waiting for Triton at {url} (Ctrl-C ends): {fault.cause}")
+                told.report(f"waiting for Triton at {url} (Ctrl-C ends): {fault.cause}")
 
-        return await _replay(settings, url, out, tally, on_unit, faults=FaultBoard(on_fault))
+        replay = _Replay(settings, url, told, FaultBoard(on_fault))
+        return await replay.run(stack, script)
 
 
-async def _replay(
-    settings: Settings,
-    triton_url: str,
-    out: TextIO | None,
-    tally: Tally,
-    on_unit: Callable[[Tally], None],
-    *,
-    faults: FaultBoard,
-) -> Tally:
-    kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
-    around = Surroundings(
-        metrics=Metrics([CAMERA], settings.inspection.codes),
-        faults=faults,
-        builder=EventBuilder(settings, kinds),
-        triton_url=triton_url,
-        units_before={CAMERA: 0},
-    )
-    started_s = time.monotonic()
-    async with AsyncExitStack() as stack:
-        metrics, faults = around.metrics, around.faults
+class _Replay:
+    """One pass over a recording. Event loop only."""
+
+    def __init__(self, settings: Settings, triton_url: str, told: Told, faults: FaultBoard) -> None:
+        kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
+        self._settings = settings
+        self._told = told
+        self._tally = Tally()
+        self._around = Surroundings(
+            metrics=Metrics([CAMERA], settings.inspection.codes),
+            faults=faults,
+            builder=EventBuilder(settings, kinds),
+            triton_url=triton_url,
+            units_before={CAMERA: 0},
+        )
+
+    async def run(self, stack: AsyncExitStack, script: Sequence[ScriptedCommand]) -> Tally:
+        """From the first frame to the last; `stack` is left after that."""
+        settings, metrics = self._settings, self._around.metrics
+        started_s = time.monotonic()
         serials = build_serials(settings, stack, metrics, timeout_s=SERIAL_TIMEOUT_S)
         if settings.evidence.enabled and settings.evidence.directory is not None:
-            pictures = build_pictures(settings, stack, metrics, faults)
-            around = replace(around, pictures=pictures or around.pictures)
+            pictures = build_pictures(settings, stack, metrics, self._around.faults)
+            self._around = replace(self._around, pictures=pictures or self._around.pictures)
         if serials is not None:
-            around = replace(around, serials=serials, on_chosen=serials.look)
-        pipeline: Pipeline = build_pipeline(
-            settings,
-            around,
-            lambda door: JsonLinesSink(door, out, tally, lambda: on_unit(tally)),
-        )
+            self._around = replace(self._around, serials=serials, on_chosen=serials.look)
+        stages: list[Stage] = []
+        if script:
+            pipeline, changing = await self._with_products(script)
+            stack.callback(changing.give_up)
+            stages.append(changing)
+        else:
+            pipeline = self._built()
         stack.callback(pipeline.tensors.close)
         try:
             await run_pipeline(
                 pipeline.captures,
-                pipeline.stages,
+                [*pipeline.stages, *stages],
                 stop=asyncio.Event(),
                 drain_timeout_s=settings.shutdown.drain_timeout_s,
             )
         except ExceptionGroup as group:
             raise first_of(group) from group
-    tally.seconds = time.monotonic() - started_s
-    for sample in (s for metric in metrics.frames_missed.collect() for s in metric.samples):
-        if sample.name.endswith("_total") and sample.value:
-            tally.frames_missed[sample.labels["reason"]] += round(sample.value)
-    return tally
+        self._tally.seconds = time.monotonic() - started_s
+        self._count_missed()
+        return self._tally
+
+    def _built(self) -> Pipeline:
+        told, tally = self._told, self._tally
+        return build_pipeline(
+            self._settings,
+            self._around,
+            lambda door: JsonLinesSink(
+                door, told.out, tally, lambda: told.on_unit(tally), changes=told.changes
+            ),
+        )
+
+    async def _with_products(
+        self, script: Sequence[ScriptedCommand]
+    ) -> tuple[Pipeline, ChangingReplay]:
+        around, settings = self._around, self._settings
+        store = ProductStore(settings.products_directory)
+        await asyncio.to_thread(make_products, store, script)
+        products = StationProducts(
+            settings,
+            metrics=around.metrics,
+            faults=around.faults,
+            door=around.door,
+            events=around.builder,
+        )
+        jobs = await products.restore(None)
+        played = ReplayScript(
+            script, products.references, units_to_teach=settings.products.teach_units
+        )
+        self._around = replace(
+            around,
+            jobs=jobs,
+            products=products,
+            teacher=products.references.teacher,
+            on_verdict=products.on_verdict,
+            is_held=played.is_held,
+        )
+        pipeline = self._built()
+        products.connect(pipeline, around.units_before)
+        return pipeline, ChangingReplay(played, products, pipeline, self._tally)
+
+    def _count_missed(self) -> None:
+        collected = self._around.metrics.frames_missed.collect()
+        for sample in (sample for metric in collected for sample in metric.samples):
+            if sample.name.endswith("_total") and sample.value:
+                self._tally.frames_missed[sample.labels["reason"]] += round(sample.value)
+
+
+class ChangingReplay(Stage):
+    """Changes the product of a replay. Event loop only."""
+
+    name = "products"
+
+    def __init__(
+        self, script: ReplayScript, products: StationProducts, pipeline: Pipeline, tally: Tally
+    ) -> None:
+        self._script = script
+        self._products = products
+        self._pipeline = pipeline
+        self._tally = tally
+
+    async def run(self) -> None:
+        """See to commands and lessons until the recording has ended."""
+        desk = self._products.desk
+        async with background(self._products.references.run(desk), name="teaching"):
+            await self._connected()
+            await self._script.run(desk, self._pipeline.let_on)
+        self._tally.refused += self._script.never_due
+
+    def give_up(self) -> None:
+        """Let the recording go on to its end."""
+        self._script.give_up()
+        self._pipeline.let_on()
+
+    async def _connected(self) -> None:
+        """A recording waits for the server as long as it takes; a command would be refused."""
+        model = self._products.desk.job.recipe.model
+        while self._pipeline.model.spec_of(model) is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(CONNECTED_EVERY_S)
+
+
+def default_changes(out: Path) -> Path:
+    """Where the answers to commands go unless told otherwise: beside the units' lines."""
+    return out.with_name(f"{out.stem}.changes.jsonl")
 
 
 def default_output(recording: FileUri) -> Path:

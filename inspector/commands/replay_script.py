@@ -1,0 +1,229 @@
+"""Commands that are applied to a recording exactly between its units.
+
+A recording waits: a unit is opened only once every command that is due before it was answered,
+and once the lesson whose units were all seen is over. So one pass over footage teaches, inspects
+and changes over as the service does, whatever the machine is busy with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from inspector.capture.gate import END_OF_RECORDING
+from inspector.core.changes import Change
+from inspector.core.errors import ConfigurationError
+from inspector.core.part_names import shown
+from inspector.products.commands import Request, Teach, read_request
+from inspector.products.references import StationReferences
+from inspector.products.store import ProductStore
+
+LARGEST_SCRIPT_BYTES = 10_000_000
+MOST_UNITS = 1_000_000_000
+BY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedCommand:
+    """A command, and where in a recording it belongs."""
+
+    after_unit: int
+    """It is answered once so many units were opened, before the next one is."""
+    request: Request
+    line: int
+    """Of the file it stands in."""
+
+    @property
+    def product(self) -> str | None:
+        """Which product it names, if any."""
+        return None if self.request.command is None else self.request.command.product
+
+
+def read_script(file: Path) -> tuple[ScriptedCommand, ...]:
+    """The commands of a file, a JSON object a line, in the order in which they are due.
+
+    Raises:
+        ConfigurationError: it cannot be read, or lines are wrong: one line each.
+
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_SCRIPT_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"--commands {file}: {error.strerror}") from None
+    if len(content) > LARGEST_SCRIPT_BYTES:
+        raise ConfigurationError(
+            f"--commands {file}: larger than {LARGEST_SCRIPT_BYTES} bytes, expected a JSON object a"
+            " line"
+        )
+    found, problems = [], []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_scripted(line, number))
+        except ValueError as error:
+            problems.append(f"{file}:{number}: {error}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return tuple(sorted(found, key=lambda one: one.after_unit))
+
+
+def _scripted(line: bytes, number: int) -> ScriptedCommand:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        quoted = shown(line.decode("utf-8", "replace"))
+        raise ValueError(f"found {quoted}, expected a JSON object") from None
+    if not isinstance(said, dict):
+        raise ValueError(f"found {shown(json.dumps(said))}, expected a JSON object")  # noqa: TRY004
+    after_unit = said.pop("after_unit", None)
+    is_whole = isinstance(after_unit, int) and not isinstance(after_unit, bool)
+    if not is_whole or not 0 <= after_unit <= MOST_UNITS:
+        what = "is missing" if after_unit is None else f"is {shown(json.dumps(after_unit))}"
+        raise ValueError(f"after_unit {what}, expected a whole number from 0 to {MOST_UNITS}")
+    request = read_request(said)
+    if request.command is None:
+        raise ValueError(request.problem)
+    return ScriptedCommand(after_unit=after_unit, request=request, line=number)
+
+
+def make_products(store: ProductStore, script: Sequence[ScriptedCommand]) -> tuple[str, ...]:
+    """Give each product that is named and not there an empty file: it is as the settings say.
+
+    Returns their names. Synchronous file I/O.
+    """
+    known, made = set(store.names()), []
+    for scripted in script:
+        name = scripted.product
+        if name is not None and name not in known:
+            store.write(name, b"")
+            known.add(name)
+            made.append(name)
+    return tuple(made)
+
+
+class AnswersCommands(Protocol):
+    """The desk. Event loop only."""
+
+    async def handle(self, request: Request, *, by: str) -> Change:
+        """Carry out a command, or refuse it; see `ProductDesk.handle`."""
+
+    async def taught(self, problem: str = "") -> None:
+        """A lesson is over; see `ProductDesk.taught`."""
+
+
+class ReplayScript:
+    """Answers the commands of a script between the units of a recording. One camera.
+
+    `is_held` is for the capture thread, all else for the event loop.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[ScriptedCommand],
+        references: StationReferences,
+        *,
+        units_to_teach: int,
+    ) -> None:
+        """`units_to_teach`: where a command does not say how many."""
+        self._due = deque(script)
+        self._references = references
+        self._units_to_teach = units_to_teach
+        self._lesson_ends: int | None = None
+        self._free_until = self._next_stop
+        """The unit of this index waits, and all after it."""
+        self._opened = 0
+        self._asked_for = 0
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.never_due: list[str] = []
+        """What was for after units that never came, in sentences."""
+
+    def is_held(self, index: int) -> bool:
+        """Whether something is due before this unit; if so it is seen to."""
+        if index < self._free_until:
+            self._opened = index + 1
+            return False
+        self._asked_for = index
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._asked.set)
+        return True
+
+    def give_up(self) -> None:
+        """Hold no unit any more: the replay ends."""
+        self._free_until = END_OF_RECORDING + 1
+
+    async def run(self, desk: AnswersCommands, let_on: Callable[[], None]) -> None:
+        """See to whatever is due until the recording has ended; `let_on` wakes the capture."""
+        while self._free_until <= END_OF_RECORDING:
+            await self._asked.wait()
+            self._asked.clear()
+            index = self._asked_for
+            if index < self._free_until:
+                continue
+            try:
+                await self._reach(index, desk)
+            finally:
+                # Also where this failed: the capture thread must not wait for ever.
+                self._free_until = index + 1 if index == END_OF_RECORDING else self._next_stop
+                let_on()
+
+    @property
+    def _next_stop(self) -> int:
+        stops = [END_OF_RECORDING]
+        if self._due:
+            stops.append(self._due[0].after_unit)
+        if self._lesson_ends is not None:
+            stops.append(self._lesson_ends)
+        return min(stops)
+
+    async def _reach(self, index: int, desk: AnswersCommands) -> None:
+        """Everything that is due before the unit of this index, in order."""
+        opened = min(index, self._opened)
+        while (stop := self._next_stop) <= opened:
+            if stop == self._lesson_ends:
+                await self._end_lesson()
+            else:
+                await self._answer(self._due.popleft(), desk)
+        if index == END_OF_RECORDING:
+            await self._end(desk)
+            self.never_due += self._never_due()
+
+    async def _answer(self, scripted: ScriptedCommand, desk: AnswersCommands) -> None:
+        change = await desk.handle(scripted.request, by=BY)
+        if change.accepted and isinstance(scripted.request.command, Teach):
+            units = scripted.request.command.units or self._units_to_teach
+            self._lesson_ends = scripted.after_unit + units
+        elif not self._references.teacher.is_under_way:
+            self._lesson_ends = None
+
+    async def _end_lesson(self) -> None:
+        """Its units were all opened: no further frame of them is waited for."""
+        self._lesson_ends = None
+        self._references.teacher.close()
+        await self._references.idle()
+
+    async def _end(self, desk: AnswersCommands) -> None:
+        teaching = self._references.teacher.state
+        if self._references.teacher.is_under_way and teaching is not None:
+            problem = (
+                f"the recording ended after {len(teaching.seen)} of {teaching.lesson.units} units"
+            )
+            self._references.teacher.cancel(problem)
+            await self._references.idle()
+            await desk.taught(problem)
+
+    def _never_due(self) -> Iterator[str]:
+        while self._due:
+            left = self._due.popleft()
+            yield (
+                f"line {left.line}: {left.request.name}: the recording has fewer than"
+                f" {left.after_unit} units"
+            )
