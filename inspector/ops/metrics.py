@@ -189,6 +189,8 @@ class Metrics:
         self.changes = counter(
             "inspector_changes", "Commands and other changes, by their answer", ["outcome"]
         )
+        for outcome in ("accepted", "refused"):
+            self.changes.labels(outcome)
         self.product_info = gauge(
             "inspector_product_info", "1, with the product in force", ["product", "revision"]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from inspector.embedded.triton.server import EmbeddedTriton
-from tests.kit.line import STATION, Line, wait_for
+from tests.kit.line import STATION, Line, measured, wait_for
 from tests.kit.line_events import Entry, entries
 from tests.kit.redis_server import RedisServer
 
@@ -49,6 +50,7 @@ class Plant:
             lambda: len([c for c in self.changes() if c.event["entry"]]) >= len(self.sent),
             within_s=20,
             what=f"{len(self.sent)} answers, not {[c.event for c in self.changes()]}",
+            every_s=0.005,
         )
 
     def post(self, path: str, **fields: Any) -> tuple[int, str]:
@@ -263,3 +265,53 @@ def test_a_file_that_is_edited_while_its_product_is_in_force_is_the_next_revisio
     assert unit["order"] == "88"
     assert unit["recipe"] != first["recipe"]
     wait_for(lambda: len(faults()) == 2, within_s=15, what="the fault's end")
+
+
+def test_a_product_with_another_model_waits_for_it_and_one_whose_model_is_missing_goes_back(
+    plant: Plant, tmp_path: Path
+) -> None:
+    products = tmp_path / "state" / "products"
+    (products / "raw.toml").write_text('[model]\nname = "pcb_detector"\n')
+    (products / "none.toml").write_text('[model]\nname = "nobody_has_it"\n')
+    assert plant.product() == "default"
+    plant.command(command="set_product", product="raw")
+    began_s = time.monotonic()
+    units = []
+    while not plant.changes():
+        units.append(plant.unit())
+    took_s = time.monotonic() - began_s
+    change = plant.changes()[-1].event
+    assert change["result"] == "accepted", change
+    measured("another model in force after, s", round(took_s, 2))
+    meanwhile = [u for u in units if u["unit"]["number"] < change["effective"]["top"]]
+    assert {(u["product"]["name"], u["reason"]) for u in meanwhile} <= {
+        ("default", None),
+        ("raw", "changing_over"),
+    }
+    unit = plant.unit()
+    assert (unit["product"]["name"], unit["model"]["name"]) == ("raw", "pcb_detector")
+
+    plant.command(command="set_product", product="none")
+    plant.wait_answered()
+    refused = plant.changes()[-1].event
+    assert refused["result"] == "refused"
+    assert "nobody_has_it" in refused["problem"]
+    assert refused["product"]["name"] == "raw"
+    assert plant.product() == "raw"
+    # The model of the product in force is asked for at a start, too.
+    plant.line.kill()
+    plant.line.start()
+    plant.line.wait_ready()
+    unit = plant.unit()
+    assert (unit["product"]["name"], unit["model"]["name"]) == ("raw", "pcb_detector")
+    assert unit["result"] in {"PASSED", "FAILED"}
+
+
+def test_commands_one_after_another_are_answered_as_they_come(plant: Plant) -> None:
+    took_ms = []
+    for number in range(20):
+        began_s = time.monotonic()
+        plant.command(command="set_product", product="ab"[number % 2])
+        plant.wait_answered()
+        took_ms.append(round((time.monotonic() - began_s) * 1000))
+    measured("answered and published after, ms", sorted(took_ms))
