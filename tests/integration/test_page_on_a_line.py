@@ -67,6 +67,13 @@ def api(line: Line, path: str) -> Any:
     return json.loads(text)
 
 
+def compared(line: Line) -> dict[str, Any] | None:
+    """A unit that was inspected with a reference, and has a picture."""
+    units = api(line, "/api/units?product=4711")["units"]
+    found = (u for u in units if u["reference"] and u["has_picture"] and u["reason"] is None)
+    return next(found, None)
+
+
 def set_product(line: Line, name: str) -> None:
     host, _, port = line.address.partition(":")
     connection = HTTPConnection(host, int(port), timeout=20)
@@ -109,6 +116,18 @@ def test_a_product_is_set_taught_approved_and_compared(browser: Browser, line: L
 
         page.goto(f"{url}/#/now")
         expect(page.locator("main > .job [data-fact=reference] b")).to_have_text("4711/1")
+        unit = wait_for(lambda: compared(line), within_s=60, what="a unit with a reference")
+        assert unit is not None
+        page.goto(f"{url}/#/units/{unit['id']}")
+        expect(page.locator("main .job [data-fact=reference] b")).to_have_text("4711/1")
+        page.locator("[data-way=difference]").click()
+        page.locator("canvas[data-way=difference]").wait_for()
+        difference, _ = visit.canvas(".pictured canvas")
+        page.locator("[data-way=unit]").click()
+        page.locator("canvas[data-way=unit]").wait_for()
+        shown, _ = visit.canvas(".pictured canvas")
+        # Doubled, and still darker than the unit: the reference lies where the unit lies.
+        assert 0 < np.median(difference) < 0.3 * np.median(shown)
     assert api(line, "/api/products/4711")["in_force"] == 1
     taught = api(line, "/api/units?result=NOT_INSPECTED&product=4711&order=88")["units"]
     assert {unit["reason"] for unit in taught} == {"teaching"}

@@ -347,18 +347,22 @@ def test_the_page_speaks_german_where_the_browser_does(browser: Browser, stand: 
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("tone", ["light", "dark"])
+@pytest.mark.parametrize(("tone", "locale"), [("light", "en-GB"), ("dark", "de-DE")])
 def test_nothing_is_cut_off_and_everybody_can_use_it(
-    browser: Browser, stand: PageStand, size: str, tone: str
+    browser: Browser, stand: PageStand, size: str, tone: str, locale: str
 ) -> None:
     unit, _ = damaged(stand)
     stand.teach("controller", approve=False)
-    with serving(stand) as url, Visit(browser, url, size=SIZES[size], dark=tone == "dark") as visit:
+    with (
+        serving(stand) as url,
+        Visit(browser, url, size=SIZES[size], dark=tone == "dark", locale=locale) as visit,
+    ):
         for route, ready in (
             ("#/now", ".verdict .serial"),
             ("#/product", ".taught canvas[data-drawn]"),
             (f"#/units/{unit}", ".ways"),
             ("#/units", ".units .made"),
+            ("#/state", ".part"),
         ):
             page = visit.open(route)
             page.locator(ready).first.wait_for()

@@ -216,7 +216,7 @@ class ChangeForm {
     event.preventDefault();
     const body = { product: this.product.value, order: this.order.value.trim() || null, lot: this.lot.value.trim() || null };
     const facts = [body.order && t("Order {order}", body), body.lot && t("Lot {lot}", body)].filter(Boolean).join(", ");
-    const from = this.job?.product ? t("From {from} to {to}.", { from: this.job.product, to: body.product }) : t("To {to}.", { to: body.product });
+    const from = this.job?.product === body.product ? t("{to} stays the product.", { to: body.product }) : this.job?.product ? t("From {from} to {to}.", { from: this.job.product, to: body.product }) : t("To {to}.", { to: body.product });
     const lines = [from, facts || t("Without an order and a lot."), t("Units from the next one on are judged as this product.")];
     if (!(await confirmed(t("Change over?"), lines, t("Change over")))) return;
     this.button.disabled = true;
