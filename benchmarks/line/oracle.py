@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -75,6 +75,15 @@ class OracleModel:
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> None:
         """There is one for all."""
+
+    def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
+        """There is one for all."""
+        del needs
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        """There is one for all."""
+        del model, codes
+        return True
 
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0

@@ -42,6 +42,8 @@ async def describe_model(
 
 _NOT_LOADED = ("", "UNAVAILABLE")
 """States of a model that nobody has asked for yet, or that could not be loaded so far."""
+_UNLOADED = "unloaded"
+"""Triton's reason for a model that somebody took out of service: it is not for us to undo that."""
 
 
 class _Asked:
@@ -65,7 +67,7 @@ class _Asked:
             available = sorted({entry.name for entry in index if entry.state == "READY"})
             asked_by = "inference.model" if self._is_configured else "a recipe's model"
             raise ConfigurationError(no_such_model(model, available, asked_by=asked_by))
-        if all(s.state in _NOT_LOADED for s in states):
+        if all(s.state in _NOT_LOADED and s.reason != _UNLOADED for s in states):
             if await self._loaded_on_request():
                 return
             _, states = await self._states()

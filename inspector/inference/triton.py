@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ import structlog
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from inspector.core.errors import InferenceUnavailableError
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
 from inspector.core.records import Batch, EncodedBatch, ModelSpec, Reply
 from inspector.flow.tensor_pool import TensorPool, empty_tensor
@@ -29,6 +29,10 @@ from inspector.settings.settings import Settings
 
 log = structlog.get_logger("triton")
 
+Need = tuple[ModelName, tuple[str, ...]]
+"""A model, and the codes that a recipe gives its classes."""
+MODELS_KEPT = 32
+"""Prepared ones that are made ready again at each connection; beyond, the oldest not in use go."""
 TRIAL = "trial"
 """The request id of the picture that is sent at each connection, before any of a camera."""
 TRIAL_TIMEOUT_S = 60.0
@@ -53,8 +57,9 @@ class TritonModel:
     """The models that are asked on one Triton server. Event loop only; one stream at a time.
 
     Every connection is a client of its own: a gRPC call that died keeps state in its channel. Each
-    begins with every model that is needed: the station's own, and those that were prepared for
-    recipes since and not released.
+    begins with every model that is known: the station's own, and those that were prepared for
+    recipes since and not released. Those that a recipe in use needs must be ready; of the others,
+    one that is not any more is forgotten, so that a product nobody makes holds up no line.
     """
 
     def __init__(self, url: str, settings: Settings, tensors: TensorPool) -> None:
@@ -64,7 +69,14 @@ class TritonModel:
         self._tensors = tensors
         self._client: Any = None
         self._is_connected = False
-        self._needs = {configured_model(settings.inference): needs_of(settings)}
+        own = needs_of(settings)
+        self._needs: dict[Need, ModelNeeds] = {
+            (configured_model(settings.inference), own.codes): own
+        }
+        self._in_use: frozenset[Need] | None = None
+        """None until somebody says it: all that is known."""
+        self._forgotten: dict[Need, ModelNeeds] = {}
+        """What was not ready at a connection that did not need it."""
         self._specs: dict[ModelName, ModelSpec] = {}
         self._outputs: frozenset[str] = frozenset()
         self._described: ModelDescription | None = None
@@ -84,10 +96,9 @@ class TritonModel:
 
         """
         await self.close()
-        needs, client = dict(self._needs), connect_to(self._url, self._inference)
-        self._client = client
+        client = self._client = connect_to(self._url, self._inference)
         async with self._telling_what_failed():
-            specs = {m: await self._compared(client, m, wanted) for m, wanted in needs.items()}
+            specs = await self._all_compared(client)
             self._tensors.form_for({model: spec.input for model, spec in specs.items()})
             await self._shared.begin(client, self._tensors.block)
             for model, spec in specs.items():
@@ -97,6 +108,37 @@ class TritonModel:
         self._is_connected = True
         return specs
 
+    async def _all_compared(self, client: Any) -> dict[ModelName, ModelSpec]:
+        """Every model that is known and fits; raises where one in use does not."""
+        specs: dict[ModelName, ModelSpec] = {}
+        for need, wanted in list(self._needs.items()):
+            try:
+                specs[need[0]] = await self._compared(client, need[0], wanted)
+            except (ConfigurationError, InferenceUnavailableError) as unfit:
+                if self._in_use is None or need in self._in_use:
+                    raise
+                self._forgotten[need] = self._needs.pop(need)
+                log.warning("a model that nothing needs now is forgotten", cause=str(unfit))
+        return specs
+
+    def use(self, needs: Collection[Need]) -> None:
+        """The models, with their codes, that the recipes in use need: no connection without them.
+
+        Those already prepared and not among them are kept as long as the server has them.
+        """
+        self._in_use = frozenset(needs)
+        for need in self._in_use & self._forgotten.keys():
+            self._needs[need] = self._forgotten.pop(need)
+        spare = [need for need in self._needs if need not in self._in_use]
+        for need in spare[: max(0, len(self._needs) - MODELS_KEPT)]:
+            del self._needs[need]
+        for need in list(self._forgotten)[:-MODELS_KEPT]:
+            del self._forgotten[need]
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        """Whether a model was prepared for these codes and is there at each connection."""
+        return (model, codes) in self._needs
+
     def spec_of(self, model: ModelName) -> ModelSpec | None:
         """What is known of a model on this connection; None where it was not prepared."""
         return self._specs.get(model)
@@ -105,7 +147,7 @@ class TritonModel:
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> None:
         """Have each connection from the next one on begin with this model too."""
-        self._needs[model] = self._needs_of_recipe(model, codes, lowest_threshold)
+        self._needs[model, codes] = self._needs_of_recipe(model, codes, lowest_threshold)
 
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
@@ -141,7 +183,8 @@ class TritonModel:
             if block is not None and (before := self._tensors.put_in_place(block)) is not None:
                 self._shared.give_up_once_home(client, before)
             self._tensors.add({model: spec.input})
-            self._needs[model] = needs
+            self._needs[model, codes] = needs
+            self._forgotten.pop((model, codes), None)
             self._admit({model: spec})
             return spec
 
@@ -150,7 +193,7 @@ class TritonModel:
 
         On this one it goes on answering, so that nothing under way is lost.
         """
-        self._needs.pop(model, None)
+        self._needs = {need: wanted for need, wanted in self._needs.items() if need[0] != model}
 
     def _needs_of_recipe(
         self, model: ModelName, codes: tuple[str, ...], lowest_threshold: float
@@ -210,9 +253,10 @@ class TritonModel:
         They differ from those before in nothing but what may change live.
         """
         self._settings = settings
-        model = configured_model(self._inference)
-        if model in self._needs:
-            self._needs[model] = needs_of(settings)
+        own = needs_of(settings)
+        need = (configured_model(self._inference), own.codes)
+        if need in self._needs:
+            self._needs[need] = own
 
     async def _described_for(self, inference: InferenceSettings) -> ModelDescription:
         client = connect_to(self._url, self._inference)

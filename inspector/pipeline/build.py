@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -86,6 +86,12 @@ class DeployedModel(Model, Protocol):
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> ModelSpec:
         """Make a model ready while others are asked; see `TritonModel.prepare`."""
+
+    def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
+        """The models, with their codes, that the recipes in use need; see `TritonModel.use`."""
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        """Whether a model was prepared for these codes; see `TritonModel.knows`."""
 
     def release(self, model: ModelName) -> None:
         """No recipe needs this model any more; see `TritonModel.release`."""

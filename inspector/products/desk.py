@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -93,6 +93,12 @@ class Models(Protocol):
             ConfigurationError: there is no such model, or it is not what the recipe says.
 
         """
+
+    def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
+        """The models, with their codes, that the recipes in use need."""
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        """Whether a model was prepared for these codes and is still there."""
 
 
 class References(Protocol):
@@ -201,6 +207,7 @@ class ProductDesk:
         for job in jobs.values():
             if job.state is JobState.INSPECTING:
                 self._ready.update(needs_of(job.recipe))
+        models.use(models_in_use(jobs.values()))
         terms.on_jobs(self._jobs)
 
     @property
@@ -450,7 +457,11 @@ class ProductDesk:
         )
 
     def _is_ready_for(self, recipe: Recipe) -> bool:
-        return all(self._ready.get(key, 2.0) <= low for key, low in needs_of(recipe).items())
+        return all(self._lowest(need) <= low for need, low in needs_of(recipe).items())
+
+    def _lowest(self, need: tuple[ModelName, tuple[str, ...]]) -> float:
+        """The threshold a model was compared with; more than any where it was not, or is gone."""
+        return self._ready[need] if need in self._ready and self._models.knows(*need) else 2.0
 
     def _say_once(self, told: str) -> None:
         if told != self._told:
@@ -514,11 +525,11 @@ class ProductDesk:
                 return ""
 
     def _knows_models_of(self, recipe: Recipe) -> bool:
-        return needs_of(recipe).keys() <= self._ready.keys()
+        return all(self._lowest(need) <= 1.0 for need in needs_of(recipe))
 
     async def _make_ready(self, recipe: Recipe) -> None:
         for (model, codes), lowest in needs_of(recipe).items():
-            if lowest >= self._ready.get((model, codes), 2.0):
+            if lowest >= self._lowest((model, codes)):
                 continue
             await self._models.prepare(model, codes, lowest_threshold=lowest)
             self._ready[model, codes] = lowest
@@ -581,6 +592,7 @@ class ProductDesk:
     def _note_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
         was_taught = any(job.state is JobState.TEACHING for job in self._jobs.values())
         self._jobs.update(jobs)
+        self._models.use(models_in_use(self._jobs.values()))
         if was_taught and all(job.state is not JobState.TEACHING for job in self._jobs.values()):
             self.references.cut_off()
         self._terms.on_jobs(self._jobs)
@@ -666,6 +678,16 @@ def needs_of(recipe: Recipe) -> dict[tuple[ModelName, tuple[str, ...]], float]:
     if recipe.golden is not None and recipe.reference is not None:
         models.append(recipe.golden)
     return {(model, recipe.codes): lowest for model in models}
+
+
+def models_in_use(jobs: Iterable[Job]) -> set[tuple[ModelName, tuple[str, ...]]]:
+    """Those without which the units of these jobs cannot be inspected, now or after a lesson."""
+    return {
+        need
+        for job in jobs
+        if job.state in (JobState.INSPECTING, JobState.TEACHING)
+        for need in needs_of(job.recipe)
+    }
 
 
 def _differs(recipe: Recipe, job: Job) -> bool:

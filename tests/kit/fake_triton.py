@@ -74,6 +74,8 @@ class Deployed:
     """The class it gives to what it finds."""
     parameters: dict[str, str] = field(default_factory=dict)
     ready: bool = True
+    reason: str = ""
+    """Why it is not."""
 
     @property
     def picture(self) -> list[int]:
@@ -175,6 +177,10 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         """A model that never answers its trial."""
         self.is_hanging = asyncio.Event()
         self.requests = 0
+        self.loads = False
+        """Whether it loads a model when it is asked to, as one with explicit model control does."""
+        self.loaded: list[str] = []
+        """Models that it was asked to load."""
         self.asked: Counter[str] = Counter()
         """Requests by model."""
         self.answered = 0
@@ -224,8 +230,19 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         index = pb.RepositoryIndexResponse()
         for model in (self.model, *self.more):
             state = "READY" if model.ready else "UNAVAILABLE"
-            index.models.add(name=model.name, version=model.version, state=state)
+            index.models.add(
+                name=model.name, version=model.version, state=state, reason=model.reason
+            )
         return index
+
+    async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if not self.loads:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "explicit model load not allowed")
+        model = self._named(request.model_name)
+        assert model is not None
+        model.ready = True
+        self.loaded.append(model.name)
+        return pb.RepositoryModelLoadResponse()
 
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         model = await self._asked(request, context)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,13 @@ class FlakyModel:
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> None:
         pass
+
+    def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
+        del needs
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        del model, codes
+        return True
 
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0

@@ -136,6 +136,66 @@ def test_every_prepared_model_is_there_again_after_a_reconnect_until_it_is_relea
     asyncio.run(main(), debug=True)
 
 
+def test_a_model_that_nothing_in_use_needs_holds_up_no_line_when_it_is_gone() -> None:
+    async def main() -> None:
+        fake = FakeTriton(more=[golden()])
+        async with stage(fake) as made:
+            await made.model.prepare(GOLDEN, CODES)
+            made.model.use({(STATION, CODES)})
+            fake.more = []
+            await fake.stop()
+            await made.until(lambda: not made.told[-1][0])
+            await fake.restart()
+            await made.until(lambda: made.told[-1][0])
+            assert not made.model.knows(GOLDEN, CODES)
+            assert made.model.knows(STATION, CODES)
+            assert (await made.outcome(await made.send(STATION))).outputs is not None
+            # Its product is asked for again, and no line without it.
+            fake.more = [golden()]
+            await made.model.prepare(GOLDEN, CODES)
+            made.model.use({(GOLDEN, CODES)})
+            assert (await made.outcome(await made.send(GOLDEN))).outputs is not None
+            fake.model.ready, fake.more = False, []
+            await fake.stop()
+            await fake.restart()
+            await made.until(lambda: "golden" in made.told[-1][1])
+            fake.more = [golden()]
+            await made.until(lambda: made.told[-1][0])
+            assert not made.model.knows(STATION, CODES), "the station's own, which nobody needs now"
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_model_that_was_never_loaded_is_asked_for_and_one_that_was_unloaded_is_not() -> None:
+    """Who takes a model out of service on a server does not want a station to undo it."""
+
+    async def main() -> None:
+        fake = FakeTriton(more=[golden(ready=False)])
+        fake.loads = True
+        async with stage(fake) as made:
+            await made.model.prepare(GOLDEN, CODES)
+            assert fake.loaded == ["golden"]
+            fake.more = [golden(name="other", ready=False, reason="unloaded")]
+            with pytest.raises(InferenceUnavailableError, match="UNAVAILABLE unloaded"):
+                await made.model.prepare(ModelName(name="other"), CODES)
+            assert fake.loaded == ["golden"]
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_model_is_compared_for_each_recipe_that_names_its_classes_in_its_own_words() -> None:
+    async def main() -> None:
+        words = tuple(code.upper() for code in CODES)
+        async with stage(FakeTriton(more=[golden()])) as made:
+            await made.model.prepare(GOLDEN, CODES)
+            await made.model.prepare(GOLDEN, words)
+            assert made.model.knows(GOLDEN, CODES)
+            assert made.model.knows(GOLDEN, words)
+            assert not made.model.knows(GOLDEN, CODES[:3])
+
+    asyncio.run(main(), debug=True)
+
+
 def test_a_model_that_is_required_from_the_start_is_part_of_the_connection() -> None:
     async def main() -> None:
         knows = golden(parameters={**REFERENCE, "classes": ",".join(CODES)})

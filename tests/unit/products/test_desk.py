@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -72,6 +72,17 @@ class Server(Models):
     asked: list[tuple[str, float]] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
+    gone: set[str] = field(default_factory=set)
+    """Models that were prepared and are not there any more."""
+    in_use: set[str] = field(default_factory=set)
+
+    def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
+        self.in_use = {model.name for model, _codes in needs}
+
+    def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
+        del codes
+        return model.name not in self.gone
+
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> Any:
@@ -81,6 +92,7 @@ class Server(Models):
         await self.may_answer.wait()
         if self.fails:
             raise self.fails.pop(0)
+        self.gone.discard(model.name)
 
 
 @dataclass
@@ -442,5 +454,41 @@ def test_teaching_holds_the_units_back_until_it_is_over_or_cut_off() -> None:
         assert station.pupils.said[-1] == "cut off"
         await station.desk.taught("too late")
         assert station.desk.job.recipe.product == "default"
+
+    run(main)
+
+
+def test_the_server_is_told_which_models_the_jobs_in_force_need() -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x", model=OTHER_MODEL))
+        own = station.shelf.recipes["default"]
+        assert isinstance(own, Recipe)
+        assert station.server.in_use == {own.model.name}
+        changing = asyncio.create_task(station.say(**set_product("x")))
+        await station.server.begun.wait()
+        # A model that nobody needs any more must not keep the server from being connected to.
+        assert station.server.in_use == set()
+        station.server.may_answer.set()
+        await changing
+        assert station.server.in_use == {OTHER_MODEL.name}
+        await station.say(command="teach", product="x", units="8")
+        assert station.server.in_use == {OTHER_MODEL.name}, "it inspects again after the lesson"
+
+    run(main)
+
+
+def test_a_model_that_was_ready_once_and_is_gone_is_made_ready_again() -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x", model=OTHER_MODEL))
+        station.server.may_answer.set()
+        await station.say(**set_product("x"))
+        await station.say(**set_product("default"))
+        assert len(station.server.asked) == 1
+        station.server.gone.add(OTHER_MODEL.name)
+        station.server.fails = [ConfigurationError("the server has it no more")]
+        change = await station.say(**set_product("x"))
+        assert (change.accepted, change.problem) == (False, "the server has it no more")
+        assert (await station.say(**set_product("x"))).accepted
+        assert len(station.server.asked) == 3
 
     run(main)
