@@ -85,33 +85,39 @@ class ProductShelf(ProductSource):
     def _whole(self, name: str) -> dict[str, Any] | None:
         if name not in self._store.names():
             return None
-        problems = self._catalogue.problems(name)
+        problems: list[str] = []
         shown: dict[str, Any] = {
             "name": name,
+            "units_to_teach": self._units_to_teach,
             "revision": None,
             "codes": [],
             "zones": [],
-            "problem": "; ".join(problems),
-            "units_to_teach": self._units_to_teach,
+            "in_force": None,
+            "before": None,
+            "references": [],
         }
-        try:
-            product, revision = self._catalogue.product(name)
-        except ConfigurationError:
-            pass  # among the problems
-        else:
-            shown |= {"revision": revision.text, "codes": list(product.inspection.codes)}
-            shown["zones"] = _zones(product)
-        try:
-            approvals = self._store.approvals(name)
-            references = self._store.references(name)
-        except ConfigurationError as error:
-            shown["problem"] = "; ".join([*problems, str(error)])
-            return {**shown, "in_force": None, "before": None, "references": []}
+        for part in (self._said, self._learned):
+            try:
+                shown |= part(name)
+            except ConfigurationError as error:
+                problems += (told for told in error.problems if told not in problems)
+        return {**shown, "problem": "; ".join(problems)}
+
+    def _said(self, name: str) -> dict[str, Any]:
+        product, revision = self._catalogue.product(name)
+        codes = list(product.inspection.codes)
+        return {"revision": revision.text, "codes": codes, "zones": _zones(product)}
+
+    def _learned(self, name: str) -> dict[str, Any]:
+        """Without their pixels: a version is decoded and compared with its hash before it is used.
+
+        Somebody who looks at a product asks for this every few seconds.
+        """
+        approvals = self._store.approvals(name)
         return {
-            **shown,
             "in_force": approvals.in_force,
             "before": approvals.before,
-            "references": [_reference(one, approvals) for one in references],
+            "references": [_reference(one, approvals) for one in self._store.references(name)],
         }
 
     def _picture(self, name: str, number: int, picture: str) -> bytes | None:

@@ -5,12 +5,13 @@ import { loaded, pictureOf } from "./compare.js";
 import { h, say } from "./dom.js";
 import { STATES, madeOf, referenceOf } from "./job.js";
 import { t } from "./language.js";
-import { ask } from "./station.js";
+import { ask, station } from "./station.js";
 import { teachingCard, versionsCard } from "./teaching.js";
 import { time } from "./words.js";
 import { ZoneEditor, drawZones } from "./zones.js";
 
 const LOOK_EVERY_MS = 2000;
+const LOOKS_PER_ROUND = 5; // the files of all products are read only once in so many looks
 
 export const post = (path, body) => ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
@@ -29,6 +30,7 @@ class ProductView {
   constructor(root, query) {
     this.root = root;
     this.wanted = query.get("name");
+    this.looks = 1;
     this.note = h("p", { class: "nothing", role: "status" }, t("Looking …"));
     this.now = h("section", { class: "card making", "aria-labelledby": "making" });
     this.change = new ChangeForm(() => this.look());
@@ -37,18 +39,23 @@ class ProductView {
     this.body = h("div", { class: "product-view", hidden: true }, h("div", { class: "column" }, this.now, this.change.element), h("div", { class: "column" }, h("label", { class: "which" }, h("span", {}, t("Teach, versions and zones of")), this.choice), this.of));
     root.append(h("h1", {}, t("Product")), this.note, this.body);
     this.look();
-    this.timer = setInterval(() => document.hidden || this.look(), LOOK_EVERY_MS);
+    this.timer = setInterval(() => document.hidden || this.look({ all: false }), LOOK_EVERY_MS);
   }
 
-  async look() {
-    if (this.busy) return;
+  async look({ all = true } = {}) {
+    if (this.busy) {
+      this.again ||= all;
+      return;
+    }
     this.busy = true;
     try {
-      const [{ job, products }, { teaching }] = await Promise.all([ask("/api/products"), ask("/api/teaching")]);
-      const name = this.wanted ?? job.product ?? products[0]?.name;
-      const product = products.some((one) => one.name === name) ? await ask(`/api/products/${encodeURIComponent(name)}`) : null;
+      const { teaching } = await ask("/api/teaching");
+      const phase = JSON.stringify([teaching?.phase, teaching?.reference]);
+      if (all || this.looks % LOOKS_PER_ROUND === 0 || phase !== this.phaseBefore) await this.readFiles();
+      this.looks += 1;
+      this.phaseBefore = phase;
       if (this.closed) return;
-      this.show(job, products, product, teaching);
+      this.show(station.status?.job ?? this.job, this.products, this.product, teaching);
     } catch (error) {
       if (this.closed) return;
       this.note.hidden = false;
@@ -56,6 +63,18 @@ class ProductView {
     } finally {
       this.busy = false;
     }
+    if (this.again) {
+      this.again = false;
+      await this.look();
+    }
+  }
+
+  async readFiles() {
+    const { job, products } = await ask("/api/products");
+    const name = this.wanted ?? job.product ?? products[0]?.name;
+    const product = products.some((one) => one.name === name) ? await ask(`/api/products/${encodeURIComponent(name)}`) : null;
+    Object.assign(this, { job, products, product });
+    if (station.status) station.status.job = job;
   }
 
   choose(name) {
