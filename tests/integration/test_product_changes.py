@@ -315,3 +315,58 @@ def test_commands_one_after_another_are_answered_as_they_come(plant: Plant) -> N
         plant.wait_answered()
         took_ms.append(round((time.monotonic() - began_s) * 1000))
     measured("answered and published after, ms", sorted(took_ms))
+
+
+def test_a_serial_of_another_product_changes_it_from_the_next_unit_on(
+    tmp_path: Path, triton: EmbeddedTriton, redis_server: RedisServer
+) -> None:
+    products = tmp_path / "state" / "products"
+    products.mkdir(parents=True)
+    (products / "board.toml").write_text("")
+    patterns: Any = {"products.by_serial": {"board": "SIM-[0-9]+"}}
+    line = Line(
+        tmp_path,
+        cameras={
+            "top": {
+                "source": "sim:?view=strobe&takt_s=1&seed=3",
+                "size": "1280x720",
+                "trigger": "every_frame",
+            },
+            "side": {"source": "sim:?view=strobe&takt_s=1&seed=3", "size": "640x480"},
+            "top.serial": {"timeout_ms": 5000.0},
+        },
+        triton=triton.grpc_url,
+        redis_url=redis_server.url,
+        inspection={"deadline_ms": 10_000.0},
+        batching={"max_age_ms": 8000.0},
+        evidence={"enabled": False},
+        **patterns,
+    )
+    with line, contextlib.closing(redis_server.client()) as client:
+        line.wait_ready()
+        wait_for(lambda: entries(client, "changes"), within_s=20, what="a change by the serial")
+        (change,) = [c.event for c in entries(client, "changes")]
+        assert (change["by"], change["result"]) == ("serial", "accepted")
+        assert change["product"]["name"] == "board"
+        first = change["effective"]["top"]
+
+        def units(camera: str) -> list[Event]:
+            found = (u.event for u in entries(client, "units"))
+            return [u for u in found if u["camera"] == camera]
+
+        wait_for(
+            lambda: len([u for u in units("top") if u["unit"]["number"] >= first]) >= 2,
+            within_s=20,
+            what="two units of the new product",
+        )
+        shown = [u for u in units("top") if u["unit"]["serial"]["text"]]
+        for unit in shown:
+            if unit["unit"]["number"] < first:
+                assert (unit["result"], unit["reason"]) == ("NOT_INSPECTED", "changing_over")
+            else:
+                assert unit["product"]["name"] == "board"
+                assert unit["result"] in {"PASSED", "FAILED"}
+        assert shown
+        # The camera that reads none goes along.
+        side = [u for u in units("side") if u["unit"]["number"] >= change["effective"]["side"]]
+        assert {u["product"]["name"] for u in side} <= {"board"}
