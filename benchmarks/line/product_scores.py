@@ -44,8 +44,8 @@ class RunScore:
     trouble: tuple[str, ...]
     """What was not as it should be, board by board, in words."""
 
-    def shortfalls(self) -> list[str]:
-        """Which of the required figures are not reached, in words."""
+    def shortfalls_alone(self) -> list[str]:
+        """Which of the figures that hold for each run are not reached, in words."""
         wrong = []
         if self.in_order < self.boards or self.units != self.boards:
             wrong.append("not every unit in order with its serial")
@@ -53,14 +53,19 @@ class RunScore:
             wrong.append("not every board that was to be learned from was")
         if self.bad_passed:
             wrong.append(f"bad boards PASSED: {self.bad_passed}")
+        if self.foreign_refused < self.foreign:
+            wrong.append("not every foreign board refused")
+        return wrong
+
+    def shortfalls(self) -> list[str]:
+        """Which of the required figures are not reached, in words."""
+        wrong = self.shortfalls_alone()
         if self.verdicts_right < VERDICTS_RIGHT * self.inspected:
             wrong.append(f"verdicts right: fewer than {VERDICTS_RIGHT:.0%}")
         if self.found < DEFECTS_FOUND * self.defects:
             wrong.append(f"defects found: fewer than {DEFECTS_FOUND:.0%}")
         if self.false_defects * BOARDS_PER_FALSE_DEFECT > self.inspected:
             wrong.append(f"false defects: more than one per {BOARDS_PER_FALSE_DEFECT} boards")
-        if self.foreign_refused < self.foreign:
-            wrong.append("not every foreign board refused")
         return wrong
 
     def as_json(self) -> dict[str, Any]:
