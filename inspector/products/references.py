@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
+from inspector.core.basics import Rect
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import Job
 from inspector.products.commands import Approve, Discard, RollBack
 from inspector.products.desk import References, RefusedError
-from inspector.products.reference import NotLearned
+from inspector.products.reference import LeftOut, NotLearned, Why
 from inspector.products.store import ProductStore
-from inspector.products.stored import StoredReference
+from inspector.products.stored import StoredReference, StoredUnit
 from inspector.products.teaching import (
     Lesson,
     Phase,
     ReferenceTeacher,
     TeachingCancelledError,
-    told,
 )
 
 log = structlog.get_logger("products")
@@ -125,12 +125,10 @@ class StationReferences(References):
         self, desk: HearsOfTheEnd, outcome: StoredReference | NotLearned, *, approves: bool
     ) -> None:
         if isinstance(outcome, NotLearned):
-            found = {"left_out": "; ".join(told(one) for one in outcome.left_out)}
+            found = {"left_out": "; ".join(map(in_short, outcome.left_out))}
             await desk.taught(outcome.sentence, found=found if outcome.left_out else None)
             return
-        state = self.teacher.state
-        left_out = () if state is None else state.left_out
-        named = "; ".join(told(one) for one in left_out) or _named(outcome)
+        named = "; ".join(_in_short(one) for one in outcome.units if not one.used)
         found = {
             "reference": outcome.id,
             "sha256": outcome.sha256,
@@ -162,5 +160,21 @@ class StationReferences(References):
         return numbers[-1]
 
 
-def _named(stored: StoredReference) -> str:
-    return ", ".join(f"unit {unit.number} ({unit.why})" for unit in stored.units if not unit.used)
+def in_short(left_out: LeftOut) -> str:
+    """A unit that was left out, in a few characters: its number, and the first place."""
+    return _short(left_out.number, left_out.why, [*map(_sides, left_out.places)])
+
+
+def _in_short(unit: StoredUnit) -> str:
+    return _short(unit.number, unit.why, unit.places)
+
+
+def _sides(place: Rect) -> tuple[int, int, int, int]:
+    return place.x_px, place.y_px, place.width_px, place.height_px
+
+
+def _short(number: int, why: str, places: Sequence[tuple[int, int, int, int]]) -> str:
+    if why == Why.ANOTHER_DESIGN or not places:
+        return f"{number}: {why}"
+    x, y, width, height = places[0]
+    return f"{number} at {x},{y} {width}x{height}"
