@@ -13,7 +13,7 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import Job
 from inspector.products.commands import Approve, Discard, RollBack
 from inspector.products.desk import References, RefusedError
-from inspector.products.reference import LeftOut, NotLearned, Why
+from inspector.products.reference import FEWEST_UNITS, LeftOut, NotLearned, Why
 from inspector.products.store import ProductStore
 from inspector.products.stored import StoredReference, StoredUnit
 from inspector.products.teaching import (
@@ -54,6 +54,8 @@ class StationReferences(References):
 
     async def begin(self, job: Job, *, units: int | None, approve: bool, by: str) -> None:
         """Collect the units of this job from now on."""
+        if units is not None and units < FEWEST_UNITS:
+            raise RefusedError(f"units is {units}, expected at least {FEWEST_UNITS}")
         lesson = Lesson(
             product=job.recipe.product,
             revision=job.recipe.revision,

@@ -165,6 +165,16 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(store, command, says):
     station(store, work)
 
 
+def test_a_lesson_of_fewer_units_than_can_agree_is_refused_before_anything_is_taught(store):
+    async def work(references: StationReferences, desk: Desk) -> None:
+        del desk
+        with pytest.raises(RefusedError, match="units is 2, expected at least 3"):
+            await references.begin(JOB, units=2, approve=False, by="Ute")
+        assert not references.teacher.is_under_way
+
+    station(store, work)
+
+
 def test_a_lesson_under_way_is_discarded_and_another_can_begin(store, seen):
     async def work(references: StationReferences, desk: Desk) -> None:
         await references.begin(JOB, units=4, approve=False, by="Ute")
