@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.batching.comparing import ReferencePlanes, without_natural
+from inspector.batching.comparing import Planes, ReferencePlanes, differing, without_natural
 from inspector.batching.warping import PADDING_GREY, SKIPS_ABOVE, into_letterbox, warp
 from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
 from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
@@ -32,12 +33,20 @@ class Preprocessor:
         self._scratch: dict[tuple[int, int, str], Image] = {}
         self._references = ReferencePlanes()
 
-    def write(self, region: Region, row: NDArray[Any]) -> None:
-        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..1."""
-        spec = self._input
+    def write(self, region: Region, row: NDArray[Any]) -> Region:
+        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..1.
+
+        Returns the region, which then says where it differs from its reference.
+        """
         if region.on_reference:
-            self._spread(self._compared(region), row)
-            return
+            unit, planes = self._compared(region)
+            self._spread((unit, planes.wanted), row)
+            return replace(region, differing=differing(unit, planes))
+        self._write_picture(region, row)
+        return region
+
+    def _write_picture(self, region: Region, row: NDArray[Any]) -> None:
+        spec = self._input
         if not spec.channels_first and spec.dtype == "UINT8":
             self._letterbox(region, row)
             if spec.rgb:
@@ -57,8 +66,8 @@ class Preprocessor:
             else:
                 np.multiply(plane, np.float32(1 / 255), out=target, dtype=np.float32)
 
-    def _compared(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The unit's grey as it lies on the reference, and the reference's, letterboxed.
+    def _compared(self, region: Region) -> tuple[NDArray[np.uint8], Planes]:
+        """The unit's grey as it lies on the reference, and what it is compared with, letterboxed.
 
         In one step from the frame. What lies beside the unit is grey in both: there is nothing to
         compare.
@@ -75,7 +84,7 @@ class Preprocessor:
         warp(grey, there, unit, scale=region.letterbox.scale)
         cv2.copyTo(planes.padding, planes.outside, unit)
         without_natural(unit, planes)
-        return unit, planes.wanted
+        return unit, planes
 
     def _letterbox(self, region: Region, canvas: Image) -> None:
         rect, box = region.rect, region.letterbox

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from inspector.core.basics import Affine
@@ -310,6 +311,9 @@ class Letterbox:
     top_px: int
 
 
+DIFFERING_CELL_PX = 8
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """The part of a frame that becomes one model input."""
@@ -323,6 +327,9 @@ class Region:
     """The frame is turned and cut to this outline first."""
     on_reference: bool = False
     """The frame is laid on the reference first, as its `placed` says."""
+    differing: NDArray[np.bool_] | None = field(default=None, compare=False)
+    """Where it then differs from the reference, by cells of DIFFERING_CELL_PX pixels of the model's
+    input; None where that is not known. What is as on the reference is no defect."""
     piece: int = 0
     """A frame becomes `pieces` model inputs; this is which."""
     pieces: int = 1

@@ -16,13 +16,14 @@ from inspector.core.geometry import (
     upright_size_px,
 )
 from inspector.core.places import Box, Place, Polygon, WholeUnit
-from inspector.core.records import Finding, Outline, Region
+from inspector.core.records import DIFFERING_CELL_PX, Finding, Outline, Region
 
 
 def of_region(findings: Iterable[Finding], region: Region) -> tuple[Finding, ...]:
     """What was seen in a region, in the pixels of the unit's picture; without one, of the frame."""
     outline, placed = region.frame.ref.outline, region.frame.ref.placed
     if region.on_reference and placed is not None:
+        findings = [seen for seen in findings if _differs_there(seen.place, region)]
         to_frame = back(placed.matrix)
         if outline is None:
             return _from_reference(findings, to_frame, None)
@@ -45,6 +46,24 @@ def on_unit(findings: Iterable[Finding], outline: Outline) -> tuple[Finding, ...
         if place is not None:
             found.append(replace(seen, place=place))
     return tuple(found)
+
+
+def _differs_there(place: Place, region: Region) -> bool:
+    """Whether the unit differs from its reference anywhere in that place, or that is not known."""
+    cells = region.differing
+    if cells is None or isinstance(place, WholeUnit):
+        return True
+    around = place.around if isinstance(place, Polygon) else place
+    rect, box = region.rect, region.letterbox
+    left, right = (
+        (x_px - rect.x_px) * box.scale + box.left_px for x_px in (around.left_px, around.right_px)
+    )
+    top, bottom = (
+        (y_px - rect.y_px) * box.scale + box.top_px for y_px in (around.top_px, around.bottom_px)
+    )
+    rows = slice(max(0, int(top / DIFFERING_CELL_PX)), int(bottom / DIFFERING_CELL_PX) + 1)
+    columns = slice(max(0, int(left / DIFFERING_CELL_PX)), int(right / DIFFERING_CELL_PX) + 1)
+    return bool(cells[rows, columns].any())
 
 
 def _moved(place: Place, outline: Outline) -> Place | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from inspector.batching.comparing import (
     NATURAL_FROM_LEVELS,
     Planes,
     ReferencePlanes,
+    differing,
     without_natural,
 )
 from inspector.batching.warping import PADDING_GREY
 from inspector.core.geometry import fit
 from inspector.core.recipes import Reference
-from inspector.core.records import Rect
+from inspector.core.records import DIFFERING_CELL_PX, Rect
+from inspector.simulation.defects import DefectCode
 from tests.kit.compared_units import HEIGHT_PX, INPUT, WIDTH_PX, board, reference
 
 LABEL = (slice(60, 120), slice(90, 200))
@@ -140,3 +144,51 @@ def test_what_was_prepared_is_not_prepared_again() -> None:
         tile = Rect(x_px, 0, 256, 256)
         prepared.of(of, tile, fit(tile, width_px=256, height_px=256), INPUT)
     assert prepared.of(of, rect, box, INPUT) is not first, "it holds so many and no more"
+
+
+def cells_of(box_px: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """The cells in which that box of the reference lies."""
+    x, y, width, height = box_px
+    rows, columns = in_input((slice(y, y + height), slice(x, x + width)))
+    return (
+        slice(rows.start // DIFFERING_CELL_PX, rows.stop // DIFFERING_CELL_PX + 1),
+        slice(columns.start // DIFFERING_CELL_PX, columns.stop // DIFFERING_CELL_PX + 1),
+    )
+
+
+@pytest.mark.parametrize("light", [0.8, 1.0, 1.15])
+def test_a_unit_that_is_as_its_reference_differs_nowhere_whatever_the_light(light: float) -> None:
+    known, noise = planes(reference()), np.random.default_rng(1)
+    unit = np.clip(seen(reference(), light) + noise.normal(0, 3, (256, 256)), 0, 255)
+    assert not differing(unit.astype(np.uint8), known).any()
+
+
+@pytest.mark.parametrize("code", list(DefectCode))
+def test_damage_differs_and_nothing_else_does(code: DefectCode) -> None:
+    damaged = board(1, defects=(code,))
+    known, unit = planes(reference()), seen(reference(damaged.picture))
+    cells = differing(unit, known)
+    [defect] = damaged.truth
+    there = cells_of(defect.bbox_px)
+    assert cells[there].any()
+    cells[there] = False
+    assert not cells.any()
+
+
+def test_what_is_natural_there_is_no_difference() -> None:
+    known, unit = planes(labelled(1)), seen(labelled(2))
+    without_natural(unit, known)
+    assert not differing(unit, known).any()
+
+
+def test_a_model_whose_input_is_no_multiple_of_a_cell_has_cells_for_all_of_it() -> None:
+    spec = replace(INPUT, width_px=250, height_px=244)
+    rect = Rect(0, 0, WIDTH_PX, HEIGHT_PX)
+    box = fit(rect, width_px=250, height_px=244)
+    known = ReferencePlanes().of(reference(), rect, box, spec)
+    unit = known.wanted.copy()
+    unit[-3:, -3:] = 255
+    cells = differing(unit, known)
+    assert cells.shape == (31, 32)
+    assert cells[-1, -1]
+    assert not cells[:-1, :-2].any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,3 +210,41 @@ def test_a_shape_and_what_is_about_the_whole_come_back_too() -> None:
     assert isinstance(seen.place, Polygon)
     assert seen.place.middle_px == pytest.approx((100, 80))
     assert seen.place.area_px == pytest.approx(72)
+
+
+def compared_region(differs_at: tuple[int, int] | None, *, rect: Rect | None = None) -> Region:
+    """A region that differs from its reference in one cell (row, column), or nowhere."""
+    one = region(LIES, placed=upright_matrix(LIES))
+    part = rect or one.rect
+    box = fit(part, width_px=640, height_px=640)
+    cells = np.zeros((80, 80), bool)
+    if differs_at is not None:
+        cells[differs_at] = True
+    return replace(one, rect=part, letterbox=box, differing=cells)
+
+
+def test_what_is_as_on_the_reference_is_no_defect_however_sure_the_model_is() -> None:
+    seen = replace(seen_at(100, 80, 10), confidence=0.99)
+    assert of_region([seen], compared_region(None)) == ()
+    box = fit(Rect(0, 0, compared.WIDTH_PX, compared.HEIGHT_PX), width_px=640, height_px=640)
+    column, row = (
+        int((at_px * box.scale + offset_px) // 8)
+        for at_px, offset_px in ((100, box.left_px), (80, box.top_px))
+    )
+    assert len(of_region([seen], compared_region((row, column)))) == 1
+    assert of_region([seen], compared_region((row, column + 4))) == ()
+    assert of_region([seen], compared_region((row + 4, column))) == ()
+
+
+def test_a_difference_is_looked_for_in_the_tile_that_the_region_is() -> None:
+    # A tile of 200 by 200 pixels is not enlarged: its corner lies at 220, 220 of the input.
+    tile = Rect(100, 60, 200, 200)
+    seen = seen_at(150, 100, 10)
+    row, column = (40 + 220) // 8, (50 + 220) // 8
+    assert len(of_region([seen], compared_region((row, column), rect=tile))) == 1
+    assert of_region([seen], compared_region((row, column + 4), rect=tile)) == ()
+
+
+def test_shapes_are_asked_by_what_is_around_them_and_the_whole_unit_is_not_asked() -> None:
+    whole = of_the_whole()
+    assert of_region([rhombus(100, 80, 10), whole], compared_region(None)) == (whole,)
