@@ -21,6 +21,8 @@ from tests.kit.processes import descendants
 FIRST_EVENT_WITHIN_S = 20.0
 _EVENT = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  \S+ +(PASSED|FAILED|NOT_INSPECTED) ")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_JUDGED = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  \S+ +(PASSED|FAILED) ")
+_SHARE = re.compile(r"│ +(.+?) +│ +(\d+ of \d+) │")
 _ROW = re.compile(r"│ +(.+?) +│ +(\d+) │")
 
 
@@ -100,7 +102,32 @@ def test_a_demo_shows_events_soon_and_ends_with_its_summary() -> None:
     measured("first event, s", round(demo.first_event_s, 1))
     assert demo.first_event_s < FIRST_EVENT_WITHIN_S
     assert 0 < summary["units with a verdict"] < summary["frames captured"]
-    assert summary["PASSED"] + summary["FAILED"] > 0
+    assert summary.get("PASSED", 0) + summary.get("FAILED", 0) > 0
+
+
+def test_a_demo_teaches_its_product_and_is_right_with_the_reference() -> None:
+    with contextlib.closing(Demo("--seconds", "0")) as demo:
+        judged: int | None = None
+        for line in demo.lines():
+            if "taught product=controller" in line:
+                judged = 0
+            if judged is not None and _JUDGED.match(line):
+                judged += 1
+                if judged == 3:
+                    break
+        demo.press_ctrl_c()
+        assert demo.wait_end() == 0, demo.output
+    assert re.search(r"set_product product=controller order=DEMO-1: accepted", demo.output)
+    assert re.search(r"teach product=controller .*: accepted, from unit \d+ of top on", demo.output)
+    rows = dict(_SHARE.findall(demo.output))
+    right = {what: figure for what, figure in rows.items() if "compared with controller/1" in what}
+    assert right, demo.output
+    for figure in right.values():
+        number, _of, total = figure.partition(" of ")
+        assert number == total, demo.output
+    # One picture alone cannot know that these places are the design's.
+    assert rows["drawn good, by one picture alone: judged right"].startswith("0 of ")
+    assert demo.summary()["judged as another product than was drawn"] == 0
 
 
 def test_a_demo_prints_the_command_that_reads_its_events() -> None:
