@@ -19,9 +19,8 @@ from inspector.core.records import (
     Reply,
 )
 from inspector.flow.tensor_pool import TensorPool
-from inspector.inference.model_check import configured_model
+from inspector.inference.model_check import ModelTerms, configured_model
 from inspector.inference.outputs.detections import OUTPUTS, DetectionsReader
-from inspector.settings.settings import Settings
 
 SIDE_PX = 640
 ROOM = 100
@@ -39,11 +38,11 @@ class OracleModel:
     dark it sees nothing, as any detector. Event loop only.
     """
 
-    def __init__(self, truth: LineTruth, settings: Settings, tensors: TensorPool) -> None:
+    def __init__(self, truth: LineTruth, terms: ModelTerms, tensors: TensorPool) -> None:
         self.truth = truth
-        self._codes = settings.inspection.codes
+        self._codes = terms.needs.codes
         self._tensors = tensors
-        self._model = configured_model(settings.inference)
+        self._model = configured_model(terms.server)
         picture = ModelInput(
             name="image",
             width_px=SIDE_PX,
@@ -53,11 +52,11 @@ class OracleModel:
             rgb=False,
         )
         self._spec = ModelSpec(
-            name=settings.inference.model,
+            name=terms.server.model,
             version="1",
             input=picture,
             reader=DetectionsReader(input=picture, classes=len(self._codes)),
-            max_regions=settings.batching.max_regions,
+            max_regions=terms.needs.max_regions,
         )
         self.frames: list[int] = []
         """Every frame that was asked about, in order."""
@@ -122,10 +121,10 @@ class OracleModel:
                 error=None,
             )
 
-    async def compare(self, settings: Settings) -> None:
+    async def compare(self, terms: ModelTerms) -> None:
         """It fits all."""
 
-    def change(self, settings: Settings) -> None:
+    def change(self, terms: ModelTerms) -> None:
         """It knows what was painted, whatever the settings say."""
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from threading import Event
@@ -22,17 +22,18 @@ from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId
 from inspector.events.wording import EventBuilder
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import DeployedModel, Surroundings, build_pipeline
+from inspector.pipeline.build import DeployedModel, MakeModel, Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms
 from inspector.pipeline.unit_services import build_serials
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
 NOWHERE = "127.0.0.1:1"
 """Nobody asks this server: the oracle needs none."""
-MakeModel = Callable[[str, Settings, TensorPool], DeployedModel]
 
 
 def settings_for(footage: Footage, url: str = NOWHERE, **camera: Any) -> Settings:
@@ -61,8 +62,8 @@ def settings_for(footage: Footage, url: str = NOWHERE, **camera: Any) -> Setting
 def oracle_for(footage: Footage) -> MakeModel:
     """A perfect detector in the model's place."""
 
-    def make(_url: str, settings: Settings, tensors: TensorPool) -> DeployedModel:
-        return OracleModel(footage.truth, settings, tensors)
+    def make(_url: str, terms: ModelTerms, tensors: TensorPool) -> DeployedModel:
+        return OracleModel(footage.truth, terms, tensors)
 
     return make
 
@@ -76,14 +77,13 @@ async def replay(
         return footage.open(stop)
 
     metrics = Metrics([CAMERA], settings.inspection.codes)
-    kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
     lines = io.StringIO()
     async with AsyncExitStack() as stack:
         serials = build_serials(settings, stack, metrics)
         around = Surroundings(
             metrics=metrics,
             faults=FaultBoard(lambda _fault, _raised: None),
-            builder=EventBuilder(settings, kinds),
+            builder=EventBuilder(event_terms(settings)),
             triton_url=settings.inference.url,
             units_before={CAMERA: 0},
             make_source=make_source,

@@ -24,6 +24,7 @@ from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.cameras import MakeSource
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -167,11 +168,10 @@ def memory_sources(load: Load) -> MakeSource:
 def surroundings(settings: Settings, server: Server) -> Surroundings:
     """A pipeline of its own, that nobody listens to."""
     cameras = [CameraId(camera) for camera in settings.cameras]
-    kinds = {c: settings.cameras[c].source.traits for c in cameras}
     return Surroundings(
         metrics=Metrics(cameras, settings.inspection.codes),
         faults=FaultBoard(lambda _fault, _raised: None),
-        builder=EventBuilder(settings, kinds),
+        builder=EventBuilder(event_terms(settings)),
         triton_url=server.url,
         units_before=dict.fromkeys(cameras, 0),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from inspector.bench.line import LineRun
 from inspector.bench.load import TAKT_S, Server, server_of
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
+from inspector.pipeline.terms import model_terms
 from inspector.service.servers import start_triton
 from inspector.settings.settings import Settings
 
@@ -64,8 +65,9 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
 async def _require_model(settings: Settings, url: str) -> None:
     """Every measurement would wait for a model that is not there for ever, and say nothing."""
     tensors = TensorPool(tensors=1, max_regions=1, shared=False)
-    inline = settings.inference.model_copy(update={"tensors": "inline"})
-    model = TritonModel(url, settings.model_copy(update={"inference": inline}), tensors)
+    terms = model_terms(settings)
+    inline = replace(terms, server=terms.server.model_copy(update={"tensors": "inline"}))
+    model = TritonModel(url, inline, tensors)
     try:
         await model.connect()
     finally:

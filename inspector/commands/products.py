@@ -27,10 +27,11 @@ from inspector.core.product_names import product_name
 from inspector.core.recipes import DEFAULT_PRODUCT, ModelName
 from inspector.inference.connection import connect_to
 from inspector.inference.describing import describe_model
-from inspector.inference.model_check import check_model, needs_of
+from inspector.inference.model_check import check_model
 from inspector.inference.model_files import model_sha256
 from inspector.journal.file import read_note
 from inspector.pipeline.products import catalogue_of, model_files
+from inspector.pipeline.terms import model_terms
 from inspector.products import archive
 from inspector.products.catalogue import Catalogue
 from inspector.products.files import Product
@@ -375,11 +376,8 @@ async def _compare(settings: Settings, product: Product, models: Sequence[ModelN
     """Ask the server whether it has these models of the product, and whether they fit."""
     url, inference = settings.inference.url, settings.inference
     client = connect_to(url, inference)
-    needs = needs_of(
-        settings.model_copy(
-            update={"inspection": product.inspection, "inference": product.inference}
-        )
-    )
+    of_product = {"inspection": product.inspection, "inference": product.inference}
+    needs = model_terms(settings.model_copy(update=of_product)).needs
     try:
         for model in models:
             described = await describe_model(client, inference, model)

@@ -24,6 +24,7 @@ from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms
 from inspector.pipeline.unit_services import build_pictures, build_serials
 from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
@@ -237,14 +238,13 @@ class _Replay:
     """One pass over a recording. Event loop only."""
 
     def __init__(self, settings: Settings, triton_url: str, told: Told, faults: FaultBoard) -> None:
-        kinds = {CAMERA: settings.cameras[CAMERA].source.traits}
         self._settings = settings
         self._told = told
         self._tally = Tally()
         self._around = Surroundings(
             metrics=Metrics([CAMERA], settings.inspection.codes),
             faults=faults,
-            builder=EventBuilder(settings, kinds),
+            builder=EventBuilder(event_terms(settings)),
             triton_url=triton_url,
             units_before={CAMERA: 0},
         )

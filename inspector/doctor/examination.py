@@ -29,6 +29,7 @@ from inspector.doctor.sinks import look_at_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.pipeline.cameras import open_source
+from inspector.pipeline.terms import model_terms
 from inspector.service.servers import start_triton
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
@@ -139,7 +140,7 @@ async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Fin
 
 async def _model(settings: Settings, url: str) -> Finding:
     tensors = TensorPool(tensors=1, max_regions=1, shared=settings.inference.tensors != "inline")
-    model = TritonModel(url, settings, tensors)
+    model = TritonModel(url, model_terms(settings), tensors)
     try:
         (spec,) = (await model.connect()).values()
         route = "shared memory" if model.is_sharing else "inline tensors"

@@ -38,7 +38,6 @@ from inspector.events.schemas import (
     UNIT_SCHEMA,
     rfc3339,
 )
-from inspector.settings.settings import Settings
 from inspector.sources.uri import SourceTraits
 
 T = TypeVar("T")
@@ -82,20 +81,30 @@ class Particulars:
     evidence: Evidence | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTerms:
+    """What events say of the station, and when a verdict is in time."""
+
+    site: str
+    line: str
+    name: str
+    deadline_ns: int
+    cameras: Mapping[CameraId, SourceTraits]
+
+
 class EventBuilder:
     """Makes event groups; knows the station, which is the same in every event."""
 
-    def __init__(self, settings: Settings, cameras: Mapping[CameraId, SourceTraits]) -> None:
-        station = settings.station
+    def __init__(self, terms: EventTerms) -> None:
         self._station = {
-            "site": station.site,
-            "line": station.line,
-            "name": station.name,
+            "site": terms.site,
+            "line": terms.line,
+            "name": terms.name,
             "host": socket.gethostname(),
             "version": __version__,
         }
-        self._deadline_ns = settings.inspection.deadline_ms * NS_PER_MS
-        self._cameras = dict(cameras)
+        self._deadline_ns = terms.deadline_ns
+        self._cameras = terms.cameras
 
     def is_in_time(self, verdict: Verdict, now_ns: int) -> bool:
         """Whether the verdict comes within the deadline; `now_ns` is monotonic."""

@@ -16,7 +16,6 @@ from inspector.inference.exporter_notes import ExporterNotes, order_objection, r
 from inspector.inference.outputs.kind import Described
 from inspector.inference.outputs.registry import reader_of
 from inspector.settings.sections import InferenceSettings
-from inspector.settings.settings import Settings
 
 UNBATCHED_RANK = 3
 REFERENCE_CHANNELS = ("unit", "reference")
@@ -39,22 +38,19 @@ class ModelNeeds:
     colour: Literal["auto", "bgr", "rgb"] = "auto"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTerms:
+    """How the server is reached, and what its models have to be."""
+
+    server: InferenceSettings
+    """The station's model is named here too."""
+    needs: ModelNeeds
+    """What the station's own model has to be."""
+
+
 def configured_model(inference: InferenceSettings) -> ModelName:
     """The model of the station, which inspects what no product's recipe says otherwise of."""
     return ModelName(name=inference.model, version=inference.version)
-
-
-def needs_of(settings: Settings) -> ModelNeeds:
-    """What the settings expect of the station's model."""
-    inspection = settings.inspection
-    return ModelNeeds(
-        codes=inspection.codes,
-        lowest_threshold=min(inspection.threshold_of(code) for code in inspection.codes),
-        max_regions=settings.batching.max_regions,
-        is_for_reference=False,
-        input=settings.inference.input,
-        colour=settings.inference.colour,
-    )
 
 
 def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:

@@ -21,11 +21,10 @@ from inspector.flow.tensor_pool import TensorPool, empty_tensor
 from inspector.inference.connection import connect_to, login_of, server_words
 from inspector.inference.describing import describe_model
 from inspector.inference.description import ModelDescription
-from inspector.inference.model_check import ModelNeeds, check_model, configured_model, needs_of
+from inspector.inference.model_check import ModelNeeds, ModelTerms, check_model, configured_model
 from inspector.inference.reply_tensors import read_outputs
 from inspector.inference.shared_tensors import SharedTensors
 from inspector.settings.sections import InferenceSettings
-from inspector.settings.settings import Settings
 
 log = structlog.get_logger("triton")
 
@@ -62,16 +61,15 @@ class TritonModel:
     one that is not any more is forgotten, so that a product nobody makes holds up no line.
     """
 
-    def __init__(self, url: str, settings: Settings, tensors: TensorPool) -> None:
+    def __init__(self, url: str, terms: ModelTerms, tensors: TensorPool) -> None:
         self._url = url
-        self._settings = settings
-        self._inference = settings.inference
+        self._terms = terms
+        self._inference = terms.server
         self._tensors = tensors
         self._client: Any = None
         self._is_connected = False
-        own = needs_of(settings)
         self._needs: dict[Need, ModelNeeds] = {
-            (configured_model(settings.inference), own.codes): own
+            (configured_model(terms.server), terms.needs.codes): terms.needs
         }
         self._in_use: frozenset[Need] | None = None
         """None until somebody says it: all that is known."""
@@ -198,7 +196,7 @@ class TritonModel:
     def _needs_of_recipe(
         self, model: ModelName, codes: tuple[str, ...], lowest_threshold: float
     ) -> ModelNeeds:
-        station = needs_of(self._settings)
+        station = self._terms.needs
         if model == configured_model(self._inference):
             return replace(station, codes=codes, lowest_threshold=lowest_threshold)
         return ModelNeeds(
@@ -235,8 +233,8 @@ class TritonModel:
     def _away(self, cause: str) -> InferenceUnavailableError:
         return InferenceUnavailableError(f"Triton at {self._url}: {cause}")
 
-    async def compare(self, settings: Settings) -> None:
-        """Whether the deployed model fits other settings; the connection is not touched.
+    async def compare(self, terms: ModelTerms) -> None:
+        """Whether the deployed model fits other terms; the connection is not touched.
 
         A server that is away is taken to have the model that it had.
 
@@ -245,18 +243,17 @@ class TritonModel:
             ConfigurationError: the model would not fit them.
 
         """
-        check_model(await self._described_for(settings.inference), needs_of(settings))
+        check_model(await self._described_for(terms.server), terms.needs)
 
-    def change(self, settings: Settings) -> None:
-        """Compare the station's model with these settings at the next connection.
+    def change(self, terms: ModelTerms) -> None:
+        """Compare the station's model with these terms at the next connection.
 
         They differ from those before in nothing but what may change live.
         """
-        self._settings = settings
-        own = needs_of(settings)
-        need = (configured_model(self._inference), own.codes)
+        self._terms = terms
+        need = (configured_model(self._inference), terms.needs.codes)
         if need in self._needs:
-            self._needs[need] = own
+            self._needs[need] = terms.needs
 
     async def _described_for(self, inference: InferenceSettings) -> ModelDescription:
         client = connect_to(self._url, self._inference)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -39,11 +38,9 @@ from inspector.page.preview_socket import live_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.shelf_routes import shelf_routes
 from inspector.page.shifts import day_start, local_time, shift_start
-from inspector.page.state import StationState, with_times
+from inspector.page.state import PageTerms, StationState, with_times
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.page.unit_routes import Found, UnitSource, Wanted, unit_routes
-from inspector.settings.settings import Settings
-from inspector.settings.types import EMBEDDED
 
 log = structlog.get_logger("page")
 
@@ -83,7 +80,7 @@ class OperatorPage(UnitSource):
 
     def __init__(
         self,
-        settings: Settings,
+        terms: PageTerms,
         journal: Journal,
         door: EventDoor,
         builder: EventBuilder,
@@ -92,25 +89,23 @@ class OperatorPage(UnitSource):
         shelf: ProductShelf,
     ) -> None:
         self._shelf = shelf
-        self._settings = settings
+        self._terms = terms
         self._journal = journal
         self._door = door
         self._builder = builder
         self._metrics = metrics
-        self._archive = Archive(settings.journal.directory)
+        self._archive = Archive(terms.journal_folder)
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
         self.feeds = {
-            CameraId(c): LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc)
-            for c in settings.cameras
+            c: LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc) for c in terms.cameras
         }
         self._state = StationState(
-            list(settings.cameras),
-            keeps_evidence=settings.evidence.enabled,
-            reads_triggers=any(c.trigger == "external" for c in settings.cameras.values()),
-            embeds_triton=settings.inference.url == EMBEDDED,
+            terms.cameras,
+            keeps_evidence=terms.keeps_evidence,
+            reads_triggers=terms.reads_triggers,
+            embeds_triton=terms.embeds_triton,
         )
-        folder = settings.evidence.directory or settings.journal.directory / "evidence"
-        self._pictures = UnitPictureFiles(Path(folder))
+        self._pictures = UnitPictureFiles(terms.evidence_folder)
 
     @property
     def eyes(self) -> Mapping[CameraId, LiveEye]:
@@ -155,7 +150,6 @@ class OperatorPage(UnitSource):
 
     def completed(self, status: Mapping[str, Any], *, running: bool) -> dict[str, Any]:
         """The service's status with what the page shows besides."""
-        settings = self._settings
         return {
             **status,
             "faults": with_times(status["faults"], self._state),
@@ -165,9 +159,9 @@ class OperatorPage(UnitSource):
                 pending=self._journal.main.pending_count,
                 oldest_s=self._journal.main.oldest_pending_age_s,
             ),
-            "cameras": list(settings.cameras),
-            "codes": list(settings.inspection.codes),
-            "needs_token": settings.http.token is not None,
+            "cameras": list(self._terms.cameras),
+            "codes": list(self._terms.codes),
+            "needs_token": self._terms.needs_token,
             "job": self._shelf.job(),
         }
 
@@ -216,7 +210,7 @@ class OperatorPage(UnitSource):
     async def figures(self, hours: int) -> dict[str, Any]:
         """The shift and the day so far, and the last hours as a series."""
         now = datetime.now().astimezone()
-        starts = self._settings.page.shift_starts
+        starts = self._terms.shift_starts
         shift, day = shift_start(now, starts, local_time), day_start(now, local_time)
         step = next(step for most, step in _STEP_MINUTES if hours <= most)
         to_s = time.time()

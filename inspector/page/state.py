@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from datetime import time as clock_time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from inspector.core.faults import Fault, camera_clock, reference_at
+from inspector.core.records import CameraId
 
 DEADLINES_LOOKED_AT_S = 600
 _GOOD = {
@@ -98,6 +102,21 @@ class Deadlines:
             self._late.popleft()
         first_s = self._late[0][1] if self._late else None
         return len(self._late), len(self._all), first_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageTerms:
+    """What the page has to know of the station."""
+
+    cameras: tuple[CameraId, ...]
+    codes: tuple[str, ...]
+    journal_folder: Path
+    evidence_folder: Path
+    keeps_evidence: bool
+    reads_triggers: bool
+    embeds_triton: bool
+    needs_token: bool
+    shift_starts: tuple[clock_time, ...]
 
 
 class StationState:

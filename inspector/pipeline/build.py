@@ -41,6 +41,7 @@ from inspector.flow.inbox import FrameInbox
 from inspector.flow.model_pace import ModelPaces
 from inspector.flow.notices import Notices
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceWorker
 from inspector.ops.metrics import Metrics
@@ -58,6 +59,7 @@ from inspector.pipeline.terms import (
     deadline_ns,
     first_job,
     inference_limits,
+    model_terms,
     tensor_pool,
 )
 from inspector.results.verdict_desk import AnyProduct, Bench, NoPictures, NoSerials, ignore_verdict
@@ -96,11 +98,14 @@ class DeployedModel(Model, Protocol):
     def release(self, model: ModelName) -> None:
         """No recipe needs this model any more; see `TritonModel.release`."""
 
-    async def compare(self, settings: Settings) -> None:
-        """Raise where the model does not fit these settings; see `TritonModel.compare`."""
+    async def compare(self, terms: ModelTerms) -> None:
+        """Raise where the model does not fit these terms; see `TritonModel.compare`."""
 
-    def change(self, settings: Settings) -> None:
-        """Connect by these settings from now on."""
+    def change(self, terms: ModelTerms) -> None:
+        """Connect by these terms from now on."""
+
+
+MakeModel = Callable[[str, ModelTerms, TensorPool], DeployedModel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +125,7 @@ class Surroundings:
     door: EventDoor = field(default_factory=EventDoor)
     """Where verdicts leave, and all else that the journal keeps."""
     make_source: MakeSource = open_source
-    make_model: Callable[[str, Settings, TensorPool], DeployedModel] = TritonModel
+    make_model: MakeModel = TritonModel
     pictures: PictureKeeper = field(default_factory=NoPictures)
     serials: SerialDesk = field(default_factory=NoSerials)
     products: ProductCheck = field(default_factory=AnyProduct)
@@ -193,7 +198,7 @@ class Pipeline:
         """Work by other settings of those that may change live. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
-        self.model.change(settings)
+        self.model.change(model_terms(settings))
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -232,7 +237,7 @@ def build_pipeline(
         tell=notices.put,
         waits_for_model=only_recordings,
     )
-    model = around.make_model(around.triton_url, settings, tensors)
+    model = around.make_model(around.triton_url, model_terms(settings), tensors)
     inference = InferenceWorker(
         batches,
         model,

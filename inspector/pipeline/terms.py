@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from inspector.batching.window import ModelWindows
 from inspector.core.recipes import DEFAULT_PRODUCT, Job, Recipe
+from inspector.core.records import CameraId
+from inspector.events.wording import EventTerms
 from inspector.flow.inbox import Lane
 from inspector.flow.model_pace import ModelPaces
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import ModelNeeds, ModelTerms
 from inspector.inference.worker import InferenceLimits
+from inspector.page.state import PageTerms
 from inspector.products.files import StationTerms, read_product
 from inspector.products.recipes import recipe_of
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
 
 NS_PER_MS = 1_000_000
 
@@ -43,6 +50,20 @@ def inference_limits(settings: Settings, *, wait_for_server: bool) -> InferenceL
     )
 
 
+def model_terms(settings: Settings) -> ModelTerms:
+    """How the models' server is reached, and what the station's model has to be."""
+    inspection, inference = settings.inspection, settings.inference
+    needs = ModelNeeds(
+        codes=inspection.codes,
+        lowest_threshold=min(inspection.threshold_of(code) for code in inspection.codes),
+        max_regions=settings.batching.max_regions,
+        is_for_reference=False,
+        input=inference.input,
+        colour=inference.colour,
+    )
+    return ModelTerms(server=inference, needs=needs)
+
+
 def camera_lane(settings: Settings, camera: CameraSettings) -> Lane:
     """How many frames of a camera wait, and for how long."""
     waits = camera.when_full == "wait"
@@ -58,6 +79,38 @@ def deadline_ns(settings: Settings, camera: CameraSettings) -> int | None:
     """When a unit of a camera is decided; None: recordings wait for the model."""
     waits = camera.when_full == "wait"
     return None if waits else round(settings.inspection.deadline_ms * NS_PER_MS)
+
+
+def event_terms(settings: Settings) -> EventTerms:
+    """What events say of the station."""
+    station = settings.station
+    return EventTerms(
+        site=station.site,
+        line=station.line,
+        name=station.name,
+        deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
+        cameras={CameraId(c): camera.source.traits for c, camera in settings.cameras.items()},
+    )
+
+
+def evidence_folder(settings: Settings) -> Path:
+    """Where pictures of units are kept."""
+    return settings.evidence.directory or settings.journal.directory / "evidence"
+
+
+def page_terms(settings: Settings) -> PageTerms:
+    """What the operator's page has to know of the station."""
+    return PageTerms(
+        cameras=tuple(map(CameraId, settings.cameras)),
+        codes=settings.inspection.codes,
+        journal_folder=settings.journal.directory,
+        evidence_folder=evidence_folder(settings),
+        keeps_evidence=settings.evidence.enabled,
+        reads_triggers=any(c.trigger == "external" for c in settings.cameras.values()),
+        embeds_triton=settings.inference.url == EMBEDDED,
+        needs_token=settings.http.token is not None,
+        shift_starts=settings.page.shift_starts,
+    )
 
 
 def station_terms(settings: Settings) -> StationTerms:

@@ -17,6 +17,7 @@ from inspector.evidence.sampling import is_kept
 from inspector.evidence.store import EvidenceStore
 from inspector.evidence.upright import cut_upright
 from inspector.ops.metrics import Metrics
+from inspector.pipeline.terms import evidence_folder
 from inspector.serials.codes import GreyPicture, grey_picture
 from inspector.serials.reader import SerialReader, UnitSerial
 from inspector.settings.settings import Settings
@@ -131,8 +132,7 @@ def build_pictures(
     evidence = settings.evidence
     if not evidence.enabled:
         return None
-    folder = evidence.directory or settings.journal.directory / "evidence"
-    store = EvidenceStore(folder, evidence, metrics=metrics, faults=faults)
+    store = EvidenceStore(evidence_folder(settings), evidence, metrics=metrics, faults=faults)
     stack.push_async_callback(store.close)
     return EvidencePictures(store, passed_share=evidence.passed_share)
 

@@ -33,6 +33,7 @@ from inspector.page.trigger_routes import trigger_routes
 from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
 from inspector.pipeline.products import catalogue_of
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms, model_terms, page_terms
 from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.products.command_stream import CommandWorker, NotedPlace
 from inspector.products.desk import COMMANDS_NOTE
@@ -84,8 +85,7 @@ class Service:
         self.metrics.count_lost_log_lines(lost_lines)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
-        kinds = {CameraId(c): s.source.traits for c, s in settings.cameras.items()}
-        self._builder = EventBuilder(settings, kinds)
+        self._builder = EventBuilder(event_terms(settings))
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
         for camera in cameras:
             self.faults.expect("camera", camera)
@@ -161,7 +161,7 @@ class Service:
             stack.callback(journal.close)
             stack.callback(StationWatch(settings, self.metrics).close)
             page = self.views.page = OperatorPage(
-                settings,
+                page_terms(settings),
                 journal,
                 self._door,
                 self._builder,
@@ -229,7 +229,7 @@ class Service:
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         if changes.concern_model_now:
             try:
-                await pipeline.model.compare(changes.settings)
+                await pipeline.model.compare(model_terms(changes.settings))
             except InferenceUnavailableError as away:
                 raise ConfigurationError(
                     f"inspection: the model is not known yet, so that nothing can be compared with "
@@ -241,7 +241,7 @@ class Service:
         )
         if changes.concern_model_later and same_server:
             with suppress(InferenceUnavailableError):
-                await pipeline.model.compare(wanted)
+                await pipeline.model.compare(model_terms(wanted))
 
     def _readers(self) -> ReaderWatch:
         redis = self._settings.redis

@@ -14,6 +14,7 @@ import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from inspector.core.verdicts import Defect, FrameResult, Verdict
 from inspector.embedded.redis.server import EmbeddedRedis
 from inspector.events.schemas import rfc3339
 from inspector.events.wording import EventBuilder, Particulars
+from inspector.pipeline.terms import event_terms
 from inspector.settings.load import load_settings
 from inspector.sources.registry import parse_source
 from tests.kit import jobs
@@ -127,7 +129,9 @@ def schemas() -> dict[str, Any]:
 @pytest.fixture
 def builder(tmp_path):
     settings = load_settings(settings_file(tmp_path))
-    return EventBuilder(settings, {CameraId("top"): parse_source("sim:").traits})
+    return EventBuilder(
+        replace(event_terms(settings), cameras={CameraId("top"): parse_source("sim:").traits})
+    )
 
 
 def verdict(defects: int, miss: MissReason | None = None, label: str | None = None) -> Verdict:

@@ -12,6 +12,7 @@ import orjson
 
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
+from inspector.pipeline.terms import model_terms
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 from tests.drills.triton_process import ControlledTriton
@@ -57,7 +58,7 @@ def test_somebody_elses_broken_model_does_not_keep_us_from_ours(tmp_path: Path) 
     tensors = TensorPool(tensors=1, max_regions=4, shared=False)
 
     async def connect(url: str) -> str:
-        model = TritonModel(url, settings, tensors)
+        model = TritonModel(url, model_terms(settings), tensors)
         try:
             (spec,) = (await model.connect()).values()
             return spec.name

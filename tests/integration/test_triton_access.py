@@ -13,6 +13,7 @@ import pytest
 from inspector.core.errors import ConfigurationError
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
+from inspector.pipeline.terms import model_terms
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 from tests.kit.fake_triton import FakeTriton, serving
@@ -134,7 +135,7 @@ def test_the_token_goes_as_a_bearer_or_in_a_header_of_its_own(
     async def main() -> None:
         async with serving(Listening()) as fake:
             tensors = TensorPool(tensors=1, max_regions=4, shared=False)
-            model = TritonModel(fake.url, settings, tensors)
+            model = TritonModel(fake.url, model_terms(settings), tensors)
             await model.connect()
             await model.close()
             tensors.close()

@@ -16,7 +16,7 @@ from inspector.inference.model_check import configured_model
 from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.terms import tensor_pool
+from inspector.pipeline.terms import model_terms, tensor_pool
 from tests.kit.pipeline import settings_for
 
 
@@ -67,7 +67,7 @@ async def inference_stage(
     """Connected inside the `with`; at its end every batch has left and every tensor is back."""
     settings = settings_for(url, {"a": {}}, inference={"max_in_flight": max_in_flight, **inference})
     tensors = tensor_pool(settings)
-    model = TritonModel(url, settings, tensors)
+    model = TritonModel(url, model_terms(settings), tensors)
     batches: Channel[Batch] = Channel(1)
     outcomes: Channel[Outcome] = Channel(1)
     told: list[tuple[bool, str]] = []

@@ -28,12 +28,12 @@ from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId, Grabbed, Image, MissReason, Stream
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
-from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import DeployedModel, Pipeline, Surroundings, build_pipeline
+from inspector.pipeline.build import MakeModel, Pipeline, Surroundings, build_pipeline
 from inspector.pipeline.cameras import open_source
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -308,9 +308,6 @@ def is_ours(task: asyncio.Task[Any]) -> bool:
     return code is not None and "/inspector/" in code.co_filename and not task.done()
 
 
-MakeModel = Callable[[str, Settings, TensorPool], DeployedModel]
-
-
 @asynccontextmanager
 async def line(
     settings: Settings,
@@ -341,11 +338,10 @@ async def line(
         # A second reader of the same camera goes on where the script is.
         return ScriptedCamera(steps[camera_id], stop)
 
-    kinds = {CameraId(c): s.source.traits for c, s in settings.cameras.items()}
     around = Surroundings(
         metrics=metrics,
         faults=faults,
-        builder=EventBuilder(settings, kinds),
+        builder=EventBuilder(event_terms(settings)),
         triton_url=settings.inference.url,
         units_before=dict.fromkeys(ids, 0),
         make_source=make_source,

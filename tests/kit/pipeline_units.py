@@ -20,10 +20,12 @@ from inspector.core.records import CameraId, Grabbed, Image
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Surroundings, build_pipeline
 from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.terms import event_terms
 from inspector.results.verdict_desk import NoPictures
 from inspector.service.external_triggers import expire_triggers
 from inspector.settings.sections import CameraSettings
@@ -178,9 +180,9 @@ class UnitLine(Line):
         return self.count("inspector_results_late_total", camera="a")
 
 
-def _models_of(job: Job | None) -> Callable[[str, Settings, TensorPool], TritonModel]:
-    def make(url: str, settings: Settings, tensors: TensorPool) -> TritonModel:
-        models = TritonModel(url, settings, tensors)
+def _models_of(job: Job | None) -> Callable[[str, ModelTerms, TensorPool], TritonModel]:
+    def make(url: str, terms: ModelTerms, tensors: TensorPool) -> TritonModel:
+        models = TritonModel(url, terms, tensors)
         for model in job.recipe.models if job is not None else ():
             if job is not None and model != job.recipe.model:
                 models.require(model, job.recipe.codes)
@@ -216,10 +218,7 @@ async def unit_line(
     around = Surroundings(
         metrics=metrics,
         faults=faults,
-        builder=EventBuilder(
-            settings,
-            {CameraId(c): s.source.traits for c, s in settings.cameras.items()},
-        ),
+        builder=EventBuilder(event_terms(settings)),
         triton_url=settings.inference.url,
         units_before=dict.fromkeys(ids, 0),
         make_source=make_source,

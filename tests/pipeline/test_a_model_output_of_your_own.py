@@ -28,7 +28,7 @@ from inspector.inference.outputs.checks import require_numbers, require_outputs,
 from inspector.inference.outputs.kind import Described, Recognised
 from inspector.inference.triton import TritonModel
 from inspector.page.briefs import brief
-from inspector.pipeline.terms import tensor_pool
+from inspector.pipeline.terms import model_terms, tensor_pool
 from tests.kit.fake_triton import BRIGHT, Deployed, FakeTriton, serving
 from tests.kit.packages import install, recipe
 from tests.kit.pipeline import Picture, frames, line, settings_for
@@ -189,7 +189,7 @@ def refusal(model: Deployed) -> tuple[str, ...]:
     async def main() -> tuple[str, ...]:
         async with serving(FakeTriton(model)) as fake:
             settings = settings_for(fake.url, {"a": {}}, inference={"tensors": "inline"})
-            asked = TritonModel(fake.url, settings, tensor_pool(settings))
+            asked = TritonModel(fake.url, model_terms(settings), tensor_pool(settings))
             with pytest.raises(ConfigurationError) as refused:
                 await asked.connect()
             await asked.close()

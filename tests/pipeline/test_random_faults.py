@@ -25,10 +25,10 @@ from inspector.core.records import (
 )
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
+from inspector.inference.model_check import ModelTerms
 from inspector.inference.outputs.detections import DetectionsReader
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
-from inspector.settings.settings import Settings
 from tests.kit.pipeline import (
     Fails,
     Lost,
@@ -163,10 +163,10 @@ class FlakyModel:
         }
         return Reply(request_id=name, outputs=outputs, error=None)
 
-    async def compare(self, settings: Settings) -> None:
+    async def compare(self, terms: ModelTerms) -> None:
         pass
 
-    def change(self, settings: Settings) -> None:
+    def change(self, terms: ModelTerms) -> None:
         pass
 
     async def close(self) -> None:
@@ -293,7 +293,7 @@ async def one_run_of_the_pipeline(seed: int) -> Counter[str]:
         shutdown={"drain_timeout_s": 1.0},
     )
 
-    def make_model(_url: str, _settings: Settings, tensors: TensorPool) -> FlakyModel:
+    def make_model(_url: str, _terms: ModelTerms, tensors: TensorPool) -> FlakyModel:
         return FlakyModel(rng, tensors, trouble=rng.choice([0.0, 0.05, 0.1]))
 
     scripts = {name: random_steps(rng) for name in settings.cameras}

@@ -13,7 +13,7 @@ from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
 from inspector.core.records import MissReason
 from inspector.inference.triton import TritonModel
-from inspector.pipeline.terms import tensor_pool
+from inspector.pipeline.terms import model_terms, tensor_pool
 from inspector.settings.settings import Settings
 from tests.kit.fake_triton import Act, Deployed, FakeTriton, serving
 from tests.kit.inference_stage import InferenceStage, inference_stage
@@ -201,7 +201,7 @@ def test_a_model_that_is_required_from_the_start_is_part_of_the_connection() -> 
         knows = golden(parameters={**REFERENCE, "classes": ",".join(CODES)})
         async with serving(FakeTriton(more=[knows])) as fake:
             settings = settings_for(fake.url, {"a": {}}, inference={"tensors": "inline"})
-            model = TritonModel(fake.url, settings, tensor_pool(settings))
+            model = TritonModel(fake.url, model_terms(settings), tensor_pool(settings))
             model.require(GOLDEN, CODES)
             assert set(await model.connect()) == {STATION, GOLDEN}
             model.require(GOLDEN, CODES[:2])
@@ -289,7 +289,7 @@ def test_the_stations_own_model_takes_no_reference() -> None:
         deployed = Deployed(channels=2, parameters=REFERENCE)
         async with serving(FakeTriton(deployed)) as fake:
             settings = settings_for(fake.url, {"a": {}}, inference={"tensors": "inline"})
-            model = TritonModel(fake.url, settings, tensor_pool(settings))
+            model = TritonModel(fake.url, model_terms(settings), tensor_pool(settings))
             with pytest.raises(ConfigurationError, match="expected one that takes a picture alone"):
                 await model.connect()
             await model.close()

@@ -40,9 +40,9 @@ from inspector.flow.inbox import FrameInbox, Lane
 from inspector.flow.notices import Notices
 from inspector.inference.outputs.detections import DetectionsReader
 from inspector.ops.metrics import Metrics
+from inspector.pipeline.terms import event_terms
 from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
 from inspector.results.worker import ResultsWorker
-from inspector.sources.registry import parse_source
 from inspector.triggers.external.messages import Trigger
 from inspector.triggers.external.watch import ExternalWatch
 from tests.kit import jobs
@@ -103,7 +103,7 @@ class Station:
             self.notices,
             self.door,
             bench=Bench(
-                builder=EventBuilder(settings, {CAMERA: parse_source("rtsp://a/b").traits}),
+                builder=EventBuilder(event_terms(settings)),
                 units_before={CAMERA: 0},
                 metrics=self.metrics,
                 pictures=NoPictures(),

@@ -31,6 +31,7 @@ from inspector.core.records import (
     Region,
 )
 from inspector.flow.tensor_pool import TensorPool
+from inspector.pipeline.terms import model_terms
 from tests.kit.findings import box_of
 
 SMALL = Scenario(
@@ -174,7 +175,7 @@ def test_the_oracle_reports_every_defect_where_it_is(look: str):
     ref = FrameRef(camera_id=CameraId("x"), sequence=number, captured_mono_ns=0, captured_unix_ns=0)
     frame = Frame(ref=ref, lease=Loan(image))
     codes = settings.inspection.codes
-    oracle = OracleModel(scene.truth, settings, tensors)
+    oracle = OracleModel(scene.truth, model_terms(settings), tensors)
     found = asyncio.run(findings(oracle, regions(frame, outline)[look]))
     per_frame = [one for part in found for one in part]
     for defect in board.defects:
@@ -201,6 +202,7 @@ def test_the_oracle_sees_nothing_in_the_dark():
     settings = settings_for(of_scene(scene))
     ref = FrameRef(camera_id=CameraId("x"), sequence=number, captured_mono_ns=0, captured_unix_ns=0)
     outline = scene.truth.outline(board, number)
-    oracle = OracleModel(scene.truth, settings, TensorPool(tensors=1, max_regions=4, shared=False))
+    tensors = TensorPool(tensors=1, max_regions=4, shared=False)
+    oracle = OracleModel(scene.truth, model_terms(settings), tensors)
     shown = regions(Frame(ref=ref, lease=Loan(image)), outline)["whole"]
     assert asyncio.run(findings(oracle, shown)) == [[]]

@@ -31,8 +31,8 @@ from inspector.core.records import (
 from inspector.core.verdicts import Defect, FrameResult, Verdict
 from inspector.events.schemas import EVENT_MODELS
 from inspector.events.wording import EventBuilder, Particulars
+from inspector.pipeline.terms import event_terms
 from inspector.settings.settings import Settings
-from inspector.sources.registry import parse_source
 from tests.kit import compared_units as compared
 from tests.kit import jobs
 from tests.kit.findings import boxed
@@ -50,7 +50,7 @@ def builder(source: str = "rtsp://10.0.0.5/x", **sections: Any) -> EventBuilder:
         journal={"directory": "unused"},  # type: ignore[arg-type]
         **sections,
     )
-    return EventBuilder(settings, {CAMERA: parse_source(source).traits})
+    return EventBuilder(event_terms(settings))
 
 
 def defect(code: str = "short", confidence: float = 0.87654321) -> Defect:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from inspector.core.errors import ConfigurationError
 from inspector.embedded.triton.log import failure_reason, parse_log_line
 from inspector.inference.description import ModelDescription, TensorDescription
-from inspector.inference.model_check import check_model, needs_of
+from inspector.inference.model_check import check_model
+from inspector.pipeline.terms import model_terms
 from tests.unit.inference.test_model_check import settings
 
 tensors = st.builds(
@@ -37,7 +38,7 @@ SETTINGS = settings()
 @given(descriptions)
 def test_any_description_gives_a_usable_model_or_one_sentence(description: ModelDescription):
     try:
-        spec = check_model(description, needs_of(SETTINGS))
+        spec = check_model(description, model_terms(SETTINGS).needs)
     except ConfigurationError as refused:
         problems = refused.problems
     else:

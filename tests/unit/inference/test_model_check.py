@@ -13,11 +13,11 @@ from inspector.inference.description import ModelDescription, TensorDescription
 from inspector.inference.model_check import (
     VersionWatch,
     check_model,
-    needs_of,
     no_such_model,
 )
 from inspector.inference.outputs.detections import DetectionsReader
 from inspector.inference.outputs.yolo import Head, HeadLayout, YoloReader
+from inspector.pipeline.terms import model_terms
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 
@@ -62,7 +62,7 @@ def picture(*shape: int, dtype: str = "UINT8") -> ModelDescription:
 
 def refusal(description: ModelDescription, **sections: Any) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        check_model(description, needs_of(settings(**sections)))
+        check_model(description, model_terms(settings(**sections)).needs)
     (problem,) = refused.value.problems
     return problem
 
@@ -73,7 +73,7 @@ def head_of(spec: ModelSpec) -> Head:
 
 
 def test_an_ensemble_with_detections_fits():
-    spec = check_model(ENSEMBLE, needs_of(settings()))
+    spec = check_model(ENSEMBLE, model_terms(settings()).needs)
     assert isinstance(spec.reader, DetectionsReader)
     assert spec.reader.classes == 6
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
@@ -90,13 +90,13 @@ def test_an_ensemble_with_detections_fits():
     ],
 )
 def test_a_raw_head_is_told_by_its_shape(shape, layout):
-    spec = check_model(head(*shape), needs_of(settings()))
+    spec = check_model(head(*shape), model_terms(settings()).needs)
     assert spec.reader.outputs == ("out",)
     assert head_of(spec) == Head(layout, 6, (max(shape),))
 
 
 def test_a_head_whose_candidates_are_not_told_is_held_to_the_grids_at_its_replies():
-    spec = check_model(head(-1, 11), needs_of(settings()))
+    spec = check_model(head(-1, 11), model_terms(settings()).needs)
     assert head_of(spec).layout is HeadLayout.WITH_OBJECTNESS
     assert 25200 in head_of(spec).candidates
     assert 300 not in head_of(spec).candidates
@@ -114,7 +114,7 @@ SIX = "{0: 'open', 1: 'short', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-h
 
 
 def test_a_float_input_is_taken_as_training_makes_it():
-    spec = check_model(picture(3, 480, 640, dtype="FP32"), needs_of(settings()))
+    spec = check_model(picture(3, 480, 640, dtype="FP32"), model_terms(settings()).needs)
     assert spec.input.channels_first
     assert spec.input.rgb
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
@@ -127,13 +127,16 @@ def test_a_float_input_is_taken_as_training_makes_it():
 def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, rgb):
     description = replace(ENSEMBLE, parameters={"colour": told})
     assert (
-        check_model(description, needs_of(settings(inference={"colour": set_to}))).input.rgb is rgb
+        check_model(
+            description, model_terms(settings(inference={"colour": set_to})).needs
+        ).input.rgb
+        is rgb
     )
 
 
 def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
     fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(4, 480, 640, 3)),), max_batch_size=0)
-    assert check_model(fixed, needs_of(settings())).max_regions == 4
+    assert check_model(fixed, model_terms(settings()).needs).max_regions == 4
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_a_model_that_is_not_there_is_named_beside_those_that_are():
 
 
 def test_another_version_that_answers_is_compared_first_and_once() -> None:
-    one = check_model(ENSEMBLE, needs_of(settings()))
+    one = check_model(ENSEMBLE, model_terms(settings()).needs)
     two = replace(one, version="2")
     watch = VersionWatch()
     assert not watch.objection(one, "1")
@@ -340,8 +343,8 @@ def test_a_query_head_of_two_classes_is_named_whatever_the_number_of_codes(codes
 
 def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
     one = {"codes": ["dent"], "threshold": 0.5}
-    yolov5 = check_model(head(25200, 6), needs_of(settings(inspection=one)))
-    yolov8 = check_model(head(5, 8400), needs_of(settings(inspection=one)))
+    yolov5 = check_model(head(25200, 6), model_terms(settings(inspection=one)).needs)
+    yolov8 = check_model(head(5, 8400), model_terms(settings(inspection=one)).needs)
     assert head_of(yolov5).layout is HeadLayout.WITH_OBJECTNESS
     assert head_of(yolov8).layout is HeadLayout.TRANSPOSED
     assert END_TO_END in refusal(head(8400, 6), inspection=one), "or many rows after suppression"
@@ -363,7 +366,7 @@ def test_one_class_is_read_where_the_rows_are_those_of_the_grids():
 )
 def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
     square = replace(SQUARE, shape=(-1, height, width, 3))
-    spec = check_model(replace(head(*shape), inputs=(square,)), needs_of(settings()))
+    spec = check_model(replace(head(*shape), inputs=(square,)), model_terms(settings()).needs)
     assert head_of(spec).candidates
 
 
@@ -382,14 +385,14 @@ def test_the_grids_follow_the_size_of_the_picture(width, height, shape):
     ],
 )
 def test_notes_that_contradict_nothing_change_nothing(metadata):
-    assert check_model(parameters(metadata=metadata), needs_of(settings())).name == "m"
+    assert check_model(parameters(metadata=metadata), model_terms(settings()).needs).name == "m"
 
 
 REFERENCE = {"channels": "unit, reference"}
 
 
 def test_a_model_with_a_reference_says_so_and_has_two_channels():
-    needs = replace(needs_of(settings()), is_for_reference=None)
+    needs = replace(model_terms(settings()).needs, is_for_reference=None)
     for shape, first in (((480, 640, 2), False), ((2, 480, 640), True)):
         spec = check_model(replace(picture(*shape), parameters=REFERENCE), needs)
         assert spec.input.takes_reference
@@ -407,7 +410,7 @@ def test_a_model_with_a_reference_says_so_and_has_two_channels():
     ],
 )
 def test_channels_that_contradict_the_shape_are_refused(shape, told, expected):
-    needs = replace(needs_of(settings()), is_for_reference=None)
+    needs = replace(model_terms(settings()).needs, is_for_reference=None)
     with pytest.raises(ConfigurationError) as refused:
         check_model(replace(picture(*shape), parameters=told), needs)
     assert expected in str(refused.value)
@@ -416,6 +419,6 @@ def test_channels_that_contradict_the_shape_are_refused(shape, told, expected):
 def test_the_stations_own_model_takes_a_picture_alone_and_a_golden_one_a_reference_too():
     golden = replace(picture(480, 640, 2), parameters=REFERENCE)
     assert "expected one that takes a picture alone" in refusal(golden)
-    needs = replace(needs_of(settings()), is_for_reference=True)
+    needs = replace(model_terms(settings()).needs, is_for_reference=True)
     with pytest.raises(ConfigurationError, match="expected one that takes a unit beside its ref"):
         check_model(ENSEMBLE, needs)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from inspector.core.recipes import JobState
 from inspector.core.records import CameraId
-from inspector.pipeline.terms import default_recipe, first_job
+from inspector.pipeline.terms import default_recipe, event_terms, first_job, model_terms, page_terms
 from tests.kit.pipeline import settings_for
 
 
@@ -32,3 +33,46 @@ def test_the_settings_describe_a_product_that_is_inspected_from_the_start() -> N
     assert views == {CameraId("a"): ("region", 1), CameraId("b"): ("unit", 3)}
     assert recipe.revision
     assert recipe.sha256.startswith(recipe.revision)
+
+
+def test_the_stations_model_must_report_down_to_the_lowest_threshold_of_any_code() -> None:
+    settings = settings_for(
+        "10.0.0.9:8001",
+        {"a": {}},
+        inspection={"codes": ["short", "open"], "threshold": 0.6, "thresholds": {"open": 0.3}},
+        batching={"max_regions": 3},
+        inference={"colour": "rgb"},
+    )
+    terms = model_terms(settings)
+    assert terms.server.url == "10.0.0.9:8001"
+    needs = terms.needs
+    assert (needs.codes, needs.lowest_threshold) == (("short", "open"), 0.3)
+    assert (needs.max_regions, needs.colour, needs.is_for_reference) == (3, "rgb", False)
+
+
+def test_events_tell_footage_from_a_camera_and_what_is_in_time() -> None:
+    recorded = {"source": "file:a.mp4", "when_full": "wait"}
+    settings = settings_for(
+        "127.0.0.1:1", {"a": {}, "b": recorded}, inspection={"deadline_ms": 1500}
+    )
+    terms = event_terms(settings)
+    assert terms.deadline_ns == 1_500_000_000
+    assert {c: t.replayed for c, t in terms.cameras.items()} == {"a": False, "b": True}
+
+
+def test_the_page_is_told_where_evidence_is_and_what_the_station_has() -> None:
+    plain = page_terms(settings_for("127.0.0.1:1", {"a": {}}, journal={"directory": "kept"}))
+    assert (plain.journal_folder, plain.evidence_folder) == (Path("kept"), Path("kept/evidence"))
+    assert not any([plain.reads_triggers, plain.embeds_triton, plain.needs_token])
+    other = page_terms(
+        settings_for(
+            "embedded",
+            {"a": {"trigger": "external"}},
+            evidence={"directory": "pictures", "enabled": False},
+            http={"token": "secret"},
+        )
+    )
+    assert (other.evidence_folder, other.keeps_evidence) == (Path("pictures"), False)
+    assert other.reads_triggers
+    assert other.embeds_triton
+    assert other.needs_token

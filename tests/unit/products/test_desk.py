@@ -15,6 +15,7 @@ from inspector.core.recipes import Job, JobState, ModelName, Recipe
 from inspector.core.records import CameraId, EventGroup
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
+from inspector.pipeline.terms import event_terms
 from inspector.products import desk as desk_module
 from inspector.products.commands import Approve, Discard, RollBack, read_request
 from inspector.products.desk import (
@@ -146,7 +147,7 @@ class Station:
             line=self.line,
             models=self.server,
             door=self.door,
-            events=EventBuilder(settings_for("127.0.0.1:1", {"a": {}, "b": {}}), {}),
+            events=EventBuilder(event_terms(settings_for("127.0.0.1:1", {"a": {}, "b": {}}))),
             references=self.pupils,
             terms=DeskTerms(units_before={A: 100, B: 0}, unknown=unknown, on_change=self._see),
         )
