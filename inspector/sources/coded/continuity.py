@@ -173,7 +173,7 @@ class Continuity(Generic[F]):
         self._waiting.remove(ticket)
         ticket.is_given_up = True
         if not ticket.cause:
-            self._damage.is_whole(None)
+            self._damage.is_whole(None, is_clean_start=ticket.coded.start is Start.CLEAN)
         cause = ticket.cause or NOT_DECODED
         yield from self._show(None, cause, ticket, ticket.pts_ns, ticket.arrival_ns)
 
@@ -202,7 +202,8 @@ class Continuity(Generic[F]):
         )
 
     def _cause(self, frame: F, ticket: Ticket | None) -> str:
-        is_whole = self._damage.is_whole(frame)
+        starts = ticket is not None and ticket.coded.start is Start.CLEAN
+        is_whole = self._damage.is_whole(frame, is_clean_start=starts)
         if ticket is not None and ticket.cause:
             return ticket.cause
         if is_whole:

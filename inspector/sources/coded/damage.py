@@ -76,17 +76,21 @@ class Damage:
     A decoder marks the picture in which something was missing and no later one, though each is
     drawn on top of it: measured with H.264, all pictures up to the next key frame are wrong to
     the same degree. What precedes the first whole picture of a connection damages nothing, so a
-    stream that has no key frames at all, and refreshes a part at a time, can still be read.
+    stream that has no key frames at all, and refreshes a part at a time, can still be read. A
+    damaged key frame damages what follows even so: everything up to the next is drawn from it.
     """
 
     def __init__(self) -> None:
         self._had_whole = False
         self._is_damaged = False
 
-    def is_whole(self, picture: Decoded | None) -> bool:
-        """Take the next picture; None where it could not be decoded at all."""
+    def is_whole(self, picture: Decoded | None, *, is_clean_start: bool = False) -> bool:
+        """Take the next picture; None where it could not be decoded at all.
+
+        `is_clean_start`: the stream says that what follows is drawn from nothing before it.
+        """
         if picture is None or picture.is_corrupt:
-            self._is_damaged = self._had_whole
+            self._is_damaged = self._had_whole or is_clean_start
             return False
         if picture.key_frame:
             self._is_damaged = False

@@ -141,7 +141,8 @@ def test_every_option_is_understood():
     given = {
         "seed": "3", "view": "strobe", "fps": "12.5", "speed": "9", "gap": "100",
         "direction": "right", "takt_s": "0.5", "defect_rate": "0.9", "boards": "4",
-        "products": "2", "pace": "max",
+        "products": "2", "change_every": "5", "pause": "1", "good_first": "6", "quirks": "2",
+        "variation": "0.5", "pace": "max",
     }  # fmt: skip
     assert set(given) == {field.name for field in fields(SimulationOptions)}
     options = parse_options(given)
