@@ -41,6 +41,8 @@ LABEL_SHARE = 0.25
 """Of the longer side: a mark is no larger."""
 DIFFERING_SHARE = 0.04
 """Of a mark's area: so much differs from unit to unit where the mark is one that does."""
+PAPER_SHARE = 0.35
+"""Of a mark's longer side: so far around it lies what it is printed on, stuck by hand as it is."""
 RIM_SHARE = 0.006
 """Of the longer side: what lies nearer to a unit's edge may be the belt, as outlines go."""
 TONE_SHARE = 1 / 12
@@ -382,10 +384,10 @@ def _natural(
     natural = np.asarray(votes >= max(2, math.ceil(MINORITY * len(masks))), np.uint8)
     # A label that was stuck a little aside on two of six differs there on these two only.
     levels = np.where(natural, _spread(greys), 0).astype(np.uint8)
-    for box, inside, _ in _marks(levels, _median(greys)):
-        mark = np.zeros_like(natural)
-        mark[box] = inside
-        natural |= np.asarray(cv2.dilate(mark, around), np.uint8)
+    for (rows, columns), inside, _ in _marks(levels, _median(greys)):
+        paper_px = max(reach, round(PAPER_SHARE * max(inside.shape)))
+        top, left = (max(0, side.start - paper_px) for side in (rows, columns))
+        natural[top : rows.stop + paper_px, left : columns.stop + paper_px] = 1
     return natural > 0
 
 

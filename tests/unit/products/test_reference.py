@@ -11,8 +11,9 @@ import pytest
 from benchmarks.line.footage import images_of_video
 from benchmarks.line.locating import all_located
 from benchmarks.line.truth import LineTruth, TrueBoard
-from inspector.core.records import Rect
+from inspector.core.records import Outline, Rect
 from inspector.products.reference import Learned, NotLearned, ShownUnit, Sight, Why, learn
+from inspector.simulation.board import draw_board
 from inspector.simulation.circuit import lay_out
 from inspector.simulation.defects import DefectCode
 from tests.kit.taught_units import HEIGHT_PX, SEED, WIDTH_PX, board, good_units, unit, with_spot
@@ -71,6 +72,21 @@ def test_a_label_stuck_a_little_aside_on_one_unit_is_no_damage(seven_good):
     picture[y + 3 : y + height + 3, x + 2 : x + width + 2] = label
     found = learned([*seven_good[:5], unit(20, picture)])
     assert found.left_out == ()
+
+
+def test_a_label_stuck_by_hand_is_no_damage_down_to_its_papers_edge():
+    """The paper's edge is as far from the code as its quiet zone is wide, and differs on one."""
+    whole = Outline(centre_x_px=300, centre_y_px=280, width_px=600, height_px=560, turn_deg=0)
+    units = []
+    for number in range(4):
+        drawn = draw_board(
+            number, seed=4, width_px=600, height_px=560, quirks=4, variation=1.0
+        ).picture
+        noise = np.random.default_rng(number).normal(0, 2, drawn.shape)
+        picture = np.clip(drawn + noise, 0, 255).astype(np.uint8)
+        units.append(ShownUnit(number=number, sights=(Sight(image=picture, outline=whole),)))
+    assert learned(units).left_out == ()
+    assert learned(units[:3]).left_out == ()
 
 
 @pytest.mark.parametrize("code", list(DefectCode))
