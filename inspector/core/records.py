@@ -288,7 +288,7 @@ class UnitInView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedFrame:
-    """A frame that should have been inspected and was not. Its buffer is already released.
+    """A frame that should have been inspected and was not.
 
     Without a unit (`ref.unit`) it is counted and nothing else.
     """
@@ -296,6 +296,9 @@ class MissedFrame:
     ref: FrameRef
     reason: MissReason
     detail: str = ""
+    lease: PixelLease | None = None
+    """Its pixels, where they may be the unit's picture: whoever takes the notice owns the buffer.
+    None where it is released already."""
 
 
 Notice = MissedFrame | UnitOpened | UnitClosed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -31,12 +31,17 @@ pixels there, as well as by OpenCV's ECC at full scale."""
 COARSEST_PX = 40
 """The longer side, at least, at which the search begins: tracks blur there to a grey whose period
 is no trap."""
+NARROWEST_PX = 16
+"""The shorter side, at least."""
 SCALES = 4
 """At how many scales pictures are compared, each half of the one before; fewer for small ones."""
 STEPS = (4, 6, 8, 12)
 """Most steps at each of them, from fine to coarse."""
 STILL_PX = 0.02
 """A step that moves nothing further than so many pixels of its scale was the last."""
+
+WILD_SHARE = 0.3
+"""A step that turns or enlarges by more than this is one of despair."""
 
 CONTRAST_SHARE = 1 / 16
 """Of the longer side: the surroundings that make a pixel a contrast. Twice as much, and the belt
@@ -127,8 +132,9 @@ class Registrar:
         self._limits = limits or Limits()
         self.height_px, self.width_px = reference.shape[:2]
         self._shrink = max(1, math.ceil(max(self.width_px, self.height_px) / FINEST_PX))
-        greys = _pyramid(reference, self._shrink)
-        weights = _pyramid(_weight(reference.shape[:2], deviation), self._shrink)
+        scales = _scales_of(self.width_px // self._shrink, self.height_px // self._shrink)
+        greys = _pyramid(reference, self._shrink, scales)
+        weights = _pyramid(_weight(reference.shape[:2], deviation), self._shrink, scales)
         self._scales = [
             _Scale(grey, weight / np.float32(255), self._shrink * 2**halved)
             for halved, (grey, weight) in enumerate(zip(greys, weights, strict=True))
@@ -214,8 +220,8 @@ class Registrar:
         top, bottom = max(0, math.floor(min(ys))), min(height_px, math.ceil(max(ys)))
         if min(right - left, bottom - top) < LEAST_SEEN_SHARE * min(self.width_px, self.height_px):
             return None
-        greys = _pyramid(picture[top:bottom, left:right], self._shrink)
-        return _Part(_shift(left, top), list(itertools.islice(greys, len(self._scales))))
+        greys = _pyramid(picture[top:bottom, left:right], self._shrink, len(self._scales))
+        return _Part(_shift(left, top), greys)
 
     @property
     def _middle_px(self) -> tuple[float, float]:
@@ -284,6 +290,10 @@ class _Scale:
         for _ in range(steps):
             error = self._error(*self._seen(contrast, at))
             size, turn, x, y = self._solve @ np.float64(self._changes @ error.ravel())
+            if not math.hypot(size, turn) < WILD_SHARE * self._radius:
+                # Another design, or noise: no place is to be found, and the next step may lead
+                # to none at all.
+                break
             at = at @ np.linalg.inv(self._step(size / self._radius, turn / self._radius, x, y))
             if max(math.hypot(size, turn), math.hypot(x, y)) < STILL_PX:
                 break
@@ -292,7 +302,8 @@ class _Scale:
     def likeness(self, grey: Floats, found: Matrix) -> float:
         """Correlation of the contrasts where both are seen; 0 where too little is."""
         seen, weight = self._seen(grey, self._shrunk(found))
-        if weight.sum() < LEAST_SEEN_SHARE * self._weight.sum():
+        seen_weight = float(weight.sum())
+        if seen_weight == 0 or seen_weight < LEAST_SEEN_SHARE * float(self._weight.sum()):
             return 0.0
         return _correlation(_contrast(seen, LIKENESS_SHARE), self._shape, weight)
 
@@ -372,28 +383,38 @@ class _Scale:
         return error
 
 
-def _pyramid(picture: NDArray[np.uint8], shrink: int) -> Iterator[Floats]:
+def _scales_of(width_px: int, height_px: int) -> int:
+    """At how many scales a picture that is this large at the finest one is compared."""
+    return max(
+        1,
+        sum(
+            max(width_px, height_px) >= COARSEST_PX << halved
+            and min(width_px, height_px) >= NARROWEST_PX << halved
+            for halved in range(SCALES)
+        ),
+    )
+
+
+def _pyramid(picture: NDArray[np.uint8], shrink: int, scales: int) -> list[Floats]:
     """Grey, shrunk so many times, then halved again and again; each pixel the mean of its own."""
     height, width = picture.shape[0] // shrink, picture.shape[1] // shrink
     even = picture[: height * shrink, : width * shrink]
     grey = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
     if grey.ndim > 2:  # noqa: PLR2004 - it has colours
         grey = cv2.cvtColor(grey, cv2.COLOR_BGR2GRAY)
-    small = grey.astype(np.float32)
-    yield small
-    for _ in range(SCALES - 1):
+    found = [grey.astype(np.float32)]
+    while len(found) < scales:
         width, height = width // 2, height // 2
-        if max(width, height) < COARSEST_PX:
-            return
-        whole = small[: height * 2, : width * 2]
-        small = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
-        yield small
+        whole = found[-1][: height * 2, : width * 2]
+        smaller = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        found.append(np.asarray(smaller, np.float32))
+    return found
 
 
 def _weight(shape: Sequence[int], deviation: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """(height, width), 0 to 255: how much each pixel says about the place."""
     height_px, width_px = shape
-    border_px = math.ceil(BORDER_SHARE * max(shape))
+    border_px = min(math.ceil(BORDER_SHARE * max(shape)), min(shape) // 8)
     inner = (slice(border_px, height_px - border_px), slice(border_px, width_px - border_px))
     differ = np.float32(0) if deviation is None else deviation[inner] / np.float32(SPREAD_LEVELS)
     weight = np.zeros((height_px, width_px), np.uint8)

@@ -138,9 +138,9 @@ class ResultsWorker:
                 self._has_deadlines.set()
             case UnitClosed(unit=unit):
                 await self._hand_on(self._books[unit.camera_id].closed(notice))
-            case MissedFrame(ref=ref, reason=reason, detail=detail):
+            case MissedFrame(ref=ref, reason=reason, detail=detail, lease=lease):
                 missed = FrameResult(ref=ref, findings=None, miss=reason, detail=detail)
-                await self._settle(missed, None)
+                await self._settle(missed, None if lease is None else Frame(ref=ref, lease=lease))
 
     async def _keep_deadlines(self) -> None:
         while True:

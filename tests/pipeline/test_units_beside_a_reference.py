@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from inspector.core.geometry import between_centres
+from inspector.core.ports import PictureKeeper
 from inspector.core.recipes import Job, Reference, View
-from inspector.core.records import CameraId, Image, Rect
+from inspector.core.records import CameraId, Image, Rect, UnitPicture
 from inspector.settings.settings import Settings
 from inspector.simulation.defects import DefectCode
 from tests.kit import compared_units as compared
@@ -68,11 +69,24 @@ def on_belt(picture: Image) -> Image:
     return frame
 
 
-def inspect(shown: Sequence[Image], job: Job) -> UnitLine:
+class Kept:
+    """What would become evidence: the corner of each picture, by unit."""
+
+    def __init__(self) -> None:
+        self.corners: dict[int, Image] = {}
+
+    async def keep(self, picture: UnitPicture) -> None:
+        image = picture.frame.lease.image
+        self.corners[picture.unit_number] = image[:80, :80].copy()
+        picture.frame.lease.release()
+
+
+def inspect(shown: Sequence[Image], job: Job, *, kept: PictureKeeper | None = None) -> UnitLine:
     async def main() -> UnitLine:
+        shows = {"a": pictures(shown)}
         async with (
             serving(servers()) as server,
-            unit_line(settings(server), {"a": pictures(shown)}, job=job) as run,
+            unit_line(settings(server), shows, job=job, pictures=kept) as run,
         ):
             await asyncio.wait_for(run.ended, 60)
         return run
@@ -158,6 +172,15 @@ def test_what_differs_from_unit_to_unit_is_no_defect_and_damage_beside_it_is() -
     assert run.results() == ["PASSED"] * 4 + ["FAILED"]
     without = inspect(shown[1:], under(compared.reference(shown[0])))
     assert without.results() == ["FAILED"] * 3, "the labels do differ"
+
+
+def test_a_unit_that_does_not_fit_is_shown_to_whoever_has_to_find_out_why() -> None:
+    shown, kept = [board(1).picture, *(board(1, product=n).picture for n in (1, 2))], Kept()
+    run = inspect(shown, under(), kept=kept)
+    assert run.results() == ["PASSED", "reference_mismatch", "reference_mismatch"]
+    assert sorted(kept.corners) == [1, 2, 3]
+    for number, picture in enumerate(shown, 1):
+        assert np.array_equal(kept.corners[number], on_belt(picture)[:80, :80])
 
 
 def test_three_units_of_another_product_in_a_row_are_a_fault_until_one_fits() -> None:

@@ -300,7 +300,7 @@ def test_a_frame_that_fits_is_placed_and_shown_beside_its_reference() -> None:
     assert not stage.missed
 
 
-def test_a_frame_that_does_not_fit_is_missed_and_its_buffer_comes_back() -> None:
+def test_a_frame_that_does_not_fit_is_missed_and_its_buffer_goes_with_the_notice() -> None:
     offered: list[Frame] = []
 
     async def feed(stage: Stage) -> None:
@@ -312,7 +312,8 @@ def test_a_frame_that_does_not_fit_is_missed_and_its_buffer_comes_back() -> None
     shown = [r.frame.ref.sequence for batch in stage.sent for r in batch.regions]
     assert shown == [0, 2]
     assert [one.ref.sequence for one in stage.missed] == [1, 3]
-    assert [released(one) for one in offered] == [0, 1, 0, 1]
+    assert [released(one) for one in offered] == [0] * 4
+    assert [one.lease for one in stage.missed] == [offered[1].lease, offered[3].lease]
     for one in stage.missed:
         assert one.reason is MissReason.REFERENCE_MISMATCH
         assert one.detail.startswith("its likeness to reference 0/1 is ")

@@ -226,3 +226,40 @@ def test_one_registrar_serves_several_threads(registrar: Registrar) -> None:
     alone = [registrar.register(picture) for picture in seen]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(registrar.register, seen)) == alone
+
+
+def strange(kind: int, height_px: int, width_px: int, rng: np.random.Generator) -> Image:
+    """What a camera might show on a bad day."""
+    picture = np.zeros((height_px, width_px, 3), np.uint8)
+    if kind == 0:
+        picture = rng.integers(0, 256, picture.shape, np.uint8)
+    elif kind == 1:
+        picture[:] = rng.integers(0, 256)
+    elif kind == 2:
+        picture[rng.integers(0, height_px), rng.integers(0, width_px)] = 255
+    elif kind == 3:
+        picture[:: int(rng.integers(2, 20))] = 255
+    elif kind == 4:
+        small = rng.integers(0, 256, (2, 2, 3), np.uint8)
+        picture = np.asarray(cv2.resize(small, (width_px, height_px)), np.uint8)
+    else:
+        picture = np.asarray(cv2.resize(board(), (width_px, height_px)), np.uint8)
+    return picture
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_picture_of_any_shape_is_more_than_unlike(seed: int) -> None:
+    """An exception would end the station's inspection."""
+    rng = np.random.default_rng(seed)
+    height_px, width_px = rng.integers(8, 420, 2).tolist()
+    one = Registrar(strange(int(rng.integers(0, 6)), height_px, width_px, rng))
+    for far in (False, True):
+        high_px, wide_px = rng.integers(4, 500, 2).tolist()
+        seen = strange(int(rng.integers(0, 6)), high_px, wide_px, rng)
+        turn, scale = rng.uniform(-3, 3), math.exp(rng.uniform(-2, 2))
+        cos, sin = float(scale * math.cos(turn)), float(scale * math.sin(turn))
+        x_px, y_px = rng.uniform(-300, 300, 2).tolist()
+        at: Affine = ((cos, -sin, x_px), (sin, cos, y_px))
+        pose = one.register(seen, at if far else None)
+        assert -1.001 <= pose.likeness <= 1.001
+        assert np.isfinite(pose.matrix).all()
