@@ -24,6 +24,8 @@ SIZE = {"width": 1280, "height": 800}
 WIDTH_PX = 1120
 MAX_BYTES = 300_000
 UNITS_BEFORE_S = 25
+WAIT_MS = 150_000
+"""The demo teaches its products first, from good boards."""
 READY = """() => {
     const verdict = document.querySelector(".verdict[data-result=FAILED]");
     const picture = document.querySelector("canvas.unit");
@@ -50,7 +52,7 @@ def taken(url: str, scheme: str) -> bytes:
         page = browser.new_page(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(url)
         time.sleep(UNITS_BEFORE_S)
-        page.wait_for_function(READY)
+        page.wait_for_function(READY, timeout=WAIT_MS)
         picture = page.screenshot()
         browser.close()
     return picture
