@@ -459,6 +459,37 @@ def test_teaching_holds_the_units_back_until_it_is_over_or_cut_off() -> None:
     run(main)
 
 
+def test_a_lesson_that_a_restart_cut_off_is_over_and_a_change_says_so() -> None:
+    async def main() -> None:
+        before = Station(x=recipe("x"))
+        await before.say(command="teach", product="x", units="6")
+        kept = await before.kept()
+        assert kept.cameras["a"].state is JobState.TEACHING
+
+        after = Station(x=before.shelf.recipes["x"])
+        after.desk._jobs = dict.fromkeys((A, B), before.desk.job)
+        await after.desk.resume(kept, {})
+        (change,) = after.seen
+        assert (change.command, change.accepted) == ("taught", False)
+        assert "started anew before enough units were seen: teach it again" in change.problem
+        assert change.effective == {A: 101, B: 1}
+        assert after.line.jobs[A].state is JobState.INSPECTING
+        assert after.desk.job.recipe.product == "x"
+
+    run(main)
+
+
+def test_what_came_of_a_lesson_is_in_the_answer_that_ends_it() -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x"))
+        await station.say(command="teach", product="x", units="6")
+        await station.desk.taught(found={"reference": "x/1", "left_out": "4 at 1,2 3x4"})
+        fields = station.seen[-1].fields
+        assert fields == {"product": "x", "reference": "x/1", "left_out": "4 at 1,2 3x4"}
+
+    run(main)
+
+
 def test_the_server_is_told_which_models_the_jobs_in_force_need() -> None:
     async def main() -> None:
         station = Station(x=recipe("x", model=OTHER_MODEL))
