@@ -6,8 +6,6 @@ import asyncio
 import io
 import json
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -17,18 +15,13 @@ from benchmarks.line.oracle import OracleModel
 from benchmarks.line.truth import TrueBox
 from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
 from inspector.core.background import first_of
-from inspector.core.faults import FaultBoard
 from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId
-from inspector.events.wording import EventBuilder
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
-from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import DeployedModel, MakeModel, Surroundings, build_pipeline
+from inspector.pipeline.build import DeployedModel, Hooks, MakeModel, open_pipeline, reports_of
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import event_terms
-from inspector.pipeline.unit_services import build_serials
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -76,25 +69,15 @@ async def replay(
     def make_source(_id: CameraId, _camera: CameraSettings, stop: Event) -> FrameSource:
         return footage.open(stop)
 
-    metrics = Metrics([CAMERA], settings.inspection.codes)
     lines = io.StringIO()
-    async with AsyncExitStack() as stack:
-        serials = build_serials(settings, stack, metrics)
-        around = Surroundings(
-            metrics=metrics,
-            faults=FaultBoard(lambda _fault, _raised: None),
-            builder=EventBuilder(event_terms(settings)),
-            triton_url=settings.inference.url,
-            units_before={CAMERA: 0},
-            make_source=make_source,
-            make_model=make_model,
-        )
-        if serials is not None:
-            around = replace(around, serials=serials, on_chosen=serials.look)
-        pipeline = build_pipeline(
-            settings, around, lambda groups: JsonLinesSink(groups, lines, Tally(), lambda: None)
-        )
-        stack.callback(pipeline.tensors.close)
+    reports = reports_of(settings)
+    async with open_pipeline(
+        settings,
+        reports,
+        JsonLinesSink(reports.door, lines, Tally(), lambda: None),
+        triton_url=settings.inference.url,
+        hooks=Hooks(make_source=make_source, make_model=make_model),
+    ) as pipeline:
         try:
             await run_pipeline(
                 pipeline.captures,

@@ -8,23 +8,20 @@ import statistics
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Event
 
 from inspector.bench.load import Load, Server, camera_ids, resident_mib, settings_for
 from inspector.bench.memory import MemoryCamera, board_picture
 from inspector.core.background import first_of
 from inspector.core.errors import FatalError
-from inspector.core.faults import FaultBoard
 from inspector.core.ports import Stage
 from inspector.core.records import CameraId, EventGroup, MissReason, Result
-from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
-from inspector.pipeline.cameras import MakeSource
+from inspector.pipeline.build import Hooks, Pipeline, open_pipeline, reports_of
+from inspector.pipeline.cameras import MakeSource, open_source
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import event_terms
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -142,8 +139,8 @@ async def run_load(server: Server, load: Load) -> LineRun:
 
     """
     settings = settings_for(server, load)
-    around = replace(surroundings(settings, server), make_source=memory_sources(load))
-    return await run_line(settings, around, Seen(mark_after=units_before_the_clock(load)))
+    seen = Seen(mark_after=units_before_the_clock(load))
+    return await run_line(settings, seen, make_source=memory_sources(load))
 
 
 def units_before_the_clock(load: Load) -> int:
@@ -165,44 +162,32 @@ def memory_sources(load: Load) -> MakeSource:
     return source
 
 
-def surroundings(settings: Settings, server: Server) -> Surroundings:
-    """A pipeline of its own, that nobody listens to."""
-    cameras = [CameraId(camera) for camera in settings.cameras]
-    return Surroundings(
-        metrics=Metrics(cameras, settings.inspection.codes),
-        faults=FaultBoard(lambda _fault, _raised: None),
-        builder=EventBuilder(event_terms(settings)),
-        triton_url=server.url,
-        units_before=dict.fromkeys(cameras, 0),
-    )
-
-
 async def run_line(
     settings: Settings,
-    around: Surroundings,
     seen: Seen,
     *,
+    make_source: MakeSource = open_source,
     make_sink: Callable[[EventDoor], Stage] = _Forgetting,
     stop_after_s: float | None = None,
 ) -> LineRun:
     """Run until the sources end, or for so long; see `run_load` for errors."""
-    pipeline = build_pipeline(settings, replace(around, on_verdict=seen.on_verdict), make_sink)
-    stop = asyncio.Event()
-    if stop_after_s is not None:
-        asyncio.get_running_loop().call_later(stop_after_s, stop.set)
-    try:
-        await run_pipeline(
-            pipeline.captures,
-            pipeline.stages,
-            stop=stop,
-            drain_timeout_s=settings.shutdown.drain_timeout_s,
-            give_up=pipeline.give_up,
-        )
-    except ExceptionGroup as group:
-        raise first_of(group) from group
-    finally:
-        pipeline.tensors.close()
-    return _summary(pipeline, around.metrics, seen)
+    reports, stop = reports_of(settings), asyncio.Event()
+    hooks = Hooks(make_source=make_source, on_verdict=seen.on_verdict)
+    sink, url = make_sink(reports.door), settings.inference.url
+    async with open_pipeline(settings, reports, sink, triton_url=url, hooks=hooks) as pipeline:
+        if stop_after_s is not None:
+            asyncio.get_running_loop().call_later(stop_after_s, stop.set)
+        try:
+            await run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=stop,
+                drain_timeout_s=settings.shutdown.drain_timeout_s,
+                give_up=pipeline.give_up,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+    return _summary(pipeline, reports.metrics, seen)
 
 
 def _summary(pipeline: Pipeline, metrics: Metrics, seen: Seen) -> LineRun:

@@ -10,6 +10,7 @@ from inspector.core.records import CameraId
 from inspector.settings.sections import BatchingSettings, InferenceSettings, InspectionSettings
 from inspector.settings.settings import Settings
 from inspector.settings.types import Size, Tensors, Transport
+from inspector.settings.unit_sections import EvidenceSettings
 
 TAKT_S = 2.5
 """One board so often, where boards pass on a belt."""
@@ -101,6 +102,7 @@ def _settings(server: Server, cameras: dict[CameraId, dict[str, Any]]) -> Settin
             }
         ),
         inspection=server.inspection,
+        evidence=EvidenceSettings(enabled=False),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspector.bench.line import LineRun, Seen, run_line, run_load, surroundings
+from inspector.bench.line import LineRun, Seen, run_line, run_load
 from inspector.bench.load import TAKT_S, Load, Server, belt_settings
 from inspector.bench.published import PublishedRun, run_published
 from inspector.core.records import MissReason
@@ -106,8 +106,7 @@ async def density(
 async def _belts(server: Server, cameras: int, seconds: float) -> DensityStep:
     settings = belt_settings(server, cameras)
     run_s = seconds + _AFTER_START_S
-    around = surroundings(settings, server)
-    run = await run_line(settings, around, Seen(mark_after=1), stop_after_s=run_s)
+    run = await run_line(settings, Seen(mark_after=1), stop_after_s=run_s)
     reasons = dict(run.reasons)
     reasons.pop(MissReason.SHUTTING_DOWN.value, None)
     expected = cameras * math.floor(seconds / TAKT_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,6 @@ from inspector.bench.line import (
     memory_sources,
     percentile_of,
     run_line,
-    surroundings,
     units_before_the_clock,
 )
 from inspector.bench.load import Load, Server, settings_for
@@ -111,9 +110,9 @@ async def run_published(server: Server, load: Load, folder: Path | None = None) 
             terms = PublishTerms(retention_s=RETENTION_S, drain_s=DRAIN_S)
             return PublishWorker(door, journal, writer, terms=terms)
 
-        around = replace(surroundings(settings, server), make_source=memory_sources(load))
+        source = memory_sources(load)
         before = await _requests(server)
-        line = await run_line(settings, around, stamps, make_sink=publishing)
+        line = await run_line(settings, stamps, make_source=source, make_sink=publishing)
         after = await _requests(server)
     requests, spent_ns = after[0] - before[0], after[1] - before[1]
     return PublishedRun(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,18 +14,15 @@ from typing import Any, TextIO
 from inspector.commands.replay_script import ReplayScript, ScriptedCommand, make_products
 from inspector.core.background import background, first_of
 from inspector.core.errors import CameraUnavailableError, ConfigurationError
-from inspector.core.faults import Fault, FaultBoard
+from inspector.core.faults import Fault
 from inspector.core.plain_text import as_json
 from inspector.core.ports import Stage
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Stream
 from inspector.events.schemas import rfc3339
-from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
-from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline
+from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline, reports_of
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import event_terms
-from inspector.pipeline.unit_services import build_pictures, build_serials
 from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
 from inspector.service.station_products import StationProducts
@@ -195,6 +192,9 @@ def replay_settings(
     content["cameras"] = {
         CAMERA: CameraSettings(source=recording, size=size, when_full="wait", **copied)
     }
+    if base is None or base.evidence.directory is None:
+        # The folder of the line's own evidence is not for recordings.
+        content["evidence"] = {**content.get("evidence", {}), "enabled": False}
     if products is not None:
         content["products"] = {**content.get("products", {}), "directory": products}
     return Settings(**content)
@@ -230,97 +230,95 @@ async def run_replay(
             if raised and fault.kind == "triton":
                 told.report(f"waiting for Triton at {url} (Ctrl-C ends): {fault.cause}")
 
-        replay = _Replay(settings, url, told, FaultBoard(on_fault))
-        return await replay.run(stack, script)
+        replay = _Replay(settings, url, told, reports_of(settings, on_fault))
+        return await replay.run(script)
 
 
 class _Replay:
     """One pass over a recording. Event loop only."""
 
-    def __init__(self, settings: Settings, triton_url: str, told: Told, faults: FaultBoard) -> None:
+    def __init__(self, settings: Settings, triton_url: str, told: Told, reports: Reports) -> None:
         self._settings = settings
+        self._triton_url = triton_url
         self._told = told
+        self._reports = reports
         self._tally = Tally()
-        self._around = Surroundings(
-            metrics=Metrics([CAMERA], settings.inspection.codes),
-            faults=faults,
-            builder=EventBuilder(event_terms(settings)),
-            triton_url=triton_url,
-            units_before={CAMERA: 0},
-        )
 
-    async def run(self, stack: AsyncExitStack, script: Sequence[ScriptedCommand]) -> Tally:
-        """From the first frame to the last; `stack` is left after that."""
-        settings, metrics = self._settings, self._around.metrics
+    async def run(self, script: Sequence[ScriptedCommand]) -> Tally:
+        """From the first frame to the last."""
         started_s = time.monotonic()
-        serials = build_serials(settings, stack, metrics, timeout_s=SERIAL_TIMEOUT_S)
-        if settings.evidence.enabled and settings.evidence.directory is not None:
-            pictures = build_pictures(settings, stack, metrics, self._around.faults)
-            self._around = replace(self._around, pictures=pictures or self._around.pictures)
-        if serials is not None:
-            self._around = replace(self._around, serials=serials, on_chosen=serials.look)
-        stages: list[Stage] = []
-        if script:
-            pipeline, changing = await self._with_products(script)
-            stack.callback(changing.give_up)
-            stages.append(changing)
-        else:
-            pipeline = self._built()
-        stack.callback(pipeline.tensors.close)
-        try:
-            await run_pipeline(
-                pipeline.captures,
-                [*pipeline.stages, *stages],
-                stop=asyncio.Event(),
-                drain_timeout_s=settings.shutdown.drain_timeout_s,
-            )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
+        await (self._run_with_products(script) if script else self._run())
         self._tally.seconds = time.monotonic() - started_s
         self._count_missed()
         return self._tally
 
-    def _built(self) -> Pipeline:
-        told, tally = self._told, self._tally
-        return build_pipeline(
-            self._settings,
-            self._around,
-            lambda door: JsonLinesSink(
-                door, told.out, tally, lambda: told.on_unit(tally), changes=told.changes
-            ),
-        )
+    async def _run(self) -> None:
+        async with self._opened() as pipeline:
+            await self._to_the_end(pipeline)
 
-    async def _with_products(
-        self, script: Sequence[ScriptedCommand]
-    ) -> tuple[Pipeline, ChangingReplay]:
-        around, settings = self._around, self._settings
+    async def _run_with_products(self, script: Sequence[ScriptedCommand]) -> None:
+        reports, settings = self._reports, self._settings
         store = ProductStore(settings.products_directory)
         await asyncio.to_thread(make_products, store, script)
         products = StationProducts(
             settings,
-            metrics=around.metrics,
-            faults=around.faults,
-            door=around.door,
-            events=around.builder,
+            metrics=reports.metrics,
+            faults=reports.faults,
+            door=reports.door,
+            events=reports.events,
         )
         jobs = await products.restore(None)
         played = ReplayScript(
             script, products.references, units_to_teach=settings.products.teach_units
         )
-        self._around = replace(
-            around,
-            jobs=jobs,
+        hooks = Hooks(
             products=products,
             teacher=products.references.teacher,
             on_verdict=products.on_verdict,
             is_held=played.is_held,
         )
-        pipeline = self._built()
-        products.connect(pipeline, around.units_before)
-        return pipeline, ChangingReplay(played, products, pipeline, self._tally)
+        async with self._opened(hooks, jobs) as pipeline:
+            products.connect(pipeline, {CAMERA: 0})
+            changing = ChangingReplay(played, products, pipeline, self._tally)
+            try:
+                await self._to_the_end(pipeline, changing)
+            finally:
+                changing.give_up()
+
+    def _opened(
+        self, hooks: Hooks | None = None, jobs: Mapping[CameraId, Job] | None = None
+    ) -> AbstractAsyncContextManager[Pipeline]:
+        told, tally = self._told, self._tally
+        sink = JsonLinesSink(
+            self._reports.door,
+            told.out,
+            tally,
+            lambda: told.on_unit(tally),
+            changes=told.changes,
+        )
+        return open_pipeline(
+            self._settings,
+            self._reports,
+            sink,
+            triton_url=self._triton_url,
+            jobs=jobs,
+            hooks=hooks,
+            serial_timeout_s=SERIAL_TIMEOUT_S,
+        )
+
+    async def _to_the_end(self, pipeline: Pipeline, *stages: Stage) -> None:
+        try:
+            await run_pipeline(
+                pipeline.captures,
+                [*pipeline.stages, *stages],
+                stop=asyncio.Event(),
+                drain_timeout_s=self._settings.shutdown.drain_timeout_s,
+            )
+        except ExceptionGroup as group:
+            raise first_of(group) from group
 
     def _count_missed(self) -> None:
-        collected = self._around.metrics.frames_missed.collect()
+        collected = self._reports.metrics.frames_missed.collect()
         for sample in (sample for metric in collected for sample in metric.samples):
             if sample.name.endswith("_total") and sample.value:
                 self._tally.frames_missed[sample.labels["reason"]] += round(sample.value)

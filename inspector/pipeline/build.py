@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,13 +13,12 @@ import structlog
 from inspector.batching.worker import BatchWorker
 from inspector.capture.gate import CameraGate, NoTeacher, never
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
-from inspector.core.faults import FaultBoard, reference_at
+from inspector.core.faults import Fault, FaultBoard, reference_at
 from inspector.core.ports import (
     LiveEye,
     Model,
     PictureKeeper,
     ProductCheck,
-    SerialDesk,
     Stage,
     Teacher,
 )
@@ -57,10 +57,17 @@ from inspector.pipeline.terms import (
     batch_windows,
     camera_lane,
     deadline_ns,
+    event_terms,
     first_job,
     inference_limits,
     model_terms,
     tensor_pool,
+)
+from inspector.pipeline.unit_services import (
+    EvidencePictures,
+    SerialsUnderWay,
+    build_pictures,
+    build_serials,
 )
 from inspector.results.verdict_desk import AnyProduct, Bench, NoPictures, NoSerials, ignore_verdict
 from inspector.results.worker import ResultsWorker
@@ -109,30 +116,47 @@ MakeModel = Callable[[str, ModelTerms, TensorPool], DeployedModel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the pipeline is put into, and tests replace."""
+class Reports:
+    """Where a pipeline says what happens."""
 
     metrics: Metrics
     faults: FaultBoard
-    builder: EventBuilder
-    triton_url: str
-    units_before: Mapping[CameraId, int]
-    jobs: Mapping[CameraId, Job] = field(default_factory=dict)
-    """Under which the first units are opened; of a camera without one: what the settings say."""
+    events: EventBuilder
+    door: EventDoor
+    """Where verdicts leave, and all else that the journal keeps."""
+
+
+def reports_of(
+    settings: Settings, on_fault: Callable[[Fault, bool], None] = lambda _fault, _raised: None
+) -> Reports:
+    """Those of a station that nobody else asks. Event loop only."""
+    return Reports(
+        metrics=Metrics(map(CameraId, settings.cameras), settings.inspection.codes),
+        faults=FaultBoard(on_fault),
+        events=EventBuilder(event_terms(settings)),
+        door=EventDoor(),
+    )
+
+
+def as_it_is(keeper: PictureKeeper) -> PictureKeeper:
+    """Nobody else wants to see units' pictures."""
+    return keeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Where others take part; without any the pipeline captures, inspects and judges."""
+
+    make_source: MakeSource = open_source
+    make_model: MakeModel = TritonModel
+    pictures: Callable[[PictureKeeper], PictureKeeper] = as_it_is
+    """Stands before what keeps pictures of units as evidence."""
+    eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
+    """Show people what a camera sees."""
+    products: ProductCheck = field(default_factory=AnyProduct)
     teacher: Teacher = field(default_factory=NoTeacher)
     is_held: Callable[[int], bool] = never
     """Whether a recording's unit, by its index, has to wait before it is opened."""
-    door: EventDoor = field(default_factory=EventDoor)
-    """Where verdicts leave, and all else that the journal keeps."""
-    make_source: MakeSource = open_source
-    make_model: MakeModel = TritonModel
-    pictures: PictureKeeper = field(default_factory=NoPictures)
-    serials: SerialDesk = field(default_factory=NoSerials)
-    products: ProductCheck = field(default_factory=AnyProduct)
-    on_chosen: Callable[[Frame], None] = ignore_frame
-    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
-    eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
-    """Show people what a camera sees."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees every verdict as it is handed on to be published. Event loop."""
     before_end: Callable[[], None] = lambda: None
@@ -153,6 +177,7 @@ class Pipeline:
     notices: Notices
     pools: Mapping[CameraId, FramePool]
     tensors: TensorPool
+    evidence: EvidencePictures | None
 
     @property
     def captured(self) -> int:
@@ -199,6 +224,8 @@ class Pipeline:
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
         self.model.change(model_terms(settings))
+        if self.evidence is not None:
+            self.evidence.change(settings.evidence)
 
     def give_up(self) -> None:
         """Wait no longer for the model server: most of the time to drain is gone. Event loop."""
@@ -206,16 +233,66 @@ class Pipeline:
         self.inference.give_up()
 
 
-def build_pipeline(
+@asynccontextmanager
+async def open_pipeline(
     settings: Settings,
-    around: Surroundings,
-    make_sink: Callable[[EventDoor], Stage],
-) -> Pipeline:
-    """Allocate every buffer and wire every stage; nothing runs yet. Event loop only."""
+    reports: Reports,
+    sink: Stage,
+    *,
+    triton_url: str,
+    units_before: Mapping[CameraId, int] | None = None,
+    jobs: Mapping[CameraId, Job] | None = None,
+    hooks: Hooks | None = None,
+    serial_timeout_s: float | None = None,
+) -> AsyncIterator[Pipeline]:
+    """Allocate every buffer and wire every stage; nothing runs yet. Event loop only.
+
+    What keeps evidence, reads serials and lends tensors is closed at the end, once the pipeline
+    has run. `sink` is the stage that empties the door. A camera without an entry in `units_before`
+    has seen no unit; the first units of one without an entry in `jobs` are judged by the settings.
+    `serial_timeout_s` stands instead of the settings', for recordings, whose verdicts may take
+    their time.
+    """
     # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
     # 1.6 ms without (two cores, a model that does nothing), at the same speed.
     cv2.setNumThreads(1)
+    cameras = [CameraId(camera) for camera in settings.cameras]
+    async with AsyncExitStack() as stack:
+        evidence = build_pictures(settings, stack, reports.metrics, reports.faults)
+        serials = build_serials(settings, stack, reports.metrics, timeout_s=serial_timeout_s)
+        pipeline = _built(
+            settings,
+            _Surroundings(
+                reports=reports,
+                hooks=hooks or Hooks(),
+                triton_url=triton_url,
+                units_before=dict.fromkeys(cameras, 0) | dict(units_before or {}),
+                jobs=dict.fromkeys(cameras, first_job(settings)) | dict(jobs or {}),
+                evidence=evidence,
+                serials=serials,
+            ),
+            sink,
+        )
+        stack.callback(pipeline.tensors.close)
+        yield pipeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """What the stages are put between."""
+
+    reports: Reports
+    hooks: Hooks
+    triton_url: str
+    units_before: Mapping[CameraId, int]
+    jobs: Mapping[CameraId, Job]
+    evidence: EvidencePictures | None
+    serials: SerialsUnderWay | None
+
+
+def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
     notices = Notices()
+    metrics, door = around.reports.metrics, around.reports.door
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     lanes = {c: camera_lane(settings, s) for c, s in cameras.items()}
@@ -233,59 +310,60 @@ def build_pipeline(
         batch_windows(settings, paces),
         tensors,
         batches,
-        metrics=around.metrics,
+        metrics=metrics,
         tell=notices.put,
         waits_for_model=only_recordings,
     )
-    model = around.make_model(around.triton_url, model_terms(settings), tensors)
+    model = around.hooks.make_model(around.triton_url, model_terms(settings), tensors)
     inference = InferenceWorker(
         batches,
         model,
         outcomes,
         limits=inference_limits(settings, wait_for_server=only_recordings),
-        metrics=around.metrics,
+        metrics=metrics,
         on_up=_triton_reporter(around),
         paces=paces,
     )
     results = ResultsWorker(
         outcomes,
         notices,
-        around.door,
+        door,
         bench=_bench(around),
         nms_iou=settings.inspection.nms_iou,
         deadlines_ns={c: deadline_ns(settings, s) for c, s in cameras.items()},
-        metrics=around.metrics,
-        before_end=around.before_end,
+        metrics=metrics,
+        before_end=around.hooks.before_end,
     )
     return Pipeline(
         cameras=tuple(built),
-        stages=(batching, inference, results, make_sink(around.door)),
+        stages=(batching, inference, results, sink),
         model=model,
         inference=inference,
         results=results,
-        door=around.door,
+        door=door,
         inbox=inbox,
         notices=notices,
         pools=pools,
         tensors=tensors,
+        evidence=around.evidence,
     )
 
 
 def _capture_surroundings(
-    settings: Settings, around: Surroundings, inbox: FrameInbox, notices: Notices
+    settings: Settings, around: _Surroundings, inbox: FrameInbox, notices: Notices
 ) -> CaptureSurroundings:
+    hooks, serials = around.hooks, around.serials
     return CaptureSurroundings(
         inbox=inbox,
         notices=notices,
-        metrics=around.metrics,
-        faults=around.faults,
-        make_source=around.make_source,
-        on_chosen=around.on_chosen,
-        eyes=around.eyes,
-        jobs=dict.fromkeys(map(CameraId, settings.cameras), first_job(settings))
-        | dict(around.jobs),
-        teacher=around.teacher,
-        is_held=around.is_held,
+        metrics=around.reports.metrics,
+        faults=around.reports.faults,
+        make_source=hooks.make_source,
+        on_chosen=serials.look if serials else ignore_frame,
+        eyes=hooks.eyes,
+        jobs=around.jobs,
+        teacher=hooks.teacher,
+        is_held=hooks.is_held,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
         # Half of the drain: what a stuck library holds up must still be inspected.
         stopped_within_s=min(STOPPED_WITHIN_S, settings.shutdown.drain_timeout_s / 2),
@@ -300,16 +378,17 @@ def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
     return drop
 
 
-def _bench(around: Surroundings) -> Bench:
+def _bench(around: _Surroundings) -> Bench:
+    reports, hooks = around.reports, around.hooks
     return Bench(
-        builder=around.builder,
+        builder=reports.events,
         units_before=around.units_before,
-        metrics=around.metrics,
-        pictures=around.pictures,
-        serials=around.serials,
-        products=around.products,
-        on_verdict=around.on_verdict,
-        on_misfit=_misfit_reporter(around.faults),
+        metrics=reports.metrics,
+        pictures=hooks.pictures(around.evidence or NoPictures()),
+        serials=around.serials or NoSerials(),
+        products=hooks.products,
+        on_verdict=hooks.on_verdict,
+        on_misfit=_misfit_reporter(reports.faults),
     )
 
 
@@ -328,20 +407,20 @@ def _misfit_reporter(faults: FaultBoard) -> Callable[[CameraId, str], None]:
     return report
 
 
-def _triton_reporter(around: Surroundings) -> Callable[[bool, str], None]:
+def _triton_reporter(around: _Surroundings) -> Callable[[bool, str], None]:
     told: bool | None = None
 
     def report(up: bool, cause: str) -> None:  # noqa: FBT001 - a state
         nonlocal told
-        around.metrics.triton_up.set(up)
+        around.reports.metrics.triton_up.set(up)
         if up == told:
             return
         told = up
         if up:
             log.info("triton up", url=around.triton_url)
-            around.faults.clear("triton")
+            around.reports.faults.clear("triton")
         else:
             log.warning("triton down", cause=cause)
-            around.faults.raise_fault("triton", cause)
+            around.reports.faults.raise_fault("triton", cause)
 
     return report

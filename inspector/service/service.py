@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -30,11 +30,10 @@ from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.product_routes import product_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.trigger_routes import trigger_routes
-from inspector.pipeline.build import Pipeline, Surroundings, build_pipeline, ignore_frame
+from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline
 from inspector.pipeline.products import catalogue_of
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.pipeline.terms import event_terms, model_terms, page_terms
-from inspector.pipeline.unit_services import EvidencePictures, build_pictures, build_serials
 from inspector.products.command_stream import CommandWorker, NotedPlace
 from inspector.products.desk import COMMANDS_NOTE
 from inspector.products.kept import JOBS_NOTE
@@ -43,7 +42,6 @@ from inspector.publish.readers import ReaderWatch
 from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 from inspector.publish.worker import FurtherSink, PublishTerms, PublishWorker
-from inspector.results.verdict_desk import NoPictures, NoSerials
 from inspector.service.external_triggers import ExternalTriggers, expire_triggers
 from inspector.service.faults import FaultNews
 from inspector.service.host_monitor import StationWatch
@@ -85,7 +83,6 @@ class Service:
         self.metrics.count_lost_log_lines(lost_lines)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
-        self._builder = EventBuilder(event_terms(settings))
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
         for camera in cameras:
             self.faults.expect("camera", camera)
@@ -101,6 +98,10 @@ class Service:
         self._triggers = ExternalTriggers()
         self._readers_of_others: list[CommandWorker | TriggerWorker] = []
         self._door = EventDoor()
+        self._builder = EventBuilder(event_terms(settings))
+        self._reports = Reports(
+            metrics=self.metrics, faults=self.faults, events=self._builder, door=self._door
+        )
         self._fault_news = FaultNews(self.metrics, self.views, self._door)
         self._products = StationProducts(
             settings,
@@ -109,7 +110,6 @@ class Service:
             door=self._door,
             events=self._builder,
         )
-        self._pictures: EvidencePictures | None = None
         self._reloader = self.views.reloader = (
             Reloader(
                 config,
@@ -185,7 +185,7 @@ class Service:
             stack.push_async_callback(writer.close)
             lost = await recover_unit_numbers(journal, writer)
             jobs = await self._products.restore(journal.note(JOBS_NOTE))
-            pipeline = self._build(
+            pipeline = await self._open(
                 triton_url=triton_url,
                 journal=journal,
                 writer=writer,
@@ -193,7 +193,6 @@ class Service:
                 page=page,
                 jobs=jobs,
             )
-            stack.callback(pipeline.tensors.close)
             watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
             await stack.enter_async_context(background(watching, name="watch"))
             await stack.enter_async_context(
@@ -262,8 +261,6 @@ class Service:
         pipeline.change(settings)
         await self._products.apply(settings)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
-        if self._pictures is not None:
-            self._pictures.change(settings.evidence)
         configure_logging(settings.log, settings.secrets())
 
     def _on_reload(self, outcome: str, restart: bool) -> None:  # noqa: FBT001 - a state
@@ -342,7 +339,7 @@ class Service:
         await stack.enter_async_context(background(server.run_until_cancelled(), name="http"))
         return server
 
-    def _build(
+    async def _open(
         self,
         *,
         triton_url: str,
@@ -352,55 +349,63 @@ class Service:
         page: OperatorPage,
         jobs: Mapping[CameraId, Job],
     ) -> Pipeline:
-        settings = self._settings
-        self._pictures = build_pictures(settings, stack, self.metrics, self.faults)
-        serials = build_serials(settings, stack, self.metrics)
         units_before = {
-            c: journal.counter(unit_counter(c)) for c in map(CameraId, settings.cameras)
+            c: journal.counter(unit_counter(c)) for c in map(CameraId, self._settings.cameras)
         }
 
         def on_verdict(group: EventGroup) -> None:
             self._products.on_verdict(group)
             page.on_verdict(group)
 
-        around = Surroundings(
-            metrics=self.metrics,
-            faults=self.faults,
-            builder=self._builder,
-            jobs=jobs,
-            products=self._products,
+        opened = open_pipeline(
+            self._settings,
+            self._reports,
+            self._publishing(journal, writer, self._build_sinks(stack)),
             triton_url=triton_url,
             units_before=units_before,
-            pictures=ShownPictures(self._pictures or NoPictures(), page.feeds),
-            door=self._door,
-            serials=serials or NoSerials(),
-            on_chosen=serials.look if serials else ignore_frame,
-            eyes=page.eyes,
-            teacher=self._products.references.teacher,
-            on_verdict=on_verdict,
-            before_end=self._end_triggers,
+            jobs=jobs,
+            hooks=Hooks(
+                pictures=lambda keeper: ShownPictures(keeper, page.feeds),
+                eyes=page.eyes,
+                products=self._products,
+                teacher=self._products.references.teacher,
+                on_verdict=on_verdict,
+                before_end=self._end_triggers,
+            ),
+        )
+        pipeline = self.views.pipeline = await stack.enter_async_context(opened)
+        self._read_others(pipeline, journal, stack, units_before)
+        return pipeline
+
+    def _publishing(
+        self, journal: Journal, writer: RedisStreamWriter, further: Sequence[FurtherSink]
+    ) -> PublishWorker:
+        redis = self._settings.redis
+        return PublishWorker(
+            self._door,
+            journal,
+            writer,
+            telemetry=Telemetry(self.metrics, self.faults),
+            further=further,
+            terms=PublishTerms(
+                retention_s=redis.retention_days * SECONDS_PER_DAY,
+                drain_s=self._settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
+                pace=PaceLimits(
+                    events_per_s=redis.drain_events_per_s,
+                    step_ms=redis.drain_step_ms,
+                ),
+            ),
         )
 
-        further = self._build_sinks(stack)
-
-        def publishing(door: EventDoor) -> PublishWorker:
-            return PublishWorker(
-                door,
-                journal,
-                writer,
-                telemetry=Telemetry(self.metrics, self.faults),
-                further=further,
-                terms=PublishTerms(
-                    retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
-                    drain_s=settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
-                    pace=PaceLimits(
-                        events_per_s=settings.redis.drain_events_per_s,
-                        step_ms=settings.redis.drain_step_ms,
-                    ),
-                ),
-            )
-
-        pipeline = self.views.pipeline = build_pipeline(settings, around, publishing)
+    def _read_others(
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        stack: AsyncExitStack,
+        units_before: Mapping[CameraId, int],
+    ) -> None:
+        """Read the streams that others write: commands, and triggers where a camera has them."""
+        settings = self._settings
         changes = self._products.connect(pipeline, units_before)
         archive = Archive(settings.journal.directory)
         stack.callback(archive.close)
@@ -426,7 +431,6 @@ class Service:
                 note=journal.raise_counters,
             )
             self._readers_of_others.append(self.views.trigger_reader)
-        return pipeline
 
     def _build_sinks(self, stack: AsyncExitStack) -> list[FurtherSink]:
         built = []

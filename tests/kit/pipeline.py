@@ -26,14 +26,12 @@ from inspector.core.errors import (
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId, Grabbed, Image, MissReason, Stream
-from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.inference.triton import TritonModel
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import MakeModel, Pipeline, Surroundings, build_pipeline
+from inspector.pipeline.build import Hooks, MakeModel, Pipeline, open_pipeline, reports_of
 from inspector.pipeline.cameras import open_source
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import event_terms
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -183,6 +181,7 @@ def settings_for(url: str, cameras: Mapping[str, Mapping[str, Any]], **sections:
         "inference": {"url": url, "reply_timeout_s": 2.0, "connect_timeout_s": 1.0},
         "shutdown": {"drain_timeout_s": 4.0},
         "journal": {"directory": "unused"},
+        "evidence": {"enabled": False},
     }
     for section, keys in sections.items():
         base[section] = {**base.get(section, {}), **keys}
@@ -321,15 +320,13 @@ async def line(
 
     A body that expects the pipeline to fail awaits `line.ended` itself.
     """
-    ids = [CameraId(c) for c in settings.cameras]
-    metrics = Metrics(ids, settings.inspection.codes)
     health: list[tuple[str, str, str, float]] = []
 
     def changed(fault: Fault, raised: bool) -> None:  # noqa: FBT001
         state = "raised" if raised else "cleared"
         health.append((fault.kind, state, fault.cause, time.monotonic()))
 
-    faults = FaultBoard(changed)
+    reports = reports_of(settings, changed)
     steps = {name: iter(script) for name, script in scripts.items()}
 
     def make_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
@@ -338,58 +335,49 @@ async def line(
         # A second reader of the same camera goes on where the script is.
         return ScriptedCamera(steps[camera_id], stop)
 
-    around = Surroundings(
-        metrics=metrics,
-        faults=faults,
-        builder=EventBuilder(event_terms(settings)),
+    sink = CollectingSink(reports.door)
+    async with open_pipeline(
+        settings,
+        reports,
+        sink,
         triton_url=settings.inference.url,
-        units_before=dict.fromkeys(ids, 0),
-        make_source=make_source,
-        make_model=make_model,
-    )
-    sinks: list[CollectingSink] = []
-
-    def make_sink(door: EventDoor) -> CollectingSink:
-        sinks.append(CollectingSink(door))
-        return sinks[0]
-
-    pipeline = build_pipeline(settings, around, make_sink)
-    running = Line(
-        settings=settings,
-        pipeline=pipeline,
-        metrics=metrics,
-        sink=sinks[0],
-        faults=faults,
-        health=health,
-    )
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: running.complaints.append(context))
-    running.ended = asyncio.create_task(
-        run_pipeline(
-            pipeline.captures,
-            pipeline.stages,
-            stop=running.stop,
-            drain_timeout_s=settings.shutdown.drain_timeout_s,
-            give_up=pipeline.give_up,
-        ),
-        name="line",
-    )
-    try:
-        yield running
-        failed = running.ended.done() and running.ended.exception() is not None
-        running.stop.set()
-        async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
+        hooks=Hooks(make_source=make_source, make_model=make_model),
+    ) as pipeline:
+        running = Line(
+            settings=settings,
+            pipeline=pipeline,
+            metrics=reports.metrics,
+            sink=sink,
+            faults=reports.faults,
+            health=health,
+        )
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: running.complaints.append(context))
+        running.ended = asyncio.create_task(
+            run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=running.stop,
+                drain_timeout_s=settings.shutdown.drain_timeout_s,
+                give_up=pipeline.give_up,
+            ),
+            name="line",
+        )
+        try:
+            yield running
+            failed = running.ended.done() and running.ended.exception() is not None
+            running.stop.set()
+            async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
+                if not failed:
+                    await running.ended
+            left = await nothing_runs_on()
+            assert not left, f"still running: {left}"
             if not failed:
-                await running.ended
-        left = await nothing_runs_on()
-        assert not left, f"still running: {left}"
-        if not failed:
-            running.check_invariants()
-    finally:
-        running.ended.cancel()
-        await asyncio.wait([running.ended])
-        pipeline.tensors.close()
-        loop.set_exception_handler(None)
+                running.check_invariants()
+        finally:
+            running.ended.cancel()
+            await asyncio.wait([running.ended])
+            loop.set_exception_handler(None)
     assert not segments_of_this_process()
 
 

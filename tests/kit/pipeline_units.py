@@ -13,20 +13,15 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from inspector.core.faults import Fault, FaultBoard
+from inspector.core.faults import Fault
 from inspector.core.ports import FrameSource, PictureKeeper
 from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Grabbed, Image
-from inspector.events.wording import EventBuilder
-from inspector.flow.event_door import EventDoor
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
-from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import Surroundings, build_pipeline
+from inspector.pipeline.build import Hooks, open_pipeline, reports_of
 from inspector.pipeline.supervisor import run_pipeline
-from inspector.pipeline.terms import event_terms
-from inspector.results.verdict_desk import NoPictures
 from inspector.service.external_triggers import expire_triggers
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
@@ -201,76 +196,70 @@ async def unit_line(
 ) -> AsyncIterator[UnitLine]:
     """A pipeline that runs inside the `with`; at its end it is stopped and checked."""
     ids = [CameraId(c) for c in settings.cameras]
-    metrics = Metrics(ids, settings.inspection.codes)
     health: list[tuple[str, str, str, float]] = []
 
     def changed(fault: Fault, raised: bool) -> None:  # noqa: FBT001
         state = "raised" if raised else "cleared"
         health.append((fault.kind, state, fault.cause, time.monotonic()))
 
-    faults = FaultBoard(changed)
+    reports = reports_of(settings, changed)
     steps = {name: iter(script) for name, script in scripts.items()}
     may_begin = Event()
 
     def make_source(camera_id: CameraId, _camera: CameraSettings, stop: Event) -> FrameSource:
         return DrawingCamera(steps[camera_id], stop, may_begin)
 
-    around = Surroundings(
-        metrics=metrics,
-        faults=faults,
-        builder=EventBuilder(event_terms(settings)),
-        triton_url=settings.inference.url,
-        units_before=dict.fromkeys(ids, 0),
+    hooks = Hooks(
         make_source=make_source,
-        pictures=pictures or NoPictures(),
-        jobs={} if job is None else dict.fromkeys(ids, job),
         make_model=_models_of(job),
+        pictures=lambda keeper: pictures or keeper,
     )
-    sinks: list[CollectingSink] = []
-
-    def make_sink(door: EventDoor) -> CollectingSink:
-        sinks.append(CollectingSink(door))
-        return sinks[0]
-
-    pipeline = build_pipeline(settings, around, make_sink)
-    running = UnitLine(
-        settings=settings,
-        pipeline=pipeline,
-        metrics=metrics,
-        sink=sinks[0],
-        faults=faults,
-        health=health,
-    )
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: running.complaints.append(context))
-    timer = asyncio.create_task(expire_triggers(pipeline), name="trigger-timer")
-    running.ended = asyncio.create_task(
-        run_pipeline(
-            pipeline.captures,
-            pipeline.stages,
-            stop=running.stop,
-            drain_timeout_s=settings.shutdown.drain_timeout_s,
-            give_up=pipeline.give_up,
-        ),
-        name="line",
-    )
-    try:
-        # The first frames are not to find a server that is still being connected to.
-        await running.until(lambda: running.count("inspector_triton_up"), within_s=10)
-        may_begin.set()
-        yield running
-        running.stop.set()
-        async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
-            await running.ended
-        timer.cancel()
-        left = await nothing_runs_on()
-        assert not left, f"still running: {left}"
-        running.check_invariants()
-    finally:
-        may_begin.set()
-        timer.cancel()
-        running.ended.cancel()
-        await asyncio.wait([running.ended, timer])
-        pipeline.tensors.close()
-        loop.set_exception_handler(None)
+    sink = CollectingSink(reports.door)
+    async with open_pipeline(
+        settings,
+        reports,
+        sink,
+        triton_url=settings.inference.url,
+        jobs={} if job is None else dict.fromkeys(ids, job),
+        hooks=hooks,
+    ) as pipeline:
+        running = UnitLine(
+            settings=settings,
+            pipeline=pipeline,
+            metrics=reports.metrics,
+            sink=sink,
+            faults=reports.faults,
+            health=health,
+        )
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: running.complaints.append(context))
+        timer = asyncio.create_task(expire_triggers(pipeline), name="trigger-timer")
+        running.ended = asyncio.create_task(
+            run_pipeline(
+                pipeline.captures,
+                pipeline.stages,
+                stop=running.stop,
+                drain_timeout_s=settings.shutdown.drain_timeout_s,
+                give_up=pipeline.give_up,
+            ),
+            name="line",
+        )
+        try:
+            # The first frames are not to find a server that is still being connected to.
+            await running.until(lambda: running.count("inspector_triton_up"), within_s=10)
+            may_begin.set()
+            yield running
+            running.stop.set()
+            async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
+                await running.ended
+            timer.cancel()
+            left = await nothing_runs_on()
+            assert not left, f"still running: {left}"
+            running.check_invariants()
+        finally:
+            may_begin.set()
+            timer.cancel()
+            running.ended.cancel()
+            await asyncio.wait([running.ended, timer])
+            loop.set_exception_handler(None)
     assert not segments_of_this_process()
