@@ -20,7 +20,7 @@ from inspector.core import web_proxy
 from inspector.core.errors import ConfigurationError, InspectorError
 from inspector.ops import standard_error
 from inspector.ops.log import configure_logging
-from inspector.settings.load import load_settings
+from inspector.pipeline.loading import load_station
 from inspector.settings.sections import LogSettings
 from inspector.settings.settings import Settings
 
@@ -96,7 +96,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     standard_error.let_libraries_never_wait()
     # systemd ends a service that gives no sign of life with SIGABRT: then where it hangs is said.
     faulthandler.enable(2)
-    settings = load_settings(config)
+    settings = load_station(config)
     configure_logging(settings.log, settings.secrets())
     from inspector.service.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
 
@@ -139,7 +139,7 @@ def replay(
     if commands is None and (changes or products):
         option = "--changes" if changes else "--products"
         raise typer.BadParameter("is for replays with --commands", param_hint=option)
-    base = load_settings(config) if config else None
+    base = load_station(config) if config else None
     configure_logging(
         base.log if base else LogSettings(level="warning"), base.secrets() if base else ()
     )
@@ -170,7 +170,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
 ) -> None:
     """Looks at settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
-    settings = load_settings(config)
+    settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.check import doctor_command  # noqa: PLC0415
 
@@ -198,7 +198,7 @@ def events(  # noqa: PLR0917 - options, given by name
     ] = None,
 ) -> None:
     """Reads a stream as an MES should: group, reclaim, dedupe, gap detection."""
-    settings = load_settings(config)
+    settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.events import Form, show_events  # noqa: PLC0415
 
@@ -251,7 +251,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
 ) -> None:
     """What this machine carries: frames/s, added latency, overload, how many cameras."""
-    settings = load_settings(config)
+    settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.bench import run_bench  # noqa: PLC0415
 

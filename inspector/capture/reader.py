@@ -24,6 +24,9 @@ from inspector.core.records import CameraId, Frame, FrameRef, Grabbed, MissReaso
 from inspector.flow.frame_pool import FrameLease, FramePool
 from inspector.ops.metrics import Metrics
 
+FRAMES_HELD = 1
+"""The one that is being filled."""
+
 log = structlog.get_logger("capture")
 
 NS_PER_S = 1_000_000_000

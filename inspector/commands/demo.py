@@ -23,8 +23,8 @@ from inspector.core.paths import find
 from inspector.core.recipes import DEFAULT_PRODUCT
 from inspector.events.consumer import ReceivedEvent, read_events
 from inspector.events.text import notice
+from inspector.pipeline.loading import load_station
 from inspector.service.service import Service, stop_on_signals
-from inspector.settings.load import load_settings
 from inspector.settings.settings import Settings
 from inspector.settings.types import Size
 from inspector.sources.files.uri import FileUri
@@ -60,7 +60,7 @@ def demo_settings(source: str | None, port: int | None, state: Path) -> Settings
         # The whole picture, since we do not know what is in it.
         overrides["products"]["initial"] = DEFAULT_PRODUCT
         overrides["cameras"] = {CAMERA: {"source": uri, "size": str(size), "region": None}}
-    return load_settings(find(CONFIG), overrides)
+    return load_station(find(CONFIG), overrides)
 
 
 def _as_setting(source: str) -> SourceUri:

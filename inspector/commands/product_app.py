@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inspector.ops.log import configure_logging
-from inspector.settings.load import load_settings
+from inspector.pipeline.loading import load_station
 from inspector.settings.sections import LogSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def _products(config: Path) -> Products:
-    settings = load_settings(config)
+    settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.products import Products  # noqa: PLC0415 - cv2 and grpc load slowly
 

@@ -28,6 +28,7 @@ from inspector.doctor.redis import look_at_redis
 from inspector.doctor.sinks import look_at_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
+from inspector.pipeline.buffers import image_memory_bytes
 from inspector.pipeline.cameras import open_source
 from inspector.pipeline.terms import model_terms
 from inspector.service.servers import start_triton
@@ -52,7 +53,7 @@ async def examine(settings: Settings, report: Callable[[str], None]) -> list[Fin
 
 
 def _settings(settings: Settings) -> Finding:
-    megabytes = settings.image_memory_bytes() / 1e6
+    megabytes = image_memory_bytes(settings) / 1e6
     found = (
         f"station {settings.station.id}, {len(settings.cameras)} camera(s), "
         f"{megabytes:.0f} MB of picture buffers"

@@ -45,6 +45,13 @@ from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceWorker
 from inspector.ops.metrics import Metrics
+from inspector.pipeline.buffers import (
+    BATCHES_WAITING,
+    OUTCOMES_WAITING,
+    buffers_of,
+    require_buffers,
+    tensor_pool,
+)
 from inspector.pipeline.cameras import (
     Camera,
     CaptureSurroundings,
@@ -61,7 +68,6 @@ from inspector.pipeline.terms import (
     first_job,
     inference_limits,
     model_terms,
-    tensor_pool,
 )
 from inspector.pipeline.unit_services import (
     EvidencePictures,
@@ -256,6 +262,7 @@ async def open_pipeline(
     # OpenCV's worker threads spin between jobs: a frame cost 2.1 ms of client CPU with them and
     # 1.6 ms without (two cores, a model that does nothing), at the same speed.
     cv2.setNumThreads(1)
+    require_buffers(settings)
     cameras = [CameraId(camera) for camera in settings.cameras]
     async with AsyncExitStack() as stack:
         evidence = build_pictures(settings, stack, reports.metrics, reports.faults)
@@ -297,11 +304,11 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     lanes = {c: camera_lane(settings, s) for c, s in cameras.items()}
     inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
-    pools = {c: FramePool(buffers=settings.buffers_of(c), size=s.size) for c, s in cameras.items()}
+    pools = {c: FramePool(buffers=buffers_of(settings, c), size=s.size) for c, s in cameras.items()}
     tensors = tensor_pool(settings)
     paces = ModelPaces(keeps_fresh=not only_recordings)
-    batches: Channel[Batch] = Channel(0)  # frames wait in the inbox, where fresher ones win
-    outcomes: Channel[Outcome] = Channel(1)
+    batches: Channel[Batch] = Channel(BATCHES_WAITING)
+    outcomes: Channel[Outcome] = Channel(OUTCOMES_WAITING)
 
     capture = _capture_surroundings(settings, around, inbox, notices)
     built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]

@@ -10,7 +10,6 @@ from inspector.core.records import CameraId
 from inspector.events.wording import EventTerms
 from inspector.flow.inbox import Lane
 from inspector.flow.model_pace import ModelPaces
-from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelNeeds, ModelTerms
 from inspector.inference.worker import InferenceLimits
 from inspector.page.state import PageTerms
@@ -21,15 +20,6 @@ from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED
 
 NS_PER_MS = 1_000_000
-
-
-def tensor_pool(settings: Settings) -> TensorPool:
-    """Request tensors, in shared memory where the server may be on this machine."""
-    return TensorPool(
-        tensors=settings.tensors_needed(),
-        max_regions=settings.batching.max_regions,
-        shared=settings.inference.tensors != "inline",
-    )
 
 
 def batch_windows(settings: Settings, paces: ModelPaces) -> ModelWindows:

@@ -30,10 +30,16 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.results.picked_frames import UnitPictures
+from inspector.results.picked_frames import KEPT_PER_CAMERA, UnitPictures
 from inspector.results.pieces import FrameParts
 from inspector.results.unit_book import UnitBook
-from inspector.results.verdict_desk import Bench, VerdictDesk
+from inspector.results.verdict_desk import WAITING_PER_CAMERA, Bench, VerdictDesk
+
+BATCHES_HELD = 1
+"""Whose results are being read."""
+FRAMES_HELD = KEPT_PER_CAMERA + WAITING_PER_CAMERA + 2
+"""Of each camera, as pictures: of units that are undecided, of those that wait for their verdict,
+of the one that gets it, and of the one that waits for room."""
 
 log = structlog.get_logger("results")
 

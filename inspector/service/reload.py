@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from inspector.core.errors import ConfigurationError
+from inspector.pipeline.loading import load_station
 from inspector.service.systemd import Notifier
 from inspector.settings.changes import Changes, compare
-from inspector.settings.load import load_settings
 from inspector.settings.settings import Settings
 
 LOOK_EVERY_S = 1.0
@@ -99,7 +99,7 @@ class Reloader:
         self._read = await asyncio.to_thread(self._stamp)
         try:
             # Not on the event loop: the file may lie on a disk that does not answer.
-            wanted = await asyncio.to_thread(load_settings, self._file)
+            wanted = await asyncio.to_thread(load_station, self._file)
             changes = compare(self._settings, wanted)
             await self._check(changes, wanted)
         except ConfigurationError as error:

@@ -30,6 +30,7 @@ from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.product_routes import product_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.trigger_routes import trigger_routes
+from inspector.pipeline.buffers import buffers_of, image_memory_bytes
 from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline
 from inspector.pipeline.products import catalogue_of
 from inspector.pipeline.supervisor import run_pipeline
@@ -203,8 +204,8 @@ class Service:
                 station=settings.station.id,
                 cameras=list(settings.cameras),
                 http=http.url,
-                image_buffers_mb=round(settings.image_memory_bytes() / 1e6, 1),
-                buffers_per_camera={c: settings.buffers_of(c) for c in settings.cameras},
+                image_buffers_mb=round(image_memory_bytes(settings) / 1e6, 1),
+                buffers_per_camera={c: buffers_of(settings, c) for c in settings.cameras},
             )
             if lost is not None:
                 self._tell_lost_journal(lost)

@@ -36,12 +36,8 @@ from inspector.settings.sink_sections import AnySink
 from inspector.settings.types import Identifier
 from inspector.settings.unit_sections import EvidenceSettings
 
-FRAMES_HELD_BY_TRIGGER = 2
-"""The best frame of a unit so far, and the newest."""
 MAIN_SINK = "main"
 """As the journal calls Redis."""
-PICTURES_KEPT = 10
-"""Units that wait for their verdict, or for the disk, with a picture each."""
 
 
 class Settings(BaseSettings):
@@ -91,49 +87,10 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
-    def buffers_needed(self) -> int:
-        """Image buffers per camera below which capture would skip frames unasked.
-
-        One being filled, those the trigger compares, the lane, the batch in the channel, every
-        batch in flight, the one whose results are being read, and the pictures that wait for their
-        unit's verdict. With fewer, capture drops new frames instead of the inbox dropping old
-        ones, and nobody asked for that policy.
-        """
-        batches = 1 + self.inference.max_in_flight + 2
-        waiting = FRAMES_HELD_BY_TRIGGER + PICTURES_KEPT
-        return 1 + waiting + self.batching.lane_capacity + batches * self.batching.max_regions
-
-    def buffers_of(self, camera_id: str) -> int:
-        """How many image buffers this camera gets."""
-        return self.cameras[camera_id].buffers or self.buffers_needed()
-
-    def tensors_needed(self) -> int:
-        """Input tensors: one being written, one in the channel, and every one in flight."""
-        return 2 + self.inference.max_in_flight
-
     @property
     def products_directory(self) -> Path:
         """Where the products' files are, and what was learned of them."""
         return self.products.directory or self.journal.directory / "products"
-
-    def image_memory_bytes(self) -> int:
-        """What all frame pools take together."""
-        return sum(
-            self.buffers_of(c) * s.size.width_px * s.size.height_px * 3
-            for c, s in self.cameras.items()
-        )
-
-    @model_validator(mode="after")
-    def _buffers_cover_the_pipeline(self) -> Self:
-        needed = self.buffers_needed()
-        for camera_id, camera in self.cameras.items():
-            if 0 < camera.buffers < needed:
-                msg = (
-                    f"cameras.{camera_id}.buffers is {camera.buffers}, expected 0 or at least "
-                    f"{needed}, which the pipeline needs"
-                )
-                raise ValueError(msg)
-        return self
 
     @model_validator(mode="after")
     def _units_can_be_decided(self) -> Self:

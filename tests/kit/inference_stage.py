@@ -16,7 +16,8 @@ from inspector.inference.model_check import configured_model
 from inspector.inference.triton import TritonModel
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
-from inspector.pipeline.terms import model_terms, tensor_pool
+from inspector.pipeline.buffers import tensor_pool
+from inspector.pipeline.terms import model_terms
 from tests.kit.pipeline import settings_for
 
 

@@ -28,7 +28,8 @@ from inspector.inference.outputs.checks import require_numbers, require_outputs,
 from inspector.inference.outputs.kind import Described, Recognised
 from inspector.inference.triton import TritonModel
 from inspector.page.briefs import brief
-from inspector.pipeline.terms import model_terms, tensor_pool
+from inspector.pipeline.buffers import tensor_pool
+from inspector.pipeline.terms import model_terms
 from tests.kit.fake_triton import BRIGHT, Deployed, FakeTriton, serving
 from tests.kit.packages import install, recipe
 from tests.kit.pipeline import Picture, frames, line, settings_for

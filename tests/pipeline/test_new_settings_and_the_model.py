@@ -8,7 +8,8 @@ import pytest
 
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.inference.triton import TritonModel
-from inspector.pipeline.terms import model_terms, tensor_pool
+from inspector.pipeline.buffers import tensor_pool
+from inspector.pipeline.terms import model_terms
 from inspector.settings.settings import Settings
 from tests.kit.fake_triton import Deployed, FakeTriton, serving
 from tests.kit.pipeline import settings_for

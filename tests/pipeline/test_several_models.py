@@ -13,7 +13,8 @@ from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
 from inspector.core.records import MissReason
 from inspector.inference.triton import TritonModel
-from inspector.pipeline.terms import model_terms, tensor_pool
+from inspector.pipeline.buffers import tensor_pool
+from inspector.pipeline.terms import model_terms
 from inspector.settings.settings import Settings
 from tests.kit.fake_triton import Act, Deployed, FakeTriton, serving
 from tests.kit.inference_stage import InferenceStage, inference_stage

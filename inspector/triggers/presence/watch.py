@@ -33,6 +33,9 @@ from inspector.triggers.presence.outline import Place, find_outline
 from inspector.triggers.presence.tracks import BLIND_NS
 from inspector.triggers.presence.units import Presence
 
+FRAMES_HELD = 2
+"""The best frame of a unit so far, and the newest; other triggers hold none."""
+
 log = structlog.get_logger("capture")
 
 OUTLINES_REMEMBERED = 8

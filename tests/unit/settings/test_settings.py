@@ -99,28 +99,6 @@ def test_a_user_in_the_url_is_the_one_that_counts():
     assert redis.address() == "redis://url@h/0?db=3"
 
 
-def test_the_buffers_that_the_pipeline_needs_are_accepted_and_one_fewer_is_not():
-    needed = settings().buffers_needed()
-
-    def with_buffers(number: int) -> Settings:
-        return settings(cameras={"top": {"source": "sim:", "size": "1280x720", "buffers": number}})
-
-    assert with_buffers(needed).buffers_of("top") == needed
-    assert with_buffers(0).buffers_of("top") == needed
-    with pytest.raises(ConfigurationError, match=f"at least {needed}, which the pipeline needs"):
-        with_buffers(needed - 1)
-
-
-def test_image_memory_is_what_the_buffers_take():
-    made = settings(
-        cameras={
-            "top": {"source": "sim:", "size": "1280x720"},
-            "side": {"source": "sim:", "size": "64x32", "buffers": 100},
-        }
-    )
-    assert made.image_memory_bytes() == made.buffers_needed() * 1280 * 720 * 3 + 100 * 64 * 32 * 3
-
-
 @pytest.mark.parametrize("text", ["16x16", "16384x16384", "1280x720"])
 def test_a_size_is_read_and_shown_alike(text):
     size = settings(cameras={"top": {"source": "sim:", "size": text}}).cameras["top"].size
