@@ -34,7 +34,7 @@ class Preprocessor:
         self._references = ReferencePlanes()
 
     def write(self, region: Region, row: NDArray[Any]) -> Region:
-        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..1.
+        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..white.
 
         Returns the region, which then says where it differs from its reference.
         """
@@ -64,7 +64,7 @@ class Preprocessor:
             if spec.dtype == "UINT8":
                 np.copyto(target, plane)
             else:
-                np.multiply(plane, np.float32(1 / 255), out=target, dtype=np.float32)
+                np.multiply(plane, np.float32(spec.white / 255), out=target, dtype=np.float32)
 
     def _compared(self, region: Region) -> tuple[NDArray[np.uint8], Planes]:
         """The unit's grey as it lies on the reference, and what it is compared with, letterboxed.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from inspector.batching.tiling import pieces_of
 from inspector.core.geometry import fit, upright_size_px
 from inspector.core.recipes import View
-from inspector.core.records import Frame, ModelInput, Rect, Region
+from inspector.core.records import Frame, Letterbox, ModelInput, Rect, Region
 
 MUCH_LARGER = 1.4
 """`unit_tiles`: a unit that is larger than the model's input by more than this is cut into tiles.
@@ -24,7 +24,7 @@ def regions_of(view: View, frame: Frame, model_input: ModelInput) -> tuple[Regio
         replace(
             whole,
             rect=rect,
-            letterbox=fit(rect, width_px=model_input.width_px, height_px=model_input.height_px),
+            letterbox=_fitted(rect, model_input),
             piece=piece,
             pieces=len(rects),
         )
@@ -47,8 +47,16 @@ def pieces(view: View, frame: Frame, model_input: ModelInput | None) -> int:
 
 def refitted(region: Region, model_input: ModelInput) -> Region:
     """The same part of the frame for another model input, numbered as it was."""
-    box = fit(region.rect, width_px=model_input.width_px, height_px=model_input.height_px)
-    return replace(region, letterbox=box)
+    return replace(region, letterbox=_fitted(region.rect, model_input))
+
+
+def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:
+    return fit(
+        rect,
+        width_px=model_input.width_px,
+        height_px=model_input.height_px,
+        enlarges=model_input.enlarges,
+    )
 
 
 def _whole(view: View, frame: Frame, model_input: ModelInput) -> Region:
@@ -68,7 +76,7 @@ def _whole(view: View, frame: Frame, model_input: ModelInput) -> Region:
 
 
 def _cut(view: View, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
-    scale = fit(rect, width_px=model_input.width_px, height_px=model_input.height_px).scale
+    scale = _fitted(rect, model_input).scale
     if view.crop == "tiles" or (view.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
         return pieces_of(
             rect,

@@ -10,12 +10,15 @@ from inspector.core.places import Box, Place, Point, Polygon, WholeUnit, clipped
 from inspector.core.records import Letterbox, Outline, Rect, Region
 
 
-def fit(rect: Rect, *, width_px: int, height_px: int) -> Letterbox:
-    """Place a region in a model input: centred, in proportion, never enlarged.
+def fit(rect: Rect, *, width_px: int, height_px: int, enlarges: bool = False) -> Letterbox:
+    """Place a region in a model input: centred, in proportion.
 
-    Enlarging adds no information, and detectors lose accuracy away from their native scale.
+    Enlarging adds no information, and detectors lose accuracy away from the scale they were
+    trained at: it is for models that were trained on pictures scaled up to their input.
     """
-    scale = min(1.0, width_px / rect.width_px, height_px / rect.height_px)
+    scale = min(width_px / rect.width_px, height_px / rect.height_px)
+    if not enlarges:
+        scale = min(1.0, scale)
     return Letterbox(
         scale=scale,
         left_px=(width_px - scaled_px(rect.width_px, scale)) // 2,

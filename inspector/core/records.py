@@ -354,9 +354,13 @@ class ModelInput:
     channels: int = 3
     """3: a picture in colour. 2: the unit's grey and that of its reference."""
     dtype: str
-    """Triton's name: UINT8 (0..255) or FP32 (0..1)."""
+    """Triton's name: UINT8 or FP32."""
     rgb: bool
     """Colour order the model expects; frames are BGR."""
+    white: float = 1.0
+    """What the brightest pixel is in FP32: 1 or 255; in UINT8 it is 255."""
+    enlarges: bool = False
+    """A region smaller than the input is scaled up to it, as training did."""
 
     @property
     def takes_reference(self) -> bool:
@@ -431,6 +435,8 @@ class ModelSpec:
     """The largest batch the server takes."""
     instances: int = 1
     """How many requests it works on at once."""
+    range_is_assumed: bool = False
+    """Nobody says what a float input expects white to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from inspector.doctor.clock import look_at_clock
 from inspector.doctor.findings import Finding, Mark
 from inspector.doctor.products import look_at_products
 from inspector.doctor.redis import look_at_redis
+from inspector.doctor.regions import small_regions
 from inspector.doctor.sinks import look_at_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
@@ -127,19 +128,19 @@ async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Fin
     advice = "start Triton there, or correct inference.url"
     try:
         if inference.url != EMBEDDED:
-            return [await _model(settings, inference.url)]
+            return await _model(settings, inference.url)
         advice = "look at inference.repository, or set inference.url to a Triton elsewhere"
         async with AsyncExitStack() as stack:
             url = await start_triton(settings, stack, report=report)
             advice = "correct the setting it names, or deploy the model that the settings expect"
-            return [await _model(settings, url)]
+            return await _model(settings, url)
     except InspectorError as error:
         if isinstance(error, ConfigurationError) and inference.url != EMBEDDED:
             advice = "correct the setting it names, or deploy the model that the settings expect"
         return [Finding(what="triton", mark=Mark.FAIL, found=str(error), advice=advice)]
 
 
-async def _model(settings: Settings, url: str) -> Finding:
+async def _model(settings: Settings, url: str) -> list[Finding]:
     tensors = TensorPool(tensors=1, max_regions=1, shared=settings.inference.tensors != "inline")
     model = TritonModel(url, model_terms(settings), tensors)
     try:
@@ -149,7 +150,8 @@ async def _model(settings: Settings, url: str) -> Finding:
             f"{spec.name} version {spec.version} at {url}: {spec.input.dtype} "
             f"{spec.input.width_px}x{spec.input.height_px} in, {route}"
         )
-        return Finding(what="triton", mark=Mark.OK, found=found)
+        finding = Finding(what="triton", mark=Mark.OK, found=found)
+        return [finding, *small_regions(settings, spec.input)]
     finally:
         await model.close()
         tensors.close()

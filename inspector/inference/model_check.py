@@ -36,6 +36,8 @@ class ModelNeeds:
     """Whether it is to see a unit beside its reference; None: either will do."""
     input: str | None = None
     colour: Literal["auto", "bgr", "rgb"] = "auto"
+    pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
+    enlarge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,9 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
         reader=reader,
         max_regions=limit,
         instances=max(1, description.instances),
+        range_is_assumed=model_input.dtype == "FP32"
+        and not model_input.takes_reference
+        and _pixel_range(description, "FP32", needs) == "auto",
     )
 
 
@@ -144,6 +149,8 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         channels=channels,
         dtype=tensor.dtype,
         rgb=_is_rgb(description, tensor.dtype, needs),
+        white=255.0 if _pixel_range(description, tensor.dtype, needs) == "0..255" else 1.0,
+        enlarges=needs.enlarge,
     )
 
 
@@ -179,6 +186,23 @@ def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> boo
     if needs.colour != "auto":
         order = needs.colour
     return order == "rgb"
+
+
+def _pixel_range(description: ModelDescription, dtype: str, needs: ModelNeeds) -> str:
+    """What an FP32 input expects; `auto` where neither the settings nor the model say it."""
+    declared = description.parameters.get("pixel_range", "auto")
+    if declared not in ("auto", "0..1", "0..255"):
+        raise ConfigurationError(
+            f'model {description.name}: its parameter pixel_range is "{declared}"; expected 0..1 '
+            "or 0..255"
+        )
+    wanted = needs.pixel_range if needs.pixel_range != "auto" else declared
+    if dtype == "UINT8" and wanted == "0..1":
+        raise ConfigurationError(
+            f'inference.pixel_range is "0..1", but the input of model {description.name} is UINT8, '
+            "which is 0..255"
+        )
+    return wanted
 
 
 def _check_names(name: str, notes: ExporterNotes, codes: tuple[str, ...]) -> None:

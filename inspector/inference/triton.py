@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import structlog
+from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
@@ -24,6 +25,7 @@ from inspector.inference.description import ModelDescription
 from inspector.inference.model_check import ModelNeeds, ModelTerms, check_model, configured_model
 from inspector.inference.reply_tensors import read_outputs
 from inspector.inference.shared_tensors import SharedTensors
+from inspector.inference.trial import range_objection, response, trial_pictures
 from inspector.settings.sections import InferenceSettings
 
 log = structlog.get_logger("triton")
@@ -78,6 +80,8 @@ class TritonModel:
         self._specs: dict[ModelName, ModelSpec] = {}
         self._outputs: frozenset[str] = frozenset()
         self._described: ModelDescription | None = None
+        self._sighted: set[tuple[ModelName, str]] = set()
+        """Models and versions that were seen to tell pictures apart in the range assumed."""
         self._preparing = asyncio.Lock()
         self._shared = SharedTensors(self._inference, url)
         self._headers = login_of(self._inference)
@@ -275,13 +279,42 @@ class TritonModel:
         return self._shared.is_sharing
 
     async def _try_out(self, client: Any, model: ModelName, spec: ModelSpec) -> None:
-        """Have one empty picture inspected; that it is answered matters, and not how."""
-        picture = empty_tensor(spec.input, 1)
+        """Have one empty picture inspected; that it is answered matters, and not how.
+
+        Where nobody says what a float input expects, some drawn pictures follow in both ranges.
+
+        Raises:
+            ConfigurationError: the model seems to be blind to pictures as they would be sent.
+
+        """
+        started_s = asyncio.get_running_loop().time()
+        empty = await self._trial(client, model, spec, empty_tensor(spec.input, 1))
+        took_s = asyncio.get_running_loop().time() - started_s
+        if took_s > SLOW_TRIAL_S:
+            seconds = round(took_s, 1)
+            log.info("the model took long for its first answer", model=str(model), seconds=seconds)
+        key = (model, spec.version)
+        if not spec.range_is_assumed or empty is None or key in self._sighted:
+            return
+        responses = []
+        for white in (1.0, 255.0):
+            shown = [
+                await self._trial(client, model, spec, picture)
+                for picture in trial_pictures(spec.input, white)
+            ]
+            responses.append(response([empty, *(one for one in shown if one is not None)]))
+        if objection := range_objection(model.name, *responses):
+            raise ConfigurationError(objection)
+        self._sighted.add(key)
+
+    async def _trial(
+        self, client: Any, model: ModelName, spec: ModelSpec, picture: NDArray[Any]
+    ) -> Mapping[str, NDArray[Any]] | None:
+        """The model's answer to a tensor with one picture; None where it refuses."""
         tensor = InferInput(spec.input.name, list(picture.shape), spec.input.dtype)
         tensor.set_data_from_numpy(picture)
-        started_s = asyncio.get_running_loop().time()
         try:
-            await client.infer(
+            result = await client.infer(
                 model.name,
                 [tensor],
                 model_version=model.version,
@@ -293,10 +326,8 @@ class TritonModel:
             # A refusal is an answer; a model that takes no batch of one may take those of cameras.
             if error.status() not in _REFUSALS:
                 raise self._away(f"model {model}: {server_words(error)}") from error
-        took_s = asyncio.get_running_loop().time() - started_s
-        if took_s > SLOW_TRIAL_S:
-            seconds = round(took_s, 1)
-            log.info("the model took long for its first answer", model=str(model), seconds=seconds)
+            return None
+        return read_outputs(result, spec.reader.outputs)
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Make the wire request: a reference into shared memory, or the bytes themselves."""

@@ -50,6 +50,8 @@ def model_terms(settings: Settings) -> ModelTerms:
         is_for_reference=False,
         input=inference.input,
         colour=inference.colour,
+        pixel_range=inference.pixel_range,
+        enlarge=inference.enlarge,
     )
     return ModelTerms(server=inference, needs=needs)
 

@@ -179,6 +179,10 @@ class InferenceSettings(Section):
     connect_timeout_s: Seconds = 2.0
     input: str | None = None
     colour: Literal["auto", "bgr", "rgb"] = "auto"
+    pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
+    """What a float input expects black and white to be; auto: the model's own word, else 0..1."""
+    enlarge: bool = False
+    """A region smaller than the model's input is scaled up to it, as many trainings do."""
     tls: bool = False
     tls_ca: Path | None = None
     token: Secret | None = None

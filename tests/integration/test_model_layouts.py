@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ enabled = false
 [inference]
 url = "{url}"
 model = "{model}"
+{more}
 [inspection]
 codes = {codes}
 """
@@ -46,6 +48,9 @@ def exports(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
         "end2end-two-classes",
         "rtdetr-two-classes",
         "names-in-metadata",
+        "range-0-255",
+        "sequence-batcher",
+        "small-region",
     ):
         model = shutil.copytree(cases / case / "repository" / "yolo", repository / case)
         config = model / "config.pbtxt"
@@ -93,10 +98,56 @@ def test_class_names_in_the_models_order_are_accepted(
     assert '"code":"scratch"' in done.stdout
 
 
-def settings(exports: EmbeddedTriton, folder: Path, case: str, codes: list[str]) -> Path:
+def test_a_network_that_wants_0_to_255_is_not_sent_nearly_black_pictures(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    told = refusal(exports, tmp_path, cases, "range-0-255", ["scratch", "dent"])
+    assert 'expected [inference] pixel_range = "0..255"' in told
+    judged(exports, tmp_path, "range-0-255", "scratch", more='pixel_range = "0..255"')
+
+
+def test_a_sequence_batcher_is_refused(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    told = refusal(exports, tmp_path, cases, "sequence-batcher", ["scratch", "dent"])
+    assert told.endswith("has sequence_batching; expected one that takes each request by itself")
+
+
+def test_a_small_region_is_named_by_check_and_found_where_it_is_scaled_up(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    (tmp_path / "line").symlink_to(cases / "small-region" / "line")
+    config = settings(exports, tmp_path, "small-region", ["scratch", "dent"], size="160x160")
+    told = inspector("check", "-c", config, cwd=tmp_path).stdout
+    assert "warn  camera top: its region of 160x160 fills little of the model's input" in told
+    judged(exports, tmp_path, "small-region", "dent", more="enlarge = true", size="160x160")
+
+
+def judged(
+    exports: EmbeddedTriton, folder: Path, case: str, code: str, *, more: str, size: str = "640x640"
+) -> None:
+    """The second and the fourth picture of the case show a defect of this code, and only they."""
+    codes = ["scratch", "dent"]
+    config = settings(exports, folder, case, codes, more=more, size=size)
+    done = inspector("replay", "line", "-c", config, "-o", "-", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    found = [{defect["code"] for defect in event["defects"]} for event in events]
+    assert found == [set(), {code}, set(), {code}]
+
+
+def settings(
+    exports: EmbeddedTriton,
+    folder: Path,
+    case: str,
+    codes: list[str],
+    *,
+    more: str = "",
+    size: str = "640x640",
+) -> Path:
     file = folder / "line.toml"
-    text = SETTINGS.format(url=exports.grpc_url, model=case, codes=codes)
-    file.write_text(text, encoding="utf-8")
+    text = SETTINGS.format(url=exports.grpc_url, model=case, codes=codes, more=more)
+    file.write_text(text.replace("640x640", size), encoding="utf-8")
     return file
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inspector.batching.preprocess import Preprocessor
-from inspector.batching.regions import regions_of
+from inspector.batching.regions import refitted, regions_of
 from inspector.batching.warping import PADDING_GREY
 from inspector.core.geometry import (
     Affine,
@@ -27,6 +27,7 @@ from inspector.core.records import (
     Frame,
     FrameRef,
     Image,
+    Letterbox,
     ModelInput,
     Outline,
     Placed,
@@ -61,8 +62,10 @@ def model(side_px: int, *, dtype: str = "UINT8", first: bool = False, rgb: bool 
 
 def region_of(image: Image, spec: ModelInput, rect: Rect | None = None) -> Region:
     rect = rect or Rect(0, 0, image.shape[1], image.shape[0])
-    box = fit(rect, width_px=spec.width_px, height_px=spec.height_px)
-    return Region(frame=Frame(ref=REF, lease=Picture(image)), rect=rect, letterbox=box)
+    unfitted = Region(
+        frame=Frame(ref=REF, lease=Picture(image)), rect=rect, letterbox=Letterbox(1.0, 0, 0)
+    )
+    return refitted(unfitted, spec)
 
 
 def written(image: Image, spec: ModelInput, rect: Rect | None = None) -> Any:
@@ -137,6 +140,20 @@ def test_every_form_holds_the_same_picture(dtype: str, first: bool, rgb: bool) -
         assert row.max() <= 1.0
     else:
         assert np.array_equal(seen, expected)
+
+
+def test_a_float_model_may_want_0_to_255() -> None:
+    image = noise(50, 64)
+    row = written(image, replace(model(64, dtype="FP32"), white=255.0))
+    assert np.allclose(row, letterboxed(image, 64), rtol=0, atol=1e-4)
+
+
+def test_a_model_that_enlarges_sees_a_small_region_at_the_size_of_its_input() -> None:
+    image = np.full((16, 32, 3), 200, np.uint8)
+    row = written(image, replace(model(64), enlarges=True))
+    expected = np.full((64, 64, 3), 114, np.uint8)
+    expected[16:48] = 200
+    assert np.array_equal(row, expected)
 
 
 def test_the_padding_is_what_detectors_were_trained_with() -> None:

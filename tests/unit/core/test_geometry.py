@@ -87,6 +87,18 @@ def test_no_box_reaches_beyond_its_region(
     assert all(rect.y_px <= y <= rect.y_px + rect.height_px for y in (top, bottom))
 
 
+@given(rects, sides, sides)
+def test_a_region_that_may_be_enlarged_fills_the_input_in_one_direction(
+    rect: Rect, width_px: int, height_px: int
+) -> None:
+    box = fit(rect, width_px=width_px, height_px=height_px, enlarges=True)
+    wide, high = scaled_px(rect.width_px, box.scale), scaled_px(rect.height_px, box.scale)
+    assert wide <= width_px
+    assert high <= height_px
+    assert wide == width_px or high == height_px
+    assert min(box.left_px, box.top_px) >= 0
+
+
 def test_a_known_letterbox() -> None:
     box = fit(Rect(0, 0, 1280, 720), width_px=640, height_px=640)
     assert (box.scale, box.left_px, box.top_px) == (0.5, 0, 140)

@@ -422,3 +422,27 @@ def test_the_stations_own_model_takes_a_picture_alone_and_a_golden_one_a_referen
     needs = replace(model_terms(settings()).needs, is_for_reference=True)
     with pytest.raises(ConfigurationError, match="expected one that takes a unit beside its ref"):
         check_model(ENSEMBLE, needs)
+
+
+@pytest.mark.parametrize(
+    ("told", "set_to", "white", "assumed"),
+    [
+        ({}, "auto", 1.0, True),
+        ({"pixel_range": "0..255"}, "auto", 255.0, False),
+        ({"pixel_range": "0..255"}, "0..1", 1.0, False),
+        ({}, "0..255", 255.0, False),
+    ],
+)
+def test_the_settings_word_on_the_range_is_stronger_than_the_models(told, set_to, white, assumed):
+    floats = replace(picture(3, 480, 640, dtype="FP32"), parameters=told)
+    spec = check_model(floats, model_terms(settings(inference={"pixel_range": set_to})).needs)
+    assert spec.input.white == white
+    assert spec.range_is_assumed is assumed
+
+
+def test_bytes_have_one_range():
+    assert not check_model(ENSEMBLE, model_terms(settings()).needs).range_is_assumed
+    told = refusal(ENSEMBLE, inference={"pixel_range": "0..1"})
+    assert told.endswith("but the input of model m is UINT8, which is 0..255")
+    told = refusal(replace(ENSEMBLE, parameters={"pixel_range": "255"}))
+    assert told == 'model m: its parameter pixel_range is "255"; expected 0..1 or 0..255'

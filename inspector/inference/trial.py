@@ -1,0 +1,82 @@
+"""Whether a model sees the pictures that it is sent: drawn ones, and how its answers differ. Pure.
+
+A network that wants 0..255 takes a picture in 0..1 for a black one: it answers, reports nothing,
+and every part passes. Nothing of its shapes says so. It answers alike to whatever it is shown,
+though, and that can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.records import ModelInput
+
+BLIND_BELOW = 3.0
+"""The shipped float network differs by 24 in the range that it was trained in, by 0.6 in pictures
+that are 255 times darker."""
+SEES_FROM = 6.0
+_SURE = 1e-6
+_STEP_PX = 8.0
+
+
+def trial_pictures(model_input: ModelInput, white: float) -> list[NDArray[np.float32]]:
+    """Noise, and parts drawn in dark and light on a grey ground; each a tensor with one picture."""
+    height_px, width_px = model_input.height_px, model_input.width_px
+    noise = np.random.default_rng(7).random((height_px, width_px), np.float32)
+    across, down = np.meshgrid(np.arange(width_px), np.arange(height_px))
+    drawn = np.full((height_px, width_px), 0.6, np.float32)
+    drawn[(across // 64 + down // 64) % 3 == 0] = 0.05
+    drawn[(across // 32 % 5 == 0) & (down // 32 % 4 == 0)] = 1.0
+    axis = 0 if model_input.channels_first else 2
+    return [
+        np.ascontiguousarray(np.stack([grey * np.float32(white)] * 3, axis=axis)[None])
+        for grey in (noise, drawn, np.full_like(noise, 1.0))
+    ]
+
+
+def response(answers: Sequence[Mapping[str, NDArray[Any]]]) -> float:
+    """How much the answers differ where they differ most; NaN where none says anything.
+
+    What comes after a suppression may be empty for every picture that is not of its product.
+
+    Scores count by their odds, so that it does not matter whether anything was found; what
+    reaches beyond 1, as pixels do, by steps of eight.
+    """
+    floats = [a for one in answers for a in one.values() if a.dtype.kind == "f"]
+    if not any(array.any() for array in floats):
+        return float("nan")
+    differences = [0.0]
+    for one, other in pairwise(answers):
+        for name in one.keys() & other.keys():
+            a, b = one[name], other[name]
+            if a.dtype.kind != "f" or a.shape != b.shape or not a.size:
+                continue
+            differences.append(_difference(a.astype(np.float64), b.astype(np.float64)))
+    return max(differences)
+
+
+def _difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    are_scores = (a >= 0) & (a <= 1) & (b >= 0) & (b <= 1)
+    a_odds, b_odds = (np.clip(x, _SURE, 1 - _SURE) for x in (a, b))
+    odds = np.abs(np.log(a_odds / (1 - a_odds)) - np.log(b_odds / (1 - b_odds)))
+    steps = np.abs(a - b) / _STEP_PX
+    return float(np.where(are_scores, odds, steps).max())
+
+
+def range_objection(model: str, in_ones: float, in_bytes: float) -> str:
+    """Why the range 0..1 must not be assumed, or nothing."""
+    # NaN fails every comparison: silence is no evidence.
+    if not (in_ones < BLIND_BELOW and in_bytes >= SEES_FROM):
+        return ""
+    return (
+        f"model {model}: answers alike to a black picture, noise and a drawn one in 0..1, and not "
+        'in 0..255; expected [inference] pixel_range = "0..255", or "0..1" where that is right '
+        "(of a product's own model: its parameter pixel_range)"
+    )
