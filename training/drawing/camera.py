@@ -13,11 +13,13 @@ import numpy as np
 
 from training.drawing.look import Look
 from training.drawing.posing import Boxes, Picture, Pose, pose
+from training.drawing.taught import photograph_beside_taught
 
 Skins = Literal["training", "held-out"]
 
 _RENDERED_PX = 640
 _POSES_TRIED = 60
+_SCALES, _SHRUNK = (0.9, 1.1), (0.8, 0.95)
 
 
 def render(
@@ -48,11 +50,33 @@ def render_pair(
     return shown, beside, np.clip(moved, 0, _RENDERED_PX)
 
 
+def render_beside_taught(
+    picture: Picture,
+    reference: Picture,
+    boxes: Boxes,
+    rng: np.random.Generator,
+    skins: Skins = "held-out",
+) -> tuple[Picture, Picture, Boxes]:
+    """As `render_pair`, with the reference that a station was taught: see `taught`.
+
+    The board is smaller: a unit with its margins is shrunk to the model's input.
+    """
+    where, look = _whole_defects(picture, boxes, rng, _SHRUNK), _look(skins, rng)
+    moved = where.boxes(boxes)
+    shown, beside = photograph_beside_taught(look, picture, reference, where, moved, rng)
+    return shown, beside, np.clip(moved, 0, _RENDERED_PX)
+
+
 def _look(skins: Skins, rng: np.random.Generator) -> Look:
     return Look.held_out(rng) if skins == "held-out" else Look.random(rng)
 
 
-def _whole_defects(picture: Picture, boxes: Boxes, rng: np.random.Generator) -> Pose:
+def _whole_defects(
+    picture: Picture,
+    boxes: Boxes,
+    rng: np.random.Generator,
+    scales: tuple[float, float] = _SCALES,
+) -> Pose:
     """A random pose that cuts through no defect; a tame one where the defects leave no choice."""
     height, width = picture.shape[:2]
     for attempt in range(_POSES_TRIED):
@@ -62,7 +86,7 @@ def _whole_defects(picture: Picture, boxes: Boxes, rng: np.random.Generator) -> 
             (width / 2, height / 2),
             size_px=_RENDERED_PX,
             at=(at[0], at[1]),
-            scale=0.92 if tame else rng.uniform(0.9, 1.1),
+            scale=min(0.92, scales[1]) if tame else rng.uniform(*scales),
             turn_deg=rng.uniform(-1, 1) if tame else rng.uniform(-3, 3),
         )
         moved = where.boxes(boxes)

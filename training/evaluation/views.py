@@ -66,10 +66,16 @@ def conditions_of(
     if rendered:
         title = "test boards, camera"
         found.append(Condition("camera", title, False, boards, shown.rendered, "good_camera"))
+    if rendered and with_reference:
+        title = "test boards, taught"
+        found.append(Condition("taught", title, False, boards, shown.taught, "good_taught"))
     found.append(Condition("good", "good boards", True, good, shown.good))
     if rendered:
         title = "good boards, camera"
         found.append(Condition("good_camera", title, True, good, shown.good_rendered))
+    if rendered and with_reference:
+        title = "good boards, taught"
+        found.append(Condition("good_taught", title, True, good, shown.good_taught))
     return [condition for condition in found if condition.boards]
 
 
@@ -106,6 +112,14 @@ class _Shown:
         reference = picture if self.with_reference else None
         return self._through_camera(View(picture, reference, _nothing()), f"{board.name}/good")
 
+    def taught(self, board: Board) -> View:
+        """As a station sees it beside the reference that it was taught."""
+        return self._beside_taught(self.plain(board), f"{board.name}/taught")
+
+    def good_taught(self, board: Board) -> View:
+        picture = self._good_picture(board)
+        return self._beside_taught(View(picture, picture, _nothing()), f"{board.name}/good taught")
+
     def _good_picture(self, board: Board) -> Picture:
         return read_picture(board.picture if board.reference is None else board.reference)
 
@@ -120,6 +134,16 @@ class _Shown:
             view.picture, view.reference, truth.boxes, rng, skins="held-out"
         )
         return View(shown, beside, _still_in_view(boxes, truth))
+
+    def _beside_taught(self, view: View, name: str) -> View:
+        from training.drawing import camera  # noqa: PLC0415 - as above
+
+        if view.reference is None:
+            raise TrainingError(f"{name}: no reference, expected one")
+        shown, beside, boxes = camera.render_beside_taught(
+            view.picture, view.reference, view.truth.boxes, self._rng(name), skins="held-out"
+        )
+        return View(shown, beside, _still_in_view(boxes, view.truth))
 
     def _rng(self, name: str) -> np.random.Generator:
         digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
