@@ -12,6 +12,7 @@ docs/decisions/0006-ensemble.md for why this network is one graph while pcb_insp
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ if __package__ is None:  # run as a file: the folder above is not on the path
 from scripts.make_folded_onnx import folded_graph
 from scripts.make_preprocessing_onnx import IR_VERSION, OPSET, SIZE_PX
 
+NETWORK_KEY = "network_sha256"
+"""Of the served file's metadata: the file whose numbers its evaluation shows."""
 _BLOCK = 2
 _MIXED = ["one", "zero", "mixing", "half", "signed_zero", "one", "zero"]
 """Scales and zero points of what goes in, of the weights and of what comes out."""
@@ -82,6 +85,20 @@ def golden_graph(network: onnx.ModelProto) -> onnx.ModelProto:
     whole = folded_graph(network, preprocessing=golden_preprocessing_graph())
     _begin_with_blocks(whole.graph)
     return whole
+
+
+def golden_file(network: Path) -> bytes:
+    """What is served of a network's file; its metadata say which network it was made of.
+
+    Raises:
+        ValueError: as for `golden_graph`.
+
+    """
+    content = network.read_bytes()
+    whole = golden_graph(onnx.load_from_string(content))
+    helper.set_model_props(whole, {NETWORK_KEY: hashlib.sha256(content).hexdigest()})
+    served: bytes = whole.SerializeToString(deterministic=True)
+    return served
 
 
 def _begin_with_blocks(graph: GraphProto) -> None:
@@ -145,10 +162,10 @@ def main() -> None:
     parser.add_argument("network", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    whole = golden_graph(onnx.load(arguments.network))
-    checker.check_model(whole)
+    served = golden_file(arguments.network)
+    checker.check_model(onnx.load_from_string(served))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_bytes(whole.SerializeToString(deterministic=True))
+    arguments.out.write_bytes(served)
     sys.stdout.write(f"{arguments.out.name}: {arguments.out.stat().st_size} bytes\n")
 
 

@@ -92,12 +92,10 @@ def quantise_trained(
 
 def fold_golden(network: Path, folded: Path) -> None:
     """Make the graph that is served of a golden network: bytes in, detections out."""
-    import onnx  # noqa: PLC0415 - its import takes a while
-
-    from scripts.make_golden_onnx import golden_graph  # noqa: PLC0415
+    from scripts.make_golden_onnx import golden_file  # noqa: PLC0415 - onnx takes a while
 
     try:
-        folded.write_bytes(golden_graph(onnx.load(network)).SerializeToString(deterministic=True))
+        folded.write_bytes(golden_file(network))
     except OSError as error:
         raise TrainingError(f"{folded}: cannot be written ({error.strerror})") from error
 

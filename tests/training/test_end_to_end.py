@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -10,11 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from tests.kit.line import wait_for
 from tests.kit.processes import descendants, is_running
-from tests.training.made import Cells, write_coco, write_detector, write_yolo
+from tests.training.made import (
+    Cells,
+    board_picture,
+    write_coco,
+    write_detector,
+    write_picture,
+    write_yolo,
+)
 from tests.training.test_commands import ROOT, Command, training
 from training.model.onnx_detector import OnnxDetector
 
@@ -73,6 +82,37 @@ def test_a_float_network_is_served_where_that_is_asked_for(training: Command, tm
     code, _, err = training("all", "--data", yolo(tmp_path / "mine"), "--float", *places, *QUICK)
     assert (code, err) == (0, "")
     assert model.read_bytes() == model.with_name("model.float.onnx").read_bytes()
+
+
+def test_one_command_leads_to_a_golden_inspection_in_place(training: Command, tmp_path: Path):
+    data = yolo(tmp_path / "mine")
+    for picture in (data.parent / "images").rglob("*.png"):
+        part = picture.relative_to(data.parent / "images")
+        write_picture(data.parent / "references" / part, board_picture())
+    model = tmp_path / "repository" / "1" / "model.onnx"
+    places = ("--out", tmp_path / "run", "--model", model, "--processes", 1)
+    code, out, err = training("all", "--data", data, "--golden", *places, *QUICK)
+    assert (code, err) == (0, "")
+    assert f"{model} is in place" in out
+    assert {path.name for path in model.parent.iterdir()} == {
+        "model.onnx",
+        "model.float.onnx",
+        "model.evaluation.json",
+        "model.evaluation.md",
+    }
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    assert [(one.type, one.shape[1:]) for one in session.get_inputs()] == [
+        ("tensor(uint8)", [640, 640, 2])
+    ]
+    assert [one.name for one in session.get_outputs()] == ["boxes", "scores", "classes", "count"]
+    # The numbers are those of the INT8 network that the graph was made of.
+    numbers = json.loads(model.with_name("model.evaluation.json").read_text())
+    made_of = session.get_modelmeta().custom_metadata_map["network_sha256"]
+    assert numbers["golden"]
+    assert numbers["model_sha256"] == made_of
+    network = (tmp_path / "run/model.onnx").read_bytes()
+    assert hashlib.sha256(network).hexdigest() == made_of
+    assert OnnxDetector.load(model.with_name("model.float.onnx")).needs_reference
 
 
 def test_a_golden_variant_needs_references(

@@ -31,6 +31,8 @@ class Recipe:
     """Bare laminate surrounds a scan: copper may end at a straight cut within the board."""
     off_board: float = 0.25
     """The crop reaches over the board's edge."""
+    alike: float = 0.0
+    """Beside a reference: marks that look like damage are on both of them, and are no defects."""
     taught: float = 0.0
     """Of the photographed samples beside a reference: the reference is one that was taught."""
     smallest: float = 0.88
@@ -50,6 +52,7 @@ BESIDE_REFERENCES = Recipe(
     redesigned=0.2,
     invented=0.25,
     drawn=0.45,
+    alike=0.2,
     taught=0.65,
     smallest=0.78,
 )

@@ -33,6 +33,8 @@ _CUT_OTHERWISE, _MOST_CUT_OTHERWISE_PX = 0.25, 12
 """A golden reference often ends a little before the board does, or after it: no defect either."""
 _INVENTED_DAMAGED = 0.65
 """So many of the invented boards get defects; the others teach what good boards look like."""
+_MORE_MARKS = 0.7
+"""On so many of the boards whose marks are wanted, some are drawn besides the real ones."""
 _LEAST_DRAWN_PX = 64
 """Nothing is drawn on smaller boards, nor in smaller parts of one."""
 
@@ -80,7 +82,23 @@ class Scenes:
         else:
             damage = bool(rng.random() < recipe.drawn)
             scene = Scene(found, reference, boxes, kinds, focus, damage)
+        if recipe.golden and rng.random() < recipe.alike:
+            scene = self._as_designed(scene)
         return self._with_margin(scene)
+
+    def _as_designed(self, scene: Scene) -> Scene:
+        """What looks like damage is on the reference too, and so is none."""
+        rng = self._rng
+        marked = scene
+        if scene.found.ndim == 2 and self._recipe.drawn and rng.random() < _MORE_MARKS:
+            marked = self.damaged(scene)
+        return replace(
+            marked,
+            reference=marked.found,
+            boxes=scene.boxes[:0],
+            kinds=scene.kinds[:0],
+            may_be_damaged=bool(self._recipe.drawn and rng.random() < 0.5),
+        )
 
     def _invent(self, reference: Picture) -> Picture:
         if self._rng.random() < self._recipe.circuits:

@@ -70,6 +70,9 @@ def conditions_of(
         title = "test boards, taught"
         found.append(Condition("taught", title, False, boards, shown.taught, "good_taught"))
     found.append(Condition("good", "good boards", True, good, shown.good))
+    if with_reference:
+        title = "test boards as their own reference"
+        found.append(Condition("good_marked", title, True, boards, shown.marked))
     if rendered:
         title = "good boards, camera"
         found.append(Condition("good_camera", title, True, good, shown.good_rendered))
@@ -101,6 +104,11 @@ class _Shown:
         picture = self._good_picture(board)
         moved = _moved(picture, self._rng(f"{board.name}/good")) if self.with_reference else None
         return View(picture, moved, _nothing())
+
+    def marked(self, board: Board) -> View:
+        """Its marks are on its reference too, misregistered: they are wanted."""
+        picture = read_picture(board.picture)
+        return View(picture, _moved(picture, self._rng(f"{board.name}/marked")), _nothing())
 
     def rendered(self, board: Board) -> View:
         view = self.plain(board)

@@ -230,6 +230,32 @@ def test_a_golden_sample_shows_board_reference_and_difference(tmp_path: Path):
     assert differing > 30
 
 
+def test_marks_that_are_on_the_golden_reference_too_are_no_defects(tmp_path: Path):
+    data_set = write_circuits(tmp_path, train=1, test=1)
+    board = data_set.train[0]
+    recipe = replace(AS_IT_IS, golden=True, alike=1.0)
+    real = read_picture(board.picture) != read_picture(board.reference or board.picture)
+    scenes = Scenes(recipe, np.random.default_rng(1), cache_bytes=0)
+    for _ in range(10):
+        scene = scenes.scene(board)
+        assert np.array_equal(scene.found, scene.reference)
+        assert len(scene.boxes) == len(scene.kinds) == 0
+        assert np.array_equal(scene.found, read_picture(board.picture)), "its own marks are shown"
+    assert real.any()
+    boxes = further = 0
+    for sample in take(60, board, replace(recipe, drawn=1.0)):
+        found, wanted, _ = np.moveaxis(sample.picture.astype(int), 2, 0)
+        for x1, y1, x2, y2 in sample.boxes.round().astype(int):
+            assert np.any(found[y1:y2, x1:x2] != wanted[y1:y2, x1:x2])
+            boxes += 1
+    scenes = Scenes(replace(recipe, drawn=1.0), np.random.default_rng(1), cache_bytes=0)
+    for _ in range(20):
+        scene = scenes.scene(board)
+        further += not np.array_equal(scene.found, read_picture(board.picture))
+    assert boxes > 20, "others are drawn on the board alone"
+    assert 5 < further < 20, "most references have further marks"
+
+
 def test_board_and_golden_reference_may_end_at_different_places(tmp_path: Path):
     """All copper, no damage: what differs is a strip of one of the two, clear of the defects."""
     picture = np.zeros((640, 640), np.uint8)

@@ -127,7 +127,12 @@ def test_a_golden_detector_sees_the_reference_too(scans: DataSet, tmp_path: Path
     assert evaluation.golden
     keys = ["plain", "misregistered", "camera", "taught"]
     assert [one.key for one in evaluation.on_defects] == keys
-    assert [one.key for one in evaluation.on_good_boards] == ["good", "good_camera", "good_taught"]
+    assert [one.key for one in evaluation.on_good_boards] == [
+        "good",
+        "good_marked",
+        "good_camera",
+        "good_taught",
+    ]
     assert evaluation.on_defects[0].at[0].f_score == 1.0
     assert "| test boards, reference off, IoU 0.33 |" in as_markdown(evaluation)
 
