@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 LONGEST_CHARACTERS = 100_000
@@ -39,6 +39,15 @@ def read_notes(text: str) -> ExporterNotes:
         task=task if isinstance(task, str) else "",
         suppresses=_is_true(content.get("end2end")) or _is_true(nms),
     )
+
+
+def notes_of(parameters: Mapping[str, str]) -> ExporterNotes:
+    """The notes in a model's parameters; `names` by itself counts where `metadata` has none."""
+    notes = read_notes(parameters.get("metadata", ""))
+    if notes.names or not (text := parameters.get("names", "")):
+        return notes
+    told = _names(_parsed(text)) or tuple(part.strip() for part in text.split(","))
+    return replace(notes, names=told)
 
 
 def order_objection(told: tuple[str, ...], codes: tuple[str, ...]) -> bool:

@@ -12,8 +12,8 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import ModelName
 from inspector.core.records import UNIT_AND_REFERENCE, ModelInput, ModelSpec
 from inspector.inference.description import ModelDescription
-from inspector.inference.exporter_notes import ExporterNotes, order_objection, read_notes
-from inspector.inference.outputs.kind import Described
+from inspector.inference.exporter_notes import ExporterNotes, notes_of, order_objection
+from inspector.inference.outputs.kind import AUTO, HEADS, Described
 from inspector.inference.outputs.registry import reader_of
 from inspector.settings.sections import InferenceSettings
 
@@ -38,6 +38,8 @@ class ModelNeeds:
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
     enlarge: bool = False
+    head: str = AUTO
+    """The layout of its one output; see `outputs.kind.HEADS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
             "(its max_batch_size)"
         )
     model_input = _input(description, needs)
-    notes = read_notes(description.parameters.get("metadata", ""))
+    notes = notes_of(description.parameters)
     reader = reader_of(
         Described(
             model=name,
@@ -85,6 +87,7 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
             input=model_input,
             classes=len(needs.codes),
             notes=notes,
+            head=_head(description, needs),
         )
     )
     _check_names(name, notes, needs.codes)
@@ -203,6 +206,16 @@ def _pixel_range(description: ModelDescription, dtype: str, needs: ModelNeeds) -
             "which is 0..255"
         )
     return wanted
+
+
+def _head(description: ModelDescription, needs: ModelNeeds) -> str:
+    declared = description.parameters.get("head", AUTO)
+    if declared not in HEADS:
+        raise ConfigurationError(
+            f'model {description.name}: its parameter head is "{declared}"; expected one of: '
+            + ", ".join(HEADS)
+        )
+    return needs.head if needs.head != AUTO else declared
 
 
 def _check_names(name: str, notes: ExporterNotes, codes: tuple[str, ...]) -> None:

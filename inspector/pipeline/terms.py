@@ -52,6 +52,7 @@ def model_terms(settings: Settings) -> ModelTerms:
         colour=inference.colour,
         pixel_range=inference.pixel_range,
         enlarge=inference.enlarge,
+        head=inference.head,
     )
     return ModelTerms(server=inference, needs=needs)
 

@@ -181,6 +181,10 @@ class InferenceSettings(Section):
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
     """What a float input expects black and white to be; auto: the model's own word, else 0..1."""
+    head: Literal[
+        "auto", "transposed", "with_objectness", "candidates_first", "end_to_end", "rt_detr"
+    ] = "auto"
+    """What one output means whose shape fits several layouts; auto: refused then."""
     enlarge: bool = False
     """A region smaller than the model's input is scaled up to it, as many trainings do."""
     tls: bool = False

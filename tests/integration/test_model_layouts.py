@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -123,12 +123,33 @@ def test_a_small_region_is_named_by_check_and_found_where_it_is_scaled_up(
     judged(exports, tmp_path, "small-region", "dent", more="enlarge = true", size="160x160")
 
 
+@pytest.mark.parametrize(
+    ("case", "head", "codes"),
+    [
+        ("end2end-one-class", "end_to_end", ["dent"]),
+        ("end2end-two-classes", "end_to_end", ["scratch", "dent"]),
+        ("rtdetr-two-classes", "rt_detr", ["scratch", "dent"]),
+    ],
+)
+def test_a_layout_that_is_stated_is_read(
+    *, cases: Path, exports: EmbeddedTriton, tmp_path: Path, case: str, head: str, codes: list[str]
+) -> None:
+    (tmp_path / "line").symlink_to(cases / case / "line")
+    judged(exports, tmp_path, case, "dent", more=f'head = "{head}"', codes=codes)
+
+
 def judged(
-    exports: EmbeddedTriton, folder: Path, case: str, code: str, *, more: str, size: str = "640x640"
+    exports: EmbeddedTriton,
+    folder: Path,
+    case: str,
+    code: str,
+    *,
+    more: str,
+    size: str = "640x640",
+    codes: Sequence[str] = ("scratch", "dent"),
 ) -> None:
     """The second and the fourth picture of the case show a defect of this code, and only they."""
-    codes = ["scratch", "dent"]
-    config = settings(exports, folder, case, codes, more=more, size=size)
+    config = settings(exports, folder, case, list(codes), more=more, size=size)
     done = inspector("replay", "line", "-c", config, "-o", "-", cwd=folder)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]

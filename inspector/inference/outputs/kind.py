@@ -10,6 +10,14 @@ from inspector.core.records import ModelInput, OutputReader
 from inspector.inference.description import TensorDescription
 from inspector.inference.exporter_notes import ExporterNotes
 
+AUTO = "auto"
+END_TO_END = "end_to_end"
+RT_DETR = "rt_detr"
+HEADS = (AUTO, "transposed", "with_objectness", "candidates_first", END_TO_END, RT_DETR)
+"""What `[inference] head` may be."""
+_END_TO_END_SHAPE = (-1, 1000, 6)
+"""Of an export with its suppression: at most so many rows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
@@ -22,6 +30,22 @@ class Described:
     """How many codes its recipe has."""
     notes: ExporterNotes
     """What the program that exported it wrote beside it."""
+    head: str = AUTO
+    """The layout that the settings or the model's configuration state."""
+
+
+def stated_head(described: Described) -> str:
+    """The layout that is stated, or nothing; the exporting program's word counts too."""
+    if described.head != AUTO:
+        return described.head
+    shape = described.outputs[0].shape if len(described.outputs) == 1 else ()
+    is_suppressed = (
+        described.notes.suppresses
+        and len(shape) == len(_END_TO_END_SHAPE)
+        and shape[2] == _END_TO_END_SHAPE[2]
+        and shape[1] <= _END_TO_END_SHAPE[1]
+    )
+    return END_TO_END if is_suppressed else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from importlib.metadata import EntryPoint, entry_points
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.records import OutputReader
-from inspector.inference.outputs import detections, yolo
+from inspector.inference.outputs import detections, stated, yolo
 from inspector.inference.outputs.kind import Ambiguity, Described, OutputKind, Unfit
 
 KINDS: Sequence[OutputKind] = (
     detections,
     yolo,
+    stated,
 )
 """Other packages add theirs as entry points of the group `ENTRY_POINTS`."""
 
@@ -45,7 +46,7 @@ def reader_of(described: Described) -> OutputReader:
     if unfit := [one.sentence for one in found if isinstance(one, Unfit)]:
         raise ConfigurationError(*unfit)
     names = ", ".join(tensor.name for tensor in described.outputs)
-    expected = ", or ".join(kind.EXPECTS for kind in kinds)
+    expected = ", or ".join(dict.fromkeys(kind.EXPECTS for kind in kinds))
     raise ConfigurationError(f"model {described.model} has outputs {names}; expected {expected}")
 
 

@@ -31,7 +31,15 @@ from inspector.inference.outputs.checks import (
     require_scores,
     task_objection,
 )
-from inspector.inference.outputs.kind import Ambiguity, Described, Recognised, Unfit
+from inspector.inference.outputs.kind import (
+    END_TO_END,
+    RT_DETR,
+    Ambiguity,
+    Described,
+    Recognised,
+    Unfit,
+    stated_head,
+)
 
 EXPECTS = "one raw YOLO head"
 HEAD_RANK = 3
@@ -51,11 +59,6 @@ _MOST_KEPT = 1000
 """Rows that a suppression or a query decoder leaves; 100, 300 and 900 are usual."""
 _END_TO_END_COLUMNS = 6
 
-_WAY_OUT = (
-    "export the head without its suppression (Ultralytics: nms=False, end2end=False), or deploy it "
-    "behind an ensemble that answers boxes, scores, classes and count"
-)
-
 
 class HeadLayout(StrEnum):
     """What the axes of a head mean."""
@@ -64,6 +67,8 @@ class HeadLayout(StrEnum):
     """cx, cy, w, h, objectness, then one score per class (YOLOv5 and v7)."""
     TRANSPOSED = "[4 + classes, candidates]"
     """cx, cy, w, h, then one score per class, column per candidate (YOLOv8 and later)."""
+    CANDIDATES_FIRST = "[candidates, 4 + classes]"
+    """The same with its axes swapped; read only where that is stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +102,33 @@ class HeadShape:
             found.append(Head(HeadLayout.TRANSPOSED, self.rows - 4, exact))
         return found
 
-    def other_readings(self) -> list[str]:
-        """In words, every export with this shape that is not understood."""
+    def other_readings(self) -> list[tuple[str, str]]:
+        """Every export that has this shape and is read only where its layout is stated.
+
+        In words, and as `[inference] head` names it.
+        """
         others = []
         sure = self.rows > _MOST_KEPT and self.rows in self._with_anchors()
         if self.columns == _END_TO_END_COLUMNS and not sure:
-            others.append("an end-to-end export (left, top, right, bottom, score, class number)")
+            told = "an end-to-end export (left, top, right, bottom, score, class number)"
+            others.append((told, END_TO_END))
         few = 0 < self.rows <= _MOST_KEPT and self.rows % 100 == 0
         if few and self.columns > 4 and self.columns not in self._one_per_cell():  # noqa: PLR2004
-            others.append(f"an RT-DETR head of {_classes(self.columns - 4)}")
+            others.append((f"an RT-DETR head of {_classes(self.columns - 4)}", RT_DETR))
         if self.rows in self._pyramids() and self.columns > 5:  # noqa: PLR2004
             one, two = _classes(self.columns - 4), _classes(self.columns - 5)
-            others += [f"a YOLOv8 head of {one} with its axes swapped", f"a YOLOX head of {two}"]
+            others += [
+                (f"a YOLOv8 head of {one} with its axes swapped", "candidates_first"),
+                (f"a YOLOX head of {two}", "with_objectness"),
+            ]
         return others
 
     def objection(self, classes: int) -> str:
         """Why this is not the head of a model of so many classes, after the output's name."""
         if others := self.other_readings():
-            told = ", or like ".join(others)
-            return f"looks like {told}; this is not read here: {_WAY_OUT}"
+            told = ", or like ".join(words for words, _ in others)
+            heads = " or ".join(f'"{name}"' for _, name in others)
+            return f"looks like {told}; which it is has to be said: [inference] head = {heads}"
         usual = sum(self._cells(stride) for stride in _USUAL_STRIDES)
         return (
             f"is no YOLO head for pictures of {self.width_px}x{self.height_px}; expected FP32 "
@@ -196,8 +209,9 @@ class YoloReader(OutputReader):
 
     def _checked(self, head: NDArray[Any], regions: int) -> Floats:
         """The raw head, checked: (n, candidates, 5 + classes) or (n, 4 + classes, c)."""
-        with_objectness, classes = self._has_objectness, self.head.classes
-        axis, width = (2, 5 + classes) if with_objectness else (1, 4 + classes)
+        layout, classes = self.head.layout, self.head.classes
+        axis = 1 if layout is HeadLayout.TRANSPOSED else 2
+        width = classes + (5 if self._has_objectness else 4)
         if head.ndim != HEAD_RANK or head.shape[0] != regions or head.shape[axis] != width:
             raise MalformedReplyError(
                 f"output {self.output} is {head.shape}, expected {regions} x "
@@ -212,9 +226,9 @@ class YoloReader(OutputReader):
                 f"{self.input.width_px}x{self.input.height_px}"
             )
         require_numbers(head, self.output)
-        scores = head[:, :, 4:] if with_objectness else head[:, 4:, :]
-        require_scores(scores)
-        return head
+        require_scores(head[:, 4:, :] if axis == 1 else head[:, :, 4:])
+        is_swapped = layout is HeadLayout.CANDIDATES_FIRST
+        return head.transpose(0, 2, 1) if is_swapped else head
 
     def _require_dense(self, head: Floats, floor: float) -> None:
         """Refuse what no grid of candidates says, whatever was seen: it has another meaning.
@@ -288,7 +302,7 @@ def _iou(box: Floats, others: Floats) -> Floats:
 
 def recognise(described: Described) -> Recognised:
     """By the shape of its only output, where one reading fits it."""
-    if len(described.outputs) != 1:
+    if len(described.outputs) != 1 or stated_head(described):
         return None
     (head,) = described.outputs
     model, classes = described.model, described.classes

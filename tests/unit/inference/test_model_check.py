@@ -106,10 +106,6 @@ def parameters(**told: str) -> ModelDescription:
     return replace(ENSEMBLE, parameters=told)
 
 
-NOT_READ = (
-    "this is not read here: export the head without its suppression (Ultralytics: nms=False, "
-    "end2end=False), or deploy it behind an ensemble that answers boxes, scores, classes and count"
-)
 SIX = "{0: 'open', 1: 'short', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-hole'}"
 
 
@@ -216,14 +212,15 @@ def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
             head(300, 10),
             (
                 'model m: output "out" [-1, 300, 10] looks like an RT-DETR head of 6 classes; '
-                + NOT_READ
+                'which it is has to be said: [inference] head = "rt_detr"'
             ),
         ),
         (
             head(8400, 10),
             (
                 'model m: output "out" [-1, 8400, 10] looks like a YOLOv8 head of 6 classes with '
-                "its axes swapped, or like a YOLOX head of 5 classes; " + NOT_READ
+                "its axes swapped, or like a YOLOX head of 5 classes; which it is has to be said: "
+                '[inference] head = "candidates_first" or "with_objectness"'
             ),
         ),
         (
@@ -446,3 +443,58 @@ def test_bytes_have_one_range():
     assert told.endswith("but the input of model m is UINT8, which is 0..255")
     told = refusal(replace(ENSEMBLE, parameters={"pixel_range": "255"}))
     assert told == 'model m: its parameter pixel_range is "255"; expected 0..1 or 0..255'
+
+
+END_TO_END_NOTES = {"metadata": "{'task': 'detect', 'args': {'nms': True}}"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "set_to", "kind"),
+    [
+        ((300, 6), END_TO_END_NOTES, "auto", "an end-to-end export"),
+        ((300, 6), {"head": "end_to_end"}, "auto", "an end-to-end export"),
+        ((300, 6), {"head": "rt_detr"}, "end_to_end", "an end-to-end export"),
+        ((300, 10), {}, "rt_detr", "an RT-DETR head"),
+        ((8400, 10), {}, "candidates_first", "a YOLO head [candidates, 4 + classes]"),
+        ((8400, 11), {}, "with_objectness", "a YOLO head [candidates, 5 + classes]"),
+        ((10, 8400), {}, "transposed", "a YOLO head [4 + classes, candidates]"),
+    ],
+)
+def test_a_stated_layout_is_taken_and_the_settings_word_is_the_stronger(shape, told, set_to, kind):
+    needs = model_terms(settings(inference={"head": set_to})).needs
+    assert check_model(replace(head(*shape), parameters=told), needs).reader.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("description", "stated", "sentence"),
+    [
+        (
+            head(300, 9),
+            "rt_detr",
+            (
+                'model m: output "out" [-1, 300, 9] is no "rt_detr" head of the 6 classes that '
+                "inspection.codes names; expected 10 columns where it has 9"
+            ),
+        ),
+        (
+            replace(head(300, 6), outputs=DETECTIONS[:2]),
+            "end_to_end",
+            'model m has outputs boxes, scores; expected one, as head is "end_to_end"',
+        ),
+        (
+            replace(head(300, 6), parameters={"head": "yolo"}),
+            "auto",
+            (
+                'model m: its parameter head is "yolo"; expected one of: auto, transposed, '
+                "with_objectness, candidates_first, end_to_end, rt_detr"
+            ),
+        ),
+    ],
+)
+def test_a_stated_layout_that_does_not_fit_is_refused(description, stated, sentence):
+    assert refusal(description, inference={"head": stated}) == sentence
+
+
+def test_names_in_a_parameter_of_their_own_are_compared():
+    for names in ("short,open,mousebite,spur,copper,pin-hole", '["short", "open"]'):
+        assert "but the metadata of model m names: short, open" in refusal(parameters(names=names))

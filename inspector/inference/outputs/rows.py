@@ -1,0 +1,115 @@
+"""Rows of answers that are final: an end-to-end export, or the queries of a DETR. Pure.
+
+Their shapes fit other heads too, so they are read only where the settings or the model say so, and
+each reply is held to what only such rows can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.errors import MalformedReplyError
+from inspector.core.records import Finding, ModelInput, OutputReader, Region
+from inspector.inference.outputs.checks import (
+    SHARE_PX,
+    TOLERANCE,
+    Floats,
+    findings_of,
+    require_boxes,
+    require_numbers,
+    require_outputs,
+    require_scores,
+)
+
+END_TO_END_COLUMNS = 6
+"""Left, top, right, bottom in pixels, score, class number."""
+_RANK = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsReader(OutputReader):
+    """Reads one output [N, rows, columns] of which each row is a defect or says nothing."""
+
+    output: str
+    queries: bool
+    """Centre and size in shares of the picture, then a score per class; else end-to-end rows."""
+    classes: int
+    input: ModelInput
+
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return "an RT-DETR head" if self.queries else "an end-to-end export"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the tensors it reads."""
+        return (self.output,)
+
+    def decode(
+        self,
+        reply: Mapping[str, NDArray[Any]],
+        regions: tuple[Region, ...],
+        *,
+        floor: float,
+        nms_iou: float,
+    ) -> list[list[Finding]]:
+        """See `OutputReader`; there is nothing to suppress."""
+        del nms_iou
+        require_outputs(reply, self.outputs)
+        rows = [
+            self._of_queries(one) if self.queries else self._of_export(one)
+            for one in self._checked(reply[self.output], len(regions))
+        ]
+        for corners, scores, _codes in rows:
+            require_boxes(corners[scores >= floor], self.input)
+        return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
+
+    def _checked(self, head: NDArray[Any], regions: int) -> Floats:
+        width = 4 + self.classes if self.queries else END_TO_END_COLUMNS
+        if head.ndim != _RANK or head.shape[0] != regions or head.shape[2] != width:
+            raise MalformedReplyError(
+                f"output {self.output} is {head.shape}, expected {regions} x [rows, {width}]"
+            )
+        if head.dtype.kind != "f":
+            raise MalformedReplyError(f"output {self.output} is {head.dtype}, expected floats")
+        require_numbers(head, self.output)
+        return head
+
+    def _of_queries(self, head: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        centres, per_class = head[:, :4], head[:, 4:]
+        require_scores(per_class)
+        if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
+            raise MalformedReplyError(
+                f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "
+                "picture"
+            )
+        half = centres[:, 2:] / 2
+        corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
+        size = np.array([self.input.width_px, self.input.height_px] * 2, np.float32)
+        return corners * size, per_class.max(axis=1), per_class.argmax(axis=1)
+
+    def _of_export(self, head: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        scores, numbers = head[:, 4], head[:, 5]
+        require_scores(scores)
+        # Of all rows, sure or not: scores of a class in this column are hardly ever whole.
+        codes = np.rint(numbers).astype(np.int64)
+        if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
+            raise MalformedReplyError("the last column holds fractions, expected class numbers")
+        if codes.size and not (codes.min() >= 0 and codes.max() < self.classes):
+            raise MalformedReplyError(
+                f"class {int(codes.max())} reported, inspection.codes names {self.classes}"
+            )
+        boxes, used = head[:, :4], scores > TOLERANCE
+        if (boxes[used, 2:] < boxes[used, :2] - TOLERANCE).any():
+            raise MalformedReplyError(
+                "the boxes are no corners: right before left, or bottom first"
+            )
+        if used.any() and boxes[used].max() <= SHARE_PX:
+            raise MalformedReplyError("all boxes lie in one pixel, expected pixels, not shares")
+        return boxes, scores, codes
