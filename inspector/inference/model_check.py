@@ -114,6 +114,12 @@ def _batch_limit(description: ModelDescription) -> int:
         raise ConfigurationError(
             f"model {description.name}: takes no batches; expected max_batch_size of 1 or more"
         )
+    if first > 1:
+        # Triton refuses every other number, and how many pictures are due at once varies.
+        raise ConfigurationError(
+            f"model {description.name}: takes exactly {first} pictures per request; expected any "
+            "number up to a limit (export it with a dynamic batch) or one"
+        )
     return 1_000_000 if first < 0 else first
 
 

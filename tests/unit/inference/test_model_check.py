@@ -131,8 +131,17 @@ def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, r
 
 
 def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
+    single = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(1, 480, 640, 3)),), max_batch_size=0)
+    needs = model_terms(settings(batching={"max_regions": 1})).needs
+    assert check_model(single, needs).max_regions == 1
+
+
+def test_a_graph_for_one_number_of_pictures_is_refused():
     fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(4, 480, 640, 3)),), max_batch_size=0)
-    assert check_model(fixed, model_terms(settings()).needs).max_regions == 4
+    assert refusal(fixed) == (
+        "model m: takes exactly 4 pictures per request; expected any number up to a limit (export "
+        "it with a dynamic batch) or one"
+    )
 
 
 @pytest.mark.parametrize(
