@@ -131,7 +131,7 @@ def same(found: list[Said], said: list[Said]) -> bool:
 
 sides = st.sampled_from([64, 96, 160])
 numbers_of_classes = st.integers(1, 7)
-rows_kept = st.sampled_from([20, 84, 100, 189, 300])
+rows_kept = st.sampled_from([20, 84, 100, 189, 252, 300, 567])
 faints = st.lists(st.floats(0.001, 0.2), min_size=11, max_size=11).map(np.array)
 
 
