@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
+import cv2
 import structlog
 
 from inspector.capture.dark import DarkWatch
 from inspector.capture.frozen import FrozenWatch, fingerprint
+from inspector.capture.optics import OpticsGuard, OpticsLimits, Refusal
 from inspector.core.ports import LiveEye, Teacher, UnitWatch
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
@@ -37,6 +39,7 @@ class GateLimits:
 
     frozen_after_ns: int
     dark_below: int
+    optics: OpticsLimits
     trigger_wait_ns: int
 
 
@@ -116,6 +119,7 @@ class CameraGate:
         job: JobInForce,
         frozen: FrozenWatch | None = None,
         dark: DarkWatch | None = None,
+        optics: OpticsGuard | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
         shown: Shown | None = None,
         teacher: Teacher | None = None,
@@ -127,6 +131,7 @@ class CameraGate:
         self._job = job
         self._teacher = teacher or NoTeacher()
         self._dark = dark or DarkWatch(below=0)
+        self._optics = optics
         self._watch = watch
         self._inbox = inbox
         self._notices = notices
@@ -146,10 +151,17 @@ class CameraGate:
             return FROZEN
         return DARK if self._dark.lasts else ""
 
+    @property
+    def refused_because(self) -> str:
+        """Why the pictures that are chosen are not inspected; empty while they are. Any thread."""
+        return "" if self._optics is None else self._optics.cause
+
     def change(self, limits: GateLimits) -> None:
         """Other limits, from the next frame or trigger on."""
         with self._one_at_a_time:
             self._dark.change(limits.dark_below)
+            if self._optics is not None:
+                self._optics.change(limits.optics)
             if self._frozen is not None:
                 self._frozen.change(limits.frozen_after_ns)
             if isinstance(self._watch, ExternalWatch):
@@ -271,6 +283,10 @@ class CameraGate:
                 # Nobody can see a unit in it: the model would find no defect and call it good.
                 self._give_back(frame, MissReason.CAMERA_DARK, DARK)
                 continue
+            refused = None if self._optics is None else self._judged_by(self._optics, frame)
+            if refused is not None:
+                self._give_back(frame, refused.reason, refused.detail)
+                continue
             try:
                 self._on_chosen(frame)
             except Exception:
@@ -283,6 +299,13 @@ class CameraGate:
                 self._give_back(frame, NOT_INSPECTED_WHILE[job.state], job.detail)
                 continue
             self._inbox.offer(frame)
+
+    def _judged_by(self, optics: OpticsGuard, frame: Frame) -> Refusal | None:
+        try:
+            return optics.judge(frame.ref, frame.lease.image)
+        except (cv2.error, ArithmeticError, ValueError):
+            log.exception("a picture could not be measured", camera=frame.ref.camera_id)
+            return Refusal(reason=MissReason.INTERNAL_ERROR, detail="it could not be measured")
 
     def _give_back(self, frame: Frame, reason: MissReason, detail: str) -> None:
         frame.lease.release()

@@ -10,6 +10,10 @@ from inspector.core.plain_text import plain
 NS_PER_S = 1_000_000_000
 
 
+PICTURE_REFUSED = "the picture is "
+"""How the cause of the fault `optics` begins where the camera's units are not inspected for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something that keeps units from being inspected or events from arriving."""

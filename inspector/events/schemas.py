@@ -19,6 +19,8 @@ Reason = Literal[
     "camera_lost",
     "camera_frozen",
     "camera_dark",
+    "camera_bright",
+    "camera_blurred",
     "no_frame",
     "frame_dropped",
     "frame_unreadable",

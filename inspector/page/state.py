@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inspector.core.faults import Fault, camera_clock, reference_at
+from inspector.core.faults import PICTURE_REFUSED, Fault, camera_clock, reference_at
 from inspector.core.records import CameraId
 
 DEADLINES_LOOKED_AT_S = 600
@@ -65,6 +65,9 @@ _ADVICE = {
     "with the one on the line.",
     "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
     "after the camera.",
+    "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the "
+    "lens, and focus it anew. Too bright: see what changed at the lamp, and at the camera's "
+    "exposure.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
@@ -205,7 +208,8 @@ class StationState:
         """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""
         doubt = self._standing.get(("optics", camera))
         if part["good"] and doubt is not None:
-            return part | _wrong(*doubt, advice=_ADVICE["optics"])
+            advice = _ADVICE["refused" if doubt[0].startswith(PICTURE_REFUSED) else "optics"]
+            return part | _wrong(*doubt, advice=advice)
         clock = self._standing.get(("clock", camera_clock(camera)))
         if part["good"] and clock is not None:
             part |= _wrong(*clock, advice=_ADVICE["camera's clock"])

@@ -12,6 +12,7 @@ import structlog
 from inspector.capture.dark import DarkWatch
 from inspector.capture.frozen import FrozenWatch
 from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, JobInForce, Shown
+from inspector.capture.optics import OpticsGuard, OpticsLimits
 from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.worker import CaptureWorker
@@ -100,6 +101,7 @@ def build_camera(
         job=job,
         frozen=_frozen(camera),
         dark=DarkWatch(below=camera.dark_below, region=camera.region),
+        optics=OpticsGuard(_optics_limits(camera), region=camera.region),
         on_chosen=around.on_chosen,
         shown=_shown(watch, around.eyes.get(camera_id)),
         teacher=around.teacher,
@@ -160,7 +162,7 @@ def _doubt(watch: UnitWatch) -> Callable[[], str]:
 
 
 def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
-    """Units are inspected all the same: what cannot be seen ends as NOT_INSPECTED anyway."""
+    """Told only: what cannot be seen, or shows too little, ends as NOT_INSPECTED anyway."""
     stands = any(f.kind == "optics" and f.subject == camera_id for f in faults.standing)
     if cause:
         if not stands:
@@ -185,11 +187,16 @@ def _frozen(camera: CameraSettings) -> FrozenWatch | None:
     return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
 
 
+def _optics_limits(camera: CameraSettings) -> OpticsLimits:
+    return OpticsLimits(blur_px=camera.optics.blur_px, clipped=camera.optics.clipped)
+
+
 def gate_limits(camera: CameraSettings) -> GateLimits:
     """What of a camera's settings may change while it runs."""
     return GateLimits(
         frozen_after_ns=round(camera.frozen_after_s * NS_PER_S),
         dark_below=camera.dark_below,
+        optics=_optics_limits(camera),
         trigger_wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
     )
 
@@ -238,7 +245,7 @@ def _worker(
 
     def look(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
-        _tell_doubt(camera_id, doubt(), faults)
+        _tell_doubt(camera_id, gate.refused_because or doubt(), faults)
 
     return CaptureWorker(
         camera_id,

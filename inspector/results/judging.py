@@ -24,6 +24,8 @@ MOST_TELLING = (
     MissReason.REFERENCE_MISMATCH,
     MissReason.CAMERA_FROZEN,
     MissReason.CAMERA_DARK,
+    MissReason.CAMERA_BRIGHT,
+    MissReason.CAMERA_BLURRED,
     MissReason.CAMERA_LOST,
     MissReason.MODEL_UNAVAILABLE,
     MissReason.MALFORMED_REPLY,

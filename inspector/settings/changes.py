@@ -20,6 +20,7 @@ LIVE = frozenset(
         "cameras.*.trigger_wait_ms",
         "cameras.*.frozen_after_s",
         "cameras.*.dark_below",
+        "cameras.*.optics",
         "evidence.passed_share",
         "evidence.jpeg_quality",
         "evidence.quota_gb",

@@ -31,7 +31,14 @@ from inspector.settings.types import (
     Tensors,
     Transport,
 )
-from inspector.settings.unit_sections import Arrival, Look, SerialSettings, Travel, Trigger
+from inspector.settings.unit_sections import (
+    Arrival,
+    Look,
+    OpticsSettings,
+    SerialSettings,
+    Travel,
+    Trigger,
+)
 
 
 class StationSettings(Section):
@@ -77,6 +84,7 @@ class CameraSettings(Section):
     """Pictures that stay exactly the same for so long are no live pictures; 0 never asks."""
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
     """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never asks."""
+    optics: OpticsSettings = Field(default_factory=OpticsSettings)
     when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
     buffers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Image buffers; 0 takes as many as the pipeline needs."""

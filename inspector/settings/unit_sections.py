@@ -51,6 +51,15 @@ class SerialSettings(Section):
         return pattern
 
 
+class OpticsSettings(Section):
+    """From where on a camera's picture shows too little to be inspected; 0 never refuses one."""
+
+    blur_px: Annotated[float, Field(ge=0, le=100)] = 4.5
+    """Sigma of the blur of its edges, in pixels of the frame."""
+    clipped: Share = 0.2
+    """Share of the unit that is burnt out, the mean of the colours, where nothing in it is dark."""
+
+
 class EvidenceSettings(Section):
     """Which pictures of units are kept, where, and how much disk they may take."""
 

@@ -54,6 +54,8 @@ export const GERMAN = {
   "it does not fit the product's reference": "sie passt nicht zur Referenz des Produkts",
   "the camera sent the same picture again and again": "die Kamera hat immer dasselbe Bild geschickt",
   "the picture was dark": "das Bild war dunkel",
+  "the picture was too bright": "das Bild war zu hell",
+  "the picture was blurred": "das Bild war unscharf",
   "the camera was lost": "die Kamera war weg",
   "the model was not there": "das Modell war nicht da",
   "the model's answer could not be read": "die Antwort des Modells war nicht lesbar",
@@ -334,6 +336,7 @@ export const GERMAN = {
   "Inspection goes on; pictures are not kept. Free space on the disk.": "Die Prüfung geht weiter; Bilder werden nicht aufgehoben. Platz auf der Platte schaffen.",
   "Events carry a wrong time; none is deleted because of that. Tell whoever looks after the machines: set the clock (NTP).": "Ereignisse tragen eine falsche Zeit; gelöscht wird deswegen keines. Dem Betreuer der Maschinen Bescheid geben: die Uhr stellen (NTP).",
   "Inspection goes on by the time at which pictures arrive. Tell whoever looks after the camera: its frame rate, as set and as sent, and its clock (NTP).": "Die Prüfung geht weiter, nach der Zeit, zu der Bilder ankommen. Dem Betreuer der Kamera Bescheid geben: ihre Bildrate, eingestellt und gesendet, und ihre Uhr (NTP).",
+  "Units of this camera are not inspected: set them aside. Blurred: clean the lens, and focus it anew. Too bright: see what changed at the lamp, and at the camera's exposure.": "Einheiten dieser Kamera werden nicht geprüft: aussortieren. Unscharf: das Objektiv reinigen und neu scharf stellen. Zu hell: nachsehen, was sich an der Lampe und an der Belichtung der Kamera geändert hat.",
   "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks after the camera.": "Einheiten werden geprüft, manche vielleicht verpasst oder falsch beurteilt. Dem Betreuer der Kamera Bescheid geben.",
   "The machine or the model is slower than the line. Tell whoever looks after the station; late verdicts may be too late for the ejector.": "Die Maschine oder das Modell ist langsamer als die Linie. Dem Betreuer der Station Bescheid geben; späte Urteile können für den Auswerfer zu spät sein.",
 

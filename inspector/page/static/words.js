@@ -17,6 +17,8 @@ export const REASONS = {
   reference_mismatch: "it does not fit the product's reference",
   camera_frozen: "the camera sent the same picture again and again",
   camera_dark: "the picture was dark",
+  camera_bright: "the picture was too bright",
+  camera_blurred: "the picture was blurred",
   camera_lost: "the camera was lost",
   model_unavailable: "the model was not there",
   malformed_reply: "the model's answer could not be read",

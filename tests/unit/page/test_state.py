@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.core.faults import Fault
+from inspector.core.faults import PICTURE_REFUSED, Fault
 from inspector.page.state import (
     DEADLINES_LOOKED_AT_S,
     Deadlines,
@@ -87,6 +87,16 @@ def test_a_camera_whose_pictures_are_doubtful_is_not_good():
     assert named(state)["camera side"]["good"]
     state.on_fault(fault, raised=False)
     assert named(state)["camera top"]["good"]
+
+
+def test_a_camera_whose_pictures_are_refused_says_what_to_do():
+    state = station()
+    cause = f"{PICTURE_REFUSED}blurred"
+    state.on_fault(Fault(kind="optics", subject="top", cause=cause), raised=True)
+    part = named(state)["camera top"]
+    assert (part["good"], part["words"]) == (False, "The picture is blurred.")
+    assert "focus" in part["advice"]
+    assert "not inspected" in part["advice"]
 
 
 def test_without_redis_people_hear_that_nothing_is_lost_and_how_much_waits():
