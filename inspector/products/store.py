@@ -450,9 +450,11 @@ class ProductStore:
     def _listed(self, folder: Path) -> list[Path]:
         try:
             return sorted(folder.iterdir())
-        except FileNotFoundError:
-            return []
         except OSError as error:
+            is_nowhere = isinstance(error, NotADirectoryError) and not folder.exists()
+            if is_nowhere or isinstance(error, FileNotFoundError):
+                # A state folder that cannot be made is named by the journal's own sentence.
+                return []
             raise ConfigurationError(f"{folder}: cannot be read: {error.strerror}") from None
 
     def _numbered(self, folder: Path, ending: str) -> list[tuple[int, Path]]:
