@@ -562,6 +562,9 @@ def _read(file: Path, largest_bytes: int) -> bytes:
             return opened.read(largest_bytes + 1)
     except FileNotFoundError:
         raise
+    except NotADirectoryError:
+        # Whoever lists the folder, or makes it, says what is wrong with it.
+        raise FileNotFoundError(file) from None
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
 

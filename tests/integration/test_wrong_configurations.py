@@ -315,7 +315,7 @@ STARTING = [
         says=(
             (
                 'inference.model is "pcb_inspektion", but the server has: pcb_detector, '
-                'pcb_inspection, postprocessing, preprocessing; did you mean "pcb_inspection"?'
+                'pcb_golden_inspection, pcb_inspection, postprocessing, preprocessing; did you mean "pcb_inspection"?'
             ),
         ),
     ),
