@@ -76,7 +76,7 @@ class Refusal:
 
 
 def measure(image: Image, area: Rect) -> Optics:
-    """Measure bands of that part of a picture, 0.2 ms of one of 1280x720."""
+    """Measure bands of that part of a picture: 0.35 ms of a board, 0.45 ms of all of 1280x720."""
     bands = _bands(image, area)
     size = max(1, bands.shape[1] // _COLUMNS), max(1, len(bands) // _BAND_ROWS)
     small = cv2.resize(bands, size, interpolation=cv2.INTER_AREA)
