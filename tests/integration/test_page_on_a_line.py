@@ -131,7 +131,7 @@ def test_a_product_is_set_taught_approved_and_compared(browser: Browser, line: L
     assert api(line, "/api/products/4711")["in_force"] == 1
     taught = api(line, "/api/units?result=NOT_INSPECTED&product=4711&order=88")["units"]
     # Units that came while the comparing model was loaded say so.
-        assert "teaching" in {unit["reason"] for unit in taught} <= {"teaching", "changing_over"}
+    assert "teaching" in {unit["reason"] for unit in taught} <= {"teaching", "changing_over"}
 
 
 def test_zones_drawn_on_a_unit_hold_from_the_next_unit_on(browser: Browser, line: Line) -> None:
