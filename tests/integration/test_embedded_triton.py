@@ -26,7 +26,7 @@ from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.paths import default_cache
 from inspector.core.recipes import ModelName
 from inspector.embedded.triton.environment import REQUIREMENTS
-from inspector.embedded.triton.process import SHARED_MEMORY, TritonPorts
+from inspector.embedded.triton.process import MODELS_LOADED_S, SHARED_MEMORY, TritonPorts
 from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.describing import describe_model
@@ -592,6 +592,8 @@ def test_a_model_beyond_those_of_the_start_is_loaded_once_a_client_asks(tmp_path
             assert await client.is_model_ready("pcb_inspection")
             # That "broken" ended was no reason to begin again; that this one ends is.
             (model,) = (p for p in children_of(first) if serves(p, "pcb_golden_inspection"))
+            # What is promised is that a model loaded later is seen within this time.
+            await asyncio.sleep(2 * MODELS_LOADED_S)
             with structlog.testing.capture_logs() as logs, watched([first]) as gone:
                 os.kill(model, signal.SIGKILL)
                 assert await asyncio.to_thread(gone, 10)
