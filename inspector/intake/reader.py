@@ -446,3 +446,22 @@ class StreamReader:
         if "unknown command" in reason.lower():
             meaning = "Redis lacks a command that reading them takes"
         return f"{meaning}: {reason[:_CAUSE_CHARACTERS]}"
+
+
+class ReadingStage(Taker):
+    """A stage that answers the entries which its reader brings. Event loop only."""
+
+    _reader: StreamReader
+
+    @property
+    def has_begun(self) -> bool:
+        """Where to read from is known: what is added from now on is answered."""
+        return self._reader.has_begun
+
+    def request_stop(self) -> None:
+        """Read nothing more; `run` returns soon after. Event loop only."""
+        self._reader.request_stop()
+
+    async def run(self) -> None:
+        """Read until told to stop, through every loss of Redis."""
+        await self._reader.run()

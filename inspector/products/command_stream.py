@@ -15,9 +15,9 @@ from inspector.intake.reader import (
     Fields,
     Place,
     ReadEntry,
+    ReadingStage,
     ReadingTelemetry,
     StreamReader,
-    Taker,
 )
 from inspector.products.commands import Request, read_request
 from inspector.products.desk import COMMANDS_NOTE
@@ -78,7 +78,7 @@ class NotedPlace(Place):
         await self._keep({COMMANDS_NOTE: entry_id_text(at)})
 
 
-class CommandWorker(Taker):
+class CommandWorker(ReadingStage):
     """Brings what others add to the stream of commands to the desk, one after another.
 
     What came while the service was not running is carried out at its start, in order. Only what was
@@ -115,19 +115,6 @@ class CommandWorker(Taker):
             telemetry=telemetry,
             password=password,
         )
-
-    @property
-    def has_begun(self) -> bool:
-        """Where to read from is known: what is added from now on is answered."""
-        return self._reader.has_begun
-
-    def request_stop(self) -> None:
-        """Read nothing more; `run` returns soon after. Event loop only."""
-        self._reader.request_stop()
-
-    async def run(self) -> None:
-        """Read until told to stop, through every loss of Redis."""
-        await self._reader.run()
 
     def identity(self, fields: Fields) -> str | None:
         """The command with its fields."""

@@ -16,9 +16,9 @@ from inspector.intake.reader import (
     Fields,
     Place,
     ReadEntry,
+    ReadingStage,
     ReadingTelemetry,
     StreamReader,
-    Taker,
 )
 from inspector.redis_io.client import ask
 from inspector.redis_io.rights import REFUSALS, TRIGGERS, station_key
@@ -85,7 +85,7 @@ class _LedgersPlace(Place):
         return known_through if is_all_read else id_of(after)
 
 
-class TriggerWorker(Taker):
+class TriggerWorker(ReadingStage):
     """Brings what others add to the stream to the desk, in order.
 
     What came while the service was not running is answered as not inspected. Each trigger's age is
@@ -130,19 +130,6 @@ class TriggerWorker(Taker):
             telemetry=telemetry,
             password=password,
         )
-
-    @property
-    def has_begun(self) -> bool:
-        """Where to read from is known: what is added from now on is answered."""
-        return self._reader.has_begun
-
-    def request_stop(self) -> None:
-        """Read nothing more; `run` returns soon after. Event loop only."""
-        self._reader.request_stop()
-
-    async def run(self) -> None:
-        """Read until told to stop, through every loss of Redis."""
-        await self._reader.run()
 
     def identity(self, fields: Fields) -> str | None:
         """Which unit an entry names."""
