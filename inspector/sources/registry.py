@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from inspector.core.plugins import class_named, points_of
 from inspector.sources.files.uri import FileUri
 from inspector.sources.rtsp.uri import RtspUri
 from inspector.sources.simulated.uri import SimulatedUri
@@ -38,7 +38,12 @@ def parse_source(written: str) -> SourceUri:
     """
     scheme, colon, rest = written.strip().partition(":")
     text = SourceText(written=written, scheme=scheme.lower() if colon else "", rest=rest)
-    kind = KINDS.get(text.scheme) or _installed(text)
+    kind = KINDS.get(text.scheme) or class_named(
+        ENTRY_POINTS,
+        text.scheme,
+        "the kind of camera",
+        SourceUri,  # type: ignore[type-abstract]
+    )
     if kind is None:
         msg = f"{text.shown()!r} is not a camera source; accepted are {_accepted()}"
         raise ValueError(msg)
@@ -57,32 +62,11 @@ def named_source(text: str, *, exists: bool) -> SourceUri:
     if exists:
         return FileUri(path=Path(text))
     scheme = text.partition(":")[0].lower() if ":" in text else ""
-    is_known = scheme in {*KINDS, *_RESERVED, *(point.name for point in _points())}
+    is_known = scheme in {*KINDS, *_RESERVED, *(point.name for point in points_of(ENTRY_POINTS))}
     return parse_source(text if is_known or _ANY_URL.match(text) else f"file:{text}")
 
 
 def _accepted() -> str:
     examples = [kind.example for kind in dict.fromkeys(KINDS.values())]
-    examples += [f"{point.name}:" for point in _points()]
+    examples += [f"{point.name}:" for point in points_of(ENTRY_POINTS)]
     return f"{', '.join(examples[:-1])} or {examples[-1]}"
-
-
-def _points() -> list[EntryPoint]:
-    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-
-
-def _installed(text: SourceText) -> type[SourceUri] | None:
-    """Another package's kind of this scheme; the first one, if several say that they serve it."""
-    point = next((point for point in _points() if point.name == text.scheme), None)
-    if point is None:
-        return None
-    named = f"the kind of camera {text.scheme!r}, which is installed as {point.value},"
-    try:
-        kind = point.load()
-    except Exception as error:  # a stranger's module may raise anything
-        msg = f"{named} cannot be imported ({type(error).__name__}: {error})"
-        raise ValueError(msg) from error
-    if not (isinstance(kind, type) and issubclass(kind, SourceUri)):
-        msg = f"{named} is no SourceUri; expected a class that derives from it"
-        raise ValueError(msg)  # noqa: TRY004 - a source that is refused is a ValueError
-    return kind

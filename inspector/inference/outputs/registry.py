@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.plugins import loaded, naming, points_of
 from inspector.core.records import OutputReader
 from inspector.inference.outputs import detections, stated, yolo
 from inspector.inference.outputs.kind import Ambiguity, Described, OutputKind, Unfit
@@ -58,20 +59,19 @@ def installed_kinds() -> tuple[OutputKind, ...]:
         ConfigurationError: one of them cannot be imported, or is no kind of output.
 
     """
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    return tuple(_loaded(point) for point in points)
+    return tuple(_loaded(point) for point in points_of(ENTRY_POINTS))
 
 
 def _loaded(point: EntryPoint) -> OutputKind:
-    named = f"the kind of model output {point.name!r}, which is installed as {point.value},"
+    what = "the kind of model output"
     try:
-        kind: OutputKind = point.load()
-    except Exception as error:  # a stranger's module may raise anything
-        raise ConfigurationError(
-            f"{named} cannot be imported ({type(error).__name__}: {error})"
-        ) from error
+        kind: OutputKind = loaded(point, what)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     if not isinstance(getattr(kind, "EXPECTS", None), str) or not callable(
         getattr(kind, "recognise", None)
     ):
-        raise ConfigurationError(f"{named} is none; expected a module with EXPECTS and recognise")
+        raise ConfigurationError(
+            f"{naming(point, what)} is none; expected a module with EXPECTS and recognise"
+        )
     return kind
