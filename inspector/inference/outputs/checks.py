@@ -5,7 +5,7 @@ A reply that cannot be read as a result must never read as "no defects".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,18 @@ def findings_of(
             confidence = min(score, 1.0)
             findings.append(Finding(code_index=code, confidence=confidence, place=place))
     return sorted(findings, key=lambda found: -found.confidence)
+
+
+def findings_of_rows(
+    rows: Sequence[tuple[Floats, Floats, NDArray[np.int64]]],
+    regions: Sequence[Region],
+    model_input: ModelInput,
+    floor: float,
+) -> list[list[Finding]]:
+    """What each region's corners, scores and codes say; all are checked before any is believed."""
+    for corners, scores, _codes in rows:
+        require_boxes(corners[scores >= floor], model_input)
+    return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
 
 
 def task_objection(model: str, task: str, wanted: str) -> str:

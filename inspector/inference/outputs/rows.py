@@ -19,8 +19,7 @@ from inspector.inference.outputs.checks import (
     SHARE_PX,
     TOLERANCE,
     Floats,
-    findings_of,
-    require_boxes,
+    findings_of_rows,
     require_numbers,
     require_outputs,
     require_scores,
@@ -66,9 +65,7 @@ class RowsReader(OutputReader):
             self._of_queries(one) if self.queries else self._of_export(one)
             for one in self._checked(reply[self.output], len(regions))
         ]
-        for corners, scores, _codes in rows:
-            require_boxes(corners[scores >= floor], self.input)
-        return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
+        return findings_of_rows(rows, regions, self.input, floor)
 
     def _checked(self, head: NDArray[Any], regions: int) -> Floats:
         width = 4 + self.classes if self.queries else END_TO_END_COLUMNS

@@ -24,8 +24,7 @@ from inspector.inference.outputs.checks import (
     SHARE_PX,
     TOLERANCE,
     Floats,
-    findings_of,
-    require_boxes,
+    findings_of_rows,
     require_numbers,
     require_outputs,
     require_scores,
@@ -199,9 +198,7 @@ class YoloReader(OutputReader):
         for one in head:
             self._require_dense(one, floor)
         rows = [_suppressed(*_candidates(h, self.head.layout), floor, nms_iou) for h in head]
-        for corners, scores, _codes in rows:
-            require_boxes(corners[scores >= floor], self.input)
-        return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
+        return findings_of_rows(rows, regions, self.input, floor)
 
     @property
     def _has_objectness(self) -> bool:
