@@ -28,14 +28,22 @@ _COLUMNS = (
 
 def table(title: str, scores: Sequence[Score]) -> Table:
     """One line per video, and one for all."""
+    rows = [(_cells(one), one.is_perfect) for one in scores]
+    return _shown(title, _COLUMNS, rows, _cells(together("all", scores)))
+
+
+def _shown(
+    title: str, columns: Sequence[str], rows: Sequence[tuple[list[str], bool]], total: list[str]
+) -> Table:
+    """Rows that are not right are yellow; the total is left out where there is one row."""
     shown = Table(title=title, title_justify="left")
-    for number, column in enumerate(_COLUMNS):
+    for number, column in enumerate(columns):
         shown.add_column(column, justify="right" if number else "left")
-    for one in scores:
-        shown.add_row(*_cells(one), style=None if one.is_perfect else "yellow")
-    if len(scores) > 1:
+    for cells, is_right in rows:
+        shown.add_row(*cells, style=None if is_right else "yellow")
+    if len(rows) > 1:
         shown.add_section()
-        shown.add_row(*_cells(together("all", scores)))
+        shown.add_row(*total)
     return shown
 
 
@@ -74,15 +82,8 @@ _RUN_COLUMNS = (
 
 def run_table(title: str, scores: Sequence[RunScore]) -> Table:
     """One line per product run, and one for all."""
-    shown = Table(title=title, title_justify="left")
-    for number, column in enumerate(_RUN_COLUMNS):
-        shown.add_column(column, justify="right" if number else "left")
-    for one in scores:
-        shown.add_row(*_run_cells(one), style="yellow" if one.shortfalls() else None)
-    if len(scores) > 1:
-        shown.add_section()
-        shown.add_row(*_run_cells(runs_together("all", scores)))
-    return shown
+    rows = [(_run_cells(one), not one.shortfalls()) for one in scores]
+    return _shown(title, _RUN_COLUMNS, rows, _run_cells(runs_together("all", scores)))
 
 
 def _run_cells(one: RunScore) -> list[str]:
