@@ -87,10 +87,12 @@ def test_half_a_picture_of_a_bad_board_never_passes_and_no_verdict_comes_twice(
 def test_a_usb_camera_is_inspected_and_missed_once_it_is_unplugged(
     tmp_path: Path, emulator: list[str], triton: EmbeddedTriton, redis_server: RedisServer
 ) -> None:
+    # Some of the emulator's pictures are white all over.
+    camera = {"source": "v4l2:/dev/video0", "size": "640x480", "optics.clipped": 0}
     with (
         Line(
             tmp_path,
-            cameras={"usb": {"source": "v4l2:/dev/video0", "size": "640x480"}},
+            cameras={"usb": camera},
             triton=triton.grpc_url,
             redis_url=redis_server.url,
             prefix=emulator,
@@ -114,8 +116,7 @@ def test_a_usb_camera_is_inspected_and_missed_once_it_is_unplugged(
         units = entries(client, "units")
         assert_accounted(units, line.said("stopped")["captured"])
         assert len(units) < UNPLUGGED_AT
-        health = entries(client, "health")
-        [lost] = [entry for entry in health if entry.event["fault"] == "camera"]
+        [lost] = entries(client, "health")
     assert (lost.event["fault"], lost.event["subject"], lost.event["state"]) == (
         *("camera", "usb", "raised"),
     )

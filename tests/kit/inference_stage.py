@@ -88,13 +88,16 @@ async def inference_stage(
             made.ended[outcome.batch.batch_id] = outcome
             made.order.append(outcome.batch.batch_id)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
-        group.create_task(collect())
-        station = configured_model(settings.inference)
-        await made.until(lambda: model.spec_of(station) is not None)
-        yield made
-        await batches.close()
-    assert sorted(made.ended) == list(range(made.number))
-    assert not tensors.lent
-    tensors.close()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run())
+            group.create_task(collect())
+            station = configured_model(settings.inference)
+            await made.until(lambda: model.spec_of(station) is not None)
+            yield made
+            await batches.close()
+        assert sorted(made.ended) == list(range(made.number))
+        assert not tensors.lent
+    finally:
+        # Also after a test that failed: the next one looks for memory that was left.
+        tensors.close()

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from inspector.core.errors import (
     CameraUnavailableError,
@@ -25,6 +25,7 @@ from inspector.core.errors import (
 )
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.ports import FrameSource
+from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Grabbed, Image, MissReason, Stream
 from inspector.flow.event_door import EventDoor
 from inspector.inference.triton import TritonModel
@@ -39,6 +40,7 @@ LIVE = "rtsp://127.0.0.1/scripted"
 FOOTAGE = "file:scripted.mp4"
 WIDTH_PX, HEIGHT_PX = 160, 120
 Box = tuple[int, int, int, int]
+L = TypeVar("L", bound="Line")
 
 
 # --- cameras -------------------------------------------------------------------------------------
@@ -320,13 +322,6 @@ async def line(
 
     A body that expects the pipeline to fail awaits `line.ended` itself.
     """
-    health: list[tuple[str, str, str, float]] = []
-
-    def changed(fault: Fault, raised: bool) -> None:  # noqa: FBT001
-        state = "raised" if raised else "cleared"
-        health.append((fault.kind, state, fault.cause, time.monotonic()))
-
-    reports = reports_of(settings, changed)
     steps = {name: iter(script) for name, script in scripts.items()}
 
     def make_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
@@ -335,15 +330,35 @@ async def line(
         # A second reader of the same camera goes on where the script is.
         return ScriptedCamera(steps[camera_id], stop)
 
+    hooks = Hooks(make_source=make_source, make_model=make_model)
+    async with running_line(Line, settings, hooks) as running:
+        yield running
+        failed = running.ended.done() and running.ended.exception() is not None
+        await ended_well(running, has_failed=failed)
+
+
+@asynccontextmanager
+async def running_line(
+    kind: type[L], settings: Settings, hooks: Hooks, *, jobs: Mapping[CameraId, Job] | None = None
+) -> AsyncIterator[L]:
+    """A pipeline that runs inside the `with`; afterwards nothing of it is left."""
+    health: list[tuple[str, str, str, float]] = []
+
+    def changed(fault: Fault, raised: bool) -> None:  # noqa: FBT001
+        state = "raised" if raised else "cleared"
+        health.append((fault.kind, state, fault.cause, time.monotonic()))
+
+    reports = reports_of(settings, changed)
     sink = CollectingSink(reports.door)
     async with open_pipeline(
         settings,
         reports,
         sink,
         triton_url=settings.inference.url,
-        hooks=Hooks(make_source=make_source, make_model=make_model),
+        jobs=jobs or {},
+        hooks=hooks,
     ) as pipeline:
-        running = Line(
+        running = kind(
             settings=settings,
             pipeline=pipeline,
             metrics=reports.metrics,
@@ -365,20 +380,23 @@ async def line(
         )
         try:
             yield running
-            failed = running.ended.done() and running.ended.exception() is not None
-            running.stop.set()
-            async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
-                if not failed:
-                    await running.ended
-            left = await nothing_runs_on()
-            assert not left, f"still running: {left}"
-            if not failed:
-                running.check_invariants()
         finally:
             running.ended.cancel()
             await asyncio.wait([running.ended])
             loop.set_exception_handler(None)
     assert not segments_of_this_process()
+
+
+async def ended_well(running: Line, *, has_failed: bool = False) -> None:
+    """Stop it; nothing runs on, and what must always hold does where it did not fail."""
+    running.stop.set()
+    if not has_failed:
+        async with asyncio.timeout(running.settings.shutdown.drain_timeout_s + 3):
+            await running.ended
+    left = await nothing_runs_on()
+    assert not left, f"still running: {left}"
+    if not has_failed:
+        running.check_invariants()
 
 
 def segments_of_this_process() -> list[str]:

@@ -13,27 +13,24 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from inspector.core.faults import Fault
 from inspector.core.ports import FrameSource, PictureKeeper
 from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Grabbed, Image
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
-from inspector.pipeline.build import Hooks, open_pipeline, reports_of
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.build import Hooks
 from inspector.service.external_triggers import expire_triggers
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 from inspector.triggers.external.messages import Trigger, TriggerAnswer
 from tests.kit.pipeline import (
-    CollectingSink,
     Line,
     Picture,
     ScriptedCamera,
     Step,
-    nothing_runs_on,
-    segments_of_this_process,
+    ended_well,
+    running_line,
     settings_for,
 )
 
@@ -195,14 +192,6 @@ async def unit_line(
     job: Job | None = None,
 ) -> AsyncIterator[UnitLine]:
     """A pipeline that runs inside the `with`; at its end it is stopped and checked."""
-    ids = [CameraId(c) for c in settings.cameras]
-    health: list[tuple[str, str, str, float]] = []
-
-    def changed(fault: Fault, raised: bool) -> None:  # noqa: FBT001
-        state = "raised" if raised else "cleared"
-        health.append((fault.kind, state, fault.cause, time.monotonic()))
-
-    reports = reports_of(settings, changed)
     steps = {name: iter(script) for name, script in scripts.items()}
     may_begin = Event()
 
@@ -214,36 +203,10 @@ async def unit_line(
         make_model=_models_of(job),
         pictures=lambda keeper: pictures or keeper,
     )
-    sink = CollectingSink(reports.door)
-    async with open_pipeline(
-        settings,
-        reports,
-        sink,
-        triton_url=settings.inference.url,
-        jobs={} if job is None else dict.fromkeys(ids, job),
-        hooks=hooks,
-    ) as pipeline:
-        running = UnitLine(
-            settings=settings,
-            pipeline=pipeline,
-            metrics=reports.metrics,
-            sink=sink,
-            faults=reports.faults,
-            health=health,
-        )
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _loop, context: running.complaints.append(context))
-        timer = asyncio.create_task(expire_triggers(pipeline), name="trigger-timer")
-        running.ended = asyncio.create_task(
-            run_pipeline(
-                pipeline.captures,
-                pipeline.stages,
-                stop=running.stop,
-                drain_timeout_s=settings.shutdown.drain_timeout_s,
-                give_up=pipeline.give_up,
-            ),
-            name="line",
-        )
+    jobs = {} if job is None else {CameraId(camera): job for camera in settings.cameras}
+    async with running_line(UnitLine, settings, hooks, jobs=jobs) as running:
+        expiring = expire_triggers(running.pipeline)
+        timer = asyncio.create_task(expiring, name="trigger-timer")
         try:
             # The first frames are not to find a server that is still being connected to.
             await running.until(lambda: running.count("inspector_triton_up"), within_s=10)
@@ -253,13 +216,8 @@ async def unit_line(
             async with asyncio.timeout(settings.shutdown.drain_timeout_s + 3):
                 await running.ended
             timer.cancel()
-            left = await nothing_runs_on()
-            assert not left, f"still running: {left}"
-            running.check_invariants()
+            await ended_well(running)
         finally:
             may_begin.set()
             timer.cancel()
-            running.ended.cancel()
-            await asyncio.wait([running.ended, timer])
-            loop.set_exception_handler(None)
-    assert not segments_of_this_process()
+            await asyncio.wait([timer])
