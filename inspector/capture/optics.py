@@ -79,7 +79,7 @@ def measure(image: Image, area: Rect) -> Optics:
     """Measure bands of that part of a picture: 0.22 ms of a board, 0.5 ms of all of 1280x720."""
     bands = _bands(image, area)
     size = max(1, bands.shape[1] // _COLUMNS), max(1, len(bands) // _BAND_ROWS)
-    # Grey first: means of one channel cost a third of those of three, and are the same but for rounding.
+    # Grey first: means of one channel cost a third of those of three, and differ by rounding only.
     whole = cv2.cvtColor(bands, cv2.COLOR_BGR2GRAY)
     grey = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
     _, burnt = cv2.threshold(bands.reshape(len(bands), -1), _CLIPPED_FROM - 1, 1, cv2.THRESH_BINARY)
