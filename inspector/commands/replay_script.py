@@ -42,7 +42,7 @@ class ScriptedCommand:
     @property
     def product(self) -> str | None:
         """Which product it names, if any."""
-        return None if self.request.command is None else self.request.command.product
+        return getattr(self.request.command, "product", None)
 
 
 def read_script(file: Path) -> tuple[ScriptedCommand, ...]:

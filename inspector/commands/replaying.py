@@ -25,6 +25,7 @@ from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline, re
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
+from inspector.service.station_locks import StationLocks
 from inspector.service.station_products import StationProducts
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
@@ -260,12 +261,14 @@ class _Replay:
         reports, settings = self._reports, self._settings
         store = ProductStore(settings.products_directory)
         await asyncio.to_thread(make_products, store, script)
+        locks = StationLocks(faults=reports.faults, metrics=reports.metrics, door=reports.door)
         products = StationProducts(
             settings,
             metrics=reports.metrics,
             faults=reports.faults,
             door=reports.door,
             events=reports.events,
+            locks=locks.board,
         )
         jobs = await products.restore(None)
         played = ReplayScript(
@@ -273,6 +276,7 @@ class _Replay:
         )
         hooks = Hooks(
             products=products,
+            locks=locks.board,
             teacher=products.references.teacher,
             on_verdict=products.on_verdict,
             is_held=played.is_held,

@@ -34,6 +34,7 @@ Reason = Literal[
     "changing_over",
     "no_product",
     "reference_mismatch",
+    "locked",
     "internal_error",
 ]
 Count = Annotated[int, Field(ge=0)]
@@ -233,7 +234,17 @@ class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
     fault: Literal[
-        "camera", "optics", "triton", "redis", "disk", "clock", "triggers", "sink", "product"
+        "camera",
+        "optics",
+        "triton",
+        "redis",
+        "disk",
+        "clock",
+        "triggers",
+        "sink",
+        "product",
+        "challenge",
+        "process",
     ]
     subject: str
     state: Literal["raised", "cleared"]

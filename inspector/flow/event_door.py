@@ -39,8 +39,8 @@ class EventDoor:
         """Whether nothing more is let in; groups may still be inside."""
         return self._closed
 
-    async def send(self, group: EventGroup) -> None:
-        """Wait for room, then put the group in.
+    async def room(self) -> None:
+        """Wait for room, which is there until the caller awaits something else.
 
         Raises:
             RuntimeError: the door is closed, which is for those who send to do.
@@ -52,6 +52,15 @@ class EventDoor:
         if self._closed:
             msg = "send through a closed door"
             raise RuntimeError(msg)
+
+    async def send(self, group: EventGroup) -> None:
+        """Wait for room, then put the group in.
+
+        Raises:
+            RuntimeError: the door is closed, which is for those who send to do.
+
+        """
+        await self.room()
         self._put(group, None)
 
     def put(self, group: EventGroup) -> asyncio.Future[bool]:

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from inspector.core.faults import camera_clock, reference_at
+from inspector.core.locks import LockKind
 from inspector.core.records import CameraId, Doubt, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
@@ -28,6 +29,8 @@ STATION_FAULTS = (
     ("triggers", "stream"),
     ("product", ""),
     ("product", "file"),
+    ("challenge", ""),
+    ("process", ""),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""
 STAGES = ("queue", "preprocess", "inference", "results", "evidence", "serial")
@@ -194,6 +197,11 @@ class Metrics:
         self.product_info = gauge(
             "inspector_product_info", "1, with the product in force", ["product", "revision"]
         )
+        self.locked = gauge(
+            "inspector_locked", "1 while nothing is PASSED because of such a lock", ["lock"]
+        )
+        for kind in LockKind:
+            self.locked.labels(kind)
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
         self.live_pictures = counter(
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
@@ -27,18 +28,25 @@ class Desk(Protocol):
 
 
 def product_routes(desk: Desk) -> list[Route]:
-    """`POST /api/product` with the fields of a command; without `command` it is `set_product`.
+    """`POST /api/commands` with the fields of a command, as in the stream of commands.
 
+    `POST /api/product` takes them too; there it is `set_product` without `command`.
     200 with what holds from which unit on, or another status and one line of text. The
     application's token is asked for as everywhere.
     """
 
     async def product(request: Request) -> Response:
+        return await answer(request, '{"product": "…"}', {"command": "set_product"})
+
+    async def any_command(request: Request) -> Response:
+        return await answer(request, '{"command": "…"}', {})
+
+    async def answer(request: Request, expected: str, usual: Mapping[str, str]) -> Response:
         try:
-            fields = await json_object(request, MAX_BODY_BYTES, expected='{"product": "…"}')
+            fields = await json_object(request, MAX_BODY_BYTES, expected=expected)
         except BadRequestError as error:
             return line(error.status, str(error))
-        command = read_request({"command": "set_product", **fields})
+        command = read_request({**usual, **fields})
         if command.command is None:
             return line(400, command.problem)
         # Whoever asked may go away; what was begun is brought to its end.
@@ -56,4 +64,7 @@ def product_routes(desk: Desk) -> list[Route]:
         }
         return Response(orjson.dumps(told), media_type="application/json")
 
-    return [Route("/api/product", product, methods=["POST"])]
+    return [
+        Route("/api/commands", any_command, methods=["POST"]),
+        Route("/api/product", product, methods=["POST"]),
+    ]

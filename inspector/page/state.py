@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from inspector.core.faults import PICTURE_REFUSED, Fault, camera_clock, reference_at
+from inspector.core.locks import LockKind
 from inspector.core.records import CameraId
 
 DEADLINES_LOOKED_AT_S = 600
+LOCK_KINDS = tuple(kind.value for kind in LockKind)
 _GOOD = {
     "camera": "Pictures arrive.",
     "triton": "The model answers.",
@@ -26,6 +28,8 @@ _GOOD = {
     "sink": "Events are delivered.",
     "clock": "The clock goes on as time passes.",
     "product": "The product is known.",
+    "challenge": "The station recognises its known parts.",
+    "process": "No defect repeats itself.",
     "deadline": "Verdicts come in time.",
 }
 _AWAITED = {
@@ -68,6 +72,10 @@ _ADVICE = {
     "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the "
     "lens, and focus it anew. Too bright: see what changed at the lamp, and at the camera's "
     "exposure.",
+    "challenge": "No unit is passed as good. Run the challenge with its known parts: the page "
+    "leads through it.",
+    "process": "See to the cause at the line. Units that show no defect may be locked until "
+    "somebody acknowledges it.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",
 }
@@ -192,6 +200,11 @@ class StationState:
         if clock is not None:
             parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
         parts += self._product()
+        parts += [
+            _good(kind, subject) | _wrong(*found, advice=_ADVICE[kind])
+            for (kind, subject), found in self._standing.items()
+            if kind in LOCK_KINDS
+        ]
         parts.append(self._deadline())
         return parts
 

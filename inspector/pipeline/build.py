@@ -14,6 +14,7 @@ from inspector.batching.worker import BatchWorker
 from inspector.capture.gate import CameraGate, NoTeacher, never
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import Fault, FaultBoard, reference_at
+from inspector.core.locks import LockBoard
 from inspector.core.ports import (
     LiveEye,
     Model,
@@ -160,6 +161,8 @@ class Hooks:
     eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
     """Show people what a camera sees."""
     products: ProductCheck = field(default_factory=AnyProduct)
+    locks: LockBoard = field(default_factory=LockBoard)
+    """While one stands, nothing is PASSED."""
     teacher: Teacher = field(default_factory=NoTeacher)
     is_held: Callable[[int], bool] = never
     """Whether a recording's unit, by its index, has to wait before it is opened."""
@@ -394,6 +397,7 @@ def _bench(around: _Surroundings) -> Bench:
         pictures=hooks.pictures(around.evidence or NoPictures()),
         serials=around.serials or NoSerials(),
         products=hooks.products,
+        locks=hooks.locks,
         on_verdict=hooks.on_verdict,
         on_misfit=_misfit_reporter(reports.faults),
     )

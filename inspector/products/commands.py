@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.core.errors import ItemError
+from inspector.core.locks import LockKind
 from inspector.core.part_names import shown
 from inspector.core.product_names import product_name
 
@@ -16,6 +17,7 @@ LONGEST_WORD_CHARACTERS = 128
 LONGEST_CONTEXT_BYTES = 1024
 """An event with it stays under 8 kB."""
 MOST_UNITS = 64
+LOCKS = tuple(kind.value for kind in LockKind)
 _AROUND = " \t\r\n\0\ufeff"
 """What PLCs and templates put around a value."""
 _WHOLE = re.compile(r"\d{1,9}")
@@ -79,8 +81,16 @@ class RollBack:
     product: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledge:
+    """Somebody has seen why nothing is PASSED, and seen to it."""
+
+    lock: str | None
+    """Of which kind; None: every one that a person ends."""
+
+
 OfReferences = Teach | Approve | Discard | RollBack
-Command = SetProduct | OfReferences
+Command = SetProduct | OfReferences | Acknowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,12 +198,22 @@ def _rollback(fields: Mapping[str, str]) -> RollBack:
     return RollBack(product=read_product(fields))
 
 
+def _acknowledge(fields: Mapping[str, str]) -> Acknowledge:
+    lock = _word(fields, "lock")
+    if lock is not None and lock not in LOCKS:
+        raise MalformedCommandError(f"lock is {shown(lock)}, expected one of: {', '.join(LOCKS)}")
+    if _word(fields, "by") is None:
+        raise MalformedCommandError("by is missing, expected the name of who acknowledges")
+    return Acknowledge(lock=lock)
+
+
 _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Command]]] = {
     "set_product": (("product", "order", "lot", "context"), _set_product),
     "teach": (("product", "units", "approve"), _teach),
     "approve": (("product", "version"), _approve),
     "discard": (("product", "version"), _discard),
     "rollback": (("product",), _rollback),
+    "acknowledge": (("lock",), _acknowledge),
 }
 COMMANDS: Iterable[str] = tuple(_READERS)
 """What they are called."""

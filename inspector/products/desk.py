@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import structlog
@@ -13,12 +13,14 @@ import structlog
 from inspector.core.basics import CameraId
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError, ItemError
+from inspector.core.locks import LOCKS_NOTE, LockBoard
 from inspector.core.part_names import shown
 from inspector.core.recipes import Job, JobState, ModelName, Recipe
 from inspector.core.records import EventGroup, ModelSpec
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.products.commands import (
+    Acknowledge,
     Approve,
     Command,
     Discard,
@@ -157,6 +159,8 @@ class DeskTerms:
     """Sees every answer, before it is journaled."""
     on_jobs: Callable[[Mapping[CameraId, Job]], None] = lambda _jobs: None
     """Sees the jobs in force whenever they change."""
+    locks: LockBoard = field(default_factory=LockBoard)
+    """What people acknowledge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +316,22 @@ class ProductDesk:
                 return self._lock(asked, str(unknown))
             job = self._next(recipe, command.said)
             return await self._change_over(asked, job, list(self._jobs))
+        if isinstance(command, Acknowledge):
+            return self._acknowledge(asked, command)
         return await self._of_references(asked, command)
+
+    def _acknowledge(self, asked: _Asked, command: Acknowledge) -> Change:
+        """The answer, and that the locks are over, enter the journal together."""
+        locks = self._terms.locks
+        over, problem = locks.to_acknowledge(command.lock)
+        if problem:
+            return self._refuse(asked, problem)
+        change = self._publish(
+            asked, self.job, {}, "", notes={LOCKS_NOTE: locks.text(without=over)}
+        )
+        for lock in over:
+            locks.clear(*lock.key)
+        return change
 
     async def _of_references(self, asked: _Asked, command: OfReferences) -> Change:
         product = command.product or self._one_product()
@@ -555,8 +574,15 @@ class ProductDesk:
         return self._publish(asked, next(iter(jobs.values()), self.job), effective, problem)
 
     def _publish(
-        self, asked: _Asked, job: Job, effective: Mapping[CameraId, int], problem: str
+        self,
+        asked: _Asked,
+        job: Job,
+        effective: Mapping[CameraId, int],
+        problem: str,
+        *,
+        notes: Mapping[str, str] | None = None,
     ) -> Change:
+        """`notes` are kept with the answer."""
         change = Change(
             command=asked.request.name,
             fields=asked.request.fields,
@@ -567,10 +593,10 @@ class ProductDesk:
             effective=effective,
             job=job,
         )
-        notes = {JOBS_NOTE: self._kept().text()}
+        kept = {**(notes or {}), JOBS_NOTE: self._kept().text()}
         if asked.position is not None:
-            notes[COMMANDS_NOTE] = asked.position
-        self._door.put(self._events.change(change, notes))
+            kept[COMMANDS_NOTE] = asked.position
+        self._door.put(self._events.change(change, kept))
         log.info(
             "command answered",
             command=change.command,

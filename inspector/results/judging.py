@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from inspector.core.locks import LOCKED, Lock
 from inspector.core.recipes import JobState, Recipe
 from inspector.core.records import MissReason, Result
 from inspector.core.verdicts import DecidedUnit, Defect, Verdict
@@ -98,6 +100,16 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
         frames_expected=decided.frames_expected,
         deadline_missed=decided.deadline_missed,
     )
+
+
+def under_lock(verdict: Verdict, lock: Lock | None) -> Verdict:
+    """The verdict, or where it says PASSED and a lock stands, that the unit was not inspected.
+
+    FAILED stays FAILED: what was seen is true.
+    """
+    if lock is None or verdict.result is not Result.PASSED:
+        return verdict
+    return replace(verdict, result=Result.NOT_INSPECTED, reason=LOCKED, detail=lock.reason)
 
 
 def _defect(fused: Fused, recipe: Recipe) -> Defect:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ulid import ULID
 
+from inspector.core.locks import LockBoard
 from inspector.core.ports import PictureKeeper, ProductCheck, SerialDesk
 from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
@@ -27,7 +28,7 @@ from inspector.core.verdicts import DecidedUnit, Verdict
 from inspector.events.wording import EventBuilder, Identity, Particulars
 from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import NS_PER_S, Metrics
-from inspector.results.judging import judge
+from inspector.results.judging import judge, under_lock
 from inspector.results.known_units import KnownUnits
 from inspector.results.misfits import Misfits
 
@@ -81,6 +82,8 @@ class Bench:
     pictures: PictureKeeper
     serials: SerialDesk
     products: ProductCheck = field(default_factory=AnyProduct)
+    locks: LockBoard = field(default_factory=LockBoard)
+    """While one stands, nothing is PASSED."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
@@ -132,7 +135,7 @@ class VerdictDesk:
             recipe=recipe,
         )
         serial = await bench.serials.serial_of(unit)
-        verdict = bench.products.check(verdict, serial)
+        verdict = under_lock(bench.products.check(verdict, serial), bench.locks.first)
         event_id = str(ULID())
         identity = bench.builder.identity(verdict, serial)
         found = Particulars(
@@ -142,13 +145,16 @@ class VerdictDesk:
             evidence=await self._keep(verdict, identity.id, event_id, picture),
         )
         now_ns = time.monotonic_ns()
+        await self._door.room()
+        # From here on without an await: a lock that was set meanwhile holds for this unit too.
+        verdict = under_lock(verdict, bench.locks.first)
         in_time = bench.builder.is_in_time(verdict, now_ns)
         self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
         group = bench.builder.verdict(verdict, found, now_ns)
         bench.on_verdict(group)
         camera = unit.camera_id
         bench.on_misfit(camera, self._misfits[camera].cause(verdict))
-        await self._door.send(group)
+        self._door.put(group)
         self.verdicts += 1
 
     async def _keep(

@@ -14,6 +14,7 @@ from inspector import __version__
 from inspector.core.background import background, first_of
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
+from inspector.core.locks import LOCKS_NOTE
 from inspector.core.recipes import Job
 from inspector.core.records import CameraId, EventGroup, unit_counter
 from inspector.events.wording import EventBuilder
@@ -49,6 +50,7 @@ from inspector.service.host_monitor import StationWatch
 from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationViews
+from inspector.service.station_locks import StationLocks
 from inspector.service.station_products import StationProducts
 from inspector.service.systemd import Notifier
 from inspector.service.telemetry import ReaderNews, SinkNews, Telemetry, TriggerNews
@@ -104,12 +106,16 @@ class Service:
             metrics=self.metrics, faults=self.faults, events=self._builder, door=self._door
         )
         self._fault_news = FaultNews(self.metrics, self.views, self._door)
+        self.locks = self.views.locks = StationLocks(
+            faults=self.faults, metrics=self.metrics, door=self._door
+        )
         self._products = StationProducts(
             settings,
             metrics=self.metrics,
             faults=self.faults,
             door=self._door,
             events=self._builder,
+            locks=self.locks.board,
         )
         self._reloader = self.views.reloader = (
             Reloader(
@@ -172,6 +178,7 @@ class Service:
             stack.callback(page.close)
             http = await self._start_http(stack, page)
             stack.callback(self._door.abandon)
+            self.locks.restore(journal.note(LOCKS_NOTE))
             try:
                 triton_url = await start_triton(
                     settings, stack, stop=self._stop, report=self._report
@@ -369,6 +376,7 @@ class Service:
                 pictures=lambda keeper: ShownPictures(keeper, page.feeds),
                 eyes=page.eyes,
                 products=self._products,
+                locks=self.locks.board,
                 teacher=self._products.references.teacher,
                 on_verdict=on_verdict,
                 before_end=self._end_triggers,

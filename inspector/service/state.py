@@ -8,9 +8,11 @@ from typing import Any
 
 from inspector import __version__
 from inspector.core.faults import FaultBoard
+from inspector.core.locks import Lock
 from inspector.page.operator_page import OperatorPage
 from inspector.pipeline.build import Pipeline
 from inspector.service.reload import Reloader
+from inspector.service.station_locks import StationLocks
 from inspector.service.telemetry import ReaderNews
 from inspector.triggers.external.worker import TriggerWorker
 
@@ -44,6 +46,7 @@ class StationViews:
         self.reloader: Reloader | None = None
         self.trigger_reader: TriggerWorker | None = None
         self.reader_news: ReaderNews | None = None
+        self.locks: StationLocks | None = None
 
     @property
     def journal_fault(self) -> str:
@@ -104,6 +107,7 @@ class StationViews:
                 {"kind": f.kind, "subject": f.subject, "cause": f.cause}
                 for f in self._faults.standing
             ],
+            "locks": [_lock(lock) for lock in self.locks.board.standing] if self.locks else [],
             "readers": [asdict(reader) for reader in self.reader_news.readers]
             if self.reader_news
             else [],
@@ -111,6 +115,16 @@ class StationViews:
         }
         page = self.page
         return status if page is None else page.completed(status, running=self.running.is_set())
+
+
+def _lock(lock: Lock) -> dict[str, Any]:
+    return {
+        "kind": lock.kind.value,
+        "subject": lock.subject,
+        "reason": lock.reason,
+        "since": lock.since,
+        "is_acknowledged": lock.is_acknowledged,
+    }
 
 
 def _cause(kind: str, subject: str, cause: str) -> str:

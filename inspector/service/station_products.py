@@ -10,6 +10,7 @@ import structlog
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
 from inspector.core.faults import FaultBoard
+from inspector.core.locks import LockBoard
 from inspector.core.recipes import DEFAULT_PRODUCT, Job, JobState, Recipe
 from inspector.core.records import CameraId, EventGroup, Serial
 from inspector.core.verdicts import Verdict
@@ -46,12 +47,14 @@ class StationProducts:
         faults: FaultBoard,
         door: EventDoor,
         events: EventBuilder,
+        locks: LockBoard,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._faults = faults
         self._door = door
         self._events = events
+        self._locks = locks
         self._files = model_files(settings)
         catalogue = catalogue_of(settings, self._files)
         self._known = KnownProducts(catalogue)
@@ -166,6 +169,7 @@ class StationProducts:
                 unknown=self._settings.products.unknown,
                 on_change=self._on_change,
                 on_jobs=self._on_jobs,
+                locks=self._locks,
             ),
         )
         self._by_serial = BySerial(

@@ -327,6 +327,8 @@ CASES = [
         {"inspector_trigger_stream_restarts_total": "0 0 1x100"},
     ),
     Case("NoProduct", "unknown", 2, True, fault("product", "", "1x10")),
+    Case("NothingPassed", "a lock", 2, True, {'inspector_locked{lock="process"}': "1x10"}),
+    Case("NothingPassed", "none", 2, False, {'inspector_locked{lock="process"}': "0x10"}),
     Case("NoProduct", "a file that is wrong", 2, False, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "a file that is wrong", 2, True, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "serials", 2, True, fault("product", "top", "1x10")),

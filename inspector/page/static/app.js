@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { language, many, setLanguage, t, translate } from "./language.js";
+import { LockBanner } from "./locks.js";
 import * as figures from "./figures.js";
 import * as now from "./now.js";
 import * as product from "./product.js";
@@ -17,6 +18,7 @@ const KEYS = { 1: "#/now", 2: "#/units", 3: "#/figures", 4: "#/state", 5: "#/pro
 
 const view = document.getElementById("view");
 let unmount = null;
+const locks = new LockBanner(document.getElementById("locks"));
 
 function route() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -56,6 +58,7 @@ function showState() {
     return;
   }
   if (!station.status) return;
+  locks.show(station.status.locks);
   const bad = station.status.parts.filter((part) => !part.good);
   document.getElementById("station").textContent = station.status.station;
   document.getElementById("logout").hidden = !station.status.needs_token;

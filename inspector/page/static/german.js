@@ -297,6 +297,19 @@ export const GERMAN = {
   "Remove {zone}": "{zone} entfernen",
   "as usual": "wie sonst",
 
+  // Locks.
+  "it shows no defect, but nothing may be passed now": "sie zeigt keinen Fehler, aber nichts darf jetzt durchgelassen werden",
+  "Known parts": "Bekannte Teile",
+  "The line": "Die Linie",
+  "Locked: nothing is passed as good.": "Gesperrt: nichts wird als gut durchgelassen.",
+  "since {time}": "seit {time}",
+  "Acknowledge …": "Quittieren …",
+  "The lock is over.": "Die Sperre ist aufgehoben.",
+  "Is the cause dealt with?": "Ist die Ursache behoben?",
+  "From the next unit on, units are passed as good again.": "Von der nächsten Einheit an werden wieder Einheiten als gut durchgelassen.",
+  "Your name": "Ihr Name",
+  Acknowledge: "Quittieren",
+
   // Log in.
   "This station shows itself to people who have its token.": "Diese Station zeigt sich, wer ihr Token hat.",
   "That is not the token.": "Das ist nicht das Token.",
@@ -315,6 +328,10 @@ export const GERMAN = {
   "Verdicts come in time.": "Urteile kommen rechtzeitig.",
   "There was no verdict in the last 10 minutes.": "In den letzten 10 Minuten gab es kein Urteil.",
   "The product is known.": "Das Produkt ist bekannt.",
+  "The station recognises its known parts.": "Die Station erkennt ihre bekannten Teile.",
+  "No defect repeats itself.": "Kein Fehler wiederholt sich.",
+  "No unit is passed as good. Run the challenge with its known parts: the page leads through it.": "Keine Einheit wird als gut durchgelassen. Die Prüfung mit den bekannten Teilen durchführen: die Seite führt hindurch.",
+  "See to the cause at the line. Units that show no defect may be locked until somebody acknowledges it.": "Die Ursache an der Linie beheben. Einheiten ohne Fehler können gesperrt sein, bis jemand quittiert.",
   "No unit is inspected: set the product that runs.": "Es wird nicht geprüft: das Produkt einstellen, das läuft.",
   "Units that do not fit the product's reference are not inspected. Compare the product that is set with the one on the line, and see whether the camera was moved.": "Einheiten, die nicht zur Referenz des Produkts passen, werden nicht geprüft. Das eingestellte Produkt mit dem auf der Linie vergleichen und nachsehen, ob die Kamera bewegt wurde.",
   "Inspection goes on by what the file said before. Tell whoever looks after the products: the file is wrong.": "Die Prüfung geht weiter nach dem, was die Datei zuvor sagte. Dem Betreuer der Produkte Bescheid geben: die Datei ist falsch.",

@@ -15,6 +15,7 @@ export const REASONS = {
   changing_over: "the product was being changed over",
   teaching: "it was there to be learnt from",
   reference_mismatch: "it does not fit the product's reference",
+  locked: "it shows no defect, but nothing may be passed now",
   camera_frozen: "the camera sent the same picture again and again",
   camera_dark: "the picture was dark",
   camera_bright: "the picture was too bright",
@@ -53,6 +54,8 @@ export const PARTS = {
   evidence: "Pictures (disk)",
   clock: "Clock",
   product: "Product",
+  challenge: "Known parts",
+  process: "The line",
   deadline: "Deadline",
 };
 

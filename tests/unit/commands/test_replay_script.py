@@ -119,7 +119,7 @@ class Desk:
         accepted = request.name != self.refuses
         if accepted:
             state = JobState.TEACHING if isinstance(command, Teach) else JobState.INSPECTING
-            product = command.product or "default"
+            product = getattr(command, "product", None) or "default"
             self.job = jobs.job(state, number=self.job.number + 1, product=product)
             if isinstance(command, Teach):
                 await self.references.begin(

@@ -11,6 +11,7 @@ import pytest
 
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
+from inspector.core.locks import LOCKS_NOTE, Lock, LockBoard, LockKind
 from inspector.core.recipes import Job, JobState, ModelName, Recipe
 from inspector.core.records import CameraId, EventGroup
 from inspector.events.wording import EventBuilder
@@ -140,6 +141,7 @@ class Station:
         self.door = EventDoor()
         self.seen: list[Change] = []
         self.answered = asyncio.Event()
+        self.locks = LockBoard()
         self.desk = ProductDesk(
             {A: first, B: first},
             last_number=0,
@@ -149,7 +151,12 @@ class Station:
             door=self.door,
             events=EventBuilder(event_terms(settings_for("127.0.0.1:1", {"a": {}, "b": {}}))),
             references=self.pupils,
-            terms=DeskTerms(units_before={A: 100, B: 0}, unknown=unknown, on_change=self._see),
+            terms=DeskTerms(
+                units_before={A: 100, B: 0},
+                unknown=unknown,
+                on_change=self._see,
+                locks=self.locks,
+            ),
         )
 
     def _see(self, change: Change) -> None:
@@ -200,6 +207,40 @@ def test_the_answer_names_the_first_unit_and_enters_the_door_with_the_jobs_and_t
         assert group.notes[COMMANDS_NOTE] == "5-1"
         assert group.events[0].body["effective"] == {"a": 108, "b": 3}
         assert not station.server.asked, "its model inspects already"
+
+    run(main)
+
+
+def test_an_acknowledged_lock_is_over_and_out_of_the_journal_with_the_answer() -> None:
+    async def main() -> None:
+        station = Station()
+        due = Lock(kind=LockKind.CHALLENGE, reason="due", since="2026-03-01T06:00:00+00:00")
+        station.locks.set(due)
+        say = {"command": "acknowledge", "by": "Kim"}
+        refused = await station.say("5-1", **say)
+        assert "does not end by being acknowledged" in refused.problem
+        assert station.locks.standing == (due,)
+        station.locks.set(replace(due, kind=LockKind.PROCESS, reason="ten in a row"))
+        await station.groups()
+        change = await station.say("5-2", **say)
+        assert change.accepted
+        assert change.by == "commands: Kim"
+        assert station.locks.standing == (due,)
+        (group,) = await station.groups()
+        assert group.events[0].body["result"] == "accepted"
+        assert group.notes[COMMANDS_NOTE] == "5-2"
+        assert group.notes[LOCKS_NOTE] == station.locks.text()
+
+    run(main)
+
+
+def test_nobody_acknowledges_without_a_name() -> None:
+    async def main() -> None:
+        station = Station()
+        change = await station.say("5-1", command="acknowledge")
+        assert change.problem == "by is missing, expected the name of who acknowledges"
+        change = await station.say("5-1", command="acknowledge", by="Kim", lock="door")
+        assert change.problem == "lock is 'door', expected one of: challenge, process"
 
     run(main)
 

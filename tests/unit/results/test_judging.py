@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.core.locks import Lock, LockKind
 from inspector.core.recipes import JobState
 from inspector.core.records import (
     CameraId,
@@ -19,7 +20,7 @@ from inspector.core.records import (
     UnitRef,
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
-from inspector.results.judging import MOST_TELLING, judge, most_telling
+from inspector.results.judging import MOST_TELLING, judge, most_telling, under_lock
 from tests.kit import jobs
 from tests.kit.findings import boxed
 
@@ -234,3 +235,18 @@ def test_a_unit_of_which_one_frame_does_not_fit_was_not_inspected() -> None:
     told = verdict(*frames, missed(MissReason.REFERENCE_MISMATCH, 2))
     assert told.result is Result.NOT_INSPECTED
     assert (told.reason, told.detail, told.defects) == ("reference_mismatch", "because", ())
+
+
+def test_under_a_lock_nothing_is_passed_and_what_failed_stays_failed() -> None:
+    lock = Lock(kind=LockKind.PROCESS, reason="ten in a row", since="2026-03-01T06:00:00+00:00")
+    good = verdict(inspected())
+    bad = verdict(inspected(seen(0, 0.9)))
+    assert (good.result, bad.result) == (Result.PASSED, Result.FAILED)
+    held = under_lock(good, lock)
+    assert (held.result, held.reason, held.detail) == (
+        Result.NOT_INSPECTED,
+        "locked",
+        "ten in a row",
+    )
+    assert under_lock(bad, lock) == bad
+    assert under_lock(good, None) == good
