@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from inspector.core.plain_text import plain
 
@@ -15,6 +16,21 @@ PICTURE_REFUSED = "the picture is "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaultUnit:
+    """The unit that a fault was noticed at, and where on it."""
+
+    id: str
+    event_id: str
+    """The `id` of its event."""
+    number: int
+    code: str | None = None
+    bbox_px: tuple[float, float, float, float] | None = None
+    """x, y, width and height in the pixels of its picture; None: no place on it."""
+    picture_uri: str = ""
+    """Of its evidence; empty where no picture was kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """Something that keeps units from being inspected or events from arriving."""
 
@@ -23,6 +39,8 @@ class Fault:
     subject: str
     """Which one: a camera's id, or empty."""
     cause: str
+    unit: FaultUnit | None = None
+    """None where it is about no unit."""
 
 
 def camera_clock(camera_id: str) -> str:
@@ -33,6 +51,24 @@ def camera_clock(camera_id: str) -> str:
 def reference_at(camera_id: str) -> str:
     """Subject of the fault `product` where a camera's units do not fit their reference."""
     return f"reference {camera_id}"
+
+
+class ProcessRule(StrEnum):
+    """What of the verdicts in a row raises the fault `process`. A closed list."""
+
+    SAME_PLACE = "same_place"
+    """The same defect at the same place of units in a row."""
+    FAILED = "failed"
+    """Units in a row FAILED."""
+    NOT_INSPECTED = "not_inspected"
+    """Units in a row were not inspected, and nobody wanted it so."""
+    SHARE = "share"
+    """Too many of the last units FAILED."""
+
+
+def process_at(camera_id: str, rule: ProcessRule) -> str:
+    """Subject of the fault `process` where a rule of the process holds for a camera's units."""
+    return f"{rule} {camera_id}"
 
 
 class FaultBoard:
@@ -67,9 +103,14 @@ class FaultBoard:
         """Nothing is known of this part until a fault of it is raised or cleared."""
         self._awaited[kind, subject] = None
 
-    def raise_fault(self, kind: str, cause: str, subject: str = "") -> None:
+    def raise_fault(
+        self, kind: str, cause: str, subject: str = "", *, unit: FaultUnit | None = None
+    ) -> None:
         """Something broke; a fault that stands already only gets the new cause."""
-        fault = Fault(kind=kind, subject=subject, cause=plain(cause))
+        known = self._standing.get((kind, subject))
+        if unit is None and known is not None:
+            unit = known.unit
+        fault = Fault(kind=kind, subject=subject, cause=plain(cause), unit=unit)
         is_new = (kind, subject) not in self._standing
         self._standing[kind, subject] = fault
         if is_new:

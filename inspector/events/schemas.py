@@ -230,6 +230,21 @@ class DefectEvent(_Envelope):
     defect: DefectPart
 
 
+class FaultUnitPart(_Part):
+    """The unit that a fault was noticed at, and where on it."""
+
+    id: str
+    event_id: Ulid
+    """The `id` of the unit event."""
+    number: Count
+    code: str | None
+    """Of the defect at this place."""
+    bbox_px: tuple[float, float, float, float] | None
+    """x, y, width, height in pixels of its picture; null where it is about no place."""
+    picture_uri: str
+    """Of its evidence; empty where no picture was kept."""
+
+
 class HealthEvent(_Envelope):
     """Something broke, or works again."""
 
@@ -249,6 +264,8 @@ class HealthEvent(_Envelope):
     subject: str
     state: Literal["raised", "cleared"]
     cause: str
+    unit: FaultUnitPart | None = None
+    """Null where the fault is about no unit."""
 
 
 class ReviewEvent(_Envelope):

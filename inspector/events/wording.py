@@ -209,6 +209,7 @@ class EventBuilder:
             "subject": fault.subject,
             "state": state,
             "cause": fault.cause[:MAX_DETAIL_CHARACTERS],
+            "unit": None if fault.unit is None else asdict(fault.unit),
         }
         return _alone(_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state))
 

@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from inspector.core.faults import camera_clock, reference_at
+from inspector.core.faults import ProcessRule, camera_clock, process_at, reference_at
 from inspector.core.locks import LockKind
 from inspector.core.records import CameraId, Doubt, Judgement, MissReason, Result, Stream
 
@@ -362,6 +362,8 @@ class Metrics:
         self.fault.labels("optics", camera)
         self.fault.labels("product", reference_at(camera))
         self.fault.labels("clock", camera_clock(camera))
+        for rule in ProcessRule:
+            self.fault.labels("process", process_at(camera, rule))
 
     def unit_decided(self, camera: CameraId, result: Result, *, late: bool) -> None:
         """Count a verdict, and note that there was one just now. Event loop only."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inspector.core.faults import PICTURE_REFUSED, Fault, camera_clock, reference_at
+from inspector.core.faults import PICTURE_REFUSED, Fault, FaultUnit, camera_clock, reference_at
 from inspector.core.locks import LockKind
 from inspector.core.records import CameraId
 
@@ -148,6 +148,7 @@ class StationState:
         self._reads_triggers = reads_triggers
         self._keeps_evidence = keeps_evidence
         self._standing: dict[tuple[str, str], tuple[str, str]] = {}
+        self._units: dict[tuple[str, str], FaultUnit] = {}
         self.deadlines = Deadlines()
 
     def on_fault(self, fault: Fault, *, raised: bool) -> None:
@@ -155,8 +156,11 @@ class StationState:
         key = (fault.kind, fault.subject)
         if raised:
             self._standing[key] = (fault.cause, _rfc3339(time.time()))
+            if fault.unit is not None:
+                self._units[key] = fault.unit
         else:
             self._standing.pop(key, None)
+            self._units.pop(key, None)
 
     def since(self, kind: str, subject: str) -> str | None:
         """Since when a fault stands; RFC 3339."""
@@ -201,12 +205,17 @@ class StationState:
             parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
         parts += self._product()
         parts += [
-            _good(kind, subject) | _wrong(*found, advice=_ADVICE[kind])
+            _good(kind, subject) | _wrong(*found, advice=_ADVICE[kind]) | self._unit(kind, subject)
             for (kind, subject), found in self._standing.items()
             if kind in LOCK_KINDS
         ]
         parts.append(self._deadline())
         return parts
+
+    def _unit(self, kind: str, subject: str) -> dict[str, Any]:
+        """Which unit it was noticed at, where it was at one."""
+        unit = self._units.get((kind, subject))
+        return {} if unit is None else {"unit": asdict(unit)}
 
     def _product(self) -> list[dict[str, Any]]:
         """No part of the station: only there while it is wrong."""

@@ -51,6 +51,7 @@ from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationViews
 from inspector.service.station_locks import StationLocks
+from inspector.service.station_process import PROCESS_NOTE, StationProcess
 from inspector.service.station_products import StationProducts
 from inspector.service.systemd import Notifier
 from inspector.service.telemetry import ReaderNews, SinkNews, Telemetry, TriggerNews
@@ -116,6 +117,13 @@ class Service:
             door=self._door,
             events=self._builder,
             locks=self.locks.board,
+        )
+        self._process = StationProcess(
+            settings.process,
+            cameras,
+            faults=self.faults,
+            locks=self.locks.board,
+            door=self._door,
         )
         self._reloader = self.views.reloader = (
             Reloader(
@@ -193,6 +201,7 @@ class Service:
             stack.push_async_callback(writer.close)
             lost = await recover_unit_numbers(journal, writer)
             jobs = await self._products.restore(journal.note(JOBS_NOTE))
+            await self._process.restore(settings.journal.directory, journal.note(PROCESS_NOTE))
             pipeline = await self._open(
                 triton_url=triton_url,
                 journal=journal,
@@ -268,6 +277,7 @@ class Service:
         self._settings = settings
         pipeline.change(settings)
         await self._products.apply(settings)
+        self._process.change(settings.process)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         configure_logging(settings.log, settings.secrets())
 
@@ -363,6 +373,7 @@ class Service:
 
         def on_verdict(group: EventGroup) -> None:
             self._products.on_verdict(group)
+            self._process.on_verdict(group)
             page.on_verdict(group)
 
         opened = open_pipeline(

@@ -104,7 +104,12 @@ class StationViews:
             "ready": self.readiness()[0],
             "needs_restart": list(self.reloader.needs_restart) if self.reloader else [],
             "faults": [
-                {"kind": f.kind, "subject": f.subject, "cause": f.cause}
+                {
+                    "kind": f.kind,
+                    "subject": f.subject,
+                    "cause": f.cause,
+                    "unit": None if f.unit is None else asdict(f.unit),
+                }
                 for f in self._faults.standing
             ],
             "locks": [_lock(lock) for lock in self.locks.board.standing] if self.locks else [],

@@ -26,6 +26,13 @@ LIVE = frozenset(
         "evidence.quota_gb",
         "evidence.free_floor_gb",
         "evidence.timeout_ms",
+        "process.same_place",
+        "process.same_place_px",
+        "process.failed",
+        "process.not_inspected",
+        "process.share",
+        "process.share_units",
+        "process.lock",
         "log.level",
     }
 )

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from inspector.settings.event_sections import JournalSettings, RedisSettings
 from inspector.settings.page_sections import PageSettings
+from inspector.settings.process_sections import ProcessSettings
 from inspector.settings.product_sections import ProductsSettings
 from inspector.settings.sections import (
     BatchingSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     """Where events go besides Redis."""
     evidence: EvidenceSettings = EvidenceSettings()
     products: ProductsSettings = ProductsSettings()
+    process: ProcessSettings = ProcessSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     page: PageSettings = PageSettings()

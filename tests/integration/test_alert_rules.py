@@ -329,6 +329,8 @@ CASES = [
     Case("NoProduct", "unknown", 2, True, fault("product", "", "1x10")),
     Case("NothingPassed", "a lock", 2, True, {'inspector_locked{lock="process"}': "1x10"}),
     Case("NothingPassed", "none", 2, False, {'inspector_locked{lock="process"}': "0x10"}),
+    Case("ProcessOutOfOrder", "3 alike", 2, True, fault("process", "same_place top", "0 1x10")),
+    Case("ProcessOutOfOrder", "broken", 8, False, fault("process", "failed top", "0 1x5 0x10")),
     Case("NoProduct", "a file that is wrong", 2, False, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "a file that is wrong", 2, True, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "serials", 2, True, fault("product", "top", "1x10")),

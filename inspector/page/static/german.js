@@ -329,6 +329,7 @@ export const GERMAN = {
   "There was no verdict in the last 10 minutes.": "In den letzten 10 Minuten gab es kein Urteil.",
   "The product is known.": "Das Produkt ist bekannt.",
   "The station recognises its known parts.": "Die Station erkennt ihre bekannten Teile.",
+  "Show unit {id}": "Einheit {id} zeigen",
   "No defect repeats itself.": "Kein Fehler wiederholt sich.",
   "No unit is passed as good. Run the challenge with its known parts: the page leads through it.": "Keine Einheit wird als gut durchgelassen. Die Prüfung mit den bekannten Teilen durchführen: die Seite führt hindurch.",
   "See to the cause at the line. Units that show no defect may be locked until somebody acknowledges it.": "Die Ursache an der Linie beheben. Einheiten ohne Fehler können gesperrt sein, bis jemand quittiert.",

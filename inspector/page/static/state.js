@@ -58,6 +58,7 @@ function item(part) {
       h("h2", {}, t(PARTS[part.part] ?? part.part), part.subject ? ` ${part.subject}` : null, h("span", { class: "hidden" }, part.good ? t(": works") : t(": needs attention"))),
       h("p", {}, t(part.words)),
       part.since ? h("p", { class: "small" }, h("time", { datetime: part.since })) : null,
+      part.unit ? h("p", {}, h("a", { href: `#/unit/${part.unit.event_id}` }, t("Show unit {id}", { id: part.unit.id }))) : null,
       part.advice ? h("p", { class: "advice" }, h("strong", {}, t("What to do:"), " "), t(part.advice)) : null,
     ),
   );
