@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.core.basics import CameraId, Image, Rect
+from inspector.core.optics import OpticsBaseline
 
 SUPPORT_SHARE = 0.5
 """Of its class's threshold: from there on a detection supports what other frames see."""
@@ -94,6 +95,8 @@ class Reference:
     """(height, width, 3) uint8, BGR: the robust mean of the units it was taught with."""
     deviation: NDArray[np.uint8]
     """(height, width) uint8, in grey levels: how much good units differ from each other there."""
+    optics: OpticsBaseline | None = None
+    """What the pictures were like that it was taught with; None where nobody measured them."""
 
     def __post_init__(self) -> None:
         if self.deviation.shape != self.mean.shape[:2]:
