@@ -148,7 +148,7 @@ class Products:
         """Those that units of it are given to."""
         has_reference = self.catalogue.chosen_reference(product) is not None
         golden = product.golden if has_reference or product.said.model.golden else None
-        return (product.model,) if golden is None else (product.model, golden)
+        return (product.model, *filter(None, [golden]), *product.also)
 
     def _packed_model(self, model: ModelName) -> archive.PackedModel:
         """With its hash, where its files are on this machine."""
@@ -377,12 +377,15 @@ async def _compare(settings: Settings, product: Product, models: Sequence[ModelN
     url, inference = settings.inference.url, settings.inference
     client = connect_to(url, inference)
     of_product = {"inspection": product.inspection, "inference": product.inference}
-    needs = model_terms(settings.model_copy(update=of_product)).needs
+    terms = model_terms(settings.model_copy(update=of_product))
+    needs = terms.needs
     try:
         for model in models:
             described = await describe_model(client, inference, model)
             if model == product.model:
                 check_model(described, needs)
+            elif model in terms.also:
+                check_model(described, terms.also[model])
             else:  # the settings' input is the other one's
                 check_model(described, replace(needs, is_for_reference=True, input=None))
     except (InferenceServerException, grpc.RpcError) as error:
@@ -404,10 +407,11 @@ def _judged_by(product: Product) -> dict[str, Any]:
             "name": product.model.name,
             "version": product.model.version or "newest",
             "golden": product.golden.name if product.golden else "none",
+            "also": list(product.inference.also),
         },
         "inspection": {
-            "codes": list(product.inspection.codes),
-            "thresholds": {c: product.inspection.threshold_of(c) for c in product.inspection.codes},
+            "codes": list(product.codes),
+            "thresholds": {c: product.inspection.threshold_of(c) for c in product.codes},
             "min_frames_seen": product.inspection.min_frames_seen,
             "min_size_px": product.inspection.min_size_px,
             "severities": said.inspection.severities,

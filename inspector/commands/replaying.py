@@ -356,8 +356,8 @@ class ChangingReplay(Stage):
 
     async def _connected(self) -> None:
         """A recording waits for the server as long as it takes; a command would be refused."""
-        model = self._products.desk.job.recipe.model
-        while self._pipeline.model.spec_of(model) is None:  # noqa: ASYNC110 - it tells nobody
+        models, known = self._products.desk.job.recipe.models, self._pipeline.model.spec_of
+        while not all(known(model) for model in models):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(CONNECTED_EVERY_S)
 
 

@@ -31,6 +31,11 @@ Judge = Literal["reference", "single", "both"]
 """What a product's units are judged by: the comparison with its reference; the picture alone; both,
 where each says what is a defect."""
 
+ANOMALY = "anomaly"
+"""The code of what a model that knows only good units finds unlike them."""
+ANOMALY_THRESHOLD = 0.5
+"""Such a model's scores are made so that this is the border that it was given with its weights."""
+
 LEAST_LIKENESS = 0.6
 """Right designs have 0.95 and more, bad boards too; others less than 0.2."""
 
@@ -137,7 +142,7 @@ class Recipe:
     sha256: str
     """Over the product's file, and whatever else of it decides but the model and the reference."""
     codes: tuple[str, ...]
-    """By class of the model: what its defects are called."""
+    """What its defects are called: by class of the model, then what only further models find."""
     rules: FusingRules
     model: ModelName
     cameras: Mapping[CameraId, CameraRecipe]
@@ -149,6 +154,10 @@ class Recipe:
     """By code: what is to be done with such a unit; events carry it."""
     golden: ModelName | None = None
     """The model that compares a unit with the reference, where one is asked for."""
+    also: tuple[ModelName, ...] = ()
+    """Further models: each is shown every frame too, and says what is a defect."""
+    codes_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By name of a model: the codes of its classes; a model that is not named has all `codes`."""
     reference: Reference | None = None
     judge: Judge = "reference"
     """Without a reference and a model that compares, it is the picture alone that judges."""
@@ -166,19 +175,32 @@ class Recipe:
     def models(self) -> tuple[ModelName, ...]:
         """The models that each frame is shown to, the one that its events name first."""
         if self.golden is None or self.compared_with is None:
-            return (self.model,)
-        return (self.golden, self.model) if self.judge == "both" else (self.golden,)
+            return (self.model, *self.also)
+        both = (self.golden, self.model) if self.judge == "both" else (self.golden,)
+        return (*both, *self.also)
 
     @property
     def inspected_by(self) -> ModelName:
         """The model that its events name."""
         return self.models[0]
 
-    def floor(self, camera: CameraId) -> float:
-        """The confidence below which a detection decides nothing, wherever it is seen."""
+    def classes_of(self, model: ModelName) -> tuple[str, ...]:
+        """The codes of a model's classes, in its order."""
+        return self.codes_of.get(model.name, self.codes)
+
+    def lowest_threshold(self, model: ModelName) -> float:
+        """The lowest threshold of a model's codes, anywhere on the unit."""
+        classes = self.classes_of(model)
+        everywhere = dict(zip(self.codes, self.rules.thresholds, strict=True))
+        in_zones = [
+            t for zone in self.zones for code, t in zone.thresholds.items() if code in classes
+        ]
+        return min(*(everywhere[code] for code in classes), *in_zones, 1.0)
+
+    def floor(self, camera: CameraId, model: ModelName | None = None) -> float:
+        """The confidence below which what a model sees decides nothing, wherever it is seen."""
         share = SUPPORT_SHARE if self.cameras[camera].frames_of_unit > 1 else 1.0
-        in_zones = [threshold for zone in self.zones for threshold in zone.thresholds.values()]
-        return share * min(*self.rules.thresholds, *in_zones, 1.0)
+        return share * self.lowest_threshold(model or self.model)
 
 
 class JobState(StrEnum):

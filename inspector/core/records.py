@@ -384,10 +384,12 @@ class Finding:
     """Something that a model claims to see."""
 
     code_index: int
-    """Of the recipe's codes, which are in the order of the model's classes."""
+    """As its reader gives it: the model's class. Afterwards: of the recipe's codes."""
     confidence: float
     place: Place
     """In frame pixels, or those of the unit's upright picture."""
+    model: str = ""
+    """Which of the recipe's models claims it; empty before that is known."""
 
     @property
     def box(self) -> Box | None:

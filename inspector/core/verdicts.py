@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inspector.core.places import Place
+from inspector.core.recipes import ModelName
 from inspector.core.records import Finding, FrameRef, MissReason, Placed, Result, UnitRef
 
 
@@ -17,7 +19,8 @@ class FrameResult:
     """In the pixels of the unit's picture."""
     miss: MissReason | None
     detail: str = ""
-    model_version: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the models that answered, by their names."""
     queue_ns: int = 0
     """From capture until the request left."""
     inference_ns: int = 0
@@ -49,6 +52,8 @@ class Defect:
     place: Place
     """In the pixels of the unit's picture."""
     frames_seen: int = 1
+    model: str = ""
+    """Which model claims it: the surest, where several do."""
     severity: str | None = None
     disposition: str | None = None
     """As the product says of its code; None where it says nothing."""
@@ -84,9 +89,13 @@ class Verdict:
 
     @property
     def model_version(self) -> str:
-        """Which model looked last; empty when none did."""
+        """Of the model that its event names first; empty when it did not answer."""
+        return self.version_of(self.unit.under.recipe.inspected_by)
+
+    def version_of(self, model: ModelName) -> str:
+        """Which version of a model answered last; empty when none did."""
         inspected = self.inspected
-        return inspected[-1].model_version if inspected else ""
+        return inspected[-1].versions.get(model.name, "") if inspected else ""
 
     @property
     def queue_ns(self) -> int:

@@ -144,14 +144,17 @@ async def _model(settings: Settings, url: str) -> list[Finding]:
     tensors = TensorPool(tensors=1, max_regions=1, shared=settings.inference.tensors != "inline")
     model = TritonModel(url, model_terms(settings), tensors)
     try:
-        (spec,) = (await model.connect()).values()
+        specs = (await model.connect()).values()
         route = "shared memory" if model.is_sharing else "inline tensors"
-        found = (
-            f"{spec.name} version {spec.version} at {url}: {spec.input.dtype} "
-            f"{spec.input.width_px}x{spec.input.height_px} in, {route}"
-        )
-        finding = Finding(what="triton", mark=Mark.OK, found=found)
-        return [finding, *small_regions(settings, spec.input)]
+        findings = []
+        for spec in specs:
+            found = (
+                f"{spec.name} version {spec.version} at {url}: {spec.reader.kind}, "
+                f"{spec.input.dtype} {spec.input.width_px}x{spec.input.height_px} in, {route}"
+            )
+            findings.append(Finding(what="triton", mark=Mark.OK, found=found))
+            findings += small_regions(settings, spec.input)
+        return findings
     finally:
         await model.close()
         tensors.close()

@@ -109,7 +109,7 @@ class ModelPart(_Part):
 
 
 class RecipePart(_Part):
-    """What decided, by one hash: over the product, the model's version and file, the reference."""
+    """What decided, by one hash: over product, versions and files of models, reference."""
 
     name: str
     sha256: str
@@ -156,6 +156,8 @@ class DefectPart(_Part):
     area_px: Annotated[float, Field(ge=0)] | None = None
     """Of that shape, in square pixels."""
     frames_seen: Annotated[int, Field(ge=1)]
+    model: str = ""
+    """Which of the unit's models claims it: the surest one, where several do."""
     camera: str
     severity: str | None = None
     disposition: str | None = None
@@ -197,6 +199,8 @@ class UnitEvent(_Envelope):
     unit: UnitPart
     trigger: TriggerPart
     model: ModelPart
+    models: tuple[ModelPart, ...] = ()
+    """Every model that its frames were shown to, the one of `model` first."""
     recipe: RecipePart
     product: ProductPart | None = None
     """Null where the station did not know which product it is."""

@@ -150,10 +150,11 @@ class EventBuilder:
             },
             "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
             "model": {"name": recipe.inspected_by.name, "version": verdict.model_version},
-            "recipe": {
-                "name": recipe.product,
-                "sha256": recipe_sha256(recipe, verdict.model_version),
-            },
+            "models": [
+                {"name": model.name, "version": verdict.version_of(model)}
+                for model in recipe.models
+            ],
+            "recipe": {"name": recipe.product, "sha256": recipe_sha256(recipe, verdict)},
             "product": _product(job),
             "reference": _reference(verdict),
             "order": job.order,
@@ -255,11 +256,13 @@ class EventBuilder:
         return EventGroup(events=(event,), notes=dict(notes))
 
 
-def recipe_sha256(recipe: Recipe, model_version: str) -> str:
-    """One hash over all that decided: the product, the model that answered, the reference."""
+def recipe_sha256(recipe: Recipe, verdict: Verdict) -> str:
+    """One hash over all that decided: the product, the models that answered, the reference."""
     reference = "" if recipe.reference is None else recipe.reference.sha256
     golden = "" if recipe.golden is None else recipe.golden.file_sha256
-    parts = (recipe.sha256, model_version, recipe.model.file_sha256, golden, reference)
+    parts = [recipe.sha256, verdict.model_version, recipe.model.file_sha256, golden, reference]
+    for model in recipe.also:
+        parts += (model.name, verdict.version_of(model), model.file_sha256)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -317,6 +320,7 @@ def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
         "polygon_px": _polygon(shape) if shape else None,
         "area_px": round(shape.area_px, 1) if shape else None,
         "frames_seen": defect.frames_seen,
+        "model": defect.model,
         "severity": defect.severity,
         "disposition": defect.disposition,
         "camera": camera,

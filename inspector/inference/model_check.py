@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from inspector.core.errors import ConfigurationError
@@ -50,6 +50,8 @@ class ModelTerms:
     """The station's model is named here too."""
     needs: ModelNeeds
     """What the station's own model has to be."""
+    also: Mapping[ModelName, ModelNeeds] = field(default_factory=dict)
+    """What each further model of the station has to be."""
 
 
 def configured_model(inference: InferenceSettings) -> ModelName:

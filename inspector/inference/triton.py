@@ -71,7 +71,8 @@ class TritonModel:
         self._client: Any = None
         self._is_connected = False
         self._needs: dict[Need, ModelNeeds] = {
-            (configured_model(terms.server), terms.needs.codes): terms.needs
+            (configured_model(terms.server), terms.needs.codes): terms.needs,
+            **_further(terms),
         }
         self._in_use: frozenset[Need] | None = None
         """None until somebody says it: all that is known."""
@@ -255,9 +256,10 @@ class TritonModel:
         They differ from those before in nothing but what may change live.
         """
         self._terms = terms
-        need = (configured_model(self._inference), terms.needs.codes)
-        if need in self._needs:
-            self._needs[need] = terms.needs
+        of_station = (configured_model(self._inference), terms.needs.codes)
+        for need, wanted in {of_station: terms.needs, **_further(terms)}.items():
+            if need in self._needs:
+                self._needs[need] = wanted
 
     async def _described_for(self, inference: InferenceSettings) -> ModelDescription:
         client = connect_to(self._url, self._inference)
@@ -444,6 +446,10 @@ class TritonModel:
         await self._shared.end(client)
         with suppress(Exception):
             await client.close()
+
+
+def _further(terms: ModelTerms) -> dict[Need, ModelNeeds]:
+    return {(model, needs.codes): needs for model, needs in terms.also.items()}
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:

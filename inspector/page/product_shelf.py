@@ -105,7 +105,7 @@ class ProductShelf(ProductSource):
 
     def _said(self, name: str) -> dict[str, Any]:
         product, revision = self._catalogue.product(name)
-        codes = list(product.inspection.codes)
+        codes = list(product.codes)
         return {"revision": revision.text, "codes": codes, "zones": _zones(product)}
 
     def _learned(self, name: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def reports_of(
 ) -> Reports:
     """Those of a station that nobody else asks. Event loop only."""
     return Reports(
-        metrics=Metrics(map(CameraId, settings.cameras), settings.inspection.codes),
+        metrics=Metrics(map(CameraId, settings.cameras), settings.codes),
         faults=FaultBoard(on_fault),
         events=EventBuilder(event_terms(settings)),
         door=EventDoor(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inspector.batching.window import ModelWindows
-from inspector.core.recipes import DEFAULT_PRODUCT, Job, Recipe
+from inspector.core.recipes import DEFAULT_PRODUCT, Job, ModelName, Recipe
 from inspector.core.records import CameraId
 from inspector.events.wording import EventTerms
 from inspector.flow.inbox import Lane
@@ -54,7 +54,21 @@ def model_terms(settings: Settings) -> ModelTerms:
         enlarge=inference.enlarge,
         head=inference.head,
     )
-    return ModelTerms(server=inference, needs=needs)
+    return ModelTerms(server=inference, needs=needs, also=_further_needs(settings))
+
+
+def _further_needs(settings: Settings) -> dict[ModelName, ModelNeeds]:
+    """What each further model has to be; the rest of its input it says itself."""
+    inspection = settings.inspection
+    needs = {}
+    for model in settings.inference.also_models:
+        codes = inspection.classes_of(model.name)
+        needs[model] = ModelNeeds(
+            codes=codes,
+            lowest_threshold=min(inspection.threshold_of(code) for code in codes),
+            max_regions=settings.batching.max_regions,
+        )
+    return needs
 
 
 def camera_lane(settings: Settings, camera: CameraSettings) -> Lane:
@@ -95,7 +109,7 @@ def page_terms(settings: Settings) -> PageTerms:
     """What the operator's page has to know of the station."""
     return PageTerms(
         cameras=tuple(map(CameraId, settings.cameras)),
-        codes=settings.inspection.codes,
+        codes=settings.codes,
         journal_folder=settings.journal.directory,
         evidence_folder=evidence_folder(settings),
         keeps_evidence=settings.evidence.enabled,

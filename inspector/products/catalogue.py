@@ -139,6 +139,7 @@ class Catalogue:
             recipe,
             model=self._hashed(recipe.model),
             golden=None if recipe.golden is None else self._hashed(recipe.golden),
+            also=tuple(self._hashed(model) for model in recipe.also),
         )
 
     def _hashed(self, model: ModelName) -> ModelName:

@@ -503,7 +503,7 @@ class ProductDesk:
         waiting = replace(
             job,
             state=JobState.CHANGING_OVER,
-            detail=f"{job.recipe.product}: model {job.recipe.model.name} is being made ready",
+            detail=f"{job.recipe.product}: {_named(job.recipe)} being made ready",
         )
         self._put(dict.fromkeys(cameras, waiting))
         self._keep(before, asked)
@@ -695,15 +695,15 @@ def _usable(fields: Mapping[str, str]) -> Said:
 
 def needs_of(recipe: Recipe) -> dict[tuple[ModelName, tuple[str, ...]], float]:
     """The models that inspect its units, with their codes and lowest thresholds."""
-    lowest = min(
-        *recipe.rules.thresholds,
-        *(t for zone in recipe.zones for t in zone.thresholds.values()),
-        1.0,
-    )
-    models = [recipe.model]
+    models = [recipe.model, *recipe.also]
     if recipe.golden is not None and recipe.reference is not None:
         models.append(recipe.golden)
-    return {(model, recipe.codes): lowest for model in models}
+    return {(m, recipe.classes_of(m)): recipe.lowest_threshold(m) for m in models}
+
+
+def _named(recipe: Recipe) -> str:
+    names = [model.name for model in (recipe.model, *recipe.also)]
+    return f"model {names[0]} is" if len(names) == 1 else f"models {', '.join(names)} are"
 
 
 def models_in_use(jobs: Iterable[Job]) -> set[tuple[ModelName, tuple[str, ...]]]:

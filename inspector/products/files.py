@@ -21,7 +21,12 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
 from inspector.core.recipes import LEAST_LIKENESS, Judge, ModelName
 from inspector.settings.product_sections import ProductName
-from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+from inspector.settings.sections import (
+    CameraSettings,
+    FurtherModel,
+    InferenceSettings,
+    InspectionSettings,
+)
 from inspector.settings.toml_lines import line_of, line_of_mistake
 from inspector.settings.types import DIGITS, Identifier, Section, Share
 from inspector.settings.unit_sections import Look
@@ -39,7 +44,7 @@ Where = tuple[str | int, ...]
 Polygon = Annotated[
     tuple[tuple[float, float], ...], Field(min_length=_POLYGON_CORNERS, max_length=_MOST_CORNERS)
 ]
-_Section = TypeVar("_Section", InspectionSettings, CameraSettings)
+_Section = TypeVar("_Section", InspectionSettings, InferenceSettings, CameraSettings)
 
 
 class ModelPart(Section):
@@ -47,6 +52,8 @@ class ModelPart(Section):
 
     name: Annotated[str, Field(min_length=1)] | None = None
     version: Annotated[str, Field(pattern=DIGITS)] | None = None
+    also: Annotated[tuple[FurtherModel, ...], Field(max_length=7)] | None = None
+    """Further models, each of which sees every chosen frame too."""
     golden: str | None = None
     """Compares units with the product's reference; empty: none does."""
     golden_version: Annotated[str, Field(pattern=DIGITS)] | None = None
@@ -56,6 +63,10 @@ class InspectionPart(Section):
     """What is claimed to be a defect, and what becomes of it."""
 
     codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
+    codes_of: dict[str, Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]] | None = (
+        None
+    )
+    """By name of a further model: the codes of its classes."""
     threshold: Share | None = None
     thresholds: dict[str, Share] | None = None
     min_frames_seen: Annotated[int, Field(ge=0, le=16)] | None = None
@@ -185,6 +196,16 @@ class Product:
         return ModelName(name=name, version=version) if name else None
 
     @property
+    def also(self) -> tuple[ModelName, ...]:
+        """The further models that each chosen frame is shown to."""
+        return self.inference.also_models
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Of the model's classes, then those that only its further models find."""
+        return self.inspection.codes_with(model.name for model in self.also)
+
+    @property
     def serial_pattern(self) -> str:
         """What its serials match whole, at whichever camera; empty: not known."""
         said = (part.serial_pattern for part in self.said.cameras.values())
@@ -251,8 +272,8 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
         name=name,
         said=said,
         content_sha256=hashlib.sha256(content).hexdigest(),
-        inspection=over.inspection(said.inspection, station.inspection),
-        inference=_inference(said.model, station.inference),
+        inspection=over.inspection(said.inspection, station.inspection, _codes_of(said, station)),
+        inference=over.inference(said.model, station.inference),
         cameras={
             camera_id: over.camera(camera_id, said.cameras.get(camera_id), camera)
             for camera_id, camera in station.cameras.items()
@@ -300,7 +321,7 @@ def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tu
             section = f"[cameras.{camera_id}.serial]"
             told = f"no serial is read there; expected a section {section} in the settings"
             yield ("cameras", camera_id, "serial_pattern"), told
-    codes = said.inspection.codes or station.inspection.codes
+    codes = _codes_of(said, station)
     for where, table in _tables_by_code(said):
         for code in table:
             if code not in codes:
@@ -309,6 +330,18 @@ def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tu
     for number, zone_name in enumerate(names):
         if zone_name in names[:number]:
             yield ("zones", number, "name"), f"found {shown(zone_name)} twice; expected it once"
+
+
+def _codes_of(said: ProductFile, station: StationTerms) -> tuple[str, ...]:
+    """What its models may find: the model's codes, and those of the further ones."""
+    part, of_station = said.inspection, station.inspection
+    changed = {
+        "codes": part.codes or of_station.codes,
+        "codes_of": of_station.codes_of if part.codes_of is None else part.codes_of,
+    }
+    inspection = of_station.model_copy(update=changed)
+    also = station.inference.also if said.model.also is None else said.model.also
+    return inspection.codes_with(told.partition("/")[0] for told in also)
 
 
 def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, object]]]:
@@ -326,10 +359,12 @@ class _Over:
     written: _Written
     problems: list[str]
 
-    def inspection(self, part: InspectionPart, station: InspectionSettings) -> InspectionSettings:
-        keys = ("codes", "threshold", "thresholds", "min_frames_seen", "min_size_px")
+    def inspection(
+        self, part: InspectionPart, station: InspectionSettings, codes: Sequence[str]
+    ) -> InspectionSettings:
+        """`codes`: all that its models may find."""
+        keys = ("codes", "codes_of", "threshold", "thresholds", "min_frames_seen", "min_size_px")
         changed = {key: value for key in keys if (value := getattr(part, key)) is not None}
-        codes = part.codes or station.codes
         table = station.thresholds if part.thresholds is None else part.thresholds
         # The station's are for its own codes, and a strange one of the file's is told already.
         changed["thresholds"] = {code: table[code] for code in codes if code in table}
@@ -342,6 +377,9 @@ class _Over:
         changed = {ours: said[key] for key, ours in _KEYS_OF_CAMERA.items() if key in said}
         return self._laid(station, changed, ("cameras", camera_id))
 
+    def inference(self, part: ModelPart, station: InferenceSettings) -> InferenceSettings:
+        return self._laid(station, _models_said(part), ("model",))
+
     def _laid(self, section: _Section, changed: Mapping[str, Any], above: Where) -> _Section:
         kind = type(section)
         try:
@@ -351,7 +389,7 @@ class _Over:
             return section
 
 
-def _inference(part: ModelPart, station: InferenceSettings) -> InferenceSettings:
+def _models_said(part: ModelPart) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     if part.name is not None:
         # The version that the settings ask for is one of the settings' model.
@@ -362,7 +400,9 @@ def _inference(part: ModelPart, station: InferenceSettings) -> InferenceSettings
         changed |= {"golden": part.golden, "golden_version": ""}
     if part.golden_version is not None:
         changed["golden_version"] = part.golden_version
-    return station.model_copy(update=changed)
+    if part.also is not None:
+        changed["also"] = part.also
+    return changed
 
 
 def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:

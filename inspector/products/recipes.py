@@ -40,10 +40,10 @@ def recipe_of(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
         sha256=digest,
-        codes=inspection.codes,
+        codes=product.codes,
         rules=FusingRules(
             thresholds=tuple(
-                _threshold(product, code, compared=golden is not None) for code in inspection.codes
+                _threshold(product, code, compared=golden is not None) for code in product.codes
             ),
             min_frames_seen=inspection.min_frames_seen,
             min_size_px=inspection.min_size_px,
@@ -62,6 +62,8 @@ def recipe_of(
         severities=dict(said.inspection.severities),
         dispositions=dict(said.inspection.dispositions),
         golden=golden,
+        also=product.also,
+        codes_of=_codes_of(product),
         reference=reference,
         judge=said.reference.judge,
         least_likeness=said.reference.likeness,
@@ -69,11 +71,23 @@ def recipe_of(
     )
 
 
+def _codes_of(product: Product) -> dict[str, tuple[str, ...]]:
+    """Empty where one model, and what compares with the reference, know all codes."""
+    if not product.also:
+        return {}
+    inspection, golden = product.inspection, product.golden
+    of_both = [product.model.name, *([golden.name] if golden else [])]
+    return dict.fromkeys(of_both, inspection.codes) | {
+        model.name: inspection.classes_of(model.name) for model in product.also
+    }
+
+
 def _threshold(product: Product, code: str, *, compared: bool) -> float:
     """The station's is one for a picture alone: not for a comparison, unless the file says so."""
     said = product.said
     its_own = said.inspection.threshold is not None or code in (said.inspection.thresholds or {})
-    if compared and said.reference.judge == "reference" and not its_own:
+    is_compared = compared and code in product.inspection.codes
+    if is_compared and said.reference.judge == "reference" and not its_own:
         return said.reference.threshold
     return product.inspection.threshold_of(code)
 
@@ -91,8 +105,14 @@ def _digest(product: Product) -> str:
     """Over the file, and what the settings add to it."""
     decisive = {
         "file": product.content_sha256,
-        "inspection": product.inspection.model_dump(mode="json"),
+        "inspection": {
+            key: value
+            for key, value in product.inspection.model_dump(mode="json").items()
+            # A key of later versions: what it does not say changes no hash.
+            if key != "codes_of" or value
+        },
         "models": [product.inference.model, product.inference.version, product.inference.golden],
+        **({"also": list(product.inference.also)} if product.also else {}),
         "cameras": {
             name: camera.model_dump(mode="json", include=_DECISIVE)
             for name, camera in product.cameras.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,9 @@ def fuse(
 
     What is about the unit as a whole is one defect per code, however many frames say so.
 
+    Frames agree on what one model says of them: models are sure in ways of their own. What two
+    models agree on, each by itself, is one defect, as the surer one has it.
+
     `places` says where on the unit other thresholds hold, and where nothing is a defect; None:
     nowhere. Whether a zone ignores it is asked of the defect and not of each frame: boxes jitter,
     and a frame that sees it beyond the zone's border still supports the others.
@@ -84,12 +87,12 @@ def fuse(
         for finding in findings
         if finding.confidence >= SUPPORT_SHARE * at.threshold(finding)
     ]
-    per_code: dict[tuple[int, bool], list[_Sight]] = {}
+    per_code: dict[tuple[int, str, bool], list[_Sight]] = {}
     for sight in sights:
-        has_place = sight.finding.box is not None
-        per_code.setdefault((sight.finding.code_index, has_place), []).append(sight)
+        has_place, model = sight.finding.box is not None, sight.finding.model
+        per_code.setdefault((sight.finding.code_index, model, has_place), []).append(sight)
     defects = []
-    for (_code, has_place), alike in per_code.items():
+    for (_code, _model, has_place), alike in per_code.items():
         for cluster in _clusters(alike) if has_place else [_of_the_whole(alike)]:
             seen = sorted((s.finding for s in cluster), key=content)
             if len(seen) < needed:
@@ -98,7 +101,31 @@ def fuse(
             is_sure = fused.confidence >= at.threshold(fused)
             if is_sure and _is_large(fused, rules) and not at.ignores(fused):
                 defects.append(Fused(finding=fused, frames_seen=len(seen)))
-    return sorted(defects, key=lambda d: content(d.finding))
+    return _of_several_models(sorted(defects, key=lambda d: content(d.finding)))
+
+
+def _of_several_models(defects: list[Fused]) -> list[Fused]:
+    """Without those that another model claims at the same place, and is surer of."""
+    if len({defect.finding.model for defect in defects}) < 2:  # noqa: PLR2004 - no other
+        return defects
+    kept: list[Fused] = []
+    for defect in defects:
+        same = next((n for n, one in enumerate(kept) if _is_same(one, defect)), None)
+        if same is None:
+            kept.append(defect)
+        elif defect.frames_seen > kept[same].frames_seen:
+            kept[same] = replace(kept[same], frames_seen=defect.frames_seen)
+    return kept
+
+
+def _is_same(one: Fused, other: Fused) -> bool:
+    a, b = one.finding, other.finding
+    if a.code_index != b.code_index or a.model == b.model:
+        return False
+    if a.box is None or b.box is None:
+        return a.box is b.box
+    nearness, iou = _compare(corners_of([a])[0], corners_of([b]))
+    return bool(nearness[0] <= 1 or iou[0] >= SAME_IOU)
 
 
 def _is_large(finding: Finding, rules: FusingRules) -> bool:
@@ -184,6 +211,7 @@ def _fused(seen: list[Finding], needed: int) -> Finding:
         # Three times 0.7 is 0.7, also where rounding makes the mean a little less.
         confidence=float(np.clip(best.mean(), best.min(), best.max())),
         place=_fused_place(seen, confidences),
+        model=seen[0].model,
     )
 
 

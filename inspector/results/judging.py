@@ -119,6 +119,7 @@ def _defect(fused: Fused, recipe: Recipe) -> Defect:
         confidence=fused.finding.confidence,
         place=fused.finding.place,
         frames_seen=fused.frames_seen,
+        model=fused.finding.model,
         severity=recipe.severities.get(code),
         disposition=recipe.dispositions.get(code),
     )

@@ -112,17 +112,13 @@ def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
 
 
 def _together(results: Sequence[FrameResult]) -> FrameResult:
-    """What several models say of a frame: a defect is what any of them says is one."""
+    """What several models say of a frame; what two of them see stays two findings until fused."""
     result = _one_result(results)
     if len(results) == 1 or result.findings is None:
         return result
-    # As if each had looked at all of it, in tiles that overlap wholly.
-    seen = [(_EVERYWHERE, one.findings or ()) for one in results]
-    first = results[0].model_version
-    return replace(result, findings=tuple(without_doubles(seen)), model_version=first)
-
-
-_EVERYWHERE = Rect(0, 0, 1 << 20, 1 << 20)
+    found = sorted(itertools.chain(*(one.findings or () for one in results)), key=content)
+    versions = {name: version for one in results for name, version in one.versions.items()}
+    return replace(result, findings=tuple(found), versions=versions)
 
 
 def _one_result(results: Sequence[FrameResult]) -> FrameResult:

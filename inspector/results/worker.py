@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from numpy.typing import NDArray
 
 from inspector.core.errors import MalformedReplyError
+from inspector.core.recipes import ModelName, Recipe
 from inspector.core.records import (
+    Batch,
     CameraId,
     Finding,
     Frame,
@@ -171,7 +174,7 @@ class ResultsWorker:
             miss = outcome.miss or MissReason.INTERNAL_ERROR
             return [_miss(region, miss, outcome.detail) for region in regions]
         try:
-            decoded = self._decoded(outcome.outputs, regions, spec)
+            decoded = self._decoded(outcome.outputs, outcome.batch, spec)
         except MalformedReplyError as malformed:
             detail = str(malformed)
             return [_miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
@@ -186,7 +189,7 @@ class ResultsWorker:
                 ref=region.frame.ref,
                 findings=tuple(findings),
                 miss=None,
-                model_version=spec.version,
+                versions={spec.name: spec.version},
                 queue_ns=outcome.taken_mono_ns - region.frame.ref.captured_mono_ns,
                 inference_ns=outcome.ended_mono_ns - outcome.taken_mono_ns,
             )
@@ -196,21 +199,18 @@ class ResultsWorker:
     def _decoded(
         self,
         outputs: Mapping[str, NDArray[Any]],
-        regions: tuple[Region, ...],
+        batch: Batch,
         spec: ModelSpec,
     ) -> list[list[Finding]]:
         """What the reply says of each region; every finding names a code of the unit's recipe."""
+        model, regions = batch.model, batch.regions
         refs = [region.frame.ref for region in regions]
-        floor = min(ref.under.recipe.floor(ref.camera_id) for ref in refs)
+        floor = min(ref.under.recipe.floor(ref.camera_id, model) for ref in refs)
         decoded = spec.reader.decode(outputs, regions, floor=floor, nms_iou=self._nms_iou)
-        for ref, findings in zip(refs, decoded, strict=True):
-            codes = len(ref.under.recipe.codes)
-            for finding in findings:
-                if not 0 <= finding.code_index < codes:
-                    raise MalformedReplyError(
-                        f"class {finding.code_index} reported, inspection.codes names {codes}"
-                    )
-        return decoded
+        return [
+            [_by_code(finding, ref.under.recipe, model) for finding in findings]
+            for ref, findings in zip(refs, decoded, strict=True)
+        ]
 
     def _tell(self, result: FrameResult) -> None:
         """Log when batches begin to fail, fail otherwise than before, or succeed again."""
@@ -257,6 +257,15 @@ class ResultsWorker:
             if left:
                 log.warning("units were open at the end", camera=camera, units=len(left))
             await self._hand_on(left)
+
+
+def _by_code(finding: Finding, recipe: Recipe, model: ModelName) -> Finding:
+    """A finding of a class of the model, as one of a code of the recipe."""
+    classes, number = recipe.classes_of(model), finding.code_index
+    if not 0 <= number < len(classes):
+        raise MalformedReplyError(f"class {number} reported, inspection.codes names {len(classes)}")
+    index = number if classes is recipe.codes else recipe.codes.index(classes[number])
+    return replace(finding, code_index=index, model=model.name)
 
 
 def _miss(region: Region, miss: MissReason, detail: str) -> FrameResult:

@@ -83,7 +83,7 @@ class Service:
         self._report = report
         self._notifier = Notifier()
         cameras = [CameraId(c) for c in settings.cameras]
-        self.metrics = Metrics(cameras, settings.inspection.codes)
+        self.metrics = Metrics(cameras, settings.codes)
         self.metrics.count_lost_log_lines(lost_lines)
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)

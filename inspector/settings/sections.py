@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,10 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from inspector.core.recipes import Crop
+from inspector.core.recipes import ANOMALY, ANOMALY_THRESHOLD, Crop, ModelName
 from inspector.settings.types import (
     DIGITS,
     EMBEDDED,
+    FURTHER_MODEL,
     HEADER,
     MIN_PICTURE_PX,
     PORTS,
@@ -171,6 +173,9 @@ class BatchingSettings(Section):
 AUTHORIZATION = "authorization"
 
 
+FurtherModel = Annotated[str, Field(pattern=FURTHER_MODEL, max_length=64)]
+
+
 class InferenceSettings(Section):
     """The model server."""
 
@@ -179,6 +184,8 @@ class InferenceSettings(Section):
     version: Annotated[str, Field(pattern=DIGITS)] = ""
     golden: str = "pcb_golden_inspection"
     """Compares units of a product with its reference, where it has one; empty: nothing does."""
+    also: Annotated[tuple[FurtherModel, ...], Field(max_length=7)] = ()
+    """Further models, each of which sees every chosen frame too: `name`, or `name/version`."""
     golden_version: Annotated[str, Field(pattern=DIGITS)] = ""
     transport: Transport = "stream"
     tensors: Tensors = "auto"
@@ -202,6 +209,21 @@ class InferenceSettings(Section):
     """`authorization` carries "Bearer" and the token; any other header the token alone."""
     repository: Path = Path("model_repository")
     """Served by the embedded server; unused otherwise."""
+
+    @property
+    def also_models(self) -> tuple[ModelName, ...]:
+        """The further models, by name and version."""
+        parts = (told.partition("/") for told in self.also)
+        return tuple(ModelName(name=name, version=version) for name, _, version in parts)
+
+    @model_validator(mode="after")
+    def _models_differ(self) -> Self:
+        names = [self.model, *filter(None, [self.golden]), *(m.name for m in self.also_models)]
+        for name in names:
+            if names.count(name) > 1 and self.also:
+                msg = f"also, model and golden name {name!r} twice, expected each model once"
+                raise ValueError(msg)
+        return self
 
     @field_validator("token")
     @classmethod
@@ -236,6 +258,10 @@ class InspectionSettings(Section):
         "copper",
         "pin-hole",
     )
+    codes_of: dict[str, Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=dict
+    )
+    """By name of a further model: the codes of its classes; `anomaly` where it is not named."""
     threshold: Share = 0.7
     thresholds: dict[str, Share] = Field(default_factory=dict)
     nms_iou: Share = 0.45
@@ -250,15 +276,30 @@ class InspectionSettings(Section):
         if len(set(self.codes)) != len(self.codes):
             msg = f"codes is {', '.join(self.codes)}, expected each code once"
             raise ValueError(msg)
+        for model, codes in self.codes_of.items():
+            if len(set(codes)) != len(codes):
+                msg = f"codes_of.{model} is {', '.join(codes)}, expected each code once"
+                raise ValueError(msg)
+        known = self.codes_with(self.codes_of)
         for code in self.thresholds:
-            if code not in self.codes:
-                msg = f"thresholds names {code!r}, expected one of: {', '.join(self.codes)}"
+            if code not in (*known, ANOMALY):
+                msg = f"thresholds names {code!r}, expected one of: {', '.join(known)}"
                 raise ValueError(msg)
         return self
 
+    def classes_of(self, model: str) -> tuple[str, ...]:
+        """The codes of a further model's classes, in its order."""
+        return self.codes_of.get(model, (ANOMALY,))
+
+    def codes_with(self, also: Iterable[str]) -> tuple[str, ...]:
+        """The model's codes, then those that only the further models of these names find."""
+        further = (code for model in also for code in self.classes_of(model))
+        return tuple(dict.fromkeys((*self.codes, *further)))
+
     def threshold_of(self, code: str) -> float:
         """The confidence from which on a defect of this code is claimed."""
-        return self.thresholds.get(code, self.threshold)
+        everywhere = ANOMALY_THRESHOLD if code == ANOMALY else self.threshold
+        return self.thresholds.get(code, everywhere)
 
 
 class HttpSettings(Section):

@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @property
+    def codes(self) -> tuple[str, ...]:
+        """What the models of the station find, the further ones too."""
+        return self.inspection.codes_with(m.name for m in self.inference.also_models)
+
+    @property
     def products_directory(self) -> Path:
         """Where the products' files are, and what was learned of them."""
         return self.products.directory or self.journal.directory / "products"

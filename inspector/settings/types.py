@@ -24,10 +24,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 DIGITS = r"^\d*$"
+FURTHER_MODEL = r"^[^/\s]+(/[1-9][0-9]*)?$"
 HEADER = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 PATTERNS = {
     IDENTIFIER: "lower-case letters, digits, - and _, at most 32, a letter or digit first",
     DIGITS: "a number, or nothing for the newest",
+    FURTHER_MODEL: 'the name of a model, or "name/version"',
     HEADER: "the name of a gRPC header: lower-case letters, digits, -, _ and .",
 }
 """What each pattern means, for people."""

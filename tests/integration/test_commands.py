@@ -169,7 +169,7 @@ def verdict(defects: int, miss: MissReason | None = None, label: str | None = No
                 ref=ref,
                 findings=None if miss else (seen,) * defects,
                 miss=miss,
-                model_version="1",
+                versions={"pcb_inspection": "1"},
             ),
         ),
         frames_expected=1,

@@ -176,6 +176,8 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self.hangs_in_trial = ""
         """A model that never answers its trial."""
         self.is_hanging = asyncio.Event()
+        self.refuses = ""
+        """A model that refuses every request."""
         self.requests = 0
         self.loads = False
         """Whether it loads a model when it is asked to, as one with explicit model control does."""
@@ -356,6 +358,8 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         model = self._named(request.model_name)
         if model is None:
             act = Act(refuse=f"unknown model: '{request.model_name}'")
+        elif model.name == self.refuses:
+            act = Act(refuse=f"model {model.name} refuses")
         elif shape[1:] != model.picture or shape[0] > model.max_batch_size:
             act = Act(refuse=f"unexpected shape {shape} for input 'image'")
         self.requests += 1

@@ -275,12 +275,17 @@ function facts(unit, event) {
     [t("of which the model"), took(event.timing_ms.inference)],
     [t("Pictures inspected"), t("{n} of {all}", { n: event.counts.frames_inspected, all: event.counts.frames_expected })],
     [t("Code on it"), event.unit.serial ? `${event.unit.serial.text ?? t("none")} (${t(event.unit.serial.quality.replaceAll("_", " "))})` : t("not looked for")],
-    [t("Model"), `${event.model.name} ${event.model.version}`.trim()],
+    ...models(event).map((model) => [t("Model"), `${model.name} ${model.version}`.trim()]),
   ];
   if (event.context) rows.push([t("Context"), event.context]);
   if (unit.simulated) rows.push([t("Simulated"), t("a drawn unit, not a real one")]);
   if (unit.replayed) rows.push([t("Replayed"), t("from a recording")]);
   return h("section", { class: "card facts-card" }, h("h2", {}, t("Facts")), h("dl", { class: "facts-list" }, rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))));
+}
+
+/** Every model that looked at it; an event of a version before there were several names one. */
+function models(event) {
+  return event.models?.length ? event.models : [event.model];
 }
 
 function raw(event) {

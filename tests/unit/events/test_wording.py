@@ -87,7 +87,7 @@ def verdict(*defects: Defect, miss: MissReason | None = None, **changes: Any) ->
         ref=reference,
         findings=None if miss else (),
         miss=miss,
-        model_version="" if miss else "3",
+        versions={} if miss else {m.name: "3" for m in unit.under.recipe.models},
         queue_ns=2 * NS_PER_MS,
         inference_ns=7 * NS_PER_MS,
     )
@@ -262,6 +262,8 @@ def test_the_recipe_changes_with_what_decides_and_with_nothing_else() -> None:
         digest(),
         digest(sha256="1" * 64),
         digest(model=ModelName(name="m", file_sha256="1" * 64)),
+        digest(also=(ModelName(name="surface"),)),
+        digest(also=(ModelName(name="surface", file_sha256="1" * 64),)),
         digest(reference=one),
         digest(reference=other),
         digest(verdict(miss=MissReason.STALE)),

@@ -16,6 +16,7 @@ from inspector.inference.model_check import (
     no_such_model,
 )
 from inspector.inference.outputs.detections import DetectionsReader
+from inspector.inference.outputs.registry import KINDS
 from inspector.inference.outputs.yolo import Head, HeadLayout, YoloReader
 from inspector.pipeline.terms import model_terms
 from inspector.settings.load import build_settings
@@ -187,8 +188,8 @@ def test_a_graph_for_one_number_of_pictures_is_refused():
         (
             replace(ENSEMBLE, outputs=DETECTIONS[:2]),
             (
-                "model m has outputs boxes, scores; expected boxes, scores, classes, count, "
-                "or one raw YOLO head"
+                "model m has outputs boxes, scores; expected "
+                + ", or ".join(dict.fromkeys(kind.EXPECTS for kind in KINDS))
             ),
         ),
         (

@@ -76,3 +76,19 @@ def test_the_page_is_told_where_evidence_is_and_what_the_station_has() -> None:
     assert other.reads_triggers
     assert other.embeds_triton
     assert other.needs_token
+
+
+def test_each_further_model_must_report_down_to_the_lowest_threshold_of_its_own_codes() -> None:
+    settings = settings_for(
+        "10.0.0.9:8001",
+        {"a": {}},
+        inspection={"codes_of": {"label": ["good", "torn"]}, "thresholds": {"torn": 0.4}},
+        inference={"also": ["surface", "label/3"], "head": "transposed"},
+    )
+    terms = model_terms(settings)
+    told = {str(model): (n.codes, n.lowest_threshold, n.head) for model, n in terms.also.items()}
+    assert told == {
+        "surface": (("anomaly",), 0.5, "auto"),
+        "label version 3": (("good", "torn"), 0.4, "auto"),
+    }
+    assert settings.codes[-3:] == ("anomaly", "good", "torn")

@@ -14,6 +14,7 @@ from inspector.products.files import (
     ZonePart,
     read_product,
 )
+from inspector.products.recipes import recipe_of
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
 
 STATION = StationTerms(
@@ -275,3 +276,68 @@ def test_the_example_we_ship_is_accepted_and_shows_every_key():
         assert part.model_fields_set == set(type(part).model_fields)
     shown = set().union(*(zone.model_fields_set for zone in product.said.zones))
     assert shown == set(ZonePart.model_fields)
+
+
+FURTHER = """
+[model]
+also = ["surface", "label/2"]
+[inspection.codes_of]
+label = ["good", "missing_label"]
+[inspection.thresholds]
+missing_label = 0.8
+"""
+
+
+def test_a_product_names_further_models_and_their_codes_count_everywhere():
+    product = read(
+        FURTHER + '[[zones]]\nname = "z"\npolygon = [[0, 0], [9, 0], [9, 9]]\n'
+        "thresholds = { anomaly = 0.9 }\n"
+    )
+    assert [(m.name, m.version) for m in product.also] == [("surface", ""), ("label", "2")]
+    assert product.codes == (*STATION.inspection.codes, "anomaly", "good", "missing_label")
+    recipe = recipe_of(product)
+    assert recipe.models == (product.model, *product.also)
+    assert recipe.classes_of(product.model) == STATION.inspection.codes
+    assert [recipe.classes_of(m) for m in product.also] == [
+        ("anomaly",),
+        ("good", "missing_label"),
+    ]
+    thresholds = dict(zip(recipe.codes, recipe.rules.thresholds, strict=True))
+    # An anomaly score has its border in the middle; the others have the station's threshold.
+    assert (thresholds["anomaly"], thresholds["missing_label"], thresholds["open"]) == (
+        0.5,
+        0.8,
+        0.7,
+    )
+    surface, label = product.also
+    assert recipe.lowest_threshold(surface) == 0.5
+    assert recipe.lowest_threshold(label) == 0.7
+    assert recipe.lowest_threshold(product.model) == 0.7
+
+
+def test_a_recipe_hash_tells_further_models_and_stays_as_it_was_without_them():
+    plain, further = recipe_of(read("")), recipe_of(read(FURTHER))
+    assert plain.sha256 != further.sha256
+    assert not plain.codes_of
+    assert recipe_of(read('[model]\nalso = ["surface"]\n')).sha256 not in {
+        plain.sha256,
+        recipe_of(read('[model]\nalso = ["surface/2"]\n')).sha256,
+    }
+    # As versions before there were further models made it.
+    assert plain.sha256 == "dc9c45b8165b908a93c808fc91184533f130c4328ae2871243b0b50e88f90175"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[model]\nalso = ["pcb_inspection"]\n', "name 'pcb_inspection' twice"),
+        ('[model]\nalso = ["a", "a/2"]\n', "name 'a' twice"),
+        ('[model]\nalso = ["a/x"]\n', "a.toml:2: model.also.1: "),
+        ("[inspection.thresholds]\nstain = 0.5\n", "unknown code; expected one of: open"),
+        ('[inspection.codes_of]\nlabel = ["a", "a"]\n', "expected each code once"),
+    ],
+)
+def test_further_models_that_cannot_be_are_refused_with_file_and_key(text: str, told: str):
+    (problem,) = refusals(text)
+    assert told in problem
+    assert problem.startswith("a.toml")

@@ -297,3 +297,27 @@ def test_findings_of_every_place_are_claimed_in_whatever_order_they_come(
         assert defect.finding.confidence >= rules.thresholds[defect.finding.code_index]
     whole = [d.finding.code_index for d in claimed if d.finding.box is None]
     assert len(whole) == len(set(whole)), "one per code"
+
+
+def by(model: str, finding: Finding) -> Finding:
+    return replace(finding, model=model)
+
+
+def test_frames_agree_on_what_one_model_says_of_them_and_not_on_what_two_say_in_turns() -> None:
+    one, other = by("one", seen()), by("other", seen())
+    assert fused([one], [other], []) == []
+    assert fused([one], [one], [other]) == [(0, 0.8, 2)]
+
+
+def test_what_two_models_claim_of_one_place_is_one_defect_as_the_surer_one_has_it() -> None:
+    sure, also = by("sure", seen(confidence=0.9)), by("also", seen(102, confidence=0.7))
+    elsewhere = by("also", seen(300, confidence=0.6))
+    other_code = by("also", seen(code=1, confidence=0.6))
+    found = fuse([[also, sure, elsewhere, other_code]], RULES, frames_expected=1)
+    assert [d.finding for d in found] == [sure, elsewhere, other_code]
+
+
+def test_what_two_models_claim_of_the_whole_unit_is_one_defect_for_each_code() -> None:
+    one, other = by("one", of_the_whole(confidence=0.6)), by("other", of_the_whole(confidence=0.9))
+    (defect,) = fuse([[one, other]], RULES, frames_expected=1)
+    assert defect.finding == other

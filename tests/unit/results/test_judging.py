@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.core.locks import Lock, LockKind
-from inspector.core.recipes import JobState
+from inspector.core.recipes import JobState, ModelName
 from inspector.core.records import (
     CameraId,
     Finding,
@@ -25,6 +25,7 @@ from tests.kit import jobs
 from tests.kit.findings import boxed
 
 CODES = ("open", "short")
+STATION = ModelName(name="pcb_inspection")
 UNIT = UnitRef(
     camera_id=CameraId("a"),
     index=0,
@@ -167,14 +168,14 @@ def test_of_several_reasons_the_cause_is_told() -> None:
 
 def test_a_verdict_tells_the_longest_way_of_its_frames() -> None:
     result = verdict(
-        inspected(sequence=0, queue_ns=5, inference_ns=20, model_version="1"),
-        inspected(sequence=1, queue_ns=9, inference_ns=10, model_version="2"),
+        inspected(sequence=0, queue_ns=5, inference_ns=20, versions={"pcb_inspection": "1"}),
+        inspected(sequence=1, queue_ns=9, inference_ns=10, versions={"pcb_inspection": "2"}),
         missed(MissReason.STALE, 2),
     )
-    assert (result.queue_ns, result.inference_ns, result.model_version) == (9, 20, "2")
+    assert (result.queue_ns, result.inference_ns, result.version_of(STATION)) == (9, 20, "2")
     assert len(result.inspected) == 2
     nothing = verdict(missed(MissReason.STALE))
-    assert (nothing.queue_ns, nothing.inference_ns, nothing.model_version) == (0, 0, "")
+    assert (nothing.queue_ns, nothing.inference_ns, nothing.version_of(STATION)) == (0, 0, "")
 
 
 results = st.lists(

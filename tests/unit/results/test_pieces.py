@@ -141,8 +141,8 @@ def test_a_frame_that_two_models_look_at_is_complete_when_both_have() -> None:
     assert parts.add(region(LEFT, 0, 2), result(one), model=GOLDEN, models=2) is None
     whole = parts.add(region(RIGHT, 1, 2), result(), model=GOLDEN, models=2)
     assert whole is not None
-    # What both see is one defect, as the surer one has it; what one sees is a defect too.
-    assert whole.findings == (again, other)
+    # Each is a claim of its own: whether two of them mean one defect is for the whole unit to say.
+    assert whole.findings == (again, one, other)
     assert parts.waiting == 0
 
 

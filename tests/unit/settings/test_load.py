@@ -330,11 +330,14 @@ def uncommented(text: str) -> str:
     return "\n".join(lines)
 
 
+TABLES_OF_THE_USER = {"inspection.codes_of", "inspection.thresholds", "products.by_serial"}
+
+
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """By dotted key."""
     found: dict[str, Any] = {}
     for name, value in content.items():
-        is_table_of_the_user = f"{prefix}{name}" in {"inspection.thresholds", "products.by_serial"}
+        is_table_of_the_user = f"{prefix}{name}" in TABLES_OF_THE_USER
         if isinstance(value, dict) and not is_table_of_the_user:
             found |= flat(value, f"{prefix}{name}.")
         else:
@@ -347,8 +350,9 @@ WITHOUT_DEFAULT = {
 }  # fmt: skip
 SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
-    "inference.tls_ca", "inference.token", "inspection.thresholds", "redis.username",
-    "redis.password", "redis.sentinel_username", "redis.sentinel_password", "redis.tls_ca",
+    "inference.tls_ca", "inference.token", "inspection.codes_of", "inspection.thresholds",
+    "redis.username", "redis.password", "redis.sentinel_username", "redis.sentinel_password",
+    "redis.tls_ca",
     "http.token", "evidence.directory", "products.by_serial", "products.directory",
 }  # fmt: skip
 """Keys whose default is nothing."""
