@@ -32,7 +32,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from inspector.page.preview import LIVE_JPEG_QUALITY, MAX_WIDTH_PX, PICTURES_PER_S, encoded
+from inspector.page.preview import MAX_WIDTH_PX, PICTURES_PER_S, PREVIEW_JPEG_QUALITY, encoded
 
 VIEWERS = (0, 1, 8)
 READY_WITHIN_S = 300.0
@@ -192,7 +192,7 @@ def encoding_percent() -> float:
     started_s = time.thread_time()
     for _ in range(times):
         np.copyto(target, picture)
-        encoded(target, MAX_WIDTH_PX, LIVE_JPEG_QUALITY)
+        encoded(target, MAX_WIDTH_PX, PREVIEW_JPEG_QUALITY)
     return 100 * PICTURES_PER_S * (time.thread_time() - started_s) / times
 
 

@@ -25,7 +25,7 @@ from inspector.core.records import (
     UnitOpened,
 )
 from inspector.settings.sections import CameraSettings
-from inspector.triggers.presence.watch import PresenceWatch
+from inspector.triggers.presence.trigger import PresenceTrigger
 from tests.kit import jobs
 
 CAMERA = CameraId("line")
@@ -145,7 +145,7 @@ def watch(footage: Footage) -> Watched:
         watched.idle += count
 
     job = jobs.job(cameras=[CAMERA], frames_of_unit=settings.frames_of_unit)
-    trigger = PresenceWatch(
+    trigger = PresenceTrigger(
         CAMERA,
         settings,
         job_now=lambda: job,
@@ -158,7 +158,7 @@ def watch(footage: Footage) -> Watched:
         watched.truth = all_located(watched.truth, number, image)
         frame = Frame(ref=_ref(number), lease=_Lease(image))
         started_ns = time.thread_time_ns()
-        sent = trigger.look(frame)
+        sent = trigger.observe(frame)
         cost_ms = (time.thread_time_ns() - started_ns) / 1e6
         _take(watched, sent)
         if number >= WARM_FRAMES:

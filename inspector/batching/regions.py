@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from inspector.batching.tiling import pieces_of
 from inspector.core.geometry import fit, upright_size_px
-from inspector.core.recipes import View
+from inspector.core.recipes import Cropping
 from inspector.core.records import Frame, Letterbox, ModelInput, Rect, Region
 
 MUCH_LARGER = 1.4
@@ -16,10 +16,10 @@ Boards of 742x676 pixels (1.16) shrunk to 640 had the same verdicts as in four t
 four times as much."""
 
 
-def regions_of(view: View, frame: Frame, model_input: ModelInput) -> tuple[Region, ...]:
+def regions_of(cropping: Cropping, frame: Frame, model_input: ModelInput) -> tuple[Region, ...]:
     """The pieces of a frame, in the order of their numbers; at least one."""
-    whole = _whole(view, frame, model_input)
-    rects = _cut(view, whole.rect, model_input)
+    whole = _whole(cropping, frame, model_input)
+    rects = _cut(cropping, whole.rect, model_input)
     return tuple(
         replace(
             whole,
@@ -32,17 +32,17 @@ def regions_of(view: View, frame: Frame, model_input: ModelInput) -> tuple[Regio
     )
 
 
-def unseen(view: View, frame: Frame) -> Region:
+def unseen(cropping: Cropping, frame: Frame) -> Region:
     """Stands for a frame that no model will see: the model's input is not known."""
-    box = fit(view.rect, width_px=view.rect.width_px, height_px=view.rect.height_px)
-    return Region(frame=frame, rect=view.rect, letterbox=box)
+    box = fit(cropping.rect, width_px=cropping.rect.width_px, height_px=cropping.rect.height_px)
+    return Region(frame=frame, rect=cropping.rect, letterbox=box)
 
 
-def pieces(view: View, frame: Frame, model_input: ModelInput | None) -> int:
+def pieces(cropping: Cropping, frame: Frame, model_input: ModelInput | None) -> int:
     """How many inputs of a model a frame becomes; 1 while the model's input is not known."""
     if model_input is None:
         return 1
-    return len(_cut(view, _whole(view, frame, model_input).rect, model_input))
+    return len(_cut(cropping, _whole(cropping, frame, model_input).rect, model_input))
 
 
 def refitted(region: Region, model_input: ModelInput) -> Region:
@@ -59,9 +59,9 @@ def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:
     )
 
 
-def _whole(view: View, frame: Frame, model_input: ModelInput) -> Region:
+def _whole(cropping: Cropping, frame: Frame, model_input: ModelInput) -> Region:
     """Everything that is inspected of a frame."""
-    unit, outline = unseen(view, frame), frame.ref.outline
+    unit, outline = unseen(cropping, frame), frame.ref.outline
     if model_input.takes_reference:
         reference = frame.ref.under.recipe.compared_with
         if reference is None or frame.ref.placed is None:
@@ -70,18 +70,18 @@ def _whole(view: View, frame: Frame, model_input: ModelInput) -> Region:
             )
         height_px, width_px = reference.deviation.shape
         return replace(unit, rect=Rect(0, 0, width_px, height_px), on_reference=True)
-    if view.crop in {"unit", "unit_tiles"} and outline is not None:
+    if cropping.crop in {"unit", "unit_tiles"} and outline is not None:
         return replace(unit, rect=Rect(0, 0, *upright_size_px(outline)), upright=outline)
     return unit
 
 
-def _cut(view: View, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
+def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
     scale = _fitted(rect, model_input).scale
-    if view.crop == "tiles" or (view.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
+    if cropping.crop == "tiles" or (cropping.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
         return pieces_of(
             rect,
             width_px=model_input.width_px,
             height_px=model_input.height_px,
-            overlap_px=view.tile_overlap_px,
+            overlap_px=cropping.tile_overlap_px,
         )
     return (rect,)

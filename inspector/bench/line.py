@@ -33,18 +33,18 @@ CONNECTED_AFTER_S = 1.0
 """Open loops begin so late: no frame comes before the model server is connected."""
 KEPT_AGES = 100_000
 """The newest; a measurement of memory must not fill it itself."""
-LOOKED_AT = {Result.PASSED.value, Result.FAILED.value}
+INSPECTED = {Result.PASSED.value, Result.FAILED.value}
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ProcessTimes:
     """Time and user + system time of this process, at one moment."""
 
     at_s: float
     cpu_s: float
 
     @classmethod
-    def now(cls) -> Mark:
+    def now(cls) -> ProcessTimes:
         """Take it."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         return cls(time.perf_counter(), used.ru_utime + used.ru_stime)
@@ -62,8 +62,8 @@ class Seen:
     """From the trigger of a unit to its verdict, where it was inspected after the clock started."""
     looked_at: int = 0
     """Of the counted units."""
-    began: Mark | None = None
-    ended: Mark | None = None
+    began: ProcessTimes | None = None
+    ended: ProcessTimes | None = None
     counted: int = 0
     """Units between the two marks."""
     defects: int = 0
@@ -73,7 +73,7 @@ class Seen:
         """A unit's verdict, as it is handed on to be published."""
         if group.verdict is None:
             return
-        body, now = group.verdict.body, Mark.now()
+        body, now = group.verdict.body, ProcessTimes.now()
         self.results[body["result"]] += 1
         if body["reason"]:
             self.reasons[body["reason"]] += 1
@@ -82,7 +82,7 @@ class Seen:
             return
         self.counted, self.ended = self.counted + 1, now
         self.defects += body["counts"]["defects"]
-        if body["result"] in LOOKED_AT:
+        if body["result"] in INSPECTED:
             self.looked_at += 1
             self.ages_ms.append(body["timing_ms"]["trigger_to_verdict"])
 
@@ -199,7 +199,7 @@ def _summary(pipeline: Pipeline, metrics: Metrics, seen: Seen) -> LineRun:
         units=seen.results.total(),
         counted=seen.counted,
         defects=seen.defects,
-        inspected=sum(seen.results[result] for result in LOOKED_AT),
+        inspected=sum(seen.results[result] for result in INSPECTED),
         reasons=dict(seen.reasons),
         frames_per_s=seen.looked_at / wall_s,
         cpu_ms_per_frame=1000 * cpu_s / seen.counted,

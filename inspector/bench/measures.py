@@ -15,7 +15,7 @@ from inspector.core.records import MissReason
 OPEN_LOOP_HZ = 30.0
 CAMERAS = (1, 2, 4, 8, 16)
 OVERLOADS = (1, 2, 5)
-_FIRST_LOOK_FRAMES = 40
+_FIRST_RUN_FRAMES = 40
 _FEWEST_FRAMES = 40
 _AFTER_START_S = 5.0
 """Until the first board of a belt has its verdict."""
@@ -44,7 +44,7 @@ def frames_for(seconds: float, frames_per_s: float) -> int:
 
 async def capacity(server: Server, seconds: float) -> LineRun:
     """Frames as fast as they are taken, for about so long."""
-    first = await run_load(server, Load(frames=_FIRST_LOOK_FRAMES))
+    first = await run_load(server, Load(frames=_FIRST_RUN_FRAMES))
     return await run_load(server, Load(frames=frames_for(seconds, first.frames_per_s)))
 
 

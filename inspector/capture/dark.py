@@ -27,7 +27,7 @@ def is_dark(image: Image, below: int) -> bool:
     return bool(bright <= BRIGHT_SHARE * sample.size)
 
 
-class DarkWatch:
+class DarkDetector:
     """A dark picture shows no unit; pictures that stay dark mean that the camera sees nothing."""
 
     FAULT_AFTER_NS = 2 * _NS_PER_S

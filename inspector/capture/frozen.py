@@ -25,7 +25,7 @@ def fingerprint(image: Image) -> int:
     return zlib.crc32(np.ascontiguousarray(rows).data)
 
 
-class FrozenWatch:
+class FrozenDetector:
     """Notices a live camera whose pictures, or time stamps, stay exactly the same.
 
     Frozen after `after_ns` of the same picture; live again once pictures have been new, one after

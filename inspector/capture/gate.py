@@ -9,16 +9,16 @@ from threading import Condition
 import cv2
 import structlog
 
-from inspector.capture.dark import DarkWatch
-from inspector.capture.frozen import FrozenWatch, fingerprint
+from inspector.capture.dark import DarkDetector
+from inspector.capture.frozen import FrozenDetector, fingerprint
 from inspector.capture.optics import OpticsGuard, OpticsLimits, Refusal
-from inspector.core.ports import LiveEye, Teacher, UnitWatch
+from inspector.core.ports import Preview, Teacher, UnitTrigger
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
-from inspector.triggers.external.watch import ExternalWatch
+from inspector.triggers.external.trigger import ExternalTrigger
 
 log = structlog.get_logger("capture")
 
@@ -47,7 +47,7 @@ class GateLimits:
 class Shown:
     """What people see of a camera while they look."""
 
-    eye: LiveEye
+    eye: Preview
     in_view: Callable[[], Sequence[UnitInView]]
     """Where units are in the latest frame."""
 
@@ -107,32 +107,32 @@ class NoTeacher(Teacher):
 class CameraGate:
     """One per camera, for the life of the process: readers come and go, its units go on.
 
-    Any thread; the trigger's watch sees one call at a time, in order.
+    Any thread; the trigger sees one call at a time, in order.
     """
 
     def __init__(
         self,
-        watch: UnitWatch,
+        trigger: UnitTrigger,
         inbox: FrameInbox,
         notices: Notices,
         *,
         job: JobInForce,
-        frozen: FrozenWatch | None = None,
-        dark: DarkWatch | None = None,
+        frozen: FrozenDetector | None = None,
+        dark: DarkDetector | None = None,
         optics: OpticsGuard | None = None,
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
         shown: Shown | None = None,
         teacher: Teacher | None = None,
     ) -> None:
-        """`job` is the one that `watch` reads.
+        """`job` is the one that `trigger` reads.
 
         `frozen` of None: the source need not be live. `on_chosen` sees each frame chosen.
         """
         self._job = job
         self._teacher = teacher or NoTeacher()
-        self._dark = dark or DarkWatch(below=0)
+        self._dark = dark or DarkDetector(below=0)
         self._optics = optics
-        self._watch = watch
+        self._trigger = trigger
         self._inbox = inbox
         self._notices = notices
         self._frozen = frozen
@@ -164,8 +164,8 @@ class CameraGate:
                 self._optics.change(limits.optics)
             if self._frozen is not None:
                 self._frozen.change(limits.frozen_after_ns)
-            if isinstance(self._watch, ExternalWatch):
-                self._watch.change(limits.trigger_wait_ns)
+            if isinstance(self._trigger, ExternalTrigger):
+                self._trigger.change(limits.trigger_wait_ns)
 
     def change_job(self, job: Job) -> int:
         """Judge every unit that is opened from now on by this job; those open keep theirs.
@@ -174,7 +174,7 @@ class CameraGate:
         """
         with self._one_at_a_time:
             self._job.swap(job)
-            return self._watch.opened_units
+            return self._trigger.opened_units
 
     def let_on(self) -> None:
         """Ask again whether the unit that waits may be opened. Event loop only."""
@@ -184,9 +184,9 @@ class CameraGate:
     def pass_on(self, frame: Frame) -> None:
         """A frame with its pixels; takes over its buffer. Blocks only where a recording waits."""
         with self._one_at_a_time:
-            # Before the watch has it: afterwards its buffer may be somebody else's.
+            # Before the trigger has it: afterwards its buffer may be somebody else's.
             taken_by = self._taken_by(frame)
-            chosen = self._look(frame)
+            chosen = self._observe(frame)
             self.handed_on += len(chosen)
             if taken_by is not None:
                 _show(taken_by, frame.ref, chosen)
@@ -195,14 +195,14 @@ class CameraGate:
     def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
         """A frame that came and has no pixels; its buffer, if any, is released."""
         with self._one_at_a_time:
-            missed = self._watch.missed(MissedFrame(ref=ref, reason=reason, detail=detail))
+            missed = self._trigger.missed(MissedFrame(ref=ref, reason=reason, detail=detail))
             self.handed_on += 1
             self._notices.put(missed)
 
     def interrupt(self, reason: MissReason, detail: str) -> None:
         """No frame follows this one for a while, or for ever: units in view are closed."""
         with self._one_at_a_time:
-            left = self._watch.interrupted(reason, detail)
+            left = self._trigger.interrupted(reason, detail)
             self.handed_on += len(left)
             self._dark.reset()
             if self._frozen is not None:
@@ -237,27 +237,27 @@ class CameraGate:
         """When to call `expire` next; None while no triggered unit waits."""
         return self._external().next_expiry_ns
 
-    def _external(self) -> ExternalWatch:
-        if not isinstance(self._watch, ExternalWatch):
+    def _external(self) -> ExternalTrigger:
+        if not isinstance(self._trigger, ExternalTrigger):
             msg = "this camera is not triggered from outside"
             raise TypeError(msg)
-        return self._watch
+        return self._trigger
 
-    def _look(self, frame: Frame) -> Sequence[Frame]:
+    def _observe(self, frame: Frame) -> Sequence[Frame]:
         if self._dark.asks:
             dark = self._dark.see(frame.lease.image, frame.ref.captured_mono_ns)
             self._judged = (frame.ref.sequence, dark)
         frozen = self._frozen
         if frozen is None or not frozen.asks:
-            return self._watch.look(frame)
+            return self._trigger.observe(frame)
         was_frozen = frozen.is_frozen
         frozen.see(fingerprint(frame.lease.image), frame.ref.captured_mono_ns, frame.ref.stamp_ns)
         if not frozen.is_frozen:
-            return self._watch.look(frame)
+            return self._trigger.observe(frame)
         frame.lease.release()
-        left = () if was_frozen else self._watch.interrupted(MissReason.CAMERA_FROZEN, FROZEN)
+        left = () if was_frozen else self._trigger.interrupted(MissReason.CAMERA_FROZEN, FROZEN)
         missed = MissedFrame(ref=frame.ref, reason=MissReason.CAMERA_FROZEN, detail=FROZEN)
-        self._notices.put(self._watch.missed(missed))
+        self._notices.put(self._trigger.missed(missed))
         self.handed_on += 1
         return left
 

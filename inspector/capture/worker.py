@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import structlog
 
+from inspector.capture.camera_reader import CameraReader, FrameCount
 from inspector.capture.liveness import Liveness, Outage, Sighting, is_stuck, judge_camera
-from inspector.capture.reader import CameraReader, FrameCount
 from inspector.core.errors import FatalError
 from inspector.core.records import CameraId
 from inspector.settings.sections import CameraSettings
 
 log = structlog.get_logger("capture")
 
-LOOK_EVERY_S = 0.2
+POLL_INTERVAL_S = 0.2
 STUCK_AFTER_S = 15.0
 """A library inside one call for so long is taken to be stuck: all its time-outs are shorter."""
 STOPPED_WITHIN_S = 4.0
@@ -28,7 +28,7 @@ class CaptureWorker:
     """The event loop's side of a camera: its thread reads, this judges.
 
     The judgement is ours and not the library's: whatever a read call does, a camera that is
-    silent for `silent_after_s` is reported within `LOOK_EVERY_S` after that.
+    silent for `silent_after_s` is reported within `POLL_INTERVAL_S` after that.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CaptureWorker:
         make_reader: Callable[[FrameCount], CameraReader],
         *,
         on_up: Callable[[CameraId, bool, str], None],
-        on_look: Callable[[CameraId], None],
+        on_poll: Callable[[CameraId], None],
         close_lane: Callable[[], None],
         stopped_within_s: float = STOPPED_WITHIN_S,
         obstacle: Callable[[], str] = str,
@@ -53,7 +53,7 @@ class CaptureWorker:
         self._settings = settings
         self._make_reader = make_reader
         self._on_up = on_up
-        self._on_look = on_look
+        self._on_poll = on_poll
         self._close_lane = close_lane
         self._stopped_within_s = stopped_within_s
         self._obstacle = obstacle
@@ -63,8 +63,8 @@ class CaptureWorker:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         kind = settings.source.traits
-        self._is_live = kind.live
-        self._is_device = kind.live and not kind.simulated
+        self._is_realtime = kind.realtime
+        self._is_device = kind.realtime and not kind.simulated
         self._outage = Outage()
         self._stuck = 0
 
@@ -87,8 +87,8 @@ class CaptureWorker:
         reader = self._start()
         try:
             while not self._stop.is_set() and not reader.has_ended:
-                reader = self._look(reader)
-                await self._wait(LOOK_EVERY_S)
+                reader = self._replace_if_silent(reader)
+                await self._wait(POLL_INTERVAL_S)
             reader.stop.set()
             await self._wait_for_end(reader)
         finally:
@@ -117,9 +117,9 @@ class CaptureWorker:
             log.warning("the camera's library does not return; left behind", camera=self._camera_id)
             reader.abandon()
 
-    def _look(self, reader: CameraReader) -> CameraReader:
+    def _replace_if_silent(self, reader: CameraReader) -> CameraReader:
         """Report a change of state; returns the reader to go on with."""
-        self._on_look(self._camera_id)
+        self._on_poll(self._camera_id)
         now_ns, sighting = time.monotonic_ns(), reader.sighting
         liveness = self._judge(sighting, now_ns)
         if sighting.clock_trouble != self._clock_trouble:
@@ -136,7 +136,7 @@ class CaptureWorker:
 
     def _judge(self, sighting: Sighting, now_ns: int) -> Liveness:
         # A recording may stand still because we make it wait.
-        silent_after_s = self._settings.silent_after_s if self._is_live else float("inf")
+        silent_after_s = self._settings.silent_after_s if self._is_realtime else float("inf")
         return judge_camera(sighting, silent_after_s=silent_after_s, now_ns=now_ns)
 
     def _replace(self, reader: CameraReader) -> CameraReader:

@@ -110,13 +110,13 @@ def make_products(store: ProductStore, script: Sequence[ScriptedCommand]) -> tup
 
 
 class AnswersCommands(Protocol):
-    """The desk. Event loop only."""
+    """The change-over. Event loop only."""
 
     async def handle(self, request: Request, *, by: str) -> Change:
-        """Carry out a command, or refuse it; see `ProductDesk.handle`."""
+        """Carry out a command, or refuse it; see `ChangeOver.handle`."""
 
     async def taught(self, problem: str = "") -> None:
-        """A lesson is over; see `ProductDesk.taught`."""
+        """A lesson is over; see `ChangeOver.taught`."""
 
 
 class ReplayScript:
@@ -160,7 +160,7 @@ class ReplayScript:
         """Hold no unit any more: the replay ends."""
         self._free_until = END_OF_RECORDING + 1
 
-    async def run(self, desk: AnswersCommands, let_on: Callable[[], None]) -> None:
+    async def run(self, change_over: AnswersCommands, let_on: Callable[[], None]) -> None:
         """See to whatever is due until the recording has ended; `let_on` wakes the capture."""
         while self._free_until <= END_OF_RECORDING:
             await self._asked.wait()
@@ -169,7 +169,7 @@ class ReplayScript:
             if index < self._free_until:
                 continue
             try:
-                await self._reach(index, desk)
+                await self._reach(index, change_over)
             finally:
                 # Also where this failed: the capture thread must not wait for ever.
                 self._free_until = index + 1 if index == END_OF_RECORDING else self._next_stop
@@ -184,20 +184,20 @@ class ReplayScript:
             stops.append(self._lesson_ends)
         return min(stops)
 
-    async def _reach(self, index: int, desk: AnswersCommands) -> None:
+    async def _reach(self, index: int, change_over: AnswersCommands) -> None:
         """Everything that is due before the unit of this index, in order."""
         opened = min(index, self._opened)
         while (stop := self._next_stop) <= opened:
             if stop == self._lesson_ends:
                 await self._end_lesson()
             else:
-                await self._answer(self._due.popleft(), desk)
+                await self._answer(self._due.popleft(), change_over)
         if index == END_OF_RECORDING:
-            await self._end(desk)
+            await self._end(change_over)
             self.never_due += self._never_due()
 
-    async def _answer(self, scripted: ScriptedCommand, desk: AnswersCommands) -> None:
-        change = await desk.handle(scripted.request, by=BY)
+    async def _answer(self, scripted: ScriptedCommand, change_over: AnswersCommands) -> None:
+        change = await change_over.handle(scripted.request, by=BY)
         if change.accepted and isinstance(scripted.request.command, Teach):
             units = scripted.request.command.units or self._units_to_teach
             self._lesson_ends = scripted.after_unit + units
@@ -210,7 +210,7 @@ class ReplayScript:
         self._references.teacher.close()
         await self._references.idle()
 
-    async def _end(self, desk: AnswersCommands) -> None:
+    async def _end(self, change_over: AnswersCommands) -> None:
         teaching = self._references.teacher.state
         if self._references.teacher.is_under_way and teaching is not None:
             problem = (
@@ -218,7 +218,7 @@ class ReplayScript:
             )
             self._references.teacher.cancel(problem)
             await self._references.idle()
-            await desk.taught(problem)
+            await change_over.taught(problem)
 
     def _never_due(self) -> Iterator[str]:
         while self._due:

@@ -343,10 +343,10 @@ class ChangingReplay(Stage):
 
     async def run(self) -> None:
         """See to commands and lessons until the recording has ended."""
-        desk = self._products.desk
-        async with background(self._products.references.run(desk), name="teaching"):
+        change_over = self._products.change_over
+        async with background(self._products.references.run(change_over), name="teaching"):
             await self._connected()
-            await self._script.run(desk, self._pipeline.let_on)
+            await self._script.run(change_over, self._pipeline.let_on)
         self._tally.refused += self._script.never_due
 
     def give_up(self) -> None:
@@ -356,7 +356,7 @@ class ChangingReplay(Stage):
 
     async def _connected(self) -> None:
         """A recording waits for the server as long as it takes; a command would be refused."""
-        models, known = self._products.desk.job.recipe.models, self._pipeline.model.spec_of
+        models, known = self._products.change_over.job.recipe.models, self._pipeline.model.spec_of
         while not all(known(model) for model in models):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(CONNECTED_EVERY_S)
 

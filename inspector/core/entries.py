@@ -108,7 +108,7 @@ class JournalRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPace:
+class StreamGrowth:
     """What came into a stream so far."""
 
     entries: int

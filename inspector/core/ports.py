@@ -87,7 +87,7 @@ class NotingSource(Protocol):
         """What a person should know; sentences. Empty before `open`."""
 
 
-class UnitWatch(Protocol):
+class UnitTrigger(Protocol):
     """Decides which frames are inspected, and for which unit: the trigger of one camera.
 
     Called by the camera's capture thread, frame by frame in order. It announces units as
@@ -99,7 +99,7 @@ class UnitWatch(Protocol):
     def opened_units(self) -> int:
         """How many units it has opened since start."""
 
-    def look(self, frame: Frame) -> Sequence[Frame]:
+    def observe(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now; keeps or releases the others' buffers."""
 
     def missed(self, missed: MissedFrame) -> MissedFrame:
@@ -108,7 +108,7 @@ class UnitWatch(Protocol):
     def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
         """The camera is lost, frozen, stopped or at its end: close every unit in view.
 
-        Returns frames that were still to be inspected. `look` may follow.
+        Returns frames that were still to be inspected. `observe` may follow.
         """
 
 
@@ -213,7 +213,7 @@ class PictureKeeper(Protocol):
         """
 
 
-class LiveEye(Protocol):
+class Preview(Protocol):
     """Shows people what a camera sees, while somebody looks. Capture threads, one per camera.
 
     Nothing here may hold a frame's buffer: what is to be shown is copied in `take`.
@@ -243,7 +243,7 @@ class ProductCheck(Protocol):
         """The verdict, or that the unit was not inspected; once per unit, in order."""
 
 
-class SerialDesk(Protocol):
+class SerialService(Protocol):
     """Knows what was read on the units under way. Event loop only."""
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:

@@ -115,7 +115,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class Cropping:
     """What of one camera's frames is inspected."""
 
     rect: Rect
@@ -128,7 +128,7 @@ class View:
 class CameraRecipe:
     """How one camera inspects the units of a product."""
 
-    view: View
+    cropping: Cropping
     frames_of_unit: int = 1
     """Frames inspected of each unit."""
 

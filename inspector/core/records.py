@@ -530,7 +530,7 @@ class UnitPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecondLook:
+class Review:
     """What a person found who looked at a unit again."""
 
     unit_event_id: str

@@ -18,7 +18,7 @@ _SYSTEMD = Path("/run/systemd/system")
 """There while systemd runs: https://www.freedesktop.org/software/systemd/man/sd_booted.html"""
 
 
-def look_at_clock(journal_folder: Path) -> Finding:
+def check_clock(journal_folder: Path) -> Finding:
     """Judge the clock by itself, by its time server, and by what the journal last knew."""
     shown = time.strftime("%Y-%m-%d %H:%M:%S %z")
     if time.time() <= YEAR_2025_S:

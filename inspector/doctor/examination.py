@@ -21,12 +21,12 @@ from inspector.core.errors import (
 )
 from inspector.core.ports import NotingSource
 from inspector.core.records import CameraId, Image
-from inspector.doctor.clock import look_at_clock
+from inspector.doctor.clock import check_clock
 from inspector.doctor.findings import Finding, Mark
-from inspector.doctor.products import look_at_products
-from inspector.doctor.redis import look_at_redis
+from inspector.doctor.products import check_products
+from inspector.doctor.redis import check_redis
 from inspector.doctor.regions import small_regions
-from inspector.doctor.sinks import look_at_sinks
+from inspector.doctor.sinks import check_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
 from inspector.pipeline.buffers import image_memory_bytes
@@ -42,14 +42,14 @@ LOW_DISK_BYTES = 1_000_000_000
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
     """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
-    findings = [_settings(settings), await asyncio.to_thread(look_at_products, settings)]
+    findings = [_settings(settings), await asyncio.to_thread(check_products, settings)]
     for camera_id, camera in settings.cameras.items():
         findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)
-    findings += await look_at_redis(settings)
-    findings += await look_at_sinks(settings)
+    findings += await check_redis(settings)
+    findings += await check_sinks(settings)
     findings.append(_disk(settings.journal.directory))
-    findings.append(look_at_clock(settings.journal.directory))
+    findings.append(check_clock(settings.journal.directory))
     return findings
 
 
@@ -65,7 +65,7 @@ def _settings(settings: Settings) -> Finding:
 def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
-    from inspector.doctor.pictures import look_at_pictures  # noqa: PLC0415 - nor is OpenCV
+    from inspector.doctor.presence import check_presence  # noqa: PLC0415 - nor is OpenCV
 
     what = f"camera {camera_id}"
     source = open_source(camera_id, camera, threading.Event())
@@ -80,7 +80,7 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
         first = _first_picture(what, camera, image, notes, took_ms)
         if camera.trigger != "presence":
             return [first]
-        return [first, look_at_pictures(camera_id, camera, source, image)]
+        return [first, check_presence(camera_id, camera, source, image)]
     except (CameraUnavailableError, FrameUnreadableError, EndOfFootageError) as error:
         return [
             Finding(

@@ -11,7 +11,7 @@ MOST_SHOWN = 5
 _WHAT = "products"
 
 
-def look_at_products(settings: Settings) -> Finding:
+def check_products(settings: Settings) -> Finding:
     """One row: how many are right, or what is wrong. Reads files: never on the event loop."""
     catalogue = catalogue_of(settings)
     try:

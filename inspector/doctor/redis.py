@@ -11,8 +11,8 @@ from redis import exceptions
 from inspector.core.errors import ConfigurationError
 from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
-from inspector.doctor.redis_readers import look_at_readers
-from inspector.doctor.redis_room import WHAT, look_at_room
+from inspector.doctor.redis_readers import check_readers
+from inspector.doctor.redis_room import WHAT, check_room
 from inspector.doctor.redis_trials import Problem, problems_of
 from inspector.embedded.redis.server import find_redis_server
 from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS
@@ -29,7 +29,7 @@ _SEPARATES_READING = 7
 _NAMED_PROBLEMS = 6
 
 
-async def look_at_redis(settings: Settings) -> list[Finding]:
+async def check_redis(settings: Settings) -> list[Finding]:
     """Ask the Redis of the settings; writes nothing, never raises for what it finds."""
     redis = settings.redis
     key = stream_key(settings.station.id, Stream.UNITS)
@@ -46,7 +46,7 @@ async def look_at_redis(settings: Settings) -> list[Finding]:
         if findings[0].mark is Mark.OK:
             findings.append(await _asked("redis eviction", client.info("memory"), _eviction))
             findings.append(await _room(client, settings))
-            findings.append(await look_at_readers(settings))
+            findings.append(await check_readers(settings))
             findings.append(
                 await _asked("redis persistence", client.info("persistence"), _persistence)
             )
@@ -83,7 +83,7 @@ def _unfit_redis(found: str, advice: str) -> Finding:
 
 async def _room(client: Any, settings: Settings) -> Finding:
     try:
-        return await look_at_room(client, settings)
+        return await check_room(client, settings)
     except exceptions.ResponseError as error:  # what it takes is among what is tried below
         return _not_asked(WHAT, error)
 

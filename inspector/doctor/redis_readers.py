@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.doctor.findings import Finding, Mark
-from inspector.publish.readers import Reader, Readers, ReaderTelemetry, ReaderWatch
+from inspector.publish.readers import Reader, ReaderMonitor, Readers, ReaderTelemetry
 from inspector.settings.settings import Settings
 
 SHOWN = 3
@@ -24,17 +24,17 @@ class _Heard(ReaderTelemetry):
         self.refused = cause
 
 
-async def look_at_readers(settings: Settings) -> Finding:
+async def check_readers(settings: Settings) -> Finding:
     """Ask how far each consumer group is; never raises for what it finds."""
     heard = _Heard()
-    watch = ReaderWatch(
+    monitor = ReaderMonitor(
         settings.redis.address(),
         station_id=settings.station.id,
         password=settings.redis.secret(),
         telemetry=heard,
     )
-    await watch.look()
-    await watch.close()
+    await monitor.check()
+    await monitor.close()
     if heard.readers is None:
         refused = heard.refused
         return Finding(

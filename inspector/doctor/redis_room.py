@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import exceptions
 
-from inspector.core.entries import StreamId, StreamPace
+from inspector.core.entries import StreamGrowth, StreamId
 from inspector.core.records import Stream
 from inspector.doctor.findings import Finding, Mark
 from inspector.journal.station_time import span
@@ -28,7 +28,7 @@ _GOOD_UNIT_BYTES = bytes_in_redis(950)
 """Of a unit without defects, until one was seen."""
 
 
-async def look_at_room(client: Any, settings: Settings) -> Finding:
+async def check_room(client: Any, settings: Settings) -> Finding:
     """Compare `maxmemory` with what the streams will take; writes nothing."""
     try:
         memory = read_memory(await client.info("memory"))
@@ -39,17 +39,17 @@ async def look_at_room(client: Any, settings: Settings) -> Finding:
             found=f"could not be asked: {error}",
             advice="allow this user +info: without it no room is left for triggers when it is full",
         )
-    paces = [
-        await _pace(client, stream_key(settings.station.id, stream))
+    growths = [
+        await _growth(client, stream_key(settings.station.id, stream))
         for stream in Stream
         if memory is not None
     ]
     # What the journal keeps is not trimmed from the streams either.
     retention_days = max(settings.redis.retention_days, settings.journal.retention_days)
-    return judge(memory, paces, retention_days=retention_days)
+    return judge(memory, growths, retention_days=retention_days)
 
 
-def judge(memory: Memory | None, paces: list[StreamPace], *, retention_days: float) -> Finding:
+def judge(memory: Memory | None, growths: list[StreamGrowth], *, retention_days: float) -> Finding:
     """What to make of it."""
     if memory is None or not memory.limit_bytes:
         used = "" if memory is None else f"{megabytes(memory.used_bytes)} used, "
@@ -62,13 +62,13 @@ def judge(memory: Memory | None, paces: list[StreamPace], *, retention_days: flo
         return Finding(what=WHAT, mark=Mark.FAIL, found=found, advice=advice)
     retention_s = retention_days * _SECONDS_PER_DAY
     needed_bytes = None
-    if sum(pace.entries for pace in paces) >= _SAMPLE:
-        needed_bytes = expected_bytes(memory, paces, retention_s=retention_s, shortest_span_s=0.0)
+    if sum(growth.entries for growth in growths) >= _SAMPLE:
+        needed_bytes = expected_bytes(memory, growths, retention_s=retention_s, shortest_span_s=0.0)
     if needed_bytes is None:
         per_hour = (usable_bytes - memory.used_bytes) / _GOOD_UNIT_BYTES / retention_days / 24
         found += f"; enough for {retention_days:g} days of {per_hour:,.0f} good units an hour"
         return Finding(what=WHAT, mark=Mark.OK, found=found)
-    so_far = span(round(1000 * max(pace.span_s for pace in paces)))
+    so_far = span(round(1000 * max(growth.span_s for growth in growths)))
     found += f", {megabytes(needed_bytes)} with {retention_days:g} days at the pace of {so_far}"
     enough = needed_bytes < usable_bytes
     return Finding(
@@ -81,18 +81,18 @@ def judge(memory: Memory | None, paces: list[StreamPace], *, retention_days: flo
     )
 
 
-async def _pace(client: Any, key: str) -> StreamPace:
+async def _growth(client: Any, key: str) -> StreamGrowth:
     """What came into a stream since its first entry, by its entry IDs."""
     try:
         info = await client.xinfo_stream(key)
         sample = await client.xrevrange(key, count=_SAMPLE)
     except exceptions.ResponseError:  # there is no such stream yet
-        return StreamPace(entries=0, span_s=0.0, json_bytes=0.0, held=0)
+        return StreamGrowth(entries=0, span_s=0.0, json_bytes=0.0, held=0)
     first, last = info["first-entry"], info["last-entry"]
     length = int(info["length"])
     span_ms = (_id(last).ms - _id(first).ms) if first and last else 0
     json_bytes = sum(_json_bytes(fields) for _, fields in sample) / max(1, len(sample))
-    return StreamPace(entries=length, span_s=span_ms / 1000, json_bytes=json_bytes, held=length)
+    return StreamGrowth(entries=length, span_s=span_ms / 1000, json_bytes=json_bytes, held=length)
 
 
 def _id(entry: Any) -> StreamId:

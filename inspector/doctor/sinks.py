@@ -12,7 +12,7 @@ from inspector.sinks.kind import SinkKind, SinkPlace
 TIMEOUT_S = 5.0
 
 
-async def look_at_sinks(settings: Settings) -> list[Finding]:
+async def check_sinks(settings: Settings) -> list[Finding]:
     """A finding for each; writes nothing, never raises for what it finds."""
     station_id = settings.station.id
     return [

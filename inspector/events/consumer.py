@@ -36,7 +36,7 @@ BLOCK_MS = 2000
 ENTRIES_PER_READ = 100
 REMEMBERED_EVENTS = 50_000
 """Event IDs kept to recognise one that comes again; the oldest is forgotten first."""
-PENDING_PER_LOOK = 1000
+PENDING_PER_CALL = 1000
 SCHEMAS = "inspector."
 """What the schema of every event of a station begins with."""
 LARGEST_SEQ = 2**63 - 1
@@ -272,12 +272,12 @@ class StreamReader:
         start = "-"
         while True:
             pending = self._redis.xpending_range(
-                self._key, group.name, start, end, PENDING_PER_LOOK
+                self._key, group.name, start, end, PENDING_PER_CALL
             )
             found = tuple(text_of(entry["message_id"]) for entry in await ask(pending))
             if found:
                 yield found
-            if len(found) < PENDING_PER_LOOK:
+            if len(found) < PENDING_PER_CALL:
                 return
             start = f"({found[-1]}"
 

@@ -24,7 +24,7 @@ from inspector.core.records import (
     Evidence,
     JudgedUnit,
     Outline,
-    SecondLook,
+    Review,
     Serial,
     Stream,
     unit_counter,
@@ -214,21 +214,21 @@ class EventBuilder:
         }
         return _alone(_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state))
 
-    def review(self, look: SecondLook) -> EventGroup:
+    def review(self, review: Review) -> EventGroup:
         """A person judged a unit just now."""
         body = {
             "id": str(ULID()),
             "time": rfc3339(time.time_ns()),
             "station": self._station,
-            "unit_id": look.unit_id,
-            "unit_event_id": look.unit_event_id,
-            "camera": look.camera,
-            "result": look.judgement.value,
-            "defect_id": look.defect_id,
-            "code": look.code,
+            "unit_id": review.unit_id,
+            "unit_event_id": review.unit_event_id,
+            "camera": review.camera,
+            "result": review.judgement.value,
+            "defect_id": review.defect_id,
+            "code": review.code,
         }
-        said = look.judgement.value
-        return _alone(_event(Stream.REVIEWS, REVIEW_SCHEMA, body, look.unit_id, said))
+        said = review.judgement.value
+        return _alone(_event(Stream.REVIEWS, REVIEW_SCHEMA, body, review.unit_id, said))
 
     def change(self, change: Change, notes: Mapping[str, str]) -> EventGroup:
         """A command that was answered just now; the journal keeps `notes` with the answer."""

@@ -271,7 +271,7 @@ def no_such_model(
     return f'{asked_by} is "{wanted}", but the server has: {listed}{hint}'
 
 
-class VersionWatch:
+class VersionMonitor:
     """Notices that another version of the model answers than the one that was compared."""
 
     def __init__(self) -> None:

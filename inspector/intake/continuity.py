@@ -37,7 +37,7 @@ def read_extent(reply: Mapping[str, Any]) -> StreamExtent:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LastRead:
     """An entry that was read, and what it said: the same stream has it or lost it."""
 
     entry_id: EntryId
@@ -45,7 +45,7 @@ class Mark:
     """None where what it said could not be read."""
 
 
-def should_be_there(extent: StreamExtent, mark: Mark) -> bool:
+def should_be_there(extent: StreamExtent, mark: LastRead) -> bool:
     """Whether a mark that is not in the stream shows that it is another stream.
 
     Not where the entries before it are gone too: it was trimmed. Not where one so late was deleted.

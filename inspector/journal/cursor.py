@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from inspector.core.entries import NOTHING, JournalRow, StreamId, StreamPace, Tip
+from inspector.core.entries import NOTHING, JournalRow, StreamGrowth, StreamId, Tip
 from inspector.core.records import Stream
 from inspector.journal import rows as sql
 from inspector.journal.rows import Refill
@@ -140,7 +140,7 @@ class SinkCursor:
         where the clock was ahead once, they are ahead for as long.
         """
 
-        def look(connection: sqlite3.Connection) -> StreamId | None:
+        def read(connection: sqlite3.Connection) -> StreamId | None:
             before_ms = self._time.now_ms() - round(retention_s * 1000)
             old = old_through(connection, stream, before_ms)
             oldest = sql.oldest_id(connection, stream)
@@ -151,15 +151,15 @@ class SinkCursor:
                 floors.append(sql.read_cursors(connection, self.sink)[stream].entry_id)
             return min(floor for floor in floors if floor is not None)
 
-        return await self._thread.run(look)
+        return await self._thread.run(read)
 
-    async def paces(self, held: Mapping[Stream, int]) -> list[StreamPace]:
+    async def growths(self, held: Mapping[Stream, int]) -> list[StreamGrowth]:
         """What came into each stream so far; `held` says how many entries the sink has of each."""
 
-        def look(connection: sqlite3.Connection) -> list[StreamPace]:
+        def read(connection: sqlite3.Connection) -> list[StreamGrowth]:
             return [
-                sql.pace(connection, stream, state, held.get(stream, 0), self._time.now_ms())
+                sql.growth(connection, stream, state, held.get(stream, 0), self._time.now_ms())
                 for stream, state in sql.read_streams(connection).items()
             ]
 
-        return await self._thread.run(look)
+        return await self._thread.run(read)

@@ -23,7 +23,7 @@ from inspector.journal.file import (
     salvage,
 )
 from inspector.journal.pruning import Pruning
-from inspector.journal.room import LOOK_FOR_ROOM_S, UNLIMITED, Causes, Room
+from inspector.journal.room import ROOM_POLL_INTERVAL_S, UNLIMITED, Causes, Room
 from inspector.journal.sqlite_thread import SqliteThread
 from inspector.journal.station_time import Known, Reading
 from inspector.journal.time import StationTime
@@ -239,7 +239,7 @@ class Journal:
             before = self.used_bytes
             await self._thread.run(_nothing)  # what follows every commit also deletes what may go
             if self.used_bytes >= before and not self._at_end:
-                await asyncio.sleep(LOOK_FOR_ROOM_S)
+                await asyncio.sleep(ROOM_POLL_INTERVAL_S)
         await self._thread.run(write)
 
     async def raise_counters(self, counters: Counters) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 UNLIMITED = 1 << 62
-LOOK_FOR_ROOM_S = 0.1
+ROOM_POLL_INTERVAL_S = 0.1
 
 
 class Causes:

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from inspector.core.entries import LARGEST, NOTHING, JournalRow, StreamId, StreamPace, Tip
+from inspector.core.entries import LARGEST, NOTHING, JournalRow, StreamGrowth, StreamId, Tip
 from inspector.core.records import Event, Stream
 from inspector.journal.station_time import Moment
 from inspector.journal.stream_ids import renumbering
@@ -326,9 +326,9 @@ def oldest_ms(connection: sqlite3.Connection) -> int | None:
     return None if found is None else found[0]
 
 
-def pace(
+def growth(
     connection: sqlite3.Connection, stream: Stream, state: StreamState, held: int, now_ms: int
-) -> StreamPace:
+) -> StreamGrowth:
     """What Redis got of a stream since the oldest mark; `held` is what it has of it."""
     first_seq, first_ms = first_mark(connection, stream) or (state.delivered_seq, now_ms)
     json_bytes: float | None = connection.execute(
@@ -336,7 +336,7 @@ def pace(
         " ORDER BY seq DESC LIMIT ?)",
         (stream.value, _SAMPLE_ROWS),
     ).fetchone()[0]
-    return StreamPace(
+    return StreamGrowth(
         entries=max(0, state.delivered_seq - first_seq),
         span_s=max(0, now_ms - first_ms) / 1000,
         json_bytes=json_bytes or 0.0,

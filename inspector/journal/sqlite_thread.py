@@ -150,7 +150,7 @@ class SqliteThread:
                     job.error.__cause__ = error
                 return
             try:
-                told = self._look_at_file(jobs[0].loop)
+                told = self._check_file(jobs[0].loop)
             except FatalError as error:
                 for job in jobs:
                     job.error = error
@@ -160,7 +160,7 @@ class SqliteThread:
             self._follow_up()
             return
 
-    def _look_at_file(self, loop: asyncio.AbstractEventLoop) -> bool:
+    def _check_file(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Go on with another file where ours is gone; whether something is still wrong."""
         wrong = False
 

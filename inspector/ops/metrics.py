@@ -203,7 +203,7 @@ class Metrics:
         for kind in LockKind:
             self.locked.labels(kind)
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
-        self.live_pictures = counter(
+        self.preview_pictures = counter(
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
         )
         self.reference_likeness = gauge(
@@ -348,7 +348,7 @@ class Metrics:
             self.camera_reconnects,
             self.camera_last_frame,
             self.frame_buffers_free,
-            self.live_pictures,
+            self.preview_pictures,
         ):
             metric.labels(camera)
         self._noted_unit(camera)

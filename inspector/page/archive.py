@@ -18,7 +18,7 @@ import orjson
 
 from inspector.core.errors import RetryableError
 from inspector.core.records import Judgement, Stream
-from inspector.intake.reader import Answered
+from inspector.intake.stream_reader import Answered
 from inspector.journal.file import FILE_NAME
 from inspector.page import archive_rows as sql
 from inspector.page.archive_rows import StoredEvent, UnitPage, UnitQuery
@@ -42,7 +42,7 @@ class ArchiveUnreadableError(RetryableError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class KeptReview:
     """The latest second look at a unit, or at one of its defects."""
 
     unit_event_id: str
@@ -69,8 +69,8 @@ class Archive:
         self._wall_s = now_s() - time.monotonic()
         self._counted_seq: int | None = None
         self._reviewed_seq = 0
-        self._reviews: OrderedDict[tuple[str, str | None], Review] = OrderedDict()
-        self._of_unit: dict[str, dict[str | None, Review]] = {}
+        self._reviews: OrderedDict[tuple[str, str | None], KeptReview] = OrderedDict()
+        self._of_unit: dict[str, dict[str | None, KeptReview]] = {}
 
     async def units(self, query: UnitQuery) -> UnitPage:
         """A page of units, the newest first.
@@ -90,7 +90,7 @@ class Archive:
         """
         return await self._ask(lambda c: sql.unit(c, event_id))
 
-    async def reviews_of(self, event_ids: list[str]) -> dict[str, list[Review]]:
+    async def reviews_of(self, event_ids: list[str]) -> dict[str, list[KeptReview]]:
         """What was said of these units last, per unit and defect.
 
         Raises:
@@ -98,13 +98,13 @@ class Archive:
 
         """
 
-        def look(connection: sqlite3.Connection) -> dict[str, list[Review]]:
+        def read(connection: sqlite3.Connection) -> dict[str, list[KeptReview]]:
             self._read_reviews(connection)
             return {i: list(self._of_unit.get(i, {}).values()) for i in event_ids}
 
-        return await self._ask(look)
+        return await self._ask(read)
 
-    async def figures(self, ask: Callable[[Figures, list[Review]], T]) -> T:
+    async def figures(self, ask: Callable[[Figures, list[KeptReview]], T]) -> T:
         """Answer a question about the figures and reviews of the last day, counted up to now.
 
         Raises:
@@ -257,7 +257,7 @@ class Archive:
                 self._remember(_review(orjson.loads(body)))
                 self._reviewed_seq = seq
 
-    def _remember(self, review: Review) -> None:
+    def _remember(self, review: KeptReview) -> None:
         key = (review.unit_event_id, review.defect_id)
         self._reviews.pop(key, None)  # the latest counts, and comes last
         self._reviews[key] = review
@@ -269,8 +269,8 @@ class Archive:
                 del self._of_unit[unit_event_id]
 
 
-def _review(body: dict[str, Any]) -> Review:
-    return Review(
+def _review(body: dict[str, Any]) -> KeptReview:
+    return KeptReview(
         unit_event_id=body["unit_event_id"],
         defect_id=body["defect_id"],
         judgement=Judgement(body["result"]),

@@ -12,7 +12,7 @@ import orjson
 from inspector.core.records import Stream
 from inspector.page.figures import UnitFact
 
-LOOKED_AT_PER_CALL = 20_000
+ROWS_READ_PER_CALL = 20_000
 """Rows; so a rare filter takes some tens of milliseconds per call, however long the journal is."""
 FACTS_PER_STEP = 1000
 TRIGGERED_PER_STEP = 1000
@@ -66,7 +66,7 @@ def last_seq(connection: sqlite3.Connection, stream: Stream) -> int:
 def units(connection: sqlite3.Connection, query: UnitQuery) -> UnitPage:
     """A page of units; looks at a bounded number of rows, so it may find fewer than wanted."""
     before = query.before_seq or last_seq(connection, Stream.UNITS) + 1
-    floor = max(0, before - LOOKED_AT_PER_CALL)
+    floor = max(0, before - ROWS_READ_PER_CALL)
     wheres, values = _filters(query)
     found = connection.execute(
         "SELECT seq, body FROM events WHERE stream = ? AND seq < ? AND seq >= ?"  # noqa: S608 - constants

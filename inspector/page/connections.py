@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 
 log = structlog.get_logger("http")
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 ACCEPTS_AT_ONCE = 16
 ACCEPT_PAUSE_S = 0.02
 """After so many at once: 800 a second leave the event loop to the line."""
@@ -69,7 +69,7 @@ class Connection(Protocol):
 
 
 @dataclass(slots=True)
-class _Look:
+class _Waiting:
     state: tuple[str, int]
     since_s: float
 
@@ -85,7 +85,7 @@ class ConnectionBook:
         self._on_closed = on_closed
         self._patience = patience or Patience()
         self._open: dict[asyncio.Transport, Connection] = {}
-        self._looks: dict[asyncio.Transport, _Look] = {}
+        self._waiting: dict[asyncio.Transport, _Waiting] = {}
         self._crowded_s: float | None = None
 
     def __len__(self) -> int:
@@ -105,7 +105,7 @@ class ConnectionBook:
         """It is gone."""
         if self._open.get(connection.transport) is connection:
             del self._open[connection.transport]
-            self._looks.pop(connection.transport, None)
+            self._waiting.pop(connection.transport, None)
 
     def make_room(self) -> bool:
         """Close the oldest that asks nothing, first of those that never did; False: none does."""
@@ -125,20 +125,20 @@ class ConnectionBook:
         """One was closed as it came."""
         self._on_closed("full")
 
-    async def look_for_ever(self) -> Never:
+    async def check_for_ever(self) -> Never:
         """Close what takes too long, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            self.look(time.monotonic())
+            await asyncio.sleep(POLL_INTERVAL_S)
+            self.check(time.monotonic())
 
-    def look(self, now_s: float) -> None:
+    def check(self, now_s: float) -> None:
         """Close what has been in its phase for too long."""
         for transport, connection in list(self._open.items()):
             state = connection.phase, connection.asked
-            look = self._looks.get(transport)
-            if look is None or look.state != state:
-                self._looks[transport] = _Look(state, now_s)
-            elif now_s - look.since_s >= self._patience.of(state[0]):
+            waiting = self._waiting.get(transport)
+            if waiting is None or waiting.state != state:
+                self._waiting[transport] = _Waiting(state, now_s)
+            elif now_s - waiting.since_s >= self._patience.of(state[0]):
                 self._abort(connection, "late")
         if self._crowded_s is not None and now_s - self._crowded_s > QUIET_AFTER_S:
             self._crowded_s = None

@@ -42,7 +42,7 @@ MAX_WEBSOCKET_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
+class StatusSources:
     """What there is to show; each is called per request, on the event loop."""
 
     metrics: Callable[[], bytes]
@@ -51,7 +51,7 @@ class Views:
     status: Callable[[], dict[str, Any]]
 
 
-def build_app(views: Views, token: str | None, more: Sequence[BaseRoute] = ()) -> Starlette:
+def build_app(views: StatusSources, token: str | None, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The page, the routes, and `more`.
 
     With a token, only /healthz and /readyz answer without it, and the form to log in.
@@ -175,11 +175,11 @@ class HttpServer(uvicorn.Server):
         once = OnceInAWhile()
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(once)
-        looking = asyncio.create_task(self.book.look_for_ever(), name="http/look")
+        checking = asyncio.create_task(self.book.check_for_ever(), name="http/patience")
         try:
             await self.serve(sockets=[self._socket])
         finally:
-            looking.cancel()
+            checking.cancel()
             for name in _LOGGERS:
                 logging.getLogger(name).removeFilter(once)
             if self._listener is not None:

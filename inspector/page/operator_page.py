@@ -15,14 +15,14 @@ from starlette.routing import BaseRoute
 
 from inspector.core.errors import RetryableError
 from inspector.core.faults import Fault
-from inspector.core.ports import LiveEye, PictureKeeper
+from inspector.core.ports import PictureKeeper, Preview
 from inspector.core.records import (
     CameraId,
     EventGroup,
     Evidence,
     Image,
     Judgement,
-    SecondLook,
+    Review,
     UnitPicture,
 )
 from inspector.events.wording import EventBuilder
@@ -30,11 +30,11 @@ from inspector.evidence.upright import cut_upright
 from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
-from inspector.page.archive import Archive, Review
+from inspector.page.archive import Archive, KeptReview
 from inspector.page.archive_rows import StoredEvent, UnitQuery
 from inspector.page.figures import Figures, Totals
-from inspector.page.preview import LiveFeed
-from inspector.page.preview_socket import live_routes
+from inspector.page.preview import PreviewFeed
+from inspector.page.preview_socket import preview_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.shelf_routes import shelf_routes
 from inspector.page.shifts import day_start, local_time, shift_start
@@ -52,7 +52,7 @@ _STEP_MINUTES = ((1, 1), (8, 5), (24, 15))
 class ShownPictures(PictureKeeper):
     """Shows the unit's picture to those who look, then lets it be kept."""
 
-    def __init__(self, keeper: PictureKeeper, feeds: Mapping[CameraId, LiveFeed]) -> None:
+    def __init__(self, keeper: PictureKeeper, feeds: Mapping[CameraId, PreviewFeed]) -> None:
         self._keeper = keeper
         self._feeds = feeds
 
@@ -97,7 +97,8 @@ class OperatorPage(UnitSource):
         self._archive = Archive(terms.journal_folder)
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
         self.feeds = {
-            c: LiveFeed(self._encoder, metrics.live_pictures.labels(c).inc) for c in terms.cameras
+            c: PreviewFeed(self._encoder, metrics.preview_pictures.labels(c).inc)
+            for c in terms.cameras
         }
         self._state = StationState(
             terms.cameras,
@@ -108,7 +109,7 @@ class OperatorPage(UnitSource):
         self._pictures = UnitPictureFiles(terms.evidence_folder)
 
     @property
-    def eyes(self) -> Mapping[CameraId, LiveEye]:
+    def eyes(self) -> Mapping[CameraId, Preview]:
         """What shows people what the cameras see."""
         return self.feeds
 
@@ -117,7 +118,7 @@ class OperatorPage(UnitSource):
         return [
             *unit_routes(self, self._pictures),
             *shelf_routes(self._shelf, self, self._pictures),
-            *live_routes(self.feeds, status),
+            *preview_routes(self.feeds, status),
         ]
 
     def close(self) -> None:
@@ -201,11 +202,11 @@ class OperatorPage(UnitSource):
             for i, reviews in found.items()
         }
 
-    async def review(self, look: SecondLook) -> None:
+    async def review(self, review: Review) -> None:
         """Into the journal, from where it is published as every event is."""
-        if not await self._door.put(self._builder.review(look)):
+        if not await self._door.put(self._builder.review(review)):
             raise RetryableError("the station stops: the review was not kept")
-        self._metrics.reviews.labels(look.judgement).inc()
+        self._metrics.reviews.labels(review.judgement).inc()
 
     async def figures(self, hours: int) -> dict[str, Any]:
         """The shift and the day so far, and the last hours as a series."""
@@ -215,7 +216,7 @@ class OperatorPage(UnitSource):
         step = next(step for most, step in _STEP_MINUTES if hours <= most)
         to_s = time.time()
 
-        def count(figures: Figures, reviews: list[Review]) -> dict[str, Any]:
+        def count(figures: Figures, reviews: list[KeptReview]) -> dict[str, Any]:
             series = figures.series(to_s - hours * SECONDS_PER_HOUR, to_s, step)
             return {
                 "now": now.isoformat(timespec="seconds"),
@@ -233,7 +234,7 @@ def _numbered(row: StoredEvent) -> dict[str, Any]:
 
 
 def _period(
-    begin: datetime, to_s: float, figures: Figures, reviews: list[Review]
+    begin: datetime, to_s: float, figures: Figures, reviews: list[KeptReview]
 ) -> dict[str, Any]:
     begin_s = begin.timestamp()
     totals = figures.totals(begin_s, to_s)

@@ -17,7 +17,7 @@ import numpy as np
 
 from inspector.core.geometry import frame_matrix, moved
 from inspector.core.places import Point
-from inspector.core.ports import LiveEye
+from inspector.core.ports import Preview
 from inspector.core.records import Frame, FrameRef, Image, Outline, UnitInView
 from inspector.page.briefs import brief
 from inspector.page.viewer import NO_NEWS, News, Viewer, packed
@@ -25,8 +25,8 @@ from inspector.page.viewer import NO_NEWS, News, Viewer, packed
 PICTURES_PER_S = 10
 MAX_WIDTH_PX = 960
 UNIT_WIDTH_PX = 720
-LIVE_JPEG_QUALITY, UNIT_JPEG_QUALITY = 70, 80
-MARKS_REMEMBERED = 8
+PREVIEW_JPEG_QUALITY, UNIT_JPEG_QUALITY = 70, 80
+OVERLAYS_REMEMBERED = 8
 SNAPSHOTS_WAITING = 3
 VIEWERS_PER_CAMERA = 32
 _NS_PER_S = 1_000_000_000
@@ -35,7 +35,7 @@ _EARLY_NS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Mark:
+class _Overlay:
     """What was found on a unit that may still be in view."""
 
     result: str
@@ -43,7 +43,7 @@ class _Mark:
     """Codes and corners, in the pixels of the unit's picture."""
 
 
-class LiveFeed(LiveEye):
+class PreviewFeed(Preview):
     """One camera. Holds one copy of a frame, the newest picture and the newest unit.
 
     Event loop only, but for `take` and `show`, which are the capture thread's. While nobody
@@ -60,7 +60,7 @@ class LiveFeed(LiveEye):
         self._next_ns = 0
         self._busy = Lock()
         self._copy: Image | None = None
-        self._marks: OrderedDict[int, _Mark] = OrderedDict()
+        self._marks: OrderedDict[int, _Overlay] = OrderedDict()
         self._shown: tuple[FrameRef, list[UnitInView]] | None = None
         self._numbers = 0
         self._is_unit_untold = False
@@ -90,7 +90,7 @@ class LiveFeed(LiveEye):
 
     def join(self) -> Viewer:
         """Begin to look; `leave` follows."""
-        viewer = Viewer(self._look_who_waits)
+        viewer = Viewer(self._note_who_waits)
         self._viewers.add(viewer)
         if self._is_unit_untold:
             self._show_newest_unit()
@@ -99,9 +99,9 @@ class LiveFeed(LiveEye):
     def leave(self, viewer: Viewer) -> None:
         """Look no longer."""
         self._viewers.discard(viewer)
-        self._look_who_waits()
+        self._note_who_waits()
 
-    def _look_who_waits(self) -> None:
+    def _note_who_waits(self) -> None:
         self._wanted = any(viewer.has_credit for viewer in self._viewers)
 
     def _publish(self, channel: str, header: Mapping[str, Any], jpeg: bytes = b"") -> None:
@@ -140,7 +140,7 @@ class LiveFeed(LiveEye):
             image = self._copy
             if image is None:
                 return
-            jpeg = encoded(image, MAX_WIDTH_PX, LIVE_JPEG_QUALITY)
+            jpeg = encoded(image, MAX_WIDTH_PX, PREVIEW_JPEG_QUALITY)
             size = (image.shape[1], image.shape[0])
         finally:
             self._busy.release()
@@ -165,11 +165,11 @@ class LiveFeed(LiveEye):
 
     def decided(self, index: int, body: Mapping[str, Any]) -> None:
         """A unit has its verdict."""
-        self._marks[index] = _Mark(
+        self._marks[index] = _Overlay(
             result=body["result"],
             defects=tuple((d["code"], _shape(d)) for d in body["defects"]),
         )
-        if len(self._marks) > MARKS_REMEMBERED:
+        if len(self._marks) > OVERLAYS_REMEMBERED:
             self._marks.popitem(last=False)
         self._last_unit = body
         self._show_unit()

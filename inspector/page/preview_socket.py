@@ -10,14 +10,14 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from inspector.core.records import CameraId
-from inspector.page.preview import LiveFeed
+from inspector.page.preview import PreviewFeed
 from inspector.page.viewer import Viewer, packed
 
 NO_SUCH_CAMERA, TOO_MANY = 4404, 1013
 
 
-def live_routes(
-    feeds: Mapping[CameraId, LiveFeed], status: Callable[[], Mapping[str, Any]]
+def preview_routes(
+    feeds: Mapping[CameraId, PreviewFeed], status: Callable[[], Mapping[str, Any]]
 ) -> list[WebSocketRoute]:
     """A viewer sends any message when it is ready for the next: so many are under way to it, one.
 
@@ -52,7 +52,7 @@ async def _credits(socket: WebSocket, viewer: Viewer) -> None:
         viewer.credit()
 
 
-async def _messages(socket: WebSocket, viewer: Viewer, feed: LiveFeed) -> None:
+async def _messages(socket: WebSocket, viewer: Viewer, feed: PreviewFeed) -> None:
     while True:
         await socket.send_bytes(await viewer.next(feed.channels))
 

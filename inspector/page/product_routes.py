@@ -20,14 +20,14 @@ BY = "http"
 MAX_BODY_BYTES = 4096
 
 
-class Desk(Protocol):
+class TakesCommands(Protocol):
     """Answers commands. Event loop only."""
 
     async def submit(self, request: Command, *, by: str) -> Change | None:
         """The answer, once it is on its way to the journal; None where nobody answers now."""
 
 
-def product_routes(desk: Desk) -> list[Route]:
+def product_routes(commands: TakesCommands) -> list[Route]:
     """`POST /api/commands` with the fields of a command, as in the stream of commands.
 
     `POST /api/product` takes them too; there it is `set_product` without `command`.
@@ -50,7 +50,7 @@ def product_routes(desk: Desk) -> list[Route]:
         if command.command is None:
             return line(400, command.problem)
         # Whoever asked may go away; what was begun is brought to its end.
-        change = await asyncio.shield(asyncio.ensure_future(desk.submit(command, by=BY)))
+        change = await asyncio.shield(asyncio.ensure_future(commands.submit(command, by=BY)))
         if change is None:
             return line(503, "the station takes no commands now")
         if not change.accepted:

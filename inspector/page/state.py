@@ -16,7 +16,7 @@ from inspector.core.faults import PICTURE_REFUSED, Fault, FaultUnit, camera_cloc
 from inspector.core.locks import LockKind
 from inspector.core.records import CameraId
 
-DEADLINES_LOOKED_AT_S = 600
+DEADLINES_COUNTED_S = 600
 LOCK_KINDS = tuple(kind.value for kind in LockKind)
 _GOOD = {
     "camera": "Pictures arrive.",
@@ -106,7 +106,7 @@ class Deadlines:
 
     def recent(self) -> tuple[int, int, float | None]:
         """Late ones and all of the last minutes, and the wall clock of the first late one."""
-        since_s = self._now_s() - DEADLINES_LOOKED_AT_S
+        since_s = self._now_s() - DEADLINES_COUNTED_S
         while self._all and self._all[0] < since_s:
             self._all.popleft()
         while self._late and self._late[0][0] < since_s:
@@ -254,7 +254,7 @@ class StationState:
     def _deadline(self) -> dict[str, Any]:
         late, verdicts, first_s = self.deadlines.recent()
         part = _good("deadline")
-        minutes = DEADLINES_LOOKED_AT_S // 60
+        minutes = DEADLINES_COUNTED_S // 60
         if not verdicts:
             part["words"] = f"There was no verdict in the last {minutes} minutes."
         if first_s is not None:

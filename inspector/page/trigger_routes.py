@@ -24,14 +24,14 @@ _STATUS = {
 }
 
 
-class Desk(Protocol):
+class TakesTriggers(Protocol):
     """Takes triggers. Event loop only."""
 
     def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
         """A trigger that was received just now."""
 
 
-def trigger_routes(desk: Desk) -> list[Route]:
+def trigger_routes(receiver: TakesTriggers) -> list[Route]:
     """`POST /api/trigger` with `{"unit_id": …, "at": …, "camera": …}`, the latter two optional.
 
     202 with the unit's number, or another status and one line of text. The application's token is
@@ -43,7 +43,7 @@ def trigger_routes(desk: Desk) -> list[Route]:
             fields = await json_object(request, MAX_BODY_BYTES, expected='{"unit_id": "…"}')
         except BadRequestError as error:
             return line(error.status, str(error))
-        receipt = desk.submit(fields)
+        receipt = receiver.submit(fields)
         status = _STATUS[receipt.outcome]
         if receipt.outcome is not TriggerOutcome.ACCEPTED:
             return line(status, receipt.problem)

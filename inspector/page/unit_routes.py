@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inspector.core.errors import RetryableError
-from inspector.core.records import Judgement, Result, SecondLook
+from inspector.core.records import Judgement, Result, Review
 from inspector.page.answers import (
     BadRequestError,
     Endpoint,
@@ -64,7 +64,7 @@ class UnitSource(Protocol):
     async def reviews(self, event_ids: list[str]) -> Mapping[str, list[dict[str, Any]]]:
         """The latest second looks, by unit event."""
 
-    async def review(self, look: SecondLook) -> None:
+    async def review(self, review: Review) -> None:
         """Keep a second look; returns once it is on the disk."""
 
     async def figures(self, hours: int) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def _review_of(source: UnitSource) -> Endpoint:
         if event["result"] != Result.FAILED:
             return line(409, f"the unit is {event['result']}: only a FAILED one claims a defect")
         said = await json_object(request, MAX_BODY_BYTES, expected='{"judgement": "…"}')
-        await source.review(_second_look(event, said))
+        await source.review(_judged(event, said))
         reviews = await source.reviews([event["id"]])
         return json_answer({"reviews": reviews.get(event["id"], [])}, 201)
 
@@ -188,7 +188,7 @@ def _number(query: Mapping[str, str], name: str, default: int, least: int, most:
     return int(text)
 
 
-def _second_look(event: Mapping[str, Any], said: Mapping[str, Any]) -> SecondLook:
+def _judged(event: Mapping[str, Any], said: Mapping[str, Any]) -> Review:
     judgement, defect_id = said.get("judgement"), said.get("defect_id")
     if judgement not in set(Judgement):
         expected = " or ".join(Judgement)
@@ -196,7 +196,7 @@ def _second_look(event: Mapping[str, Any], said: Mapping[str, Any]) -> SecondLoo
     codes = {d["id"]: d["code"] for d in event["defects"]}
     if defect_id is not None and defect_id not in codes:
         raise BadRequestError("defect_id is none of this unit's defects")
-    return SecondLook(
+    return Review(
         unit_event_id=event["id"],
         unit_id=event["unit"]["id"],
         camera=event["camera"],

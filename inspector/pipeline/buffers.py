@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from inspector.batching import worker as batching
-from inspector.capture import reader as capture
+from inspector.capture import camera_reader as capture
 from inspector.core.errors import ConfigurationError
 from inspector.flow.tensor_pool import TensorPool
 from inspector.pipeline.terms import camera_lane, inference_limits
 from inspector.results import worker as results
 from inspector.settings.settings import Settings
-from inspector.triggers.presence import watch as trigger
+from inspector.triggers.presence import trigger
 
 BATCHES_WAITING = 0
 """In the channel to inference: frames wait in the inbox, where fresher ones win."""

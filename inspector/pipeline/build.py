@@ -16,9 +16,9 @@ from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import Fault, FaultBoard, reference_at
 from inspector.core.locks import LockBoard
 from inspector.core.ports import (
-    LiveEye,
     Model,
     PictureKeeper,
+    Preview,
     ProductCheck,
     Stage,
     Teacher,
@@ -76,7 +76,13 @@ from inspector.pipeline.unit_services import (
     build_pictures,
     build_serials,
 )
-from inspector.results.verdict_desk import AnyProduct, Bench, NoPictures, NoSerials, ignore_verdict
+from inspector.results.verdict_desk import (
+    AnyProduct,
+    NoPictures,
+    NoSerials,
+    VerdictServices,
+    ignore_verdict,
+)
 from inspector.results.worker import ResultsWorker
 from inspector.settings.settings import Settings
 
@@ -158,7 +164,7 @@ class Hooks:
     make_model: MakeModel = TritonModel
     pictures: Callable[[PictureKeeper], PictureKeeper] = as_it_is
     """Stands before what keeps pictures of units as evidence."""
-    eyes: Mapping[CameraId, LiveEye] = field(default_factory=dict)
+    eyes: Mapping[CameraId, Preview] = field(default_factory=dict)
     """Show people what a camera sees."""
     products: ProductCheck = field(default_factory=AnyProduct)
     locks: LockBoard = field(default_factory=LockBoard)
@@ -338,7 +344,7 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
         outcomes,
         notices,
         door,
-        bench=_bench(around),
+        services=_services(around),
         nms_iou=settings.inspection.nms_iou,
         deadlines_ns={c: deadline_ns(settings, s) for c, s in cameras.items()},
         metrics=metrics,
@@ -369,7 +375,7 @@ def _capture_surroundings(
         metrics=around.reports.metrics,
         faults=around.reports.faults,
         make_source=hooks.make_source,
-        on_chosen=serials.look if serials else ignore_frame,
+        on_chosen=serials.read if serials else ignore_frame,
         eyes=hooks.eyes,
         jobs=around.jobs,
         teacher=hooks.teacher,
@@ -388,9 +394,9 @@ def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
     return drop
 
 
-def _bench(around: _Surroundings) -> Bench:
+def _services(around: _Surroundings) -> VerdictServices:
     reports, hooks = around.reports, around.hooks
-    return Bench(
+    return VerdictServices(
         builder=reports.events,
         units_before=around.units_before,
         metrics=reports.metrics,

@@ -9,15 +9,15 @@ from threading import Event
 
 import structlog
 
-from inspector.capture.dark import DarkWatch
-from inspector.capture.frozen import FrozenWatch
+from inspector.capture.camera_reader import CameraReader, FrameCount, Outlets
+from inspector.capture.dark import DarkDetector
+from inspector.capture.frozen import FrozenDetector
 from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, JobInForce, Shown
 from inspector.capture.optics import OpticsGuard, OpticsLimits
-from inspector.capture.reader import CameraReader, FrameCount, Outlets
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.worker import CaptureWorker
 from inspector.core.faults import FaultBoard, camera_clock
-from inspector.core.ports import FrameSource, LiveEye, Teacher, UnitWatch
+from inspector.core.ports import FrameSource, Preview, Teacher, UnitTrigger
 from inspector.core.recipes import Job
 from inspector.core.records import CameraId, Doubt, Frame
 from inspector.flow.frame_pool import FramePool
@@ -27,8 +27,8 @@ from inspector.ops.metrics import Metrics
 from inspector.settings.sections import CameraSettings
 from inspector.sources.opening import Opening
 from inspector.triggers.every_frame import EveryFrame
-from inspector.triggers.external.watch import ExternalWatch
-from inspector.triggers.presence.watch import PresenceWatch
+from inspector.triggers.external.trigger import ExternalTrigger
+from inspector.triggers.presence.trigger import PresenceTrigger
 
 log = structlog.get_logger("pipeline")
 
@@ -67,7 +67,7 @@ class CaptureSurroundings:
     make_source: MakeSource
     on_chosen: Callable[[Frame], None]
     """Sees every frame that is inspected, while its pixels are there. Capture threads."""
-    eyes: Mapping[CameraId, LiveEye]
+    eyes: Mapping[CameraId, Preview]
     jobs: Mapping[CameraId, Job]
     """Under which the first units are opened."""
     teacher: Teacher
@@ -93,17 +93,17 @@ def build_camera(
 ) -> Camera:
     """Wire one camera; nothing runs yet. Event loop only."""
     job = JobInForce(around.jobs[camera_id], is_held=around.is_held)
-    watch = _watch(camera_id, camera, job, around)
+    trigger = _trigger(camera_id, camera, job, around)
     gate = CameraGate(
-        watch,
+        trigger,
         around.inbox,
         around.notices,
         job=job,
         frozen=_frozen(camera),
-        dark=DarkWatch(below=camera.dark_below, region=camera.region),
+        dark=DarkDetector(below=camera.dark_below, region=camera.region),
         optics=OpticsGuard(_optics_limits(camera), region=camera.region),
         on_chosen=around.on_chosen,
-        shown=_shown(watch, around.eyes.get(camera_id)),
+        shown=_shown(trigger, around.eyes.get(camera_id)),
         teacher=around.teacher,
     )
     outlets = Outlets(
@@ -111,27 +111,29 @@ def build_camera(
     )
     return Camera(
         camera_id=camera_id,
-        worker=_worker(camera_id, camera, outlets, around, _doubt(watch)),
+        worker=_worker(camera_id, camera, outlets, around, _doubt(trigger)),
         gate=gate,
         is_external=camera.trigger == "external",
     )
 
 
-def _shown(watch: UnitWatch, eye: LiveEye | None) -> Shown | None:
+def _shown(trigger: UnitTrigger, eye: Preview | None) -> Shown | None:
     if eye is None:
         return None
-    return Shown(eye=eye, in_view=watch.in_view if isinstance(watch, PresenceWatch) else tuple)
+    return Shown(
+        eye=eye, in_view=trigger.in_view if isinstance(trigger, PresenceTrigger) else tuple
+    )
 
 
-def _watch(
+def _trigger(
     camera_id: CameraId, camera: CameraSettings, job: JobInForce, around: CaptureSurroundings
-) -> UnitWatch:
+) -> UnitTrigger:
     idle = around.metrics.frames_idle.labels(camera_id)
     match camera.trigger:
         case "every_frame":
             return EveryFrame(around.notices.put, job_now=job.now, job_for=job.for_unit)
         case "presence":
-            return PresenceWatch(
+            return PresenceTrigger(
                 camera_id,
                 camera,
                 job_now=job.now,
@@ -143,7 +145,7 @@ def _watch(
                 frame_interval_ns=_interval_ns(camera),
             )
         case "external":
-            return ExternalWatch(
+            return ExternalTrigger(
                 camera_id,
                 job_now=job.now,
                 wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
@@ -156,9 +158,9 @@ def _doubtful(camera_id: CameraId, metrics: Metrics) -> Callable[[Doubt], None]:
     return lambda doubt: metrics.units_doubtful.labels(camera_id, doubt).inc()
 
 
-def _doubt(watch: UnitWatch) -> Callable[[], str]:
+def _doubt(trigger: UnitTrigger) -> Callable[[], str]:
     """What says why units may be missed or judged wrongly."""
-    return (lambda: watch.doubt) if isinstance(watch, PresenceWatch) else str
+    return (lambda: trigger.doubt) if isinstance(trigger, PresenceTrigger) else str
 
 
 def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
@@ -180,11 +182,11 @@ def _interval_ns(camera: CameraSettings) -> int | None:
     return camera.source.probe_interval_ns()
 
 
-def _frozen(camera: CameraSettings) -> FrozenWatch | None:
+def _frozen(camera: CameraSettings) -> FrozenDetector | None:
     """Only what claims to be live can be found not to be."""
-    if not camera.source.traits.live:
+    if not camera.source.traits.realtime:
         return None
-    return FrozenWatch(after_ns=round(camera.frozen_after_s * NS_PER_S))
+    return FrozenDetector(after_ns=round(camera.frozen_after_s * NS_PER_S))
 
 
 def _optics_limits(camera: CameraSettings) -> OpticsLimits:
@@ -243,7 +245,7 @@ def _worker(
             log.info("camera's clock is right again", camera=camera_id)
             faults.clear("clock", camera_clock(camera_id))
 
-    def look(camera_id: CameraId) -> None:
+    def poll(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
         _tell_doubt(camera_id, gate.refused_because or doubt(), faults)
 
@@ -252,7 +254,7 @@ def _worker(
         camera,
         make_reader,
         on_up=report,
-        on_look=look,
+        on_poll=poll,
         on_clock=report_clock,
         close_lane=around.inbox.close_lane,
         stopped_within_s=around.stopped_within_s,

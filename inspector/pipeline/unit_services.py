@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 import structlog
 
 from inspector.core.faults import FaultBoard
-from inspector.core.ports import PictureKeeper, SerialDesk
+from inspector.core.ports import PictureKeeper, SerialService
 from inspector.core.records import CameraId, Evidence, Frame, Serial, UnitPicture, UnitRef
 from inspector.events.wording import MAX_DETAIL_CHARACTERS
 from inspector.evidence.naming import Subject
@@ -19,7 +19,7 @@ from inspector.evidence.upright import cut_upright
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.terms import evidence_folder
 from inspector.serials.codes import GreyPicture, grey_picture
-from inspector.serials.reader import SerialReader, UnitSerial
+from inspector.serials.serial_reader import SerialReader, UnitSerial
 from inspector.settings.settings import Settings
 from inspector.settings.unit_sections import EvidenceSettings
 
@@ -77,7 +77,7 @@ class EvidencePictures(PictureKeeper):
         return await waiting
 
 
-class SerialsUnderWay(SerialDesk):
+class SerialsUnderWay(SerialService):
     """Starts reading when a frame is chosen, beside its inspection."""
 
     def __init__(
@@ -91,7 +91,7 @@ class SerialsUnderWay(SerialDesk):
         self._asked: dict[CameraId, int] = {}
         """Of each camera the last unit whose serial was given; units are decided in order."""
 
-    def look(self, frame: Frame) -> None:
+    def read(self, frame: Frame) -> None:
         """A frame that is going to be inspected. Capture threads."""
         unit = frame.ref.unit
         if unit is None or frame.ref.camera_id not in self._readers:
@@ -106,7 +106,7 @@ class SerialsUnderWay(SerialDesk):
         key = (unit.camera_id, unit.index)
         if key not in self._units:
             self._units[key] = self._readers[unit.camera_id].unit()
-        self._units[key].look_at(grey)
+        self._units[key].read_picture(grey)
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:
         """What was read by now, or within the reader's time limit."""

@@ -13,13 +13,13 @@ from inspector.core.ports import ProductCheck
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import Result, Serial
 from inspector.core.verdicts import Verdict
-from inspector.products.desk import UnknownProductError
+from inspector.products.change_over import UnknownProductError
 
 IN_A_ROW = 3
 """Serials that do not fit, one after another: no misprint, but another product."""
 
 
-class Desk(Protocol):
+class JobsInForce(Protocol):
     """Where the job in force changes. Event loop only."""
 
     @property
@@ -40,7 +40,7 @@ class BySerial(ProductCheck):
 
     def __init__(
         self,
-        desk: Desk,
+        change_over: JobsInForce,
         patterns: Mapping[str, str],
         *,
         reading: Collection[CameraId],
@@ -50,7 +50,7 @@ class BySerial(ProductCheck):
 
         `on_fault` hears what is wrong at a camera, and nothing once it is right again.
         """
-        self._desk = desk
+        self._change_over = change_over
         self._patterns = {product: re.compile(text) for product, text in patterns.items()}
         self._reading = set(reading)
         self._on_fault = on_fault
@@ -74,7 +74,7 @@ class BySerial(ProductCheck):
             if known is not None
             else f"serial {shown(text)} fits the pattern of no product"
         )
-        if job.number == self._desk.jobs[camera].number:
+        if job.number == self._change_over.jobs[camera].number:
             # Of those that were opened before a change, nobody expects that they fit.
             self._is_wrong(camera, f"{told}; the product in force is {job.recipe.product}")
         if known is None:
@@ -98,14 +98,14 @@ class BySerial(ProductCheck):
 
     def _change(self, verdict: Verdict, product: str) -> None:
         camera = verdict.unit.camera_id
-        now = self._desk.jobs[camera]
+        now = self._change_over.jobs[camera]
         if now.recipe.product == product and now.state is not JobState.NO_PRODUCT:
             return  # said already
         if verdict.unit.under.number < now.number:
             return  # somebody said something else after it was opened
-        others = [other for other in self._desk.jobs if other not in self._reading]
+        others = [other for other in self._change_over.jobs if other not in self._reading]
         try:
-            job = self._desk.shown(product, [camera, *(o for o in others if o != camera)])
+            job = self._change_over.shown(product, [camera, *(o for o in others if o != camera)])
         except UnknownProductError as unknown:
             self._tell(camera, str(unknown))
             return

@@ -10,7 +10,7 @@ import orjson
 from inspector.core.changes import Change
 from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, parse_entry_id
 from inspector.events.wording import MAX_FIELD_CHARACTERS, repeated_fields
-from inspector.intake.reader import (
+from inspector.intake.stream_reader import (
     Answered,
     Fields,
     Place,
@@ -19,8 +19,8 @@ from inspector.intake.reader import (
     ReadingTelemetry,
     StreamReader,
 )
+from inspector.products.change_over import COMMANDS_NOTE
 from inspector.products.commands import Request, read_request
-from inspector.products.desk import COMMANDS_NOTE
 from inspector.redis_io.rights import COMMANDS, station_key
 
 BY = "commands"
@@ -38,7 +38,7 @@ def identity_of(command: str, fields: Mapping[str, str]) -> str:
     return orjson.dumps(repeated, option=orjson.OPT_SORT_KEYS).decode()
 
 
-class Desk(Protocol):
+class AnswersCommands(Protocol):
     """Answers commands. Event loop only."""
 
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
@@ -79,7 +79,7 @@ class NotedPlace(Place):
 
 
 class CommandWorker(ReadingStage):
-    """Brings what others add to the stream of commands to the desk, one after another.
+    """Brings what others add to the stream of commands to the change-over, one after another.
 
     What came while the service was not running is carried out at its start, in order. Only what was
     there before the very first start is not.
@@ -92,7 +92,7 @@ class CommandWorker(ReadingStage):
         url: str,
         *,
         station_id: str,
-        desk: Desk,
+        change_over: AnswersCommands,
         place: Place,
         answered: Answered | None = None,
         telemetry: ReadingTelemetry | None = None,
@@ -104,7 +104,7 @@ class CommandWorker(ReadingStage):
             ConfigurationError: the URL is not one of Redis's.
 
         """
-        self._desk = desk
+        self._change_over = change_over
         self._reader = StreamReader(
             url,
             key=commands_key(station_id),
@@ -124,7 +124,7 @@ class CommandWorker(ReadingStage):
     async def take(self, entry: ReadEntry) -> bool:
         """Carry it out, or refuse it."""
         request = read_request(entry.fields or {})
-        await self._desk.handle(request, by=BY, position=entry.entry_id)
+        await self._change_over.handle(request, by=BY, position=entry.entry_id)
         return True
 
     async def taken(self) -> None:

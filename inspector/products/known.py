@@ -9,7 +9,7 @@ from pathlib import Path
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import DEFAULT_PRODUCT, Recipe
 from inspector.products.catalogue import Catalogue
-from inspector.products.desk import Products, unknown_product
+from inspector.products.change_over import Products, unknown_product
 
 AT_HAND = 32
 """Recipes that are kept; each with a reference of a megabyte or a few."""

@@ -9,10 +9,10 @@ import orjson
 from inspector.core.basics import CameraId, Rect
 from inspector.core.recipes import (
     CameraRecipe,
+    Cropping,
     FusingRules,
     Recipe,
     Reference,
-    View,
     Zone,
 )
 from inspector.products.files import Product
@@ -93,12 +93,12 @@ def _threshold(product: Product, code: str, *, compared: bool) -> float:
 
 
 def _camera(camera: CameraSettings) -> CameraRecipe:
-    view = View(
+    cropping = Cropping(
         rect=Rect(*(camera.region or (0, 0, *camera.size))),
         crop=camera.looks_at,
         tile_overlap_px=camera.tile_overlap_px,
     )
-    return CameraRecipe(view=view, frames_of_unit=camera.frames_of_unit)
+    return CameraRecipe(cropping=cropping, frames_of_unit=camera.frames_of_unit)
 
 
 def _digest(product: Product) -> str:

@@ -11,8 +11,8 @@ import structlog
 from inspector.core.basics import Rect
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import Job
+from inspector.products.change_over import References, RefusedError
 from inspector.products.commands import Approve, Discard, RollBack
-from inspector.products.desk import References, RefusedError
 from inspector.products.reference import FEWEST_UNITS, LeftOut, NotLearned, Why
 from inspector.products.store import ProductStore
 from inspector.products.stored import StoredReference, StoredUnit
@@ -27,12 +27,12 @@ log = structlog.get_logger("products")
 
 
 class HearsOfTheEnd(Protocol):
-    """The desk. Event loop only."""
+    """The change-over. Event loop only."""
 
     async def taught(
         self, problem: str = "", *, by: str = "service", found: Mapping[str, str] | None = None
     ) -> None:
-        """A lesson is over; see `ProductDesk.taught`."""
+        """A lesson is over; see `ChangeOver.taught`."""
 
 
 class StationReferences(References):
@@ -89,21 +89,21 @@ class StationReferences(References):
             self.teacher.cancel("another job took its place before enough units were seen")
 
     async def idle(self) -> None:
-        """Return once no lesson is under way, and the desk knows how the last one ended."""
+        """Return once no lesson is under way, and the change-over knows how the last one ended."""
         await self._idle.wait()
 
-    async def run(self, desk: HearsOfTheEnd) -> None:
+    async def run(self, change_over: HearsOfTheEnd) -> None:
         """Work until cancelled: see each lesson to its end."""
         while True:
             await self._begun.wait()
             self._begun.clear()
             try:
-                await self._see_to_the_end(desk)
+                await self._see_to_the_end(change_over)
             finally:
                 if not self.teacher.is_under_way:
                     self._idle.set()
 
-    async def _see_to_the_end(self, desk: HearsOfTheEnd) -> None:
+    async def _see_to_the_end(self, change_over: HearsOfTheEnd) -> None:
         approves = self._approves
         try:
             outcome = await self.teacher.outcome()
@@ -115,20 +115,20 @@ class StationReferences(References):
         except TeachingCancelledError:
             return
         except ConfigurationError as error:
-            await desk.taught(error.problems[0])
+            await change_over.taught(error.problems[0])
         except Exception as error:
             # The product must not stay NOT_INSPECTED over it.
             log.exception("a reference could not be learned")
-            await desk.taught(f"it could not be learned: {type(error).__name__}")
+            await change_over.taught(f"it could not be learned: {type(error).__name__}")
         else:
-            await self._report(desk, outcome, approves=approves)
+            await self._report(change_over, outcome, approves=approves)
 
     async def _report(
-        self, desk: HearsOfTheEnd, outcome: StoredReference | NotLearned, *, approves: bool
+        self, change_over: HearsOfTheEnd, outcome: StoredReference | NotLearned, *, approves: bool
     ) -> None:
         if isinstance(outcome, NotLearned):
             found = {"left_out": "; ".join(map(in_short, outcome.left_out))}
-            await desk.taught(outcome.sentence, found=found if outcome.left_out else None)
+            await change_over.taught(outcome.sentence, found=found if outcome.left_out else None)
             return
         named = "; ".join(_in_short(one) for one in outcome.units if not one.used)
         found = {
@@ -137,7 +137,7 @@ class StationReferences(References):
             "units": str(outcome.units_used),
             "approved": str(approves).lower(),
         }
-        await desk.taught(found=found | ({"left_out": named} if named else {}))
+        await change_over.taught(found=found | ({"left_out": named} if named else {}))
 
     def _is_taught(self, product: str) -> bool:
         state = self.teacher.state

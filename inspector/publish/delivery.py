@@ -17,8 +17,8 @@ from inspector.core.ports import Sink
 from inspector.core.records import Stream
 from inspector.journal.cursor import SinkCursor
 from inspector.journal.stream_ids import Standing, standing
-from inspector.publish.pace import LARGEST_STEP, Pace, PaceLimits
 from inspector.publish.rivals import Rivals
+from inspector.publish.throttle import LARGEST_STEP, Throttle, ThrottleLimits
 
 FRUITLESS_WRITES = 20
 """So many writes in a row that found a stream changed under them mean somebody else writes."""
@@ -39,13 +39,13 @@ class Delivery:
         *,
         on_published: Callable[[Stream, int], None],
         on_lost: Callable[[Stream, int], None] = lambda _stream, _events: None,
-        pace: PaceLimits | None = None,
+        pace: ThrottleLimits | None = None,
     ) -> None:
         """`on_lost`: so many events were deleted before a further sink took them."""
         self._cursor = cursor
         self._sink = sink
         self._on_lost = on_lost
-        self._pace = Pace(pace or PaceLimits())
+        self._pace = Throttle(pace or ThrottleLimits())
         self._on_published = on_published
         self._agreed_at_s = -math.inf
         self._rivals = Rivals()

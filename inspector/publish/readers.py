@@ -31,7 +31,7 @@ from inspector.events.text import printable
 from inspector.publish.sinks.redis_streams import stream_key
 from inspector.redis_io.client import ask, redis_client
 
-LOOK_EVERY_S = 15.0
+POLL_INTERVAL_S = 15.0
 MOST_GROUPS = 16
 """Watched of one stream: anybody who may read may make groups, with any name."""
 MOST_PENDING_COUNTED = 1000
@@ -76,7 +76,7 @@ class ReaderTelemetry:
         """The user's rights do not suffice to look, or do again (None). Called on every change."""
 
 
-class ReaderWatch:
+class ReaderMonitor:
     """Looks how far groups are, until cancelled; nothing waits for it. Event loop only."""
 
     def __init__(
@@ -86,11 +86,11 @@ class ReaderWatch:
         station_id: str,
         password: str | None,
         telemetry: ReaderTelemetry,
-        look_every_s: float = LOOK_EVERY_S,
+        poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._keys = {stream: stream_key(station_id, stream) for stream in Stream}
         self._telemetry = telemetry
-        self._look_every_s = look_every_s
+        self._poll_interval_s = poll_interval_s
         self._redis = redis_client(
             url,
             password=password,
@@ -105,8 +105,8 @@ class ReaderWatch:
         """Look again and again. A Redis that is away is looked at again later; never raises."""
         try:
             while True:
-                await self.look()
-                await asyncio.sleep(self._look_every_s)
+                await self.check()
+                await asyncio.sleep(self._poll_interval_s)
         finally:
             await self.close()
 
@@ -115,7 +115,7 @@ class ReaderWatch:
         with suppress(exceptions.RedisError, OSError):
             await self._redis.aclose()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once and tell; never raises."""
         try:
             readers, refused = await self._ask_all()

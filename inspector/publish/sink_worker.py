@@ -14,9 +14,9 @@ from inspector.core.ports import Sink
 from inspector.core.records import Stream
 from inspector.journal.cursor import SinkCursor
 from inspector.publish.delivery import Delivery
-from inspector.publish.pace import PaceLimits
+from inspector.publish.throttle import ThrottleLimits
 
-LOOK_EVERY_S = 2.0
+POLL_INTERVAL_S = 2.0
 """How often an idle worker looks whether the sink is there and still has its streams."""
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
@@ -54,7 +54,7 @@ class SinkWorker:
         *,
         telemetry: SinkTelemetry,
         retention_s: float,
-        pace: PaceLimits,
+        pace: ThrottleLimits,
     ) -> None:
         """`retention_s`: older entries are trimmed from it, unless the journal keeps them."""
         self.cursor = cursor
@@ -109,7 +109,7 @@ class SinkWorker:
             self._tell_rival()
             self._tell_pending()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(POLL_INTERVAL_S):
                     await self._appended.wait()
 
     async def deliver_the_rest(self, within_s: float) -> None:

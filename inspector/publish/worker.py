@@ -13,9 +13,9 @@ from inspector.flow.event_door import EventDoor
 from inspector.journal.cursor import SinkCursor
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Known
-from inspector.publish.pace import PaceLimits
 from inspector.publish.sink_worker import SinkTelemetry, SinkWorker
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.publish.throttle import ThrottleLimits
 from inspector.redis_io.room import ASK_EVERY_S, Memory, expected_bytes
 
 GROUPS_PER_COMMIT = 256
@@ -29,7 +29,7 @@ class PublishTerms:
     """Older entries are trimmed from the streams, unless the journal keeps them."""
     drain_s: float
     """At the end: how long sinks get to take the rest."""
-    pace: PaceLimits = field(default_factory=PaceLimits)
+    pace: ThrottleLimits = field(default_factory=ThrottleLimits)
 
 
 class PublishTelemetry(SinkTelemetry):
@@ -154,10 +154,10 @@ class PublishWorker:
     async def _expected_bytes(self, memory: Memory) -> float | None:
         """What Redis will use once its streams reach back so far; None where nobody can say."""
         held = await self._writer.lengths()
-        paces = await self._journal.main.paces(held)
+        growths = await self._journal.main.growths(held)
         # What the journal keeps is not trimmed from the streams either.
         kept_s = max(self._terms.retention_s, self._journal.retention_s)
-        return expected_bytes(memory, paces, retention_s=kept_s)
+        return expected_bytes(memory, growths, retention_s=kept_s)
 
     def _tell_kept(self) -> None:
         self._telemetry.on_clock(self._journal.time_known)

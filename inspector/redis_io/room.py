@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inspector.core.entries import StreamPace
+from inspector.core.entries import StreamGrowth
 
 HOLD_ABOVE = 0.9
 """Of `maxmemory`. A Redis at its limit refuses everybody, the PLC that announces units too."""
@@ -40,14 +40,14 @@ class Memory:
 
 def expected_bytes(
     memory: Memory,
-    streams: Iterable[StreamPace],
+    streams: Iterable[StreamGrowth],
     *,
     retention_s: float,
     shortest_span_s: float = SHORTEST_SPAN_S,
 ) -> float | None:
     """What Redis will use once the streams reach back as far as they are to be kept.
 
-    At the pace so far; None while that is of less than `shortest_span_s`.
+    At the growth so far; None while that is of less than `shortest_span_s`.
     """
     streams = list(streams)
     # One span for all: of a stream with few entries its own says nothing.

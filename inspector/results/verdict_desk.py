@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ulid import ULID
 
 from inspector.core.locks import LockBoard
-from inspector.core.ports import PictureKeeper, ProductCheck, SerialDesk
+from inspector.core.ports import PictureKeeper, ProductCheck, SerialService
 from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
     CameraId,
@@ -44,7 +44,7 @@ class NoPictures(PictureKeeper):
         return None
 
 
-class NoSerials(SerialDesk):
+class NoSerials(SerialService):
     """No camera looks for serials."""
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:
@@ -73,14 +73,14 @@ def ignore_misfit(camera: CameraId, cause: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class VerdictServices:
     """What a verdict needs besides the unit."""
 
     builder: EventBuilder
     units_before: Mapping[CameraId, int]
     metrics: Metrics
     pictures: PictureKeeper
-    serials: SerialDesk
+    serials: SerialService
     products: ProductCheck = field(default_factory=AnyProduct)
     locks: LockBoard = field(default_factory=LockBoard)
     """While one stands, nothing is PASSED."""
@@ -96,15 +96,15 @@ class VerdictDesk:
     Within a camera verdicts leave in the order in which they are put in.
     """
 
-    def __init__(self, door: EventDoor, bench: Bench) -> None:
+    def __init__(self, door: EventDoor, services: VerdictServices) -> None:
         self._door = door
-        self._bench = bench
+        self._services = services
         self._known_units = KnownUnits()
-        self._misfits = {camera: Misfits() for camera in bench.units_before}
+        self._misfits = {camera: Misfits() for camera in services.units_before}
         self.verdicts = 0
         """Sent on since start."""
         self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
-            camera: asyncio.Queue(WAITING_PER_CAMERA) for camera in bench.units_before
+            camera: asyncio.Queue(WAITING_PER_CAMERA) for camera in services.units_before
         }
 
     async def run(self) -> None:
@@ -127,17 +127,17 @@ class VerdictDesk:
             await self._send(*waiting)
 
     async def _send(self, decided: DecidedUnit, picture: Frame | None) -> None:
-        bench, unit = self._bench, decided.unit
+        services, unit = self._services, decided.unit
         decided, recipe = comparable(decided, unit.under.recipe)
         verdict = judge(
             decided,
-            unit_number=bench.units_before[unit.camera_id] + unit.index + 1,
+            unit_number=services.units_before[unit.camera_id] + unit.index + 1,
             recipe=recipe,
         )
-        serial = await bench.serials.serial_of(unit)
-        verdict = under_lock(bench.products.check(verdict, serial), bench.locks.first)
+        serial = await services.serials.serial_of(unit)
+        verdict = under_lock(services.products.check(verdict, serial), services.locks.first)
         event_id = str(ULID())
-        identity = bench.builder.identity(verdict, serial)
+        identity = services.builder.identity(verdict, serial)
         found = Particulars(
             event_id=event_id,
             serial=serial,
@@ -147,13 +147,13 @@ class VerdictDesk:
         now_ns = time.monotonic_ns()
         await self._door.room()
         # From here on without an await: a lock that was set meanwhile holds for this unit too.
-        verdict = under_lock(verdict, bench.locks.first)
-        in_time = bench.builder.is_in_time(verdict, now_ns)
+        verdict = under_lock(verdict, services.locks.first)
+        in_time = services.builder.is_in_time(verdict, now_ns)
         self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
-        group = bench.builder.verdict(verdict, found, now_ns)
-        bench.on_verdict(group)
+        group = services.builder.verdict(verdict, found, now_ns)
+        services.on_verdict(group)
         camera = unit.camera_id
-        bench.on_misfit(camera, self._misfits[camera].cause(verdict))
+        services.on_misfit(camera, self._misfits[camera].cause(verdict))
         self._door.put(group)
         self.verdicts += 1
 
@@ -162,7 +162,7 @@ class VerdictDesk:
     ) -> Evidence | None:
         if picture is None:
             return None
-        return await self._bench.pictures.keep(
+        return await self._services.pictures.keep(
             UnitPicture(
                 frame=picture,
                 unit_id=unit_id,
@@ -173,7 +173,7 @@ class VerdictDesk:
         )
 
     def _count(self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int) -> None:
-        metrics, unit = self._bench.metrics, verdict.unit
+        metrics, unit = self._services.metrics, verdict.unit
         late = verdict.deadline_missed or not in_time
         metrics.unit_decided(unit.camera_id, verdict.result, late=late)
         if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):

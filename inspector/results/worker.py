@@ -36,7 +36,7 @@ from inspector.ops.metrics import NS_PER_S, Metrics
 from inspector.results.picked_frames import KEPT_PER_CAMERA, UnitPictures
 from inspector.results.pieces import FrameParts
 from inspector.results.unit_book import UnitBook
-from inspector.results.verdict_desk import WAITING_PER_CAMERA, Bench, VerdictDesk
+from inspector.results.verdict_desk import WAITING_PER_CAMERA, VerdictDesk, VerdictServices
 
 BATCHES_HELD = 1
 """Whose results are being read."""
@@ -61,7 +61,7 @@ class ResultsWorker:
         notices: Notices,
         door: EventDoor,
         *,
-        bench: Bench,
+        services: VerdictServices,
         nms_iou: float,
         deadlines_ns: Mapping[CameraId, int | None],
         metrics: Metrics,
@@ -85,7 +85,7 @@ class ResultsWorker:
         self._before_end = before_end
         self._parts = FrameParts()
         self._pictures = UnitPictures()
-        self._desk = VerdictDesk(door, bench)
+        self._desk = VerdictDesk(door, services)
         self._one_at_a_time = asyncio.Lock()
         self._has_deadlines = asyncio.Event()
         self.settled = 0

@@ -42,12 +42,12 @@ class Code:
     format: SerialFormat
 
 
-Look = tuple[Code, ...] | None
+Reading = tuple[Code, ...] | None
 """The codes one frame shows on the unit; None when nobody has looked by now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serial:
+class AgreedSerial:
     """A unit's serial number, or why it has none."""
 
     text: str | None
@@ -62,46 +62,46 @@ class Serial:
     """For people: what was read instead."""
 
 
-def agree(looks: Sequence[Look], pattern: str, refused: Sequence[str] = ()) -> Serial:
+def agree(readings: Sequence[Reading], pattern: str, refused: Sequence[str] = ()) -> AgreedSerial:
     """Judge what the frames of one unit show; `refused` says what else was read, and why not.
 
     Damaged codes are refused by their own check digits, so one frame is enough to claim a serial.
     Two different texts cannot both be it; a pattern says which of several codes on a unit is the
     serial.
     """
-    seen = [code for look in looks for code in look or ()]
+    seen = [code for reading in readings for code in reading or ()]
     fitting = [code for code in seen if not pattern or re.fullmatch(pattern, code.text)]
     texts = sorted({code.text for code in fitting})
     if len(texts) == 1:
-        frames_read = sum(any(code in fitting for code in look or ()) for look in looks)
-        return Serial(
+        frames_read = sum(any(code in fitting for code in reading or ()) for reading in readings)
+        return AgreedSerial(
             text=texts[0],
             format=fitting[0].format,
-            quality=SerialQuality.GOOD if frames_read == len(looks) else SerialQuality.PARTIAL,
+            quality=SerialQuality.GOOD if frames_read == len(readings) else SerialQuality.PARTIAL,
             frames_read=frames_read,
-            frames=len(looks),
+            frames=len(readings),
         )
-    quality, detail = _why_none(looks, seen, texts, pattern)
+    quality, detail = _why_none(readings, seen, texts, pattern)
     if refused and not seen:
         others = sorted(set(refused))
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         quality, detail = SerialQuality.REFUSED, f"read a code that {others[0]}{more}"
-    return Serial(
-        text=None, format=None, quality=quality, frames_read=0, frames=len(looks), detail=detail
+    return AgreedSerial(
+        text=None, format=None, quality=quality, frames_read=0, frames=len(readings), detail=detail
     )
 
 
 def _why_none(
-    looks: Sequence[Look], seen: Sequence[Code], texts: Sequence[str], pattern: str
+    readings: Sequence[Reading], seen: Sequence[Code], texts: Sequence[str], pattern: str
 ) -> tuple[SerialQuality, str]:
     if texts:
         return SerialQuality.CONFLICT, f"read {_listed(texts)}"
     if seen:
         others = _listed(sorted({code.text for code in seen}))
         return SerialQuality.PATTERN_MISMATCH, f"read {others}, expected {pattern!r}"
-    if not looks:
+    if not readings:
         return SerialQuality.NOT_LOOKED, ""
-    return (SerialQuality.LATE if None in looks else SerialQuality.UNREADABLE), ""
+    return (SerialQuality.LATE if None in readings else SerialQuality.UNREADABLE), ""
 
 
 def _listed(texts: Sequence[str]) -> str:

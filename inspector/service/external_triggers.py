@@ -11,11 +11,11 @@ from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline
 from inspector.settings.settings import Settings
-from inspector.triggers.external.desk import JobOfTriggers, TriggerDesk
 from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
 from inspector.triggers.external.messages import TriggerOutcome, TriggerReceipt
+from inspector.triggers.external.receiver import JobOfTriggers, TriggerReceiver
 
-LOOK_EVERY_S = 0.05
+POLL_INTERVAL_S = 0.05
 NS_PER_S = 1_000_000_000
 
 
@@ -26,7 +26,7 @@ class ExternalTriggers:
     """
 
     def __init__(self) -> None:
-        self._desk: TriggerDesk | None = None
+        self._receiver: TriggerReceiver | None = None
 
     def connect(
         self,
@@ -35,13 +35,13 @@ class ExternalTriggers:
         journal: Journal,
         metrics: Metrics,
         jobs: JobOfTriggers,
-    ) -> TriggerDesk | None:
+    ) -> TriggerReceiver | None:
         """Let triggers in, now that the cameras are wired; None where none is triggered so."""
         gates = pipeline.triggered
         if not gates:
             return None
         names = counter_names(gates, journal.counter(EPOCH))
-        self._desk = TriggerDesk(
+        self._receiver = TriggerReceiver(
             gates,
             cameras=[CameraId(c) for c in settings.cameras],
             units_before={c: journal.counter(unit_counter(c)) for c in gates},
@@ -49,24 +49,24 @@ class ExternalTriggers:
             registry=metrics.registry,
             jobs=jobs,
         )
-        return self._desk
+        return self._receiver
 
     def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
         """A trigger by HTTP."""
-        if self._desk is None:
+        if self._receiver is None:
             return TriggerReceipt(
                 outcome=TriggerOutcome.REFUSED, problem="no camera takes triggers now"
             )
-        return self._desk.submit(fields)
+        return self._receiver.submit(fields)
 
     def counters_of(self, group: EventGroup) -> dict[str, int]:
         """What the journal notes together with a group."""
-        return {} if self._desk is None else self._desk.counters_of(group)
+        return {} if self._receiver is None else self._receiver.counters_of(group)
 
     def close(self) -> None:
         """No frame comes any more: refuse what is triggered from now on."""
-        if self._desk is not None:
-            self._desk.close()
+        if self._receiver is not None:
+            self._receiver.close()
 
 
 async def expire_triggers(pipeline: Pipeline) -> None:
@@ -75,7 +75,7 @@ async def expire_triggers(pipeline: Pipeline) -> None:
     while gates:
         due = [gate.next_expiry_ns for gate in gates]
         next_ns = min((d for d in due if d is not None), default=None)
-        wait_s = LOOK_EVERY_S
+        wait_s = POLL_INTERVAL_S
         if next_ns is not None:
             wait_s = min(wait_s, max(0.001, (next_ns - time.monotonic_ns()) / NS_PER_S))
         await asyncio.sleep(wait_s)

@@ -8,7 +8,7 @@ from inspector.core.faults import Fault
 from inspector.core.records import EventGroup
 from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
-from inspector.service.state import StationViews
+from inspector.service.state import StationState
 
 log = structlog.get_logger("service")
 
@@ -16,7 +16,7 @@ log = structlog.get_logger("service")
 class FaultNews:
     """A station's faults, as others hear of them. Event loop only."""
 
-    def __init__(self, metrics: Metrics, views: StationViews, door: EventDoor) -> None:
+    def __init__(self, metrics: Metrics, views: StationState, door: EventDoor) -> None:
         self._metrics = metrics
         self._views = views
         self._door = door

@@ -20,7 +20,7 @@ JOIN_S = 1.0
 _REDISS_PORT = 6379
 
 
-class StationWatch:
+class HostMonitor:
     """A thread that looks every now and then, so that a disk or a peer that hangs holds up nobody.
 
     What cannot be measured keeps its last value: the alert on the thing itself tells of it.
@@ -49,11 +49,11 @@ class StationWatch:
             if time.monotonic() >= certificates_due_s:
                 certificates_due_s = time.monotonic() + CERTIFICATES_EVERY_S
                 for peer in self._peers:
-                    self._look_at(peer)
+                    self._ask(peer)
             if self._ended.wait(DISKS_EVERY_S):
                 return
 
-    def _look_at(self, peer: Peer) -> None:
+    def _ask(self, peer: Peer) -> None:
         expiry = self._metrics.certificate_expiry
         if peer.trusted is not None:
             with suppress(OSError):

@@ -16,7 +16,7 @@ from inspector.service.systemd import Notifier
 from inspector.settings.changes import Changes, compare
 from inspector.settings.settings import Settings
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 """A file that looks the same twice in a row is not being written any more."""
 US_PER_NS = 1000
 
@@ -64,7 +64,7 @@ class Reloader:
 
     async def run_until_cancelled(self) -> None:
         """Serve requests, and look at the file every second where the settings say so."""
-        wait_s = LOOK_EVERY_S if self._settings.reload.watch else None
+        wait_s = POLL_INTERVAL_S if self._settings.reload.watch else None
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

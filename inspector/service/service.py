@@ -26,7 +26,7 @@ from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.standard_error import lost_lines
 from inspector.page.archive import AnsweredCommands, Archive
-from inspector.page.http import HttpServer, Views, build_app
+from inspector.page.http import HttpServer, StatusSources, build_app
 from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.product_routes import product_routes
 from inspector.page.product_shelf import ProductShelf
@@ -36,20 +36,20 @@ from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline
 from inspector.pipeline.products import catalogue_of
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.pipeline.terms import event_terms, model_terms, page_terms
+from inspector.products.change_over import COMMANDS_NOTE
 from inspector.products.command_stream import CommandWorker, NotedPlace
-from inspector.products.desk import COMMANDS_NOTE
 from inspector.products.kept import JOBS_NOTE
-from inspector.publish.pace import PaceLimits
-from inspector.publish.readers import ReaderWatch
+from inspector.publish.readers import ReaderMonitor
 from inspector.publish.recovery import recover_unit_numbers
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.publish.throttle import ThrottleLimits
 from inspector.publish.worker import FurtherSink, PublishTerms, PublishWorker
 from inspector.service.external_triggers import ExternalTriggers, expire_triggers
 from inspector.service.faults import FaultNews
-from inspector.service.host_monitor import StationWatch
+from inspector.service.host_monitor import HostMonitor
 from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
-from inspector.service.state import StationViews
+from inspector.service.state import StationState
 from inspector.service.station_locks import StationLocks
 from inspector.service.station_process import PROCESS_NOTE, StationProcess
 from inspector.service.station_products import StationProducts
@@ -94,7 +94,7 @@ class Service:
         self.faults.expect("redis")
         if any(camera.trigger == "external" for camera in settings.cameras.values()):
             self.faults.expect("triggers")
-        self.views = StationViews(settings.station.id, self.faults)
+        self.views = StationState(settings.station.id, self.faults)
         self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
         self._stop = self.views.stopping
         self.running = self.views.running
@@ -174,7 +174,7 @@ class Service:
                 on_fault=self._on_journal_fault,
             )
             stack.callback(journal.close)
-            stack.callback(StationWatch(settings, self.metrics).close)
+            stack.callback(HostMonitor(settings, self.metrics).close)
             page = self.views.page = OperatorPage(
                 page_terms(settings),
                 journal,
@@ -259,11 +259,11 @@ class Service:
             with suppress(InferenceUnavailableError):
                 await pipeline.model.compare(model_terms(wanted))
 
-    def _readers(self) -> ReaderWatch:
+    def _readers(self) -> ReaderMonitor:
         redis = self._settings.redis
         self.metrics.retention.set(redis.retention_days * SECONDS_PER_DAY)
         news = self.views.reader_news = ReaderNews(self.metrics)
-        return ReaderWatch(
+        return ReaderMonitor(
             self.redis_url,
             station_id=self._settings.station.id,
             password=redis.secret(),
@@ -331,7 +331,7 @@ class Service:
 
     async def _start_http(self, stack: AsyncExitStack, page: OperatorPage) -> HttpServer:
         token = self._settings.http.token
-        views = Views(
+        views = StatusSources(
             metrics=self.metrics.exposition,
             health=self.views.health,
             readiness=self.views.readiness,
@@ -410,7 +410,7 @@ class Service:
             terms=PublishTerms(
                 retention_s=redis.retention_days * SECONDS_PER_DAY,
                 drain_s=self._settings.shutdown.drain_timeout_s * PUBLISH_DRAIN_SHARE,
-                pace=PaceLimits(
+                pace=ThrottleLimits(
                     events_per_s=redis.drain_events_per_s,
                     step_ms=redis.drain_step_ms,
                 ),
@@ -433,18 +433,18 @@ class Service:
             CommandWorker(
                 self.redis_url,
                 station_id=settings.station.id,
-                desk=changes,
+                change_over=changes,
                 place=NotedPlace(journal.note(COMMANDS_NOTE), journal.keep_notes),
                 answered=AnsweredCommands(archive),
                 password=settings.redis.secret(),
             )
         )
-        desk = self._triggers.connect(pipeline, settings, journal, self.metrics, changes)
-        if desk is not None:
+        receiver = self._triggers.connect(pipeline, settings, journal, self.metrics, changes)
+        if receiver is not None:
             self.views.trigger_reader = TriggerWorker(
                 self.redis_url,
                 station_id=settings.station.id,
-                desk=desk,
+                receiver=receiver,
                 password=settings.redis.secret(),
                 telemetry=TriggerNews(self.metrics, self.faults),
                 answered=archive,

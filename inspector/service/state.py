@@ -28,7 +28,7 @@ _HARMLESS = (("disk", "evidence"), ("triggers", "stream"))
 """Without evidence verdicts go on; a stream that began again is being read."""
 
 
-class StationViews:
+class StationState:
     """Read by the HTTP side and by metrics; parts are set as they come to be. Event loop only."""
 
     def __init__(self, station_id: str, faults: FaultBoard) -> None:

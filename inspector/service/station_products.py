@@ -20,15 +20,20 @@ from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline
 from inspector.pipeline.products import catalogue_of, model_files
 from inspector.products.by_serial import BySerial
+from inspector.products.change_over import (
+    ChangeOver,
+    ChangeOverTerms,
+    UnknownProductError,
+    needs_of,
+)
 from inspector.products.commands import Request
-from inspector.products.desk import DeskTerms, ProductDesk, UnknownProductError, needs_of
 from inspector.products.kept import KeptJob, KeptJobs, read_kept
 from inspector.products.known import KnownProducts
 from inspector.products.references import StationReferences
 from inspector.products.teaching import ReferenceTeacher
 from inspector.settings.settings import Settings
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 log = structlog.get_logger("products")
 
@@ -67,20 +72,20 @@ class StationProducts:
         self._kept: KeptJobs | None = None
         self._jobs: dict[CameraId, Job] = {}
         self._before: dict[CameraId, Job] = {}
-        self._desk: ProductDesk | None = None
+        self._change_over: ChangeOver | None = None
         self._by_serial: BySerial | None = None
         self._shown: tuple[str, str] | None = None
 
     @property
-    def desk(self) -> ProductDesk:
+    def change_over(self) -> ChangeOver:
         """Where the job in force changes, once the pipeline is wired."""
-        assert self._desk is not None  # noqa: S101 - nobody asks before
-        return self._desk
+        assert self._change_over is not None  # noqa: S101 - nobody asks before
+        return self._change_over
 
     @property
     def job(self) -> Job | None:
         """The latest job in force; None before the pipeline is wired."""
-        return None if self._desk is None else self._desk.job
+        return None if self._change_over is None else self._change_over.job
 
     # --- the start ---
 
@@ -148,14 +153,14 @@ class StationProducts:
             detail=detail,
         )
 
-    def connect(self, pipeline: Pipeline, units_before: Mapping[CameraId, int]) -> ProductDesk:
+    def connect(self, pipeline: Pipeline, units_before: Mapping[CameraId, int]) -> ChangeOver:
         """Let commands in, now that the cameras are wired; nothing runs yet."""
         for job in {id(job): job for job in self._jobs.values()}.values():
             if job.state is JobState.INSPECTING:
                 for (model, codes), lowest in needs_of(job.recipe).items():
                     pipeline.model.require(model, codes, lowest_threshold=lowest)
         self._units_before.update(units_before)
-        self._desk = ProductDesk(
+        self._change_over = ChangeOver(
             self._jobs,
             last_number=0 if self._kept is None else self._kept.last_number,
             products=self._known,
@@ -164,7 +169,7 @@ class StationProducts:
             door=self._door,
             events=self._events,
             references=self.references,
-            terms=DeskTerms(
+            terms=ChangeOverTerms(
                 units_before=units_before,
                 unknown=self._settings.products.unknown,
                 on_change=self._on_change,
@@ -173,40 +178,40 @@ class StationProducts:
             ),
         )
         self._by_serial = BySerial(
-            self._desk,
+            self._change_over,
             self._settings.products.by_serial,
             reading=[CameraId(c) for c, s in self._settings.cameras.items() if s.serial],
             on_fault=self._on_serial,
         )
-        return self._desk
+        return self._change_over
 
     # --- while it runs ---
 
     async def run_until_cancelled(self) -> None:
         """Finish what the last life left; then see to lessons, and to files that change."""
-        await self.desk.resume(self._kept, self._before)
+        await self.change_over.resume(self._kept, self._before)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.references.run(self.desk), name="teaching")
+            tasks.create_task(self.references.run(self.change_over), name="teaching")
             tasks.create_task(self._see_files(), name="files")
 
     async def _see_files(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            names = {job.recipe.product for job in self.desk.jobs.values()}
+            await asyncio.sleep(POLL_INTERVAL_S)
+            names = {job.recipe.product for job in self.change_over.jobs.values()}
             if await self._known.changed(names):
-                self._tell_problems(await self.desk.refresh(by="file"))
+                self._tell_problems(await self.change_over.refresh(by="file"))
 
     async def apply(self, settings: Settings) -> None:
         """The settings changed that products are laid over."""
         self._settings = settings
         self._known.change(catalogue_of(settings, self._files))
-        self._tell_problems(await self.desk.refresh(by="settings"))
+        self._tell_problems(await self.change_over.refresh(by="settings"))
 
     async def submit(self, request: Request, *, by: str) -> Change | None:
         """A command that came over HTTP."""
-        if self._desk is None or self._door.closed:
+        if self._change_over is None or self._door.closed:
             return None
-        return await self._desk.handle(request, by=by)
+        return await self._change_over.handle(request, by=by)
 
     def on_verdict(self, group: EventGroup) -> None:
         """A unit has its verdict: no frame of it follows to learn from."""

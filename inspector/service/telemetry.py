@@ -6,7 +6,7 @@ import structlog
 
 from inspector.core.faults import FaultBoard
 from inspector.core.records import Stream
-from inspector.intake.reader import ReadingTelemetry
+from inspector.intake.stream_reader import ReadingTelemetry
 from inspector.journal.station_time import MS_PER_S, TOLERANCE_MS, Known, span, trouble
 from inspector.ops.metrics import Metrics
 from inspector.publish.readers import Reader, Readers, ReaderTelemetry

@@ -12,13 +12,13 @@ from inspector.core.faults import Progress
 from inspector.flow.notices import MANY
 from inspector.ops.last_resort import LastResort
 from inspector.pipeline.build import Pipeline
-from inspector.service.state import StationViews
+from inspector.service.state import StationState
 from inspector.service.systemd import Notifier
 from inspector.settings.sections import HealthSettings
 
 log = structlog.get_logger("service")
 
-LOOK_EVERY_S = 0.5
+POLL_INTERVAL_S = 0.5
 PER_INTERVAL = 3
 """So often at least within the time that systemd waits."""
 _NOBODY_WAITS_S = 60.0
@@ -33,7 +33,7 @@ class StateNews:
     everything that starts after it (decision 0013).
     """
 
-    def __init__(self, views: StationViews, notifier: Notifier, *, now_s: float) -> None:
+    def __init__(self, views: StationState, notifier: Notifier, *, now_s: float) -> None:
         self._views = views
         self._notifier = notifier
         self._since_s = now_s
@@ -53,7 +53,7 @@ class StateNews:
 
 
 async def feed_watchdog(
-    pipeline: Pipeline, views: StationViews, notifier: Notifier, health: HealthSettings
+    pipeline: Pipeline, views: StationState, notifier: Notifier, health: HealthSettings
 ) -> Never:
     """Look whether there is progress and what works, and say so, until cancelled."""
     last_resort = LastResort(health.watchdog_s)
@@ -65,7 +65,7 @@ async def feed_watchdog(
 
 async def _feed(
     pipeline: Pipeline,
-    views: StationViews,
+    views: StationState,
     notifier: Notifier,
     health: HealthSettings,
     last_resort: LastResort,
@@ -88,4 +88,4 @@ async def _feed(
             last_resort.feed()
         news.tell(time.monotonic())
         interval_s = notifier.watchdog_interval_s or _NOBODY_WAITS_S
-        await asyncio.sleep(min(LOOK_EVERY_S, interval_s / PER_INTERVAL))
+        await asyncio.sleep(min(POLL_INTERVAL_S, interval_s / PER_INTERVAL))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 
-LIVE = frozenset(
+RELOADABLE = frozenset(
     {
         "inspection.threshold",
         "inspection.thresholds",
@@ -81,7 +81,9 @@ def compare(running: Settings, wanted: Settings) -> Changes:
     differing = sorted(
         key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
     )
-    applied = tuple(key for key in differing if is_live(key) and key in before and key in after)
+    applied = tuple(
+        key for key in differing if is_reloadable(key) and key in before and key in after
+    )
     waiting = tuple(key for key in differing if key not in applied)
     if not applied:
         return Changes(settings=running, applied=(), needs_restart=waiting)
@@ -95,10 +97,10 @@ def compare(running: Settings, wanted: Settings) -> Changes:
     return Changes(settings=settings, applied=applied, needs_restart=waiting)
 
 
-def is_live(key: str) -> bool:
+def is_reloadable(key: str) -> bool:
     """Whether a change of this dotted key takes effect without a restart."""
     section, *rest = key.split(".")
-    return (".".join([section, "*", *rest[1:]]) if section == "cameras" else key) in LIVE
+    return (".".join([section, "*", *rest[1:]]) if section == "cameras" else key) in RELOADABLE
 
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:

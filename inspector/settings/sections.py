@@ -146,7 +146,7 @@ class CameraSettings(Section):
                     f"the {self.size} picture, at least {MIN_PICTURE_PX} pixels wide and high"
                 )
                 raise ValueError(msg)
-        if self.when_full == "wait" and self.source.traits.live:
+        if self.when_full == "wait" and self.source.traits.realtime:
             msg = (
                 'when_full is "wait", which is for recordings; a live camera does not wait: '
                 'expected "drop_oldest"'

@@ -24,14 +24,14 @@ EDGE_PX = 30
 QUIET_MODULES = 2
 _LABEL_PX = 5 * (MODULES + 2 * QUIET_MODULES)
 """Five pixels per module: readers like it, and the example model sees no defects in it."""
-_TRACK_WIDTHS_PX = (8, 9, 10, 11, 12, 14)
+_TRACE_WIDTHS_PX = (8, 9, 10, 11, 12, 14)
 _PAD_KINDS = ("round", "round", "square", "disc", "disc", "oblong", "ring")
 _NOBODY = -1
 _STREAM = 101
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class Trace:
     """A straight piece of a track, in board pixels."""
 
     x0_px: float
@@ -51,7 +51,7 @@ class Circuit:
     """The copper of a product; shared between its boards, so its arrays are read-only."""
 
     copper: Mask
-    tracks: tuple[Track, ...]
+    tracks: tuple[Trace, ...]
     nets: NDArray[np.int32]
     """Number of the connected piece of copper at each pixel; 0 is laminate."""
     depth_px: NDArray[np.float32]
@@ -72,7 +72,7 @@ class _Layout:
     copper: Mask
     cells: NDArray[np.int32]
     origin_px: tuple[int, int]
-    tracks: list[Track] = field(default_factory=list)
+    tracks: list[Trace] = field(default_factory=list)
     pads: list[Cell] = field(default_factory=list)
     joined: set[int] = field(default_factory=set)
     """Pads, by index, that already have a track."""
@@ -225,7 +225,7 @@ def _add_tracks(layout: _Layout) -> None:
     while len(lonely) > 1:
         first = lonely.pop(0)
         for second in sorted(lonely, key=lambda pad: _dullness(layout, first, pad))[:8]:
-            width = int(layout.rng.choice(_TRACK_WIDTHS_PX))
+            width = int(layout.rng.choice(_TRACE_WIDTHS_PX))
             if _connect(layout, first, second, width_px=width):
                 lonely.remove(second)
                 break
@@ -246,7 +246,7 @@ def _connect(layout: _Layout, first: int, second: int, *, width_px: int) -> bool
     points = [layout.centre_px(cell) for cell in corners]
     for start, end in itertools.pairwise(points):
         cv2.line(layout.copper, start, end, 255, width_px)
-        layout.tracks.append(Track(*start, *end, width_px))
+        layout.tracks.append(Trace(*start, *end, width_px))
     for x, y in cells_between(corners):
         layout.cells[y, x] = first + 1
     return True
@@ -260,7 +260,7 @@ def _roughen(copper: Mask, rng: np.random.Generator) -> Mask:
 
 
 def describe(
-    copper: Mask, tracks: tuple[Track, ...], label_px: tuple[int, int, int, int]
+    copper: Mask, tracks: tuple[Trace, ...], label_px: tuple[int, int, int, int]
 ) -> Circuit:
     """Return the circuit that this copper is."""
     _, nets = cv2.connectedComponents(copper)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.simulation.circuit import Circuit, Mask, Track
+from inspector.simulation.circuit import Circuit, Mask, Trace
 
 Point = tuple[float, float]
 """x and y in board pixels; also a direction of length 1."""
@@ -44,7 +44,7 @@ class Site:
             and all(math.dist(point, other) >= _APART_PX for other in self.taken)
         )
 
-    def on_a_track(self, *, clear_px: float) -> tuple[Track, Point, Point] | None:
+    def on_a_track(self, *, clear_px: float) -> tuple[Trace, Point, Point] | None:
         """A random track, a point in its middle, and the direction along it."""
         usable = [track for track in self.circuit.tracks if track.length_px > 2 * clear_px + 4]
         if not usable:
@@ -59,7 +59,7 @@ class Site:
         point = (track.x0_px + along[0] * at, track.y0_px + along[1] * at)
         return (track, point, along) if self._has_edges(track, point, along) else None
 
-    def _has_edges(self, track: Track, point: Point, along: Point) -> bool:
+    def _has_edges(self, track: Trace, point: Point, along: Point) -> bool:
         """Whether the track stands alone: inside a pour or a pad it has no edges."""
         depth_px = self.circuit.depth_px[round(point[1]), round(point[0])]
         across = (-along[1], along[0])
@@ -70,7 +70,7 @@ class Site:
             and not any(self.net_at(ahead(point, across, side)) for side in (-beside, beside))
         )
 
-    def beside_a_track(self, *, clear_px: float) -> tuple[Track, Point, Point, Point] | None:
+    def beside_a_track(self, *, clear_px: float) -> tuple[Trace, Point, Point, Point] | None:
         """As `on_a_track`, with a point on one edge and the direction away from the track."""
         found = self.on_a_track(clear_px=clear_px)
         if found is None:

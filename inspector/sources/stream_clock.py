@@ -135,7 +135,7 @@ class StreamClock:
         if offset_ns - self._smallest_ns() > _OLDEST_NS:
             self._begin(pts_ns, arrival_ns, 0)
             return
-        self._look_back(arrival_ns)
+        self._compare_with_before(arrival_ns)
 
     def _remember(self, arrival: _Arrival) -> None:
         """Of arrivals between which no even time passed, only the freshest few say anything.
@@ -152,7 +152,7 @@ class StreamClock:
         newest_first.remove(max(newest_first, key=lambda one: one.offset_ns))
         self._window.extend(reversed(newest_first))
 
-    def _look_back(self, arrival_ns: int) -> None:
+    def _compare_with_before(self, arrival_ns: int) -> None:
         """Note when the clock was set, and when it does not run as time does."""
         smallest_ns = self._smallest_ns()
         moved_ns, self._smallest_before_ns = (
@@ -166,8 +166,8 @@ class StreamClock:
             way = "fell behind" if moved_ns > 0 else "jumped ahead"
             self._tell(f"its time stamps {way} by {abs(moved_ns) / _NS_PER_S:.1f} s", arrival_ns)
             return
-        looks_back_to_ns = self._window[0].even_ns
-        told = self._rate.see(self._even_ns, smallest_ns, looks_back_to_ns=looks_back_to_ns)
+        reaches_back_to_ns = self._window[0].even_ns
+        told = self._rate.see(self._even_ns, smallest_ns, reaches_back_to_ns=reaches_back_to_ns)
         if told is not None:
             self._news.append(told)
 
@@ -231,11 +231,11 @@ class _Rate:
         """The clock was set: what it showed before says nothing."""
         self._began_ns = self._since = None
 
-    def see(self, even_ns: int, offset_ns: int, *, looks_back_to_ns: int) -> str | None:
+    def see(self, even_ns: int, offset_ns: int, *, reaches_back_to_ns: int) -> str | None:
         """Judge now and then; returns what has changed, in words."""
         if self._began_ns is None:
             self._began_ns = even_ns
-        if looks_back_to_ns <= self._began_ns:
+        if reaches_back_to_ns <= self._began_ns:
             return None  # the smallest offset may still be one from before
         if self._since is None:
             self._since = (even_ns, offset_ns)

@@ -37,7 +37,7 @@ _PARAMETER = re.compile(
 class SourceTraits:
     """What a source's kind says about its frames."""
 
-    live: bool
+    realtime: bool
     """It does not wait for us: frames nobody takes are lost."""
     simulated: bool
     replayed: bool

@@ -18,7 +18,7 @@ from inspector.core.records import (
 
 
 class EveryFrame:
-    """A `UnitWatch`: every frame that comes is inspected, for a unit of its own.
+    """A `UnitTrigger`: every frame that comes is inspected, for a unit of its own.
 
     A frame that cannot be looked at is a unit too, and its verdict says why. Holds no frames.
     """
@@ -43,7 +43,7 @@ class EveryFrame:
         """How many frames came."""
         return self._opened
 
-    def look(self, frame: Frame) -> Sequence[Frame]:
+    def observe(self, frame: Frame) -> Sequence[Frame]:
         """Return the frame, with its unit."""
         return (replace(frame, ref=self._open(frame.ref)),)
 

@@ -17,7 +17,7 @@ import pytest
 
 from inspector.core.errors import ConfigurationError
 from inspector.doctor.findings import Finding, Mark
-from inspector.doctor.sinks import look_at_sinks
+from inspector.doctor.sinks import check_sinks
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
 from tests.kit.line import Line, needs_redis, wait_for
@@ -154,7 +154,7 @@ def test_inspector_check_asks_it(
             "cameras": {"top": CAMERA},
             "sinks": {"archive": {"kind": "lines", "path": str(path)}},
         }
-        [found] = asyncio.run(look_at_sinks(build_settings(Settings, content)))
+        [found] = asyncio.run(check_sinks(build_settings(Settings, content)))
         return found
 
     assert finding(tmp_path / "new.jsonl").found == "answers; has nothing yet"

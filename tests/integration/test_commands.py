@@ -31,7 +31,7 @@ from inspector.core.records import (
     Judgement,
     MissReason,
     Result,
-    SecondLook,
+    Review,
     TriggerKind,
     UnitRef,
 )
@@ -227,7 +227,7 @@ def test_every_change_of_health_is_as_its_schema_says(builder, schemas, kind, ra
 
 @pytest.mark.parametrize("defect", [None, ("01M82M13MBP1N0THFZYK8Z3R6E", "copper")])
 def test_every_second_look_is_as_its_schema_says(builder, schemas, defect):
-    look = SecondLook(
+    look = Review(
         unit_event_id=str(ULID()),
         unit_id="PCB-1",
         camera="top",

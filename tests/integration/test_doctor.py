@@ -17,10 +17,10 @@ import pytest
 import redis
 
 from inspector.core.records import CameraId
-from inspector.doctor.clock import look_at_clock
+from inspector.doctor.clock import check_clock
 from inspector.doctor.examination import _camera as look_at_camera
 from inspector.doctor.findings import Mark
-from inspector.doctor.redis import look_at_redis
+from inspector.doctor.redis import check_redis
 from inspector.journal.file import FILE_NAME, FolderLock
 from inspector.journal.journal import Journal
 from inspector.journal.time import kept_time
@@ -97,7 +97,7 @@ def test_the_embedded_parts_are_tried_too(tmp_path):
 def test_the_embedded_redis_of_a_station_with_a_real_camera_is_warned_of(tmp_path, nobody):
     camera = f'[cameras.gate]\nsource = "rtsp://127.0.0.1:{nobody}/x"\nsize = "320x240"\n'
     file = settings_file(tmp_path, '[redis]\nurl = "embedded"\n', camera=camera)
-    [finding] = asyncio.run(look_at_redis(load_settings(file)))
+    [finding] = asyncio.run(check_redis(load_settings(file)))
     assert finding.mark == "warn"
     assert "only for demo and tests, and camera gate is real" in finding.advice
 
@@ -180,7 +180,7 @@ def ask(tmp_path):
 
     def ask(more: str) -> dict[str, dict[str, str]]:
         settings = load_settings(settings_file(tmp_path, f"[redis]\n{more}"))
-        findings = asyncio.run(look_at_redis(settings), debug=True)
+        findings = asyncio.run(check_redis(settings), debug=True)
         told = {finding.what: finding.as_dict() for finding in findings}
         assert CANARY not in str(told)
         assert all(bool(f["advice"]) == (f["mark"] != "ok") for f in told.values())
@@ -253,7 +253,7 @@ def test_an_empty_redis_is_told_how_many_units_it_holds(ask, redis_server):
 
 def test_a_clock_that_left_the_time_that_passed_is_told_from_what_the_journal_knows(tmp_path):
     Journal.open(tmp_path, retention_s=60.0).close()
-    found = look_at_clock(tmp_path)
+    found = check_clock(tmp_path)
     assert found.mark is not Mark.FAIL
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
         known = kept_time(connection)
@@ -264,7 +264,7 @@ def test_a_clock_that_left_the_time_that_passed_is_told_from_what_the_journal_kn
             "UPDATE station_time SET known = ?",
             (orjson.dumps(asdict(replace(known, believed=earlier))).decode(),),
         )
-    found = look_at_clock(tmp_path)
+    found = check_clock(tmp_path)
     assert found.mark is Mark.FAIL
     assert "30.0 days ahead of the time that has passed" in found.found
     assert "NTP" in found.advice
@@ -279,7 +279,7 @@ def ask_triggered(tmp_path):
 
     def ask(more: str) -> dict[str, dict[str, str]]:
         file = settings_file(tmp_path, f"[redis]\n{more}", camera=TRIGGERED)
-        findings = asyncio.run(look_at_redis(load_settings(file)), debug=True)
+        findings = asyncio.run(check_redis(load_settings(file)), debug=True)
         return {finding.what: finding.as_dict() for finding in findings}
 
     return ask

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from inspector.core.errors import ConfigurationError
 from inspector.core.records import CameraId
 from inspector.ops.metrics import Metrics
-from inspector.page.http import HttpServer, Views, build_app
+from inspector.page.http import HttpServer, StatusSources, build_app
 from inspector.settings.sections import HttpSettings
 
 TOKEN = "canary-token"
@@ -67,8 +67,8 @@ class Station:
         self.ready = True
         self.name = "plant1.smt2.aoi"
 
-    def views(self) -> Views:
-        return Views(
+    def views(self) -> StatusSources:
+        return StatusSources(
             metrics=self.metrics.exposition,
             health=lambda: (self.healthy, {"healthy": self.healthy}),
             readiness=lambda: (self.ready, {"ready": self.ready, "blocked_by": ["triton: away"]}),

@@ -226,7 +226,7 @@ def test_who_asks_again_and_again_or_takes_slowly_what_is_sent_is_not_closed() -
     asking, taking = Held(book), Held(book, "unread")
     silent, stuck, viewing = Held(book), Held(book, "unread"), Held(book, "viewing")
     for second in range(120):
-        book.look(float(second))
+        book.check(float(second))
         if second % 8 == 0:
             asking.asked += 1
             taking.asked += 1

@@ -17,8 +17,8 @@ from inspector.settings.types import Size
 from inspector.sources.files.uri import FileUri
 from inspector.sources.files.video import Video
 from inspector.sources.registry import parse_source
+from inspector.triggers.presence.trigger import PresenceTrigger
 from inspector.triggers.presence.units import FRAMES_HELD
-from inspector.triggers.presence.watch import PresenceWatch
 from tests.kit import jobs
 
 VIDEOS = Path(__file__).parents[2] / "../shared/data/line"
@@ -62,7 +62,7 @@ def test_each_board_of_a_recorded_line_is_one_unit_and_its_outline_is_true(
     )
     idle: list[int] = []
     job = jobs.job(cameras=[CAMERA], frames_of_unit=camera.frames_of_unit)
-    watch = PresenceWatch(
+    watch = PresenceTrigger(
         CAMERA,
         camera,
         job_now=lambda: job,
@@ -74,7 +74,7 @@ def test_each_board_of_a_recorded_line_is_one_unit_and_its_outline_is_true(
     total = 0
     for frame in frames(VIDEOS / f"{name}.mp4", FramePool(buffers=FRAMES_HELD + 1, size=SIZE)):
         total += 1
-        for one in watch.look(frame):
+        for one in watch.observe(frame):
             one.lease.release()
             assert one.ref.unit is not None
             chosen[one.ref.unit.index].append(one.ref)

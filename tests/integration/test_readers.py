@@ -16,9 +16,9 @@ from inspector.publish.readers import (
     MOST_GROUPS,
     NAME_CHARACTERS,
     Reader,
+    ReaderMonitor,
     Readers,
     ReaderTelemetry,
-    ReaderWatch,
 )
 from inspector.service.telemetry import ReaderNews
 from tests.kit.redis_access import ShippedRedis, password_of
@@ -57,12 +57,12 @@ Look = Callable[[], Awaitable[Heard]]
 def watching(url: str, work: Callable[[Look], Awaitable[None]], *, password: str = "") -> None:
     async def main() -> None:
         heard = Heard()
-        watch = ReaderWatch(
-            url, station_id=STATION, password=password or None, telemetry=heard, look_every_s=1
+        watch = ReaderMonitor(
+            url, station_id=STATION, password=password or None, telemetry=heard, poll_interval_s=1
         )
 
         async def look() -> Heard:
-            await watch.look()
+            await watch.check()
             return heard
 
         try:

@@ -15,7 +15,7 @@ import redis
 
 from inspector.core.records import Stream
 from inspector.doctor.findings import Mark
-from inspector.doctor.redis import look_at_redis
+from inspector.doctor.redis import check_redis
 from inspector.events.consumer import Group, ReceivedEvent, read_events
 from inspector.settings.load import load_settings
 from tests.kit.line import Line, wait_for
@@ -338,7 +338,7 @@ def test_a_user_made_by_the_doctors_advice_runs_the_service(tmp_path: Path):
 
 def _advice(line: Line) -> str:
     """What the doctor says to do about Redis; empty where nothing fails."""
-    findings = asyncio.run(look_at_redis(load_settings(line.config)))
+    findings = asyncio.run(check_redis(load_settings(line.config)))
     return " ".join(f.advice for f in findings if f.mark is Mark.FAIL)
 
 

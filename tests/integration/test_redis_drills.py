@@ -22,8 +22,8 @@ from inspector.core.records import Stream
 from inspector.journal import clocks
 from inspector.journal.journal import Journal
 from inspector.journal.station_time import Reading
-from inspector.publish.pace import PaceLimits
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.publish.throttle import ThrottleLimits
 from tests.kit.groups import group
 from tests.kit.line import wait_for
 from tests.kit.redis_server import RedisServer
@@ -190,7 +190,7 @@ def test_a_key_that_is_no_stream_is_told_and_healed(redis_server, tmp_path) -> N
 
 
 def test_a_refill_keeps_its_pace_and_fresh_events_follow_in_order(redis_server, tmp_path) -> None:
-    pace = PaceLimits(events_per_s=100.0, step_ms=1.0)
+    pace = ThrottleLimits(events_per_s=100.0, step_ms=1.0)
 
     async def main() -> None:
         async with running(tmp_path / "state", redis_server.url, pace=pace) as station:

@@ -20,10 +20,10 @@ import zxingcpp
 from inspector.core.geometry import outline_box_px
 from inspector.core.records import Image, Outline
 from inspector.ops.metrics import Metrics
-from inspector.serials import reader as reader_module
-from inspector.serials.agreement import Code, Serial, SerialQuality
+from inspector.serials import serial_reader
+from inspector.serials.agreement import AgreedSerial, Code, SerialQuality
 from inspector.serials.codes import grey_picture, read_codes
-from inspector.serials.reader import MAX_WAITING, SerialReader
+from inspector.serials.serial_reader import MAX_WAITING, SerialReader
 from inspector.settings.unit_sections import SerialFormat, SerialSettings
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import SimulationOptions, View
@@ -82,13 +82,13 @@ def outcomes(metrics: Metrics) -> dict[str, float]:
 
 async def serial_of(
     frames: Sequence[tuple[Image, Outline | None]], timeout_s: float = LONG_S, **settings: Any
-) -> tuple[Serial, dict[str, float]]:
+) -> tuple[AgreedSerial, dict[str, float]]:
     metrics = Metrics([], [])
     reader = SerialReader(SerialSettings(**settings), metrics=metrics)
     unit = reader.unit()
     for frame, outline in frames:
         lent = frame.copy()
-        unit.look(lent, outline)
+        unit.read(lent, outline)
         lent[:] = 0  # released, and used for the next frame
     serial = await unit.serial(timeout_s)
     await reader.close(wait_s=LONG_S)
@@ -236,9 +236,9 @@ def test_a_slow_reading_holds_up_neither_the_verdict_nor_the_loop() -> None:
     async def main() -> None:
         reader = SerialReader(SerialSettings(timeout_ms=30), metrics=Metrics([], []))
         slow, behind = reader.unit(), reader.unit()
-        slow.look(busy)
+        slow.read(busy)
         for _ in range(3):
-            behind.look(scene(label("PCB-1"), module_px=4))
+            behind.read(scene(label("PCB-1"), module_px=4))
         beats = asyncio.create_task(longest_gap_s(0.5))
         started_s = time.monotonic()
         assert (await slow.serial()).quality is SerialQuality.LATE
@@ -247,7 +247,7 @@ def test_a_slow_reading_holds_up_neither_the_verdict_nor_the_loop() -> None:
         assert await beats < 0.4
         # Nobody waits for the rest: it is passed over, and the next unit is read.
         later = reader.unit()
-        later.look(scene(label("PCB-3"), module_px=4))
+        later.read(scene(label("PCB-3"), module_px=4))
         assert (await later.serial(LONG_S)).text == "PCB-3"
         await reader.close(wait_s=LONG_S)
 
@@ -271,14 +271,14 @@ def test_more_pictures_than_may_wait_are_not_looked_at(monkeypatch: pytest.Monke
         may_go_on.wait(LONG_S)
         return read_codes(*asked, **options)
 
-    monkeypatch.setattr(reader_module, "read_codes", slow_codes)
+    monkeypatch.setattr(serial_reader, "read_codes", slow_codes)
 
     async def main() -> None:
         reader = SerialReader(SerialSettings(), metrics=Metrics([], []))
         unit = reader.unit()
         for _ in range(MAX_WAITING * 3):
-            unit.look(frame)
-        refused = sum(look.done() for look in unit._looks)
+            unit.read(frame)
+        refused = sum(reading.done() for reading in unit._readings)
         may_go_on.set()
         serial = await unit.serial(LONG_S)
         await reader.close(wait_s=LONG_S)
@@ -310,11 +310,11 @@ def test_every_simulated_board_has_its_serial() -> None:
 @pytest.mark.parametrize("video", VIDEOS)
 def test_every_board_of_the_line_videos_has_its_serial(shared: Path, video: str) -> None:
     truth = json.loads((shared / "data" / "line" / f"{video}.json").read_text())
-    looks = shown_boards(shared / "data" / "line" / f"{video}.mp4", truth)
+    readings = shown_boards(shared / "data" / "line" / f"{video}.mp4", truth)
 
     async def main() -> None:
         for board in truth["boards"]:
-            serial, _ = await serial_of(looks[board["number"]], pattern=r"PCB-\d{7}")
+            serial, _ = await serial_of(readings[board["number"]], pattern=r"PCB-\d{7}")
             assert (serial.text, serial.quality) == (board["serial"], SerialQuality.GOOD)
 
     asyncio.run(main(), debug=True)
@@ -330,7 +330,7 @@ def shown_boards(
         first, last = board["frame_fully_in"], board["frame_starts_leaving"] - 1
         for index in (first, (first + last) // 2, last):
             wanted.setdefault(index, []).append((board, index - first))
-    looks: dict[int, list[tuple[Image, Outline | None]]] = {b["number"]: [] for b in boards}
+    readings: dict[int, list[tuple[Image, Outline | None]]] = {b["number"]: [] for b in boards}
     with av.open(str(video)) as container:
         for index, picture in zip(itertools.count(), container.decode(video=0), strict=False):
             for board, since in wanted.get(index, ()):
@@ -342,5 +342,5 @@ def shown_boards(
                     turn_deg=board["rotation_deg"],
                 )
                 frame = np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
-                looks[board["number"]].append((frame, outline))
-    return looks
+                readings[board["number"]].append((frame, outline))
+    return readings

@@ -14,7 +14,7 @@ import pytest
 
 from inspector.ops.metrics import Metrics
 from inspector.service.certificates import Peer, shown_until_s, trusted_until_s
-from inspector.service.host_monitor import StationWatch, folders_of, peers_of
+from inspector.service.host_monitor import HostMonitor, folders_of, peers_of
 from inspector.settings.settings import Settings
 from tests.kit.line import wait_for
 from tests.kit.redis_server import RedisServer
@@ -36,7 +36,7 @@ def settings(folder: Path, **sections: Any) -> Settings:
 
 def test_room_is_measured_where_a_folder_will_be_made(tmp_path: Path) -> None:
     metrics = Metrics([], [])
-    watch = StationWatch(settings(tmp_path / "not" / "yet"), metrics)
+    watch = HostMonitor(settings(tmp_path / "not" / "yet"), metrics)
     try:
         for folder in ("journal", "evidence"):
             labels = {"folder": folder}

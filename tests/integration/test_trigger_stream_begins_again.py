@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from inspector.core.verdicts import Verdict
-from inspector.intake.reader import BLOCK_MS
+from inspector.intake.stream_reader import BLOCK_MS
 from tests.kit.redis_server import RedisServer, any_binary, binaries
 from tests.kit.trigger_station import KEY, Station, running, until
 

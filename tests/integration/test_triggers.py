@@ -131,7 +131,7 @@ def test_a_lost_camera_is_told_for_each_trigger(one_redis, tmp_path):
     async def main() -> None:
         async with running(tmp_path, one_redis.url) as station:
             station.camera_is_lost = True
-            station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+            station.unit_trigger.interrupted(MissReason.CAMERA_LOST, "unplugged")
             with one_redis.client() as client:
                 client.xadd(KEY, {"unit_id": "u1"})
                 await until(lambda: len(station.told) == 1)
@@ -214,7 +214,7 @@ def test_every_trigger_gets_exactly_one_verdict_whatever_goes_wrong(one_redis, t
                 await asyncio.to_thread(one_redis.start)
             elif fault == "camera":
                 station.camera_is_lost = True
-                station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+                station.unit_trigger.interrupted(MissReason.CAMERA_LOST, "unplugged")
             if rng.random() < 0.5:
                 await adding
             await (station.crash() if rng.random() < 0.5 else station.stop())
@@ -253,7 +253,7 @@ def ask(url: str, body: Any, **headers: str) -> tuple[int, str]:
 async def serving(station: Station, token: str | None = None) -> AsyncIterator[Callable[..., Any]]:
     settings = HttpSettings(port=0, token=SecretStr(token) if token else None)
     guard = Middleware(Guard, token=token)
-    app = Starlette(routes=trigger_routes(station.desk), middleware=[guard])
+    app = Starlette(routes=trigger_routes(station.receiver), middleware=[guard])
     server = HttpServer(app, settings)
     task = asyncio.create_task(server.run_until_cancelled())
 

@@ -24,8 +24,8 @@ from inspector.settings.sections import CameraSettings
 from inspector.settings.types import Size
 from inspector.simulation.belt import SimulatedView
 from inspector.simulation.options import SimulationOptions
+from inspector.triggers.presence.trigger import PresenceTrigger
 from inspector.triggers.presence.units import FRAMES_HELD
-from inspector.triggers.presence.watch import PresenceWatch
 from tests.kit import jobs
 
 Box = tuple[float, float, float, float]
@@ -75,7 +75,7 @@ class Line:
         camera = CameraSettings.model_validate(settings | {"travel": self.travel} | self.settings)
         self.pool = FramePool(buffers=FRAMES_HELD + 1, size=self.size)
         job = jobs.job(frames_of_unit=camera.frames_of_unit)
-        self.watch = PresenceWatch(
+        self.trigger = PresenceTrigger(
             CAMERA,
             camera,
             job_now=lambda: job,
@@ -106,11 +106,11 @@ class Line:
             )
             self.belt_of[self.frames] = shot.belt
             self.frames += 1
-            self.take(self.watch.look(Frame(ref=ref, lease=lease)))
+            self.take(self.trigger.observe(Frame(ref=ref, lease=lease)))
         return self
 
     def interrupt(self, reason: MissReason = MissReason.CAMERA_LOST) -> Line:
-        self.take(self.watch.interrupted(reason, "gone"))
+        self.take(self.trigger.interrupted(reason, "gone"))
         return self
 
     def take(self, frames: Sequence[Frame]) -> None:

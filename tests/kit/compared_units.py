@@ -84,7 +84,7 @@ def reference(
 
 def job(of: Reference | None = None, **of_recipe: Any) -> Job:
     """Under which every frame is compared."""
-    made = jobs.job(view=of_recipe.pop("view", jobs.VIEW))
+    made = jobs.job(cropping=of_recipe.pop("cropping", jobs.CROPPING))
     described = {"golden": GOLDEN, "reference": of or reference(), **of_recipe}
     return replace(made, recipe=replace(made.recipe, **described))
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from inspector.core.recipes import (
     CameraRecipe,
+    Cropping,
     FusingRules,
     Job,
     JobState,
     ModelName,
     Recipe,
-    View,
 )
 from inspector.core.records import CameraId, Rect
 
 CODES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
-VIEW = View(rect=Rect(0, 0, 640, 480))
+CROPPING = Cropping(rect=Rect(0, 0, 640, 480))
 TOP, SIDE, A, B = CameraId("top"), CameraId("side"), CameraId("a"), CameraId("b")
 
 
@@ -27,7 +27,7 @@ def recipe(
     cameras: Iterable[CameraId] = (TOP, SIDE, A, B),
     codes: tuple[str, ...] = CODES,
     thresholds: tuple[float, ...] | None = None,
-    view: View = VIEW,
+    cropping: Cropping = CROPPING,
     frames_of_unit: int = 1,
     **more: Any,
 ) -> Recipe:
@@ -40,7 +40,8 @@ def recipe(
         "rules": FusingRules(thresholds=thresholds or (0.5,) * len(codes)),
         "model": ModelName(name="pcb_inspection"),
         "cameras": {
-            camera: CameraRecipe(view=view, frames_of_unit=frames_of_unit) for camera in cameras
+            camera: CameraRecipe(cropping=cropping, frames_of_unit=frames_of_unit)
+            for camera in cameras
         },
     }
     return Recipe(**(described | more))

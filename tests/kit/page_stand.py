@@ -22,10 +22,10 @@ import numpy as np
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import Job, JobState
-from inspector.core.records import CameraId, Image, Outline, SecondLook
-from inspector.page.http import HttpServer, Views, build_app
-from inspector.page.preview import LiveFeed
-from inspector.page.preview_socket import live_routes
+from inspector.core.records import CameraId, Image, Outline, Review
+from inspector.page.http import HttpServer, StatusSources, build_app
+from inspector.page.preview import PreviewFeed
+from inspector.page.preview_socket import preview_routes
 from inspector.page.product_routes import product_routes
 from inspector.page.product_shelf import ProductShelf, job_shown
 from inspector.page.shelf_routes import shelf_routes
@@ -127,7 +127,7 @@ class Units(UnitSource):
         del event_ids
         return {}
 
-    async def review(self, look: SecondLook) -> None:
+    async def review(self, review: Review) -> None:
         raise NotImplementedError
 
     async def figures(self, hours: int) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class PageStand:
         }
 
     async def submit(self, request: Command, *, by: str) -> Change | None:
-        """As the station's desk answers, without a line behind it."""
+        """As the station's change-over answers, without a line behind it."""
         fields = {name: text for name, text in request.fields.items() if text}
         self.commands.append({"command": request.name, **fields})
         try:
@@ -287,14 +287,14 @@ def serving(stand: PageStand) -> Iterator[str]:
         shelf = stand.shelf()
         pictures = UnitPictureFiles(stand.evidence.parent)
         with ThreadPoolExecutor(1) as encoder:
-            feeds = {CameraId(CAMERA): LiveFeed(encoder, lambda: None)}
+            feeds = {CameraId(CAMERA): PreviewFeed(encoder, lambda: None)}
             routes = [
                 *unit_routes(stand.unit_source, pictures),
                 *shelf_routes(shelf, stand.unit_source, pictures),
-                *live_routes(feeds, stand.status),
+                *preview_routes(feeds, stand.status),
                 *product_routes(stand),
             ]
-            views = Views(
+            views = StatusSources(
                 metrics=lambda: b"",
                 health=lambda: (True, {}),
                 readiness=lambda: (True, {}),

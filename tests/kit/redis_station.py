@@ -12,8 +12,8 @@ import orjson
 from inspector.core.records import Event, EventGroup, Stream
 from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
-from inspector.publish.pace import PaceLimits
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
+from inspector.publish.throttle import ThrottleLimits
 from inspector.publish.worker import PublishTelemetry, PublishTerms, PublishWorker
 from inspector.redis_io.room import Memory
 from tests.kit.groups import group
@@ -99,7 +99,7 @@ class Station:
         url: str,
         *,
         station_id: str = STATION,
-        pace: PaceLimits | None = None,
+        pace: ThrottleLimits | None = None,
         **journal_options,
     ) -> None:
         self.journal = Journal.open(folder, **{"retention_s": DAY_S} | journal_options)
@@ -111,7 +111,7 @@ class Station:
             self.journal,
             self.writer,
             telemetry=self.seen,
-            terms=PublishTerms(retention_s=DAY_S, drain_s=5.0, pace=pace or PaceLimits()),
+            terms=PublishTerms(retention_s=DAY_S, drain_s=5.0, pace=pace or ThrottleLimits()),
         )
         self.sent = 0
 

@@ -1,4 +1,4 @@
-"""A station from the stream of triggers to the journal, for tests: real Redis, watch and book."""
+"""A station from the stream of triggers to the journal, for tests: real Redis, trigger and book."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
 from inspector.flow.frame_pool import FramePool
-from inspector.intake.reader import ReadingTelemetry
+from inspector.intake.stream_reader import ReadingTelemetry
 from inspector.journal.journal import Journal
 from inspector.page.archive import Archive
 from inspector.results.judging import judge
 from inspector.results.unit_book import UnitBook
 from inspector.settings.types import Size
-from inspector.triggers.external.desk import TriggerDesk
 from inspector.triggers.external.ledger import EPOCH, Ledger, counter_names
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
-from inspector.triggers.external.watch import ExternalWatch
+from inspector.triggers.external.receiver import TriggerReceiver
+from inspector.triggers.external.trigger import ExternalTrigger
 from inspector.triggers.external.worker import TriggerWorker
 from tests.kit import jobs
 
@@ -79,7 +79,7 @@ class Station:
         self._due: asyncio.Queue[DecidedUnit] = asyncio.Queue()
         self.camera_is_lost = False
         self.pool = FramePool(buffers=12, size=Size(8, 8))
-        self.watch = ExternalWatch(
+        self.unit_trigger = ExternalTrigger(
             CAMERA,
             job_now=jobs.job,
             wait_ns=300 * MS,
@@ -91,7 +91,7 @@ class Station:
         self._units_before = self.journal.counter(unit_counter(CAMERA))
         names = counter_names([CAMERA], self.journal.counter(EPOCH))
         self.registry = CollectorRegistry()
-        self.desk = TriggerDesk(
+        self.receiver = TriggerReceiver(
             {CAMERA: self},
             cameras=[CAMERA],
             units_before={CAMERA: self._units_before},
@@ -103,7 +103,7 @@ class Station:
         self.worker = TriggerWorker(
             url,
             station_id=STATION,
-            desk=self.desk,
+            receiver=self.receiver,
             telemetry=self.heard,
             answered=self.archive,
             note=self.journal.raise_counters,
@@ -119,7 +119,7 @@ class Station:
         """As a service stops: what was triggered is answered."""
         self.worker.request_stop()
         await asyncio.wait_for(self.reading, 3)
-        self.watch.interrupted(MissReason.SHUTTING_DOWN, "the service stops")
+        self.unit_trigger.interrupted(MissReason.SHUTTING_DOWN, "the service stops")
         self._note()
         await until(lambda: not self.book.undecided and self._due.empty())
         await asyncio.sleep(0.02)  # the last one may be on its way into the journal
@@ -136,12 +136,12 @@ class Station:
     # --- the inlet of the camera ---
 
     def trigger(self, trigger: Trigger) -> TriggerAnswer:
-        answer, frames = self.watch.trigger(trigger)
+        answer, frames = self.unit_trigger.trigger(trigger)
         self._inspect(frames)
         return answer
 
     def remember(self, unit_id: str, received_mono_ns: int) -> None:
-        self.watch.remember(unit_id, received_mono_ns)
+        self.unit_trigger.remember(unit_id, received_mono_ns)
 
     # --- the rest of the pipeline, in short ---
 
@@ -150,7 +150,7 @@ class Station:
         return int(self.registry.get_sample_value("inspector_triggers_total", labels) or 0)
 
     def _counters_of(self, group: EventGroup) -> dict[str, int]:
-        return self.desk.counters_of(group)
+        return self.receiver.counters_of(group)
 
     async def _film(self) -> None:
         while True:
@@ -166,7 +166,7 @@ class Station:
                 captured_unix_ns=time.time_ns(),
             )
             self._sequence += 1
-            self._inspect(self.watch.look(Frame(ref=ref, lease=lease)))
+            self._inspect(self.unit_trigger.observe(Frame(ref=ref, lease=lease)))
 
     def _inspect(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -193,7 +193,7 @@ class Station:
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(0.01)
-            self.watch.expire(time.monotonic_ns())
+            self.unit_trigger.expire(time.monotonic_ns())
             self._note()
             self._hand_on(self.book.expire(time.monotonic_ns()))
 

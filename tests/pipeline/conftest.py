@@ -19,4 +19,4 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture
 def eager_captures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice the end of a recording at once: for tests of other things."""
-    monkeypatch.setattr("inspector.capture.worker.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("inspector.capture.worker.POLL_INTERVAL_S", 0.01)

@@ -28,7 +28,7 @@ from inspector.pipeline.build import ignore_frame
 from inspector.pipeline.unit_services import SerialsUnderWay
 from inspector.results.judging import judge
 from inspector.results.verdict_desk import comparable
-from inspector.serials.reader import SerialReader
+from inspector.serials.serial_reader import SerialReader
 from inspector.settings.types import Size
 from inspector.settings.unit_sections import SerialSettings
 from inspector.triggers.every_frame import EveryFrame
@@ -147,19 +147,19 @@ def test_a_unit_is_not_decided_later_because_another_cameras_deadline_is_waited_
 def test_a_serial_that_is_looked_for_too_late_is_forgotten() -> None:
     async def main() -> None:
         reader = SerialReader(SerialSettings(timeout_ms=10), metrics=Metrics([CAMERA], []))
-        desk = SerialsUnderWay({CAMERA: reader})
+        serials = SerialsUnderWay({CAMERA: reader})
         pool = FramePool(buffers=1, size=Size(64, 64))
         lease = pool.lease()
         assert lease is not None
         for index in range(3):
             of = unit(TriggerKind.PRESENCE, index)
-            desk.look(Frame(ref=frame_ref(index, of), lease=lease))
+            serials.read(Frame(ref=frame_ref(index, of), lease=lease))
             await asyncio.sleep(0)
-            assert len(desk._units) == 1
-            assert await desk.serial_of(of) is not None
-            desk.look(Frame(ref=frame_ref(index, of), lease=lease))
+            assert len(serials._units) == 1
+            assert await serials.serial_of(of) is not None
+            serials.read(Frame(ref=frame_ref(index, of), lease=lease))
             await asyncio.sleep(0)
-            assert not desk._units
+            assert not serials._units
         await reader.close()
 
     asyncio.run(main(), debug=True)
@@ -175,8 +175,8 @@ def test_a_frame_is_inspected_also_when_nobody_can_read_its_serial() -> None:
             inbox = FrameInbox({CAMERA: lane}, on_drop=lambda *_: None)
             notices = Notices()
             job = JobInForce(jobs.job())
-            watch = EveryFrame(notices.put, job_now=job.now)
-            gate = CameraGate(watch, inbox, notices, job=job, on_chosen=on_chosen)
+            trigger = EveryFrame(notices.put, job_now=job.now)
+            gate = CameraGate(trigger, inbox, notices, job=job, on_chosen=on_chosen)
             lease = FramePool(buffers=1, size=Size(64, 64)).lease()
             assert lease is not None
             gate.pass_on(Frame(ref=frame_ref(0, None), lease=lease))

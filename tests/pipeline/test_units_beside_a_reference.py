@@ -17,7 +17,7 @@ import pytest
 
 from inspector.core.geometry import between_centres
 from inspector.core.ports import PictureKeeper
-from inspector.core.recipes import Job, Reference, View
+from inspector.core.recipes import Cropping, Job, Reference
 from inspector.core.records import CameraId, Image, Rect, UnitPicture
 from inspector.settings.settings import Settings
 from inspector.simulation.defects import DefectCode
@@ -47,7 +47,7 @@ def servers() -> FakeTriton:
 
 
 def under(of: Reference | None = None, **more: Any) -> Job:
-    return compared.job(of, view=View(rect=Rect(0, 0, *FRAME_PX)), **more)
+    return compared.job(of, cropping=Cropping(rect=Rect(0, 0, *FRAME_PX)), **more)
 
 
 def pictures(shown: Sequence[Image]) -> Iterator[Step]:

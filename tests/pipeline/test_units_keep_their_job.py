@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from inspector.core.recipes import CameraRecipe, JobState, View
+from inspector.core.recipes import CameraRecipe, Cropping, JobState
 from inspector.core.records import CameraId, Rect
 from inspector.pipeline.terms import first_job
 from tests.kit import jobs
@@ -31,7 +31,7 @@ def test_a_unit_opened_before_the_swap_is_judged_by_the_old_recipe_and_one_after
             old = first_job(settings)
             strict = replace(old.recipe.rules, thresholds=(0.95,) * 6)
             lenient = jobs.of_product(old, "b", revision="7", rules=strict)
-            beside = CameraRecipe(view=View(rect=Rect(80, 60, 80, 60)), frames_of_unit=1)
+            beside = CameraRecipe(cropping=Cropping(rect=Rect(80, 60, 80, 60)), frames_of_unit=1)
             elsewhere = jobs.of_product(lenient, "c", cameras={CAMERA: beside}, rules=strict)
             async with unit_line(settings, {"a": live(1000, fps=50, spot=SPOT)}) as run:
                 await run.until(lambda: run.pipeline.captured > 3)

@@ -41,10 +41,10 @@ from inspector.flow.notices import Notices
 from inspector.inference.outputs.detections import DetectionsReader
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.terms import event_terms
-from inspector.results.verdict_desk import Bench, NoPictures, NoSerials
+from inspector.results.verdict_desk import NoPictures, NoSerials, VerdictServices
 from inspector.results.worker import ResultsWorker
 from inspector.triggers.external.messages import Trigger
-from inspector.triggers.external.watch import ExternalWatch
+from inspector.triggers.external.trigger import ExternalTrigger
 from tests.kit import jobs
 from tests.kit.pipeline import settings_for
 
@@ -90,19 +90,19 @@ class Station:
         lane = Lane(capacity=4, max_age_ns=500_000_000, waits=False)
         self.inbox = FrameInbox({CAMERA: lane}, on_drop=self._drop)
         job = JobInForce(jobs.job(frames_of_unit=frames_of_unit))
-        watch = ExternalWatch(
+        trigger = ExternalTrigger(
             CAMERA,
             job_now=job.now,
             wait_ns=round(WAIT_S * 1e9),
             announce=self.notices.put,
             on_idle=lambda _ref: self.counts.update(["idle"]),
         )
-        self.gate = CameraGate(watch, self.inbox, self.notices, job=job)
+        self.gate = CameraGate(trigger, self.inbox, self.notices, job=job)
         self.results = ResultsWorker(
             self.outcomes,
             self.notices,
             self.door,
-            bench=Bench(
+            services=VerdictServices(
                 builder=EventBuilder(event_terms(settings)),
                 units_before={CAMERA: 0},
                 metrics=self.metrics,

@@ -10,7 +10,7 @@ import { teachingCard, versionsCard } from "./teaching.js";
 import { time } from "./words.js";
 import { ZoneEditor, drawZones } from "./zones.js";
 
-const LOOK_EVERY_MS = 2000;
+const POLL_INTERVAL_MS = 2000;
 const LOOKS_PER_ROUND = 5; // the files of all products are read only once in so many looks
 
 export const post = (path, body) => ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -39,7 +39,7 @@ class ProductView {
     this.body = h("div", { class: "product-view", hidden: true }, h("div", { class: "column" }, this.now, this.change.element), h("div", { class: "column" }, h("label", { class: "which" }, h("span", {}, t("Teach, versions and zones of")), this.choice), this.of));
     root.append(h("h1", {}, t("Product")), this.note, this.body);
     this.look();
-    this.timer = setInterval(() => document.hidden || this.look({ all: false }), LOOK_EVERY_MS);
+    this.timer = setInterval(() => document.hidden || this.look({ all: false }), POLL_INTERVAL_MS);
   }
 
   async look({ all = true } = {}) {

@@ -8,7 +8,7 @@ import { JUDGEMENTS, RESULTS, time, what } from "./words.js";
 
 const PAGE = 48;
 const MOST = 480;
-const LOOK_EVERY_MS = 2000;
+const POLL_INTERVAL_MS = 2000;
 const EMPTY_PAGES = 5;
 
 // The order of the list that was last shown: the detail view steps through it.
@@ -35,7 +35,7 @@ class UnitList {
     this.unlisten = listen(() => this.fillChoices());
     this.nameProducts();
     this.older();
-    this.timer = setInterval(() => this.newer(), LOOK_EVERY_MS);
+    this.timer = setInterval(() => this.newer(), POLL_INTERVAL_MS);
   }
 
   filters() {

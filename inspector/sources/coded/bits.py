@@ -50,7 +50,7 @@ def unescaped(nal: bytes, limit_bytes: int | None = _HEADER_BYTES) -> bytes:
 
 def nal_units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
     """Yield the units of a packet: with a start code before each, or a length of so many bytes."""
-    if length_bytes and not _looks_annex_b(packet, length_bytes):
+    if length_bytes and not _is_annex_b(packet, length_bytes):
         yield from _with_lengths(packet, length_bytes)
         return
     start = packet.find(_START)
@@ -109,7 +109,7 @@ def whole_order(lsb: int, *, before: int, limit: int) -> int:
     return msb + lsb
 
 
-def _looks_annex_b(packet: bytes, length_bytes: int) -> bool:
+def _is_annex_b(packet: bytes, length_bytes: int) -> bool:
     """Some files promise lengths and hold start codes: then the first length makes no sense."""
     if not packet.startswith((_START, b"\x00" + _START)):
         return False

@@ -54,7 +54,7 @@ class FileUri(SourceUri):
     @property
     def traits(self) -> SourceTraits:
         """It waits for us."""
-        return SourceTraits(live=False, simulated=False, replayed=True)
+        return SourceTraits(realtime=False, simulated=False, replayed=True)
 
     def make_source(self, opening: Opening) -> FootageSource:
         """The recording."""

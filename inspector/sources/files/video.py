@@ -28,7 +28,7 @@ log = structlog.get_logger("capture")
 
 _NS_PER_S = 1_000_000_000
 _GUESSED_FPS = 25.0
-_LOOKED_THROUGH = 250
+_PACKETS_PROBED = 250
 """Damaged frames at the beginning, until the video is taken to be shown as it is stored."""
 
 
@@ -54,7 +54,7 @@ class Video:
         self._turning = AS_STORED
         self._stored: Image | None = None
         self._open_file()
-        self.notes = self._look_at_first()
+        self.notes = self._probe_first()
         """What a person should know of the recording; sentences."""
         self.size = self._turning.size((self._stream.width, self._stream.height))
         """Width and height in pixels, as shown."""
@@ -176,14 +176,14 @@ class Video:
         self._decoded.extend([broken_off] * missing)
         return missing > 0
 
-    def _look_at_first(self) -> tuple[str, ...]:
+    def _probe_first(self) -> tuple[str, ...]:
         """Decode ahead to the first whole frame, and say what is special about it all.
 
         Damaged ones before it say nothing of how they are to be shown. `advance` returns them all
         the same.
         """
         first = None
-        while first is None and len(self._decoded) < _LOOKED_THROUGH and self._read_packet():
+        while first is None and len(self._decoded) < _PACKETS_PROBED and self._read_packet():
             first = next((shown.frame for shown in self._decoded if shown.frame), None)
         notes = []
         if first is not None:

@@ -67,7 +67,7 @@ class RtspUri(SourceUri):
     @property
     def traits(self) -> SourceTraits:
         """It goes on whether we keep up or not."""
-        return SourceTraits(live=True, simulated=False, replayed=False)
+        return SourceTraits(realtime=True, simulated=False, replayed=False)
 
     def make_source(self, opening: Opening) -> RtspSource:
         """The camera, with the password of the settings where they have one."""

@@ -41,7 +41,7 @@ class SimulatedUri(SourceUri):
     def traits(self) -> SourceTraits:
         """Without a pace it makes its frames as they are asked for."""
         waits = parse_options(self.options).pace is Pace.MAX
-        return SourceTraits(live=not waits, simulated=True, replayed=False)
+        return SourceTraits(realtime=not waits, simulated=True, replayed=False)
 
     def make_source(self, opening: Opening) -> SimulatedLine:
         """The line."""

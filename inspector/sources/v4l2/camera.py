@@ -19,7 +19,7 @@ from inspector.sources.v4l2.pixels import PREFERRED, write_frame
 from inspector.sources.v4l2.uri import V4l2Uri
 
 _NS_PER_S = 1_000_000_000
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _DEFAULT_FPS = 30.0
 """As OpenCV asks for; left to themselves, some drivers take five."""
 _UNREADABLE_LIMIT = 30
@@ -161,7 +161,7 @@ class V4l2Source:
                 msg = f"{self._uri}: no frame, the camera is silent for {waited_s:.1f} s"
                 raise CameraUnavailableError(msg)
             try:
-                if not self._device.wait(min(_LOOK_S, (deadline_ns - now_ns) / _NS_PER_S)):
+                if not self._device.wait(min(_POLL_S, (deadline_ns - now_ns) / _NS_PER_S)):
                     continue
                 self._next = self._device.dequeue()
             except OSError as error:

@@ -41,7 +41,7 @@ class V4l2Uri(SourceUri):
     @property
     def traits(self) -> SourceTraits:
         """It goes on whether we keep up or not."""
-        return SourceTraits(live=True, simulated=False, replayed=False)
+        return SourceTraits(realtime=True, simulated=False, replayed=False)
 
     def make_source(self, opening: Opening) -> V4l2Source:
         """The camera."""

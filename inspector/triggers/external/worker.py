@@ -11,7 +11,7 @@ import structlog
 from redis import exceptions
 
 from inspector.events.numbering import EntryId, entry_id_text
-from inspector.intake.reader import (
+from inspector.intake.stream_reader import (
     Answered,
     Fields,
     Place,
@@ -22,10 +22,10 @@ from inspector.intake.reader import (
 )
 from inspector.redis_io.client import ask
 from inspector.redis_io.rights import REFUSALS, TRIGGERS, station_key
-from inspector.triggers.external.desk import UNUSABLE, StreamEntry, TriggerDesk
 from inspector.triggers.external.ledger import Ledger, id_of, is_exact, ms_of, position_of
 from inspector.triggers.external.messages import TriggerOutcome, TriggerReceipt
 from inspector.triggers.external.parse import MalformedTriggerError, parse_trigger
+from inspector.triggers.external.receiver import UNUSABLE, StreamEntry, TriggerReceiver
 
 DOUBLES_MS = 10_000
 """So long before the last answered trigger others may have come that are being sent again."""
@@ -86,7 +86,7 @@ class _LedgersPlace(Place):
 
 
 class TriggerWorker(ReadingStage):
-    """Brings what others add to the stream to the desk, in order.
+    """Brings what others add to the stream to the receiver, in order.
 
     What came while the service was not running is answered as not inspected. Each trigger's age is
     taken from its entry ID by Redis's own clock, so senders use `XADD … *`.
@@ -102,7 +102,7 @@ class TriggerWorker(ReadingStage):
         url: str,
         *,
         station_id: str,
-        desk: TriggerDesk,
+        receiver: TriggerReceiver,
         password: str | None = None,
         telemetry: ReadingTelemetry | None = None,
         answered: Answered | None = None,
@@ -114,7 +114,7 @@ class TriggerWorker(ReadingStage):
             ConfigurationError: the URL is not one of Redis's.
 
         """
-        self._desk = desk
+        self._receiver = receiver
         self._told: set[tuple[TriggerOutcome, str]] = set()
         self._answers_key = refusals_key(station_id)
         self._is_silent = False
@@ -124,7 +124,7 @@ class TriggerWorker(ReadingStage):
             url,
             key=triggers_key(station_id),
             what="triggers",
-            place=_LedgersPlace(desk.ledger, note),
+            place=_LedgersPlace(receiver.ledger, note),
             taker=self,
             answered=answered,
             telemetry=telemetry,
@@ -141,8 +141,8 @@ class TriggerWorker(ReadingStage):
     async def take(self, entry: ReadEntry) -> bool:
         """Open its unit, unless its verdict is in the journal."""
         is_answered = await self._is_answered(entry)
-        await self._desk.wait_for_room()
-        receipt = self._desk.take(
+        await self._receiver.wait_for_room()
+        receipt = self._receiver.take(
             StreamEntry(
                 position=position_of(entry.entry_id),
                 entry_id=entry.entry_id,

@@ -120,7 +120,7 @@ class Belt:
         row = self._model.cells[:, index] * self._model.gain[:, None]
         return row if self._bands is None else row * self._bands[index]
 
-    def look(self, cells: Cells) -> Mask | None:
+    def observe(self, cells: Cells) -> Mask | None:
         """(rows, columns): where something lies. None: the picture says nothing (no light)."""
         means: Cells = cells[:, ::3].mean(axis=1)
         if self._model is None or self._is_lost:

@@ -99,7 +99,7 @@ class Carried:
         """Columns from picture to picture, now and usually."""
         self._alike = ALIKE
 
-    def look(self, mask: Mask, off: Cells, unsure: Mask, *, alike: float, blind: bool) -> Mask:
+    def observe(self, mask: Mask, off: Cells, unsure: Mask, *, alike: float, blind: bool) -> Mask:
         """Return the part of `mask` that came in over a border and went with the belt.
 
         `off` is the signed difference from the belt. In cells that are `unsure` nothing can be

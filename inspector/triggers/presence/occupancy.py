@@ -130,7 +130,7 @@ class Occupancy:
         self.carried = Carried(self.grid.rows, self.grid.columns)
         self._gaps = Gaps(self.grid.rows, self.grid.columns, self.grid.row_px / self.grid.column_px)
 
-    def look(
+    def observe(
         self, image: Image, *, sharpness: bool = False, blind: bool = False
     ) -> tuple[Span, ...] | None:
         """Return what lies on the belt, sorted along the travel; None if there is no light.
@@ -139,12 +139,14 @@ class Occupancy:
         """
         view = self._view(image)
         cells = self._cells(view)
-        seen = self.belt.look(cells)
+        seen = self.belt.observe(cells)
         if seen is None:
             self._mask = None
             return None
         alike = ALIKE * (1 + _BAND_NOISE * self.belt.band_share)
-        carried = self.carried.look(seen, self.belt.off, self.belt.unsure, alike=alike, blind=blind)
+        carried = self.carried.observe(
+            seen, self.belt.off, self.belt.unsure, alike=alike, blind=blind
+        )
         if self._anywhere:
             mask = self._mask = seen
             self.belt.learn(seen, None)

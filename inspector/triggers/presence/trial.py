@@ -72,9 +72,9 @@ class Trial:
         """How far things went from one picture to the next, of the view; 0: none did."""
         return self._fastest
 
-    def look(self, image: Image) -> None:
+    def observe(self, image: Image) -> None:
         """Take the next picture."""
-        if self._occupancy.look(image) is None:
+        if self._occupancy.observe(image) is None:
             self._last = None
             return
         self._signs.append(self._occupancy.signs)

@@ -1,6 +1,6 @@
 """A virtual light barrier: tells units that pass a free-running picture from one another.
 
-Pure: it is told what is seen and when, and answers what to do. `watch` does it.
+Pure: it is told what is seen and when, and answers what to do. `trigger` does it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from inspector.core.geometry import (
     moved,
     upright_size_px,
 )
-from inspector.core.recipes import Reference, View
+from inspector.core.recipes import Cropping, Reference
 from inspector.core.records import (
     CameraId,
     Frame,
@@ -405,8 +405,8 @@ def beside(
     image: Image, matrix: Affine, spec: ModelInput = BESIDE, *, of: Reference | None = None
 ) -> Any:
     """Every piece of a frame as the model sees it: (pieces, *shape)."""
-    view = View(rect=Rect(0, 0, 640, 480), crop="tiles", tile_overlap_px=32)
-    one = compared.frame(image, compared.job(of, view=view))
+    view = Cropping(rect=Rect(0, 0, 640, 480), crop="tiles", tile_overlap_px=32)
+    one = compared.frame(image, compared.job(of, cropping=view))
     known = Placed(likeness=1.0, shift_px=0.0, matrix=matrix)
     one = replace(one, ref=replace(one.ref, placed=known))
     dtype = np.uint8 if spec.dtype == "UINT8" else np.float32
@@ -482,9 +482,9 @@ def test_what_differs_naturally_is_not_shown() -> None:
 
 def test_a_large_unit_that_is_shrunk_is_shrunk_as_its_reference_is() -> None:
     small = replace(BESIDE, width_px=128, height_px=128)
-    view = View(rect=Rect(0, 0, 640, 480), crop="unit")
+    view = Cropping(rect=Rect(0, 0, 640, 480), crop="unit")
     picture = compared.board().picture
-    one = compared.frame(frame_with(picture, lies(0.0)), compared.job(view=view))
+    one = compared.frame(frame_with(picture, lies(0.0)), compared.job(cropping=view))
     known = Placed(likeness=1.0, shift_px=0.0, matrix=lies(0.0))
     one = replace(one, ref=replace(one.ref, placed=known))
     (region,) = regions_of(view, one, small)

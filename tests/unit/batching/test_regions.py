@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inspector.batching.regions import MUCH_LARGER, pieces, refitted, regions_of, unseen
 from inspector.core.geometry import fit
-from inspector.core.recipes import View
+from inspector.core.recipes import Cropping
 from inspector.core.records import (
     CameraId,
     Frame,
@@ -53,7 +53,7 @@ def frame(outline: Outline | None = None) -> Frame:
 
 def test_a_region_is_one_piece_letterboxed() -> None:
     seen = frame(OUTLINE)
-    (region,) = regions_of(View(rect=WHOLE), seen, MODEL)
+    (region,) = regions_of(Cropping(rect=WHOLE), seen, MODEL)
     assert region.frame is seen
     assert region.rect == WHOLE
     assert region.letterbox == fit(WHOLE, width_px=640, height_px=640)
@@ -61,7 +61,7 @@ def test_a_region_is_one_piece_letterboxed() -> None:
 
 
 def test_a_unit_is_its_whole_upright_picture() -> None:
-    view = View(rect=WHOLE, crop="unit")
+    view = Cropping(rect=WHOLE, crop="unit")
     (region,) = regions_of(view, frame(OUTLINE), MODEL)
     assert region.upright == OUTLINE
     assert region.rect == Rect(0, 0, 742, 676)
@@ -70,12 +70,12 @@ def test_a_unit_is_its_whole_upright_picture() -> None:
 
 
 def test_a_unit_whose_outline_is_not_known_is_looked_for_in_the_region() -> None:
-    (region,) = regions_of(View(rect=Rect(4, 5, 600, 400), crop="unit"), frame(), MODEL)
+    (region,) = regions_of(Cropping(rect=Rect(4, 5, 600, 400), crop="unit"), frame(), MODEL)
     assert (region.upright, region.rect) == (None, Rect(4, 5, 600, 400))
 
 
 def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
-    view = View(rect=WHOLE, crop="tiles", tile_overlap_px=96)
+    view = Cropping(rect=WHOLE, crop="tiles", tile_overlap_px=96)
     regions = regions_of(view, frame(), MODEL)
     assert len(regions) == pieces(view, frame(), MODEL) == 20
     assert [r.piece for r in regions] == list(range(20))
@@ -85,21 +85,21 @@ def test_tiles_are_numbered_and_at_the_pictures_own_scale() -> None:
 
 
 def test_a_picture_that_fits_is_one_tile() -> None:
-    view = View(rect=Rect(3, 4, 600, 500), crop="tiles", tile_overlap_px=96)
+    view = Cropping(rect=Rect(3, 4, 600, 500), crop="tiles", tile_overlap_px=96)
     (region,) = regions_of(view, frame(), MODEL)
     assert (region.rect, region.pieces) == (Rect(3, 4, 600, 500), 1)
 
 
 def test_while_the_models_input_is_not_known_a_frame_is_one_piece() -> None:
     for crop in ("region", "unit", "tiles", "unit_tiles"):
-        view = View(rect=WHOLE, crop=crop)
+        view = Cropping(rect=WHOLE, crop=crop)
         assert pieces(view, frame(OUTLINE), None) == 1
         assert unseen(view, frame(OUTLINE)).pieces == 1
 
 
 @pytest.mark.parametrize("crop", ["region", "unit", "tiles", "unit_tiles"])
 def test_a_part_fitted_to_another_input_is_the_same_part(crop: str) -> None:
-    view = View(rect=WHOLE, crop=crop, tile_overlap_px=32)  # type: ignore[arg-type]
+    view = Cropping(rect=WHOLE, crop=crop, tile_overlap_px=32)  # type: ignore[arg-type]
     small = replace(MODEL, width_px=320, height_px=256)
     for region in regions_of(view, frame(OUTLINE), MODEL):
         again = refitted(region, small)
@@ -121,7 +121,7 @@ crops = st.sampled_from(["region", "unit", "tiles", "unit_tiles"])
 
 @given(rect=rects, crop=crops, model=inputs, outline=st.none() | any_outline)
 def test_every_piece_fits_the_model_input_and_none_is_missing(rect, crop, model, outline):
-    view = View(rect=rect, crop=crop, tile_overlap_px=32)
+    view = Cropping(rect=rect, crop=crop, tile_overlap_px=32)
     regions = regions_of(view, frame(outline), model)
     assert [(r.piece, r.pieces) for r in regions] == [
         (n, len(regions)) for n in range(len(regions))
@@ -143,7 +143,7 @@ def test_every_piece_fits_the_model_input_and_none_is_missing(rect, crop, model,
 @given(rect=rects, crop=st.sampled_from(["region", "tiles"]), model=inputs)
 def test_the_pieces_of_a_view_together_show_all_of_it_and_nothing_beside_it(rect, crop, model):
     shown = np.zeros((rect.height_px, rect.width_px), np.bool_)
-    for region in regions_of(View(rect=rect, crop=crop, tile_overlap_px=32), frame(), model):
+    for region in regions_of(Cropping(rect=rect, crop=crop, tile_overlap_px=32), frame(), model):
         x_px, y_px = region.rect.x_px - rect.x_px, region.rect.y_px - rect.y_px
         assert 0 <= x_px <= rect.width_px - region.rect.width_px
         assert 0 <= y_px <= rect.height_px - region.rect.height_px
@@ -163,20 +163,20 @@ def placed_frame(outline: Outline | None = None, **of_recipe: Any) -> Frame:
 @pytest.mark.parametrize("crop", ["region", "unit", "unit_tiles"])
 @pytest.mark.parametrize("outline", [None, OUTLINE])
 def test_what_is_compared_is_the_whole_reference(crop: Any, outline: Outline | None) -> None:
-    (region,) = regions_of(View(rect=WHOLE, crop=crop), placed_frame(outline), BESIDE)
+    (region,) = regions_of(Cropping(rect=WHOLE, crop=crop), placed_frame(outline), BESIDE)
     assert region.on_reference
     assert region.upright is None
     assert region.rect == Rect(0, 0, compared.WIDTH_PX, compared.HEIGHT_PX)
 
 
 def test_the_same_frame_is_shown_to_another_model_as_ever() -> None:
-    (region,) = regions_of(View(rect=WHOLE, crop="unit"), placed_frame(OUTLINE), MODEL)
+    (region,) = regions_of(Cropping(rect=WHOLE, crop="unit"), placed_frame(OUTLINE), MODEL)
     assert (region.on_reference, region.upright) == (False, OUTLINE)
 
 
 def test_a_frame_that_was_not_placed_is_never_shown_beside_a_reference() -> None:
     with pytest.raises(RuntimeError, match="no frame was placed"):
-        regions_of(View(rect=WHOLE), compared.frame(compared.board().picture), BESIDE)
+        regions_of(Cropping(rect=WHOLE), compared.frame(compared.board().picture), BESIDE)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_frame_that_was_not_placed_is_never_shown_beside_a_reference() -> None
 )
 def test_a_unit_much_larger_than_the_input_is_cut_and_upright(side_px: int, tiles: int) -> None:
     large = replace(OUTLINE, width_px=side_px, height_px=side_px)
-    view = View(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
+    view = Cropping(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
     regions = regions_of(view, frame(large), MODEL)
     assert len(regions) == pieces(view, frame(large), MODEL) == tiles
     assert {region.upright for region in regions} == {large}
@@ -195,7 +195,7 @@ def test_a_unit_much_larger_than_the_input_is_cut_and_upright(side_px: int, tile
 
 def test_without_an_outline_the_region_is_cut_by_the_same_rule() -> None:
     for side_px, tiles in ((700, 1), (1000, 4)):
-        view = View(rect=Rect(10, 20, side_px, side_px), crop="unit_tiles", tile_overlap_px=96)
+        view = Cropping(rect=Rect(10, 20, side_px, side_px), crop="unit_tiles", tile_overlap_px=96)
         regions = regions_of(view, frame(), MODEL)
         assert len(regions) == tiles
         assert (regions[0].rect.x_px, regions[0].rect.y_px) == (10, 20)
@@ -203,7 +203,7 @@ def test_without_an_outline_the_region_is_cut_by_the_same_rule() -> None:
 
 def test_a_large_reference_is_cut_as_its_unit_is() -> None:
     of = compared.reference(np.zeros((900, 1200, 3), np.uint8))
-    view = View(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
+    view = Cropping(rect=WHOLE, crop="unit_tiles", tile_overlap_px=96)
     regions = regions_of(view, placed_frame(None, of=of), BESIDE)
     assert len(regions) == 6
     assert all(region.on_reference for region in regions)

@@ -12,7 +12,7 @@ import numpy as np
 from inspector.batching.regions import pieces
 from inspector.batching.window import ModelWindows
 from inspector.batching.worker import BatchWorker
-from inspector.core.recipes import Job, ModelName, View
+from inspector.core.recipes import Cropping, Job, ModelName
 from inspector.core.records import (
     Batch,
     CameraId,
@@ -39,8 +39,8 @@ NAME = ModelName(name="m")
 MODEL = ModelInput(
     name="image", width_px=64, height_px=64, channels_first=False, dtype="UINT8", rgb=False
 )
-TILED = View(rect=Rect(0, 0, 200, 120), crop="tiles", tile_overlap_px=16)
-PLAIN = View(rect=Rect(0, 0, 64, 64))
+TILED = Cropping(rect=Rect(0, 0, 200, 120), crop="tiles", tile_overlap_px=16)
+PLAIN = Cropping(rect=Rect(0, 0, 64, 64))
 MAX_REGIONS = 4
 
 
@@ -67,7 +67,7 @@ def frame(sequence: int, camera: CameraId = CAMERA, outline: Outline | None = No
 class Stage:
     """The worker, its surroundings, and what it sent; tensors are given back by `receive`."""
 
-    def __init__(self, views: dict[CameraId, View], *, model_input: ModelInput | None) -> None:
+    def __init__(self, views: dict[CameraId, Cropping], *, model_input: ModelInput | None) -> None:
         self.views = views
         lane = Lane(capacity=16, max_age_ns=None)
         self.inbox = FrameInbox(dict.fromkeys(views, lane), on_drop=lambda _f, _r: None)
@@ -95,10 +95,10 @@ class Stage:
         self.inbox.offer(one)
         return one
 
-    def offer(self, one: Frame, view: View | None = None, model: ModelName = NAME) -> None:
+    def offer(self, one: Frame, view: Cropping | None = None, model: ModelName = NAME) -> None:
         """A frame of a unit whose job says so of it; None: as the stage was made with."""
         camera = one.ref.camera_id
-        job = jobs.job(view=view or self.views[camera], model=model)
+        job = jobs.job(cropping=view or self.views[camera], model=model)
         of = replace(unit(one.ref.sequence, camera), job=job)
         self.inbox.offer(replace(one, ref=replace(one.ref, unit=of)))
 
@@ -134,7 +134,7 @@ def check_pixels(batch: Batch) -> None:
 
 def run(
     feed: Callable[[Stage], Awaitable[None]],
-    views: dict[CameraId, View],
+    views: dict[CameraId, Cropping],
     *,
     model_input: ModelInput | None = MODEL,
 ) -> Stage:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.capture.dark import BRIGHT_SHARE, DarkWatch, is_dark
+from inspector.capture.dark import BRIGHT_SHARE, DarkDetector, is_dark
 
 S = 1_000_000_000
 
@@ -41,19 +41,19 @@ def test_zero_never_asks() -> None:
 
 
 def test_darkness_is_a_fault_once_it_lasts_and_none_once_there_is_light() -> None:
-    watch = DarkWatch(below=16)
+    detector = DarkDetector(below=16)
     for step in range(5):
-        watch.see(picture(3), step * S // 2)
-        assert watch.lasts == (step == 4)
-    watch.see(picture(90), 3 * S)
-    assert not watch.lasts
-    watch.see(picture(3), 4 * S)
-    assert not watch.lasts
-    watch.see(picture(3), 7 * S)
-    assert watch.lasts
-    watch.change(0)
-    watch.see(picture(3), 8 * S)
-    assert not watch.lasts
+        detector.see(picture(3), step * S // 2)
+        assert detector.lasts == (step == 4)
+    detector.see(picture(90), 3 * S)
+    assert not detector.lasts
+    detector.see(picture(3), 4 * S)
+    assert not detector.lasts
+    detector.see(picture(3), 7 * S)
+    assert detector.lasts
+    detector.change(0)
+    detector.see(picture(3), 8 * S)
+    assert not detector.lasts
 
 
 limits = st.integers(1, 255)
@@ -96,8 +96,8 @@ def test_what_lies_beside_the_region_neither_lights_nor_darkens_it(
 ) -> None:
     shown = picture(outside, width=160, height=160)
     shown[y_px : y_px + height_px, x_px : x_px + width_px] = inside
-    watch = DarkWatch(below=16, region=(x_px, y_px, width_px, height_px))
-    assert watch.is_dark(shown) == (inside < 16)
+    detector = DarkDetector(below=16, region=(x_px, y_px, width_px, height_px))
+    assert detector.is_dark(shown) == (inside < 16)
 
 
 DARK, LIT = picture(3, width=16, height=16), picture(90, width=16, height=16)
@@ -107,12 +107,12 @@ DARK, LIT = picture(3, width=16, height=16), picture(90, width=16, height=16)
 def test_it_lasts_once_nothing_but_dark_pictures_came_for_so_long(
     steps: list[tuple[int, str]],
 ) -> None:
-    watch, at_ns, since_ns = DarkWatch(below=16), 0, None
+    detector, at_ns, since_ns = DarkDetector(below=16), 0, None
     for waited_ns, comes in steps:
         at_ns += waited_ns
         if comes == "lost":
-            watch.reset()
+            detector.reset()
         else:
-            assert watch.see(DARK if comes == "dark" else LIT, at_ns) == (comes == "dark")
+            assert detector.see(DARK if comes == "dark" else LIT, at_ns) == (comes == "dark")
         since_ns = None if comes != "dark" else at_ns if since_ns is None else since_ns
-        assert watch.lasts == (since_ns is not None and at_ns - since_ns >= 2 * S)
+        assert detector.lasts == (since_ns is not None and at_ns - since_ns >= 2 * S)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.capture.frozen import FrozenWatch, fingerprint
+from inspector.capture.frozen import FrozenDetector, fingerprint
 
 S = 1_000_000_000
 FRAME_NS = S // 30
@@ -14,7 +14,7 @@ FRAME_NS = S // 30
 
 class Camera:
     def __init__(self, after_s: float = 5.0) -> None:
-        self.watch = FrozenWatch(after_ns=round(after_s * S))
+        self.detector = FrozenDetector(after_ns=round(after_s * S))
         self.now_ns = 0
         self.picture = 0
         self.stamp_ns = 0
@@ -24,15 +24,15 @@ class Camera:
             self.picture += 1
             self.stamp_ns += FRAME_NS * stamps
             self.now_ns += FRAME_NS
-            self.watch.see(self.picture, self.now_ns, self.stamp_ns)
-        return self.watch.is_frozen
+            self.detector.see(self.picture, self.now_ns, self.stamp_ns)
+        return self.detector.is_frozen
 
     def still(self, seconds: float) -> bool:
         for _ in range(round(seconds * 30)):
             self.now_ns += FRAME_NS
             self.stamp_ns += FRAME_NS
-            self.watch.see(self.picture, self.now_ns, self.stamp_ns)
-        return self.watch.is_frozen
+            self.detector.see(self.picture, self.now_ns, self.stamp_ns)
+        return self.detector.is_frozen
 
 
 def test_the_same_picture_again_and_again_is_noticed_after_the_set_time() -> None:
@@ -76,8 +76,8 @@ def test_a_lost_camera_is_judged_anew() -> None:
     camera = Camera()
     camera.live(1)
     assert camera.still(6)
-    camera.watch.reset()
-    assert not camera.watch.is_frozen
+    camera.detector.reset()
+    assert not camera.detector.is_frozen
     assert not camera.still(4)
 
 
@@ -89,22 +89,22 @@ def test_it_can_be_switched_off() -> None:
 
 @given(st.lists(st.booleans(), max_size=300))
 def test_it_is_never_frozen_without_the_same_picture_for_so_long(changes: list[bool]) -> None:
-    watch, same = FrozenWatch(after_ns=S), 0
+    detector, same = FrozenDetector(after_ns=S), 0
     picture = 0
     for index, changes_now in enumerate(changes):
         picture += changes_now
         same = 0 if changes_now else same + 1
-        was_frozen = watch.is_frozen
-        frozen = watch.see(picture, index * FRAME_NS)
+        was_frozen = detector.is_frozen
+        frozen = detector.see(picture, index * FRAME_NS)
         assert was_frozen or not frozen or same * FRAME_NS >= S - FRAME_NS
 
 
 def test_a_black_picture_with_a_sensors_noise_is_live() -> None:
     rng = np.random.default_rng(1)
-    watch = FrozenWatch(after_ns=S)
+    detector = FrozenDetector(after_ns=S)
     for index in range(90):
         noise = (rng.random((120, 160, 3)) < 0.02).astype(np.uint8)
-        assert not watch.see(fingerprint(noise), index * FRAME_NS)
+        assert not detector.see(fingerprint(noise), index * FRAME_NS)
 
 
 def test_the_fingerprint_tells_pictures_apart_and_is_the_same_for_the_same() -> None:

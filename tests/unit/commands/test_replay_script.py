@@ -104,7 +104,7 @@ def test_products_that_are_named_and_not_there_are_as_the_settings_say(tmp_path)
     assert store.content("b") == b'revision = "7"\n'
 
 
-class Desk:
+class ChangesHeard:
     """Answers at once, and opens no unit."""
 
     def __init__(self, references: StationReferences, refuses: str = "") -> None:
@@ -154,20 +154,22 @@ class Recording:
         self.opened: list[Job] = []
         self.never_due: list[str] = []
 
-    def replay(self, file: Path, *, refuses: str = "", in_view_at_once: bool = False) -> Desk:
+    def replay(
+        self, file: Path, *, refuses: str = "", in_view_at_once: bool = False
+    ) -> ChangesHeard:
         return asyncio.run(self._replay(file, refuses, in_view_at_once=in_view_at_once), debug=True)
 
-    async def _replay(self, file: Path, refuses: str, *, in_view_at_once: bool) -> Desk:
+    async def _replay(self, file: Path, refuses: str, *, in_view_at_once: bool) -> ChangesHeard:
         references = StationReferences(
             ReferenceTeacher(self.store, units_before={TOP: 0}), self.store, teach_units=3
         )
         script = ReplayScript(read_script(file), references, units_to_teach=3)
-        desk = Desk(references, refuses)
-        gate = JobInForce(desk.job, is_held=script.is_held)
+        change_over = ChangesHeard(references, refuses)
+        gate = JobInForce(change_over.job, is_held=script.is_held)
 
         def let_on() -> None:
             with gate.one_at_a_time:
-                gate.swap(desk.job)
+                gate.swap(change_over.job)
                 gate.one_at_a_time.notify_all()
 
         def capture() -> None:
@@ -186,15 +188,15 @@ class Recording:
             with gate.one_at_a_time:
                 gate.for_unit(END_OF_RECORDING)
 
-        learning = asyncio.create_task(references.run(desk))
+        learning = asyncio.create_task(references.run(change_over))
         thread = threading.Thread(target=capture, daemon=True)
         thread.start()
-        await script.run(desk, let_on)
+        await script.run(change_over, let_on)
         await asyncio.to_thread(thread.join)
         learning.cancel()
         await asyncio.wait([learning])
         self.never_due = script.never_due
-        return desk
+        return change_over
 
     @property
     def states(self) -> list[tuple[str, str]]:
@@ -208,10 +210,10 @@ def seen() -> list[ShownUnit]:
 
 def test_a_lesson_is_over_and_in_force_before_the_next_unit_is_opened(tmp_path, seen):
     recording = Recording(seen, tmp_path)
-    desk = recording.replay(written(tmp_path, set_product(0), teach(0), set_product(5, "b")))
+    change_over = recording.replay(written(tmp_path, set_product(0), teach(0), set_product(5, "b")))
     taught, inspected = ("a", "teaching"), ("a", "inspecting")
     assert recording.states == [taught] * 3 + [inspected] * 2 + [("b", "inspecting")]
-    assert desk.heard == [
+    assert change_over.heard == [
         "set_product accepted",
         "teach accepted",
         "taught a/1",
@@ -224,9 +226,9 @@ def test_a_lesson_is_over_and_in_force_before_the_next_unit_is_opened(tmp_path, 
 def test_two_units_in_view_at_once_hold_up_nothing(tmp_path, seen):
     """The next unit comes into view before the last frame of the last one to learn from."""
     recording = Recording(seen, tmp_path)
-    desk = recording.replay(written(tmp_path, teach(0, 4)), in_view_at_once=True)
+    change_over = recording.replay(written(tmp_path, teach(0, 4)), in_view_at_once=True)
     assert [state for _, state in recording.states] == ["teaching"] * 4 + ["inspecting"] * 2
-    assert desk.heard == ["teach accepted", "taught a/1"]
+    assert change_over.heard == ["teach accepted", "taught a/1"]
     assert recording.store.reference("a", 1).units_used == 3
 
 
@@ -237,27 +239,27 @@ def test_a_recording_that_ends_with_the_last_unit_to_learn_from_has_taught(tmp_p
 
 def test_a_recording_that_ends_too_early_teaches_nothing_and_says_so(tmp_path, seen):
     recording = Recording(seen[:4], tmp_path)
-    desk = recording.replay(written(tmp_path, teach(0, 6)))
-    assert desk.heard == ["teach accepted", "taught the recording ended after 4 of 6 units"]
+    change_over = recording.replay(written(tmp_path, teach(0, 6)))
+    assert change_over.heard == ["teach accepted", "taught the recording ended after 4 of 6 units"]
     assert recording.store.reference_numbers("a") == ()
 
 
 def test_a_command_after_the_last_unit_is_answered_and_one_beyond_it_is_named(tmp_path, seen):
     recording = Recording(seen[:4], tmp_path)
-    desk = recording.replay(written(tmp_path, set_product(4), set_product(5, "b")))
-    assert desk.heard == ["set_product accepted"]
+    change_over = recording.replay(written(tmp_path, set_product(4), set_product(5, "b")))
+    assert change_over.heard == ["set_product accepted"]
     assert recording.never_due == ["line 2: set_product: the recording has fewer than 5 units"]
 
 
 def test_a_product_that_is_set_during_a_lesson_ends_it(tmp_path, seen):
     recording = Recording(seen, tmp_path)
-    desk = recording.replay(written(tmp_path, teach(0, 5), set_product(2, "b")))
+    change_over = recording.replay(written(tmp_path, teach(0, 5), set_product(2, "b")))
     assert [product for product, _ in recording.states] == ["a", "a", "b", "b", "b", "b"]
-    assert desk.heard == ["teach accepted", "set_product accepted"]
+    assert change_over.heard == ["teach accepted", "set_product accepted"]
 
 
 def test_a_lesson_that_is_refused_holds_up_nothing(tmp_path, seen):
     recording = Recording(seen, tmp_path)
-    desk = recording.replay(written(tmp_path, set_product(0), teach(1)), refuses="teach")
+    change_over = recording.replay(written(tmp_path, set_product(0), teach(1)), refuses="teach")
     assert recording.states == [("a", "inspecting")] * 6
-    assert desk.heard == ["set_product accepted", "teach refused"]
+    assert change_over.heard == ["set_product accepted", "teach refused"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inspector.doctor.findings import Finding, Mark
-from inspector.doctor.products import look_at_products
+from inspector.doctor.products import check_products
 from inspector.products.store import ProductStore
 from inspector.settings.load import build_settings
 from inspector.settings.settings import Settings
@@ -19,7 +19,7 @@ def look(folder: Path, **products) -> Finding:
         "cameras": {"top": {"source": "sim:", "size": "640x480"}},
         "products": {"directory": folder} | products,
     }
-    return look_at_products(build_settings(Settings, content))
+    return check_products(build_settings(Settings, content))
 
 
 def test_products_that_are_right_are_counted(tmp_path):

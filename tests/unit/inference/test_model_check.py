@@ -11,7 +11,7 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.records import ModelSpec
 from inspector.inference.description import ModelDescription, TensorDescription
 from inspector.inference.model_check import (
-    VersionWatch,
+    VersionMonitor,
     check_model,
     no_such_model,
 )
@@ -319,15 +319,15 @@ def test_a_model_that_is_not_there_is_named_beside_those_that_are():
 def test_another_version_that_answers_is_compared_first_and_once() -> None:
     one = check_model(ENSEMBLE, model_terms(settings()).needs)
     two = replace(one, version="2")
-    watch = VersionWatch()
-    assert not watch.objection(one, "1")
-    assert not watch.objection(one, "")
-    assert watch.objection(one, "2") == "version 2 of the model answers, 1 was checked"
-    assert not watch.objection(two, "2"), "compared"
-    assert watch.objection(two, "1"), "the old one is back"
-    assert not watch.objection(one, "1")
-    assert watch.objection(one, "2"), "and the new one again"
-    assert not watch.objection(one, "2"), "its description still names the old one: believed"
+    monitor = VersionMonitor()
+    assert not monitor.objection(one, "1")
+    assert not monitor.objection(one, "")
+    assert monitor.objection(one, "2") == "version 2 of the model answers, 1 was checked"
+    assert not monitor.objection(two, "2"), "compared"
+    assert monitor.objection(two, "1"), "the old one is back"
+    assert not monitor.objection(one, "1")
+    assert monitor.objection(one, "2"), "and the new one again"
+    assert not monitor.objection(one, "2"), "its description still names the old one: believed"
 
 
 END_TO_END = "an end-to-end export (left, top, right, bottom, score, class number)"

@@ -6,7 +6,7 @@ import pytest
 
 from inspector.events.numbering import entry_id_text, parse_entry_id
 from inspector.intake.continuity import (
-    Mark,
+    LastRead,
     StreamExtent,
     read_extent,
     should_be_there,
@@ -52,4 +52,4 @@ def test_a_stream_that_ends_before_what_was_read_is_another(
     ],
 )
 def test_an_entry_that_was_read_and_is_missing_shows_another_stream_or_not(extent, shows_another):
-    assert should_be_there(extent, Mark(READ, "u")) is shows_another
+    assert should_be_there(extent, LastRead(READ, "u")) is shows_another

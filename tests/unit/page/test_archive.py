@@ -156,7 +156,7 @@ def test_filters_look_at_product_and_order_as_a_whole(tmp_path):
 
 
 def test_a_rare_result_is_looked_for_in_bounded_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive_rows, "LOOKED_AT_PER_CALL", 10)
+    monkeypatch.setattr(archive_rows, "ROWS_READ_PER_CALL", 10)
 
     async def main() -> None:
         async with opened(tmp_path) as (journal, archive):

@@ -12,7 +12,7 @@ import numpy as np
 
 from inspector.core.records import CameraId, Frame, FrameRef, Outline, UnitInView
 from inspector.flow.frame_pool import FramePool
-from inspector.page.preview import LiveFeed
+from inspector.page.preview import PreviewFeed
 from inspector.page.viewer import News, Viewer
 from inspector.settings.types import Size
 
@@ -33,13 +33,13 @@ def feeding():
     encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
     encoded: list[int] = []
     try:
-        yield LiveFeed(encoder, lambda: encoded.append(1)), encoded
+        yield PreviewFeed(encoder, lambda: encoded.append(1)), encoded
     finally:
         encoder.shutdown(wait=True)
 
 
 class Camera:
-    def __init__(self, feed: LiveFeed) -> None:
+    def __init__(self, feed: PreviewFeed) -> None:
         self.feed = feed
         self.pool = FramePool(buffers=2, size=SIZE)
         self.sequence = 0
@@ -63,7 +63,7 @@ class Camera:
         return taken
 
 
-async def next_of(viewer: Viewer, feed: LiveFeed) -> tuple[dict[str, Any], bytes]:
+async def next_of(viewer: Viewer, feed: PreviewFeed) -> tuple[dict[str, Any], bytes]:
     async with asyncio.timeout(5):
         return unpacked(await viewer.next(feed.channels))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inspector.core.faults import PICTURE_REFUSED, Fault
 from inspector.page.state import (
-    DEADLINES_LOOKED_AT_S,
+    DEADLINES_COUNTED_S,
     Deadlines,
     StationState,
     _duration,
@@ -149,7 +149,7 @@ def test_late_verdicts_are_told_for_a_while():
     late, verdicts, first_s = deadlines.recent()
     assert (late, verdicts) == (1, 3)
     assert first_s is not None
-    now_s[0] = DEADLINES_LOOKED_AT_S + 1
+    now_s[0] = DEADLINES_COUNTED_S + 1
     assert deadlines.recent() == (0, 0, None)
 
 
@@ -231,7 +231,7 @@ def test_late_verdicts_are_counted_for_ten_minutes(verdicts):
         clock_s[0] = now_s
         deadlines.add(in_time=in_time)
         added.append((now_s, in_time))
-        recent = [one for at_s, one in added if at_s >= now_s - DEADLINES_LOOKED_AT_S]
+        recent = [one for at_s, one in added if at_s >= now_s - DEADLINES_COUNTED_S]
         late, verdicts_total, first_s = deadlines.recent()
         assert (late, verdicts_total) == (recent.count(False), len(recent))
         assert (first_s is None) == (late == 0)

@@ -64,7 +64,7 @@ def test_no_german_word_is_missing_and_none_is_left_over() -> None:
     service |= qualities | {
         "The service is starting.",
         "Wait a moment.",
-        f"There was no verdict in the last {state.DEADLINES_LOOKED_AT_S // 60} minutes.",
+        f"There was no verdict in the last {state.DEADLINES_COUNTED_S // 60} minutes.",
     }
     table = german()
     assert used() | service <= table.keys(), sorted((used() | service) - table.keys())

@@ -29,7 +29,7 @@ def test_the_settings_describe_a_product_that_is_inspected_from_the_start() -> N
     recipe = job.recipe
     assert (recipe.product, job.state) == ("default", JobState.INSPECTING)
     assert dict(zip(recipe.codes, recipe.rules.thresholds, strict=True))["short"] == 0.9
-    views = {c: (r.view.crop, r.frames_of_unit) for c, r in recipe.cameras.items()}
+    views = {c: (r.cropping.crop, r.frames_of_unit) for c, r in recipe.cameras.items()}
     assert views == {CameraId("a"): ("region", 1), CameraId("b"): ("unit", 3)}
     assert recipe.revision
     assert recipe.sha256.startswith(recipe.revision)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import CameraId, Result, Serial, TriggerKind, UnitRef
 from inspector.core.verdicts import Verdict
-from inspector.products.by_serial import BySerial, Desk
-from inspector.products.desk import unknown_product
+from inspector.products.by_serial import BySerial, JobsInForce
+from inspector.products.change_over import unknown_product
 from tests.kit import jobs
 
 TOP, SIDE = jobs.TOP, jobs.SIDE
@@ -19,7 +19,7 @@ PATTERNS = {"x": "X-[0-9]+", "y": "Y-[0-9]+", "gone": "G-[0-9]+"}
 OF = {"X": "x", "Y": "y"}
 
 
-class Station(Desk):
+class Station(JobsInForce):
     """Opens units a few ahead of those that get their verdict, as a line does."""
 
     def __init__(self, product: str = "x", *, reading: Collection[CameraId] = (TOP,)) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inspector.core.basics import Rect
 from inspector.core.errors import ConfigurationError
-from inspector.core.recipes import CameraRecipe, View
+from inspector.core.recipes import CameraRecipe, Cropping
 from inspector.products.catalogue import Catalogue
 from inspector.products.files import StationTerms
 from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
@@ -82,7 +82,8 @@ thresholds = { open = 0.95 }
     assert recipe.dispositions == {"short": "scrap"}
     assert dict(recipe.cameras) == {
         "top": CameraRecipe(
-            view=View(rect=Rect(0, 0, 400, 300), crop="unit", tile_overlap_px=96), frames_of_unit=4
+            cropping=Cropping(rect=Rect(0, 0, 400, 300), crop="unit", tile_overlap_px=96),
+            frames_of_unit=4,
         )
     }
     [zone] = recipe.zones

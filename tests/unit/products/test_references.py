@@ -1,4 +1,4 @@
-"""What people ask about references, and what the desk hears of a lesson's end."""
+"""What people ask about references, and what the heard hears of a lesson's end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from inspector.core.recipes import Job, JobState
+from inspector.products.change_over import RefusedError
 from inspector.products.commands import Approve, Discard, RollBack
-from inspector.products.desk import RefusedError
 from inspector.products.reference import ShownUnit
 from inspector.products.references import StationReferences
 from inspector.products.store import ProductStore
@@ -25,7 +25,7 @@ JOB = job(JobState.TEACHING, number=4, frames_of_unit=1, product="a")
 
 
 @dataclass
-class Desk:
+class ChangesHeard:
     heard: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     async def taught(
@@ -46,22 +46,22 @@ def store(tmp_path: Path) -> ProductStore:
 
 
 def station(
-    store: ProductStore, work: Callable[[StationReferences, Desk], Awaitable[None]]
-) -> Desk:
-    desk = Desk()
+    store: ProductStore, work: Callable[[StationReferences, ChangesHeard], Awaitable[None]]
+) -> ChangesHeard:
+    change_over = ChangesHeard()
 
     async def main() -> None:
         teacher = ReferenceTeacher(store, units_before={TOP: 0})
         references = StationReferences(teacher, store, teach_units=4)
-        running = asyncio.create_task(references.run(desk))
+        running = asyncio.create_task(references.run(change_over))
         try:
-            await work(references, desk)
+            await work(references, change_over)
         finally:
             running.cancel()
             await asyncio.wait([running])
 
     asyncio.run(main(), debug=True)
-    return desk
+    return change_over
 
 
 async def teach(
@@ -74,20 +74,20 @@ async def teach(
 
 
 def test_a_lesson_ends_with_a_version_that_is_not_in_force(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         await teach(references, seen)
 
-    desk = station(store, work)
-    ((problem, found),) = desk.heard
+    change_over = station(store, work)
+    ((problem, found),) = change_over.heard
     assert problem == ""
     assert (found["reference"], found["units"], found["approved"]) == ("a/1", "4", "false")
     assert store.approvals("a").in_force is None
 
 
 def test_a_lesson_that_approves_puts_its_version_in_force_before_the_desk_hears_of_it(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         await teach(references, seen, approve=True)
 
     assert station(store, work).heard[0][1]["approved"] == "true"
@@ -97,8 +97,8 @@ def test_a_lesson_that_approves_puts_its_version_in_force_before_the_desk_hears_
 def test_a_unit_left_out_is_named_with_its_place_in_what_the_desk_hears(store, seen):
     bad = unit(9, board(9, [DefectCode.COPPER]).picture)
 
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         await teach(references, [*seen[:3], bad])
 
     ((problem, found),) = station(store, work).heard
@@ -107,8 +107,8 @@ def test_a_unit_left_out_is_named_with_its_place_in_what_the_desk_hears(store, s
 
 
 def test_units_that_teach_nothing_are_a_problem_with_its_reason(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         bad = [unit(n, board(n, [DefectCode.COPPER]).picture) for n in (8, 9)]
         await teach(references, [*seen[:2], *bad])
 
@@ -120,18 +120,18 @@ def test_units_that_teach_nothing_are_a_problem_with_its_reason(store, seen):
 def test_a_folder_that_cannot_be_written_ends_the_lesson_with_a_problem(tmp_path, seen):
     (tmp_path / "products").write_text("in the way")
 
-    async def work(references: StationReferences, desk: Desk) -> None:
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
         await teach(references, seen)
         await references.begin(JOB, units=4, approve=False, by="Ute")
-        assert desk.heard
+        assert change_over.heard
 
     ((problem, _),) = station(ProductStore(tmp_path / "products"), work).heard
     assert "products/versions cannot be written: " in problem
 
 
 def test_approve_discard_and_roll_back(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         for _ in range(3):
             await teach(references, seen)
         await references.answer(Approve(product="a", version=1), product="a", by="Ute")
@@ -157,8 +157,8 @@ def test_approve_discard_and_roll_back(store, seen):
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(store, command, says):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         with pytest.raises(RefusedError, match=says):
             await references.answer(command, product="a", by="Ute")
 
@@ -166,8 +166,8 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(store, command, says):
 
 
 def test_a_lesson_of_fewer_units_than_can_agree_is_refused_before_anything_is_taught(store):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         with pytest.raises(RefusedError, match="units is 2, expected at least 3"):
             await references.begin(JOB, units=2, approve=False, by="Ute")
         assert not references.teacher.is_under_way
@@ -176,21 +176,21 @@ def test_a_lesson_of_fewer_units_than_can_agree_is_refused_before_anything_is_ta
 
 
 def test_a_lesson_under_way_is_discarded_and_another_can_begin(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
         await references.begin(JOB, units=4, approve=False, by="Ute")
         with pytest.raises(RefusedError, match="a is being taught"):
             await references.begin(JOB, units=4, approve=False, by="Ute")
         await references.answer(Discard(product="a", version=None), product="a", by="Ute")
         await references.idle()
-        assert desk.heard == [], "who discarded it has the answer"
+        assert change_over.heard == [], "who discarded it has the answer"
         await teach(references, seen)
 
     assert station(store, work).heard[0][1]["reference"] == "a/1"
 
 
 def test_a_lesson_is_cut_off_by_another_job_unless_its_units_are_complete(store, seen):
-    async def work(references: StationReferences, desk: Desk) -> None:
-        del desk
+    async def work(references: StationReferences, change_over: ChangesHeard) -> None:
+        del change_over
         await references.begin(JOB, units=4, approve=False, by="Ute")
         references.cut_off()
         await references.idle()

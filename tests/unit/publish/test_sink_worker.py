@@ -11,8 +11,8 @@ from pathlib import Path
 from inspector.core.entries import JournalRow, StreamId
 from inspector.core.records import Stream
 from inspector.journal.journal import Journal
-from inspector.publish.pace import PaceLimits
 from inspector.publish.sink_worker import SinkTelemetry, SinkWorker
+from inspector.publish.throttle import ThrottleLimits
 from tests.kit.groups import group
 from tests.kit.memory_sink import MemorySink
 from tests.unit.journal.test_journal import event, in_loop, open_journal
@@ -55,7 +55,7 @@ class Sinks:
         self.main, self.archive = MemorySink(), MemorySink()
         self.seen_main, self.seen = Seen(), Seen()
         self.workers = [
-            SinkWorker(cursor, sink, telemetry=seen, retention_s=1e9, pace=PaceLimits())
+            SinkWorker(cursor, sink, telemetry=seen, retention_s=1e9, pace=ThrottleLimits())
             for cursor, sink, seen in (
                 (journal.main, self.main, self.seen_main),
                 (journal.cursor("archive"), self.archive, self.seen),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inspector.core.entries import StreamPace
+from inspector.core.entries import StreamGrowth
 from inspector.redis_io.room import (
     ASK_EVERY_S,
     HOLD_ABOVE,
@@ -18,8 +18,8 @@ DAY_S = 86_400.0
 GB = 1_000_000_000
 
 
-def pace(entries: int, span_s: float, held: int | None = None) -> StreamPace:
-    return StreamPace(
+def growth(entries: int, span_s: float, held: int | None = None) -> StreamGrowth:
+    return StreamGrowth(
         entries=entries,
         span_s=span_s,
         json_bytes=1000.0,
@@ -70,18 +70,18 @@ def test_a_held_redis_is_asked_each_time() -> None:
 
 def test_what_is_to_come_is_the_pace_so_far_over_all_that_is_kept() -> None:
     memory = Memory(used_bytes=100_000_000, limit_bytes=GB)
-    after_a_day = expected_bytes(memory, [pace(86_400, DAY_S)], retention_s=14 * DAY_S)
+    after_a_day = expected_bytes(memory, [growth(86_400, DAY_S)], retention_s=14 * DAY_S)
     assert after_a_day == memory.used_bytes + 13 * 86_400 * bytes_in_redis(1000)
-    full = [pace(86_400 * 14, 14 * DAY_S)]
+    full = [growth(86_400 * 14, 14 * DAY_S)]
     assert expected_bytes(memory, full, retention_s=14 * DAY_S) == memory.used_bytes
     # A journal that is new beside a stream that is not: what is there already is not added again.
-    new = [pace(86_400, DAY_S, held=86_400 * 14)]
+    new = [growth(86_400, DAY_S, held=86_400 * 14)]
     assert expected_bytes(memory, new, retention_s=14 * DAY_S) == memory.used_bytes
 
 
 def test_one_fault_in_a_stream_of_its_own_is_no_pace() -> None:
     memory = Memory(used_bytes=1_000_000, limit_bytes=GB)
-    streams = [pace(86_400, DAY_S), pace(1, 0.0)]
+    streams = [growth(86_400, DAY_S), growth(1, 0.0)]
     alone = expected_bytes(memory, streams[:1], retention_s=14 * DAY_S)
     both = expected_bytes(memory, streams, retention_s=14 * DAY_S)
     assert alone is not None
@@ -91,6 +91,6 @@ def test_one_fault_in_a_stream_of_its_own_is_no_pace() -> None:
 
 def test_some_minutes_say_nothing_of_two_weeks() -> None:
     memory = Memory(used_bytes=1_000_000, limit_bytes=GB)
-    assert expected_bytes(memory, [pace(600, 600.0)], retention_s=14 * DAY_S) is None
+    assert expected_bytes(memory, [growth(600, 600.0)], retention_s=14 * DAY_S) is None
     assert expected_bytes(memory, [], retention_s=14 * DAY_S) is None
-    assert expected_bytes(memory, [pace(0, 0.0)], retention_s=1.0) is None
+    assert expected_bytes(memory, [growth(0, 0.0)], retention_s=1.0) is None

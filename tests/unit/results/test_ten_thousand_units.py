@@ -1,6 +1,6 @@
 """Ten thousand triggered units, everything going wrong at random: one true verdict each, in order.
 
-The units, their frames and their faults are simulated in time; the trigger's watch, the book and
+The units, their frames and their faults are simulated in time; the trigger, the book and
 the judge are the real ones.
 """
 
@@ -32,7 +32,7 @@ from inspector.core.verdicts import DecidedUnit, FrameResult, Verdict
 from inspector.results.judging import judge
 from inspector.results.unit_book import UnitBook
 from inspector.triggers.external.messages import Trigger, TriggerOutcome
-from inspector.triggers.external.watch import ExternalWatch
+from inspector.triggers.external.trigger import ExternalTrigger
 from tests.kit import jobs
 from tests.kit.findings import boxed
 
@@ -74,7 +74,7 @@ class Line:
         self.verdicts: list[Verdict] = []
         self.camera_until_ms = self.model_until_ms = self.frozen_until_ms = 0
         self.job = jobs.job(codes=("open",), frames_of_unit=frames_of_unit)
-        self.watch = ExternalWatch(
+        self.unit_trigger = ExternalTrigger(
             CAMERA,
             job_now=lambda: self.job,
             wait_ns=WAIT_MS * MS,
@@ -101,7 +101,7 @@ class Line:
             what()
             self._note()
         self.now_ms = end_ms + 10 * DEADLINE_MS
-        self.watch.interrupted(MissReason.SHUTTING_DOWN, "the end")
+        self.unit_trigger.interrupted(MissReason.SHUTTING_DOWN, "the end")
         self._note()
         self._publish(self.book.expire(self.now_ms * MS))
         self._publish(self.book.flush(MissReason.SHUTTING_DOWN))
@@ -118,7 +118,7 @@ class Line:
 
     def _trigger(self, number: int, at_ms: int | None) -> None:
         unit_id = f"u{number}"
-        answer, frames = self.watch.trigger(
+        answer, frames = self.unit_trigger.trigger(
             Trigger(
                 unit_id=unit_id,
                 received_mono_ns=self.now_ms * MS,
@@ -137,10 +137,10 @@ class Line:
         draw = self.rng.random()
         if draw < 0.35:
             self.camera_until_ms = self.now_ms + lasts_ms
-            self.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+            self.unit_trigger.interrupted(MissReason.CAMERA_LOST, "unplugged")
         elif draw < 0.5:
             self.frozen_until_ms = self.now_ms + lasts_ms
-            self.watch.interrupted(MissReason.CAMERA_FROZEN, "same picture")
+            self.unit_trigger.interrupted(MissReason.CAMERA_FROZEN, "same picture")
         else:
             self.model_until_ms = self.now_ms + lasts_ms
 
@@ -163,10 +163,10 @@ class Line:
             self._miss(ref, self.rng.choice([MissReason.NO_BUFFER, MissReason.UNREADABLE]))
         else:
             self.leases.append(Lease())
-            self._inspect(self.watch.look(Frame(ref=ref, lease=self.leases[-1])))
+            self._inspect(self.unit_trigger.observe(Frame(ref=ref, lease=self.leases[-1])))
 
     def _miss(self, ref: FrameRef, reason: MissReason) -> None:
-        missed = self.watch.missed(MissedFrame(ref=ref, reason=reason))
+        missed = self.unit_trigger.missed(MissedFrame(ref=ref, reason=reason))
         if missed.ref.unit is None:
             self.counts["missed"] += 1
         else:
@@ -200,7 +200,7 @@ class Line:
         self.at(self.now_ms + after_ms, settle)
 
     def _expire(self) -> None:
-        self.watch.expire(self.now_ms * MS)
+        self.unit_trigger.expire(self.now_ms * MS)
         self._note()
         self._publish(self.book.expire(self.now_ms * MS))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.serials.agreement import Code, Look, SerialQuality, agree
+from inspector.serials.agreement import Code, Reading, SerialQuality, agree
 
 A = (Code("PCB-1", "DataMatrix"),)
 B = (Code("PCB-2", "DataMatrix"),)
@@ -27,7 +27,7 @@ URL = Code("maker.example/board", "QRCode")
     ],
 )
 def test_frames_agree_or_no_serial_is_claimed(
-    looks: list[Look], text: str | None, quality: SerialQuality, frames_read: int
+    looks: list[Reading], text: str | None, quality: SerialQuality, frames_read: int
 ) -> None:
     serial = agree(looks, "")
     assert (serial.text, serial.quality, serial.frames_read) == (text, quality, frames_read)
@@ -58,7 +58,7 @@ looks_of_a_unit = st.lists(st.none() | st.lists(codes, max_size=3).map(tuple), m
 
 
 @given(looks_of_a_unit, st.sampled_from(["", r"PCB-\d+"]))
-def test_a_claimed_serial_was_read_and_no_other_was(looks: list[Look], pattern: str) -> None:
+def test_a_claimed_serial_was_read_and_no_other_was(looks: list[Reading], pattern: str) -> None:
     serial = agree(looks, pattern)
     read = {code.text for look in looks for code in look or ()}
     candidates = {text for text in read if not pattern or text.startswith("PCB-")}

@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from inspector.core.faults import FaultBoard
-from inspector.service.state import StationViews
+from inspector.service.state import StationState
 
 
-def station() -> tuple[FaultBoard, StationViews]:
+def station() -> tuple[FaultBoard, StationState]:
     board = FaultBoard(lambda _fault, _raised: None)
-    views = StationViews("p.l.s", board)
+    views = StationState("p.l.s", board)
     views.running.set()
     return board, views
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from inspector.core.faults import FaultBoard
-from inspector.service.state import StationViews
+from inspector.service.state import StationState
 from inspector.service.systemd import Notifier
 from inspector.service.watchdog import READY_AT_LATEST_S, StateNews
 
@@ -26,7 +26,7 @@ class Heard(Notifier):
 
 
 def looking(
-    tell: Callable[[StateNews, StationViews, FaultBoard, Heard], None],
+    tell: Callable[[StateNews, StationState, FaultBoard, Heard], None],
 ) -> list[str]:
     """What systemd heard of a station with a camera and a model of which nothing is known yet."""
 
@@ -34,7 +34,7 @@ def looking(
         board = FaultBoard(lambda _fault, _raised: None)
         board.expect("camera", "top")
         board.expect("triton")
-        views, heard = StationViews("p.l.s", board), Heard()
+        views, heard = StationState("p.l.s", board), Heard()
         views.running.set()
         tell(StateNews(views, heard, now_s=0.0), views, board, heard)
         return heard.lines
@@ -49,7 +49,7 @@ NOT_YET = (
 
 
 def test_ready_is_told_once_every_part_has_worked() -> None:
-    def tell(news: StateNews, _views: StationViews, board: FaultBoard, _heard: Heard) -> None:
+    def tell(news: StateNews, _views: StationState, board: FaultBoard, _heard: Heard) -> None:
         news.tell(0.5)
         board.clear("camera", "top")
         news.tell(1.0)
@@ -66,7 +66,7 @@ def test_ready_is_told_once_every_part_has_worked() -> None:
 
 
 def test_a_part_that_is_missing_is_known_too_and_a_camera_that_comes_later_is_told() -> None:
-    def tell(news: StateNews, _views: StationViews, board: FaultBoard, _heard: Heard) -> None:
+    def tell(news: StateNews, _views: StationState, board: FaultBoard, _heard: Heard) -> None:
         board.clear("triton")
         board.raise_fault("camera", "refused", "top")
         news.tell(0.5)
@@ -81,7 +81,7 @@ def test_a_part_that_is_missing_is_known_too_and_a_camera_that_comes_later_is_to
 
 
 def test_what_stays_unknown_does_not_hold_up_a_start_for_ever() -> None:
-    def tell(news: StateNews, _views: StationViews, _board: FaultBoard, _heard: Heard) -> None:
+    def tell(news: StateNews, _views: StationState, _board: FaultBoard, _heard: Heard) -> None:
         news.tell(READY_AT_LATEST_S)
         news.tell(READY_AT_LATEST_S + 1)
 
@@ -89,7 +89,7 @@ def test_what_stays_unknown_does_not_hold_up_a_start_for_ever() -> None:
 
 
 def test_what_a_busy_systemd_did_not_read_is_told_again() -> None:
-    def tell(news: StateNews, _views: StationViews, board: FaultBoard, heard: Heard) -> None:
+    def tell(news: StateNews, _views: StationState, board: FaultBoard, heard: Heard) -> None:
         board.clear("triton")
         board.clear("camera", "top")
         heard.reads = False
@@ -101,7 +101,7 @@ def test_what_a_busy_systemd_did_not_read_is_told_again() -> None:
 
 
 def test_a_service_that_stops_says_no_more_of_its_state() -> None:
-    def tell(news: StateNews, views: StationViews, _board: FaultBoard, _heard: Heard) -> None:
+    def tell(news: StateNews, views: StationState, _board: FaultBoard, _heard: Heard) -> None:
         views.stopping.set()
         news.tell(0.5)
 

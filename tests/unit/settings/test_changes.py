@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inspector.core.errors import ConfigurationError
-from inspector.settings.changes import LIVE, compare, is_live
+from inspector.settings.changes import RELOADABLE, compare, is_reloadable
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 from inspector.sinks import registry
@@ -31,12 +31,12 @@ def settings(cameras: dict[str, Any] | None = None, **sections: Any) -> Settings
 
 
 def test_every_live_key_is_a_setting_and_takes_effect() -> None:
-    keys = {key.replace("*", "top") for key in LIVE}
+    keys = {key.replace("*", "top") for key in RELOADABLE}
     known = {f"{name}.{key}" for name in Settings.model_fields for key in _keys_of(name)}
-    assert {key.replace("*", "top") for key in LIVE} <= known
-    assert all(is_live(key) for key in keys)
-    assert not is_live("cameras.top.source")
-    assert not is_live("inspection.codes")
+    assert {key.replace("*", "top") for key in RELOADABLE} <= known
+    assert all(is_reloadable(key) for key in keys)
+    assert not is_reloadable("cameras.top.source")
+    assert not is_reloadable("inspection.codes")
 
 
 def _keys_of(section: str) -> list[str]:
@@ -231,7 +231,7 @@ def test_what_is_told_to_be_in_force_is_and_nothing_else_moved(
         before, after, now = (value(one, key) for one in (running, wanted, changes.settings))
         assert (key in changes.applied) + (key in changes.needs_restart) == (before != after)
         if key in changes.applied:
-            assert is_live(key)
+            assert is_reloadable(key)
             assert now == after
         else:
             assert now == before, "it waits for a restart"

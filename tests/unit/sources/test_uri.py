@@ -151,7 +151,7 @@ def test_redacting_keeps_what_is_no_secret():
 
 
 @pytest.mark.parametrize(
-    ("uri", "live", "simulated", "replayed"),
+    ("uri", "realtime", "simulated", "replayed"),
     [
         ("rtsp://h/x", True, False, False),
         ("v4l2:/dev/video0", True, False, False),
@@ -159,9 +159,9 @@ def test_redacting_keeps_what_is_no_secret():
         ("sim:", True, True, False),
     ],
 )
-def test_events_can_say_where_a_frame_came_from(uri, live, simulated, replayed):
+def test_events_can_say_where_a_frame_came_from(uri, realtime, simulated, replayed):
     found = parse_source(uri).traits
-    assert (found.live, found.simulated, found.replayed) == (live, simulated, replayed)
+    assert (found.realtime, found.simulated, found.replayed) == (realtime, simulated, replayed)
 
 
 def test_settings_can_check_a_source_without_loading_opencv_or_pyav():

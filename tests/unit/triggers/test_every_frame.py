@@ -36,7 +36,9 @@ def test_each_frame_is_a_unit_that_is_told_before_it_is_handed_on() -> None:
     pool = FramePool(buffers=1, size=Size(4, 4))
     lease = pool.lease()
     assert lease is not None
-    (frame,) = EveryFrame(told.append, job_now=jobs.job).look(Frame(ref=reference(7), lease=lease))
+    (frame,) = EveryFrame(told.append, job_now=jobs.job).observe(
+        Frame(ref=reference(7), lease=lease)
+    )
     unit = frame.ref.unit
     assert unit is not None
     assert told == [UnitOpened(unit=unit, frames_expected=1)]
@@ -66,18 +68,18 @@ def test_each_frame_good_or_missed_is_one_unit_told_once_and_in_order(
     frames: list[tuple[int, bool]],
 ) -> None:
     told: list[UnitOpened] = []
-    watch, pool = EveryFrame(told.append, job_now=jobs.job), FramePool(buffers=1, size=Size(4, 4))
+    trigger, pool = EveryFrame(told.append, job_now=jobs.job), FramePool(buffers=1, size=Size(4, 4))
     sequence, expected = 0, []
     for step, is_missed in frames:
         sequence += step
         expected.append(sequence)
         if is_missed:
             lost = MissedFrame(ref=reference(sequence), reason=MissReason.LANE_FULL)
-            ref = watch.missed(lost).ref
+            ref = trigger.missed(lost).ref
         else:
             lease = pool.lease()
             assert lease is not None
-            (frame,) = watch.look(Frame(ref=reference(sequence), lease=lease))
+            (frame,) = trigger.observe(Frame(ref=reference(sequence), lease=lease))
             ref = frame.ref
             frame.lease.release()
         assert ref.unit is told[-1].unit

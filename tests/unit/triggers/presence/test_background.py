@@ -15,8 +15,8 @@ ROWS, COLUMNS = 45, 320
 class LearningBelt(Belt):
     """Learns from each picture it looks at, what stands out left out."""
 
-    def look(self, cells: Cells) -> Mask | None:
-        mask = super().look(cells)
+    def observe(self, cells: Cells) -> Mask | None:
+        mask = super().observe(cells)
         if mask is not None:
             self.learn(mask, None)
         return mask
@@ -51,50 +51,50 @@ def covered(mask: Mask | None) -> tuple[int, int]:
 @pytest.mark.parametrize("belt", [(24, 24, 24), (112, 66, 34), (190, 196, 194), (240, 240, 240)])
 def test_an_empty_belt_of_any_colour_is_empty(belt: tuple[float, float, float]) -> None:
     scene, learned = Scene(belt), LearningBelt(ROWS, COLUMNS)
-    assert all(covered(learned.look(scene.cells())) == (-1, -1) for _ in range(20))
+    assert all(covered(learned.observe(scene.cells())) == (-1, -1) for _ in range(20))
 
 
 def test_a_board_in_view_at_the_start_is_told_from_the_belt_it_lies_on() -> None:
     scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
-    assert covered(learned.look(scene.cells((100, 290)))) == (100, 289)
+    assert covered(learned.observe(scene.cells((100, 290)))) == (100, 289)
     for at in range(100, 330, 3):
-        mask = learned.look(scene.cells((at, at + 190)))
+        mask = learned.observe(scene.cells((at, at + 190)))
         assert covered(mask) == ((at, min(COLUMNS, at + 190) - 1) if at < COLUMNS else (-1, -1))
 
 
 def test_a_board_hardly_another_colour_than_the_belt_is_seen() -> None:
     scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for _ in range(30):
-        learned.look(scene.cells())
-    assert covered(learned.look(scene.cells((50, 200), colour=(62, 58, 58)))) == (50, 199)
+        learned.observe(scene.cells())
+    assert covered(learned.observe(scene.cells((50, 200), colour=(62, 58, 58)))) == (50, 199)
 
 
 def test_light_may_change_slowly_by_far_and_quickly_by_a_little() -> None:
     scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for frame in range(900):
         light = 1.8 - 1.2 * frame / 900 + 0.05 * (frame % 2)
-        assert covered(learned.look(scene.cells((90, 200), light=light))) == (90, 199), frame
+        assert covered(learned.observe(scene.cells((90, 200), light=light))) == (90, 199), frame
 
 
 def test_a_dark_picture_says_nothing_until_the_light_is_back() -> None:
     scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
     for _ in range(10):
-        learned.look(scene.cells((20, 200)))
+        learned.observe(scene.cells((20, 200)))
     for light in (0.02, 0.1, 0.3):
-        assert all(learned.look(scene.cells((40, 220), light=light)) is None for _ in range(20))
-    assert covered(learned.look(scene.cells((60, 240)))) == (60, 239)
+        assert all(learned.observe(scene.cells((40, 220), light=light)) is None for _ in range(20))
+    assert covered(learned.observe(scene.cells((60, 240)))) == (60, 239)
 
 
 def test_nothing_is_learned_of_a_black_picture() -> None:
     scene, learned = Scene(), LearningBelt(ROWS, COLUMNS)
-    assert all(learned.look(scene.cells(light=0.02)) is None for _ in range(50))
-    assert covered(learned.look(scene.cells((60, 240)))) == (60, 239)
+    assert all(learned.observe(scene.cells(light=0.02)) is None for _ in range(50))
+    assert covered(learned.observe(scene.cells((60, 240)))) == (60, 239)
 
 
 def test_a_belt_in_another_light_for_good_is_learned_anew() -> None:
     scene, learned = Scene((140, 130, 120)), LearningBelt(ROWS, COLUMNS)
-    learned.look(scene.cells())
-    seen = [learned.look(scene.cells(light=0.4)) is not None for _ in range(400)]
+    learned.observe(scene.cells())
+    seen = [learned.observe(scene.cells(light=0.4)) is not None for _ in range(400)]
     assert not any(seen[:250])
     assert seen[-1]
 
@@ -138,11 +138,11 @@ def test_a_board_anywhere_on_a_belt_of_any_colour_is_seen_where_it_lies(
 ) -> None:
     scene, learned = Scene(belt), LearningBelt(ROWS, COLUMNS)
     for _ in range(10):
-        assert covered(learned.look(scene.cells())) == (-1, -1)
+        assert covered(learned.observe(scene.cells())) == (-1, -1)
     colour = tuple(level + by for level in belt)
     board = (first, first + length)
     for _ in range(3):
-        mask = learned.look(scene.cells(board, colour=colour, light=light))
+        mask = learned.observe(scene.cells(board, colour=colour, light=light))
         assert covered(mask) == (first, first + length - 1)
 
 
@@ -163,7 +163,7 @@ def test_no_picture_whatever_stops_the_learning(pictures: list[tuple[str, int]])
             cells = noise.astype(np.float32)
         elif kind != "belt":
             cells = np.full_like(cells, 0 if kind == "black" else 255)
-        mask = learned.look(cells)
+        mask = learned.observe(cells)
         assert mask is None or mask.shape == (ROWS, COLUMNS)
         assert kind != "black" or mask is None, "a black picture says nothing"
         assert np.isfinite(learned.cells).all()

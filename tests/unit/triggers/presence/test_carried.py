@@ -19,7 +19,7 @@ class View:
         self.carried = Carried(ROWS, COLUMNS)
         self.board = np.random.default_rng(5).uniform(20, 90, (3, ROWS - 6, length))
 
-    def look(self, lead: int, *patches: tuple[int, int], blind: bool = False) -> Mask:
+    def observe(self, lead: int, *patches: tuple[int, int], blind: bool = False) -> Mask:
         """The board reaches from the border of entry to `lead`; patches lie at columns."""
         off = np.zeros((3, ROWS, COLUMNS), np.float32)
         for first, end in patches:
@@ -29,7 +29,7 @@ class View:
         if high > low:
             off[:, 3:-3, low:high] = self.board[:, :, low - lead + length : high - lead + length]
         mask = np.abs(off).max(axis=0) > 5
-        return self.carried.look(mask, off, NOWHERE, alike=ALIKE, blind=blind)
+        return self.carried.observe(mask, off, NOWHERE, alike=ALIKE, blind=blind)
 
 
 def covered(mask: Mask) -> tuple[int, int]:
@@ -41,7 +41,7 @@ def covered(mask: Mask) -> tuple[int, int]:
 def test_what_comes_in_is_seen_until_it_is_gone_and_tells_how_far_the_belt_goes(step: int) -> None:
     view = View()
     for lead in range(0, COLUMNS + 60, step):
-        seen = view.look(lead)
+        seen = view.observe(lead)
         assert covered(seen) == (min(max(0, lead - 50), COLUMNS), min(lead, COLUMNS)) or (
             lead - 50 >= COLUMNS and not seen.any()
         )
@@ -54,14 +54,14 @@ def test_what_appears_in_place_is_not_seen_and_moves_no_belt(period: int) -> Non
     view = View()
     for number in range(200):
         shown = ((60, 90),) if number > 20 and number % period >= period // 2 else ()
-        assert not view.look(0, *shown).any()
+        assert not view.observe(0, *shown).any()
         assert not view.carried.moved_columns
 
 
 def test_what_goes_past_something_in_its_place_is_seen_as_it_is() -> None:
     view = View()
     for lead in range(0, COLUMNS, 2):
-        first, end = covered(view.look(lead, (70, 80)))
+        first, end = covered(view.observe(lead, (70, 80)))
         if lead < 10:
             continue  # what stays says that the belt stands, until enough has come in
         assert abs(end - lead) <= (10 if 70 <= lead <= 80 else 2), "both are one when they meet"
@@ -71,9 +71,9 @@ def test_what_goes_past_something_in_its_place_is_seen_as_it_is() -> None:
 def test_what_is_in_view_at_the_start_is_seen_once_it_goes() -> None:
     view = View()
     for _ in range(20):
-        assert not view.look(100).any()
+        assert not view.observe(100).any()
     leads = range(100, 130, 2)
-    seen = [covered(view.look(lead)) for lead in leads]
+    seen = [covered(view.observe(lead)) for lead in leads]
     assert seen[-1] == (78, 128)
 
 
@@ -81,7 +81,7 @@ def test_what_stays_while_the_belt_goes_belongs_to_the_view() -> None:
     view = View()
     told = []
     for lead in range(0, COLUMNS, 2):
-        view.look(lead, (120, 130))
+        view.observe(lead, (120, 130))
         if view.carried.in_place is not None:
             told.append(covered(view.carried.in_place))
     assert told
@@ -91,5 +91,5 @@ def test_what_stays_while_the_belt_goes_belongs_to_the_view() -> None:
 def test_what_comes_back_after_nobody_looked_is_seen() -> None:
     view = View()
     for lead in range(0, 70, 2):
-        view.look(lead)
-    assert covered(view.look(110, blind=True)) == (60, 110)
+        view.observe(lead)
+    assert covered(view.observe(110, blind=True)) == (60, 110)

@@ -26,8 +26,8 @@ from inspector.core.records import (
     UnitOpened,
 )
 from inspector.settings.sections import CameraSettings
-from inspector.triggers.presence import watch as presence_watch
-from inspector.triggers.presence.watch import PresenceWatch
+from inspector.triggers.presence import trigger as presence_trigger
+from inspector.triggers.presence.trigger import PresenceTrigger
 from tests.kit import jobs
 
 Change = Callable[[Image, int], None]
@@ -87,14 +87,14 @@ class Belt:
 
     def watched(self, monkeypatch: pytest.MonkeyPatch) -> Seen:
         # Where exactly a unit lies is tested elsewhere, and costs most of the time.
-        monkeypatch.setattr(presence_watch, "find_outline", lambda _image, _place: None)
+        monkeypatch.setattr(presence_trigger, "find_outline", lambda _image, _place: None)
         width, height = self.size
         told: list[UnitOpened | UnitClosed] = []
         camera = CameraSettings.model_validate(
             {"source": "sim:", "size": f"{width}x{height}", "trigger": "presence"} | self.settings
         )
         job = jobs.job(frames_of_unit=camera.frames_of_unit)
-        watch = PresenceWatch(
+        trigger = PresenceTrigger(
             CameraId("top"),
             camera,
             job_now=lambda: job,
@@ -116,9 +116,9 @@ class Belt:
                 captured_mono_ns=at_ns,
                 captured_unix_ns=at_ns,
             )
-            watch.look(Frame(ref=ref, lease=Lease(picture)))
-            doubts.add(watch.doubt)
-        watch.interrupted(MissReason.SHUTTING_DOWN, "the recording ended")
+            trigger.observe(Frame(ref=ref, lease=Lease(picture)))
+            doubts.add(trigger.doubt)
+        trigger.interrupted(MissReason.SHUTTING_DOWN, "the recording ended")
         closed = [one for one in told if isinstance(one, UnitClosed)]
         closed.sort(key=lambda one: one.unit.index)
         assert len(closed) == sum(isinstance(one, UnitOpened) for one in told)

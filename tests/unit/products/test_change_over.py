@@ -17,19 +17,19 @@ from inspector.core.records import CameraId, EventGroup
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.pipeline.terms import event_terms
-from inspector.products import desk as desk_module
-from inspector.products.commands import Approve, Discard, RollBack, read_request
-from inspector.products.desk import (
+from inspector.products import change_over
+from inspector.products.change_over import (
     COMMANDS_NOTE,
-    DeskTerms,
+    ChangeOver,
+    ChangeOverTerms,
     Line,
     Models,
-    ProductDesk,
     Products,
     References,
     RefusedError,
     unknown_product,
 )
+from inspector.products.commands import Approve, Discard, RollBack, read_request
 from inspector.products.kept import JOBS_NOTE, KeptJobs, read_kept
 from tests.kit import jobs
 from tests.kit.pipeline import settings_for
@@ -130,7 +130,7 @@ class Counting(Line):
 
 
 class Station:
-    """A desk and all around it."""
+    """A change-over and all around it."""
 
     def __init__(self, *, unknown: Literal["lock", "keep"] = "lock", **products: Recipe | str):
         first = Job(number=0, recipe=recipe("default"))
@@ -142,7 +142,7 @@ class Station:
         self.seen: list[Change] = []
         self.answered = asyncio.Event()
         self.locks = LockBoard()
-        self.desk = ProductDesk(
+        self.change_over = ChangeOver(
             {A: first, B: first},
             last_number=0,
             products=self.shelf,
@@ -151,7 +151,7 @@ class Station:
             door=self.door,
             events=EventBuilder(event_terms(settings_for("127.0.0.1:1", {"a": {}, "b": {}}))),
             references=self.pupils,
-            terms=DeskTerms(
+            terms=ChangeOverTerms(
                 units_before={A: 100, B: 0},
                 unknown=unknown,
                 on_change=self._see,
@@ -164,7 +164,7 @@ class Station:
         self.answered.set()
 
     async def say(self, position: str | None = None, **fields: str) -> Change:
-        return await self.desk.handle(read_request(fields), by="commands", position=position)
+        return await self.change_over.handle(read_request(fields), by="commands", position=position)
 
     async def groups(self) -> list[EventGroup]:
         """What has entered the door."""
@@ -278,11 +278,11 @@ def test_an_unknown_product_locks_the_line_or_changes_nothing(
         change = await station.say(**set_product("y"))
         assert not change.accepted
         assert change.problem == "there is no product 'y', expected one of: default, x"
-        state = station.desk.job.state
+        state = station.change_over.job.state
         assert state is (JobState.NO_PRODUCT if unknown == "lock" else JobState.INSPECTING)
         assert bool(change.effective) == (unknown == "lock")
         assert (await station.say(**set_product("x"))).accepted
-        assert station.desk.job.state is JobState.INSPECTING
+        assert station.change_over.job.state is JobState.INSPECTING
 
     run(main)
 
@@ -333,9 +333,9 @@ def test_a_server_that_is_away_for_a_moment_refuses_nothing(
         station = Station(x=recipe("x", model=OTHER_MODEL))
         station.server.may_answer.set()
         station.server.fails = [InferenceUnavailableError("away")] * 2
-        monkeypatch.setattr(desk_module, "RETRY_S", 0.0)
+        monkeypatch.setattr(change_over, "RETRY_S", 0.0)
         assert (await station.say(**set_product("x"))).accepted
-        monkeypatch.setattr(desk_module, "PATIENCE_S", -1.0)
+        monkeypatch.setattr(change_over, "PATIENCE_S", -1.0)
         station.shelf.recipes["y"] = recipe("y", model=ModelName(name="third"))
         station.server.fails = [InferenceUnavailableError("away")]
         change = await station.say(**set_product("y"))
@@ -364,7 +364,7 @@ def test_a_command_that_comes_before_the_server_is_connected_is_not_refused_for_
         station = Station(x=recipe("x", thresholds=(0.1,) * 6))
         station.server.may_answer.set()
         station.server.fails = [InferenceUnavailableError("not connected")] * 2
-        monkeypatch.setattr(desk_module, "RETRY_S", 0.0)
+        monkeypatch.setattr(change_over, "RETRY_S", 0.0)
         assert (await station.say(**set_product("x"))).accepted
         assert all(job.state is JobState.INSPECTING for job in station.line.jobs.values())
 
@@ -394,13 +394,13 @@ def test_a_change_over_that_a_kill_cut_short_is_finished_and_answered_once() -> 
         changing.cancel()
 
         after = Station(x=before.shelf.recipes["x"])
-        old = after.desk.jobs
+        old = after.change_over.jobs
         waiting = replace(
             before.line.jobs[A], number=kept.cameras["a"].number, state=JobState.CHANGING_OVER
         )
-        after.desk._jobs = {A: waiting, B: waiting}
+        after.change_over._jobs = {A: waiting, B: waiting}
         after.server.may_answer.set()
-        await after.desk.resume(kept, dict(old))
+        await after.change_over.resume(kept, dict(old))
         (change,) = after.seen
         assert (change.accepted, change.command_entry, change.job.order) == (True, "5-1", "88")
         assert after.line.jobs[A].state is JobState.INSPECTING
@@ -411,20 +411,20 @@ def test_a_change_over_that_a_kill_cut_short_is_finished_and_answered_once() -> 
 def test_a_trigger_changes_its_own_camera_from_its_unit_on() -> None:
     async def main() -> None:
         station = Station(x=recipe("x"))
-        assert station.desk.choose(A, {"product": "default"}) is None
+        assert station.change_over.choose(A, {"product": "default"}) is None
         fields = {"product": "x", "order": "88", "context": "{}"}
-        job = station.desk.choose(A, fields)
+        job = station.change_over.choose(A, fields)
         assert job is not None
-        assert station.desk.jobs[A].recipe.product == "default", "it may still be refused"
-        station.desk.chosen(A, job, fields, number=104)
+        assert station.change_over.jobs[A].recipe.product == "default", "it may still be refused"
+        station.change_over.chosen(A, job, fields, number=104)
         (change,) = station.seen
         assert (change.by, change.effective, change.accepted) == ("trigger", {A: 104}, True)
-        assert station.desk.jobs[B].recipe.product == "default"
+        assert station.change_over.jobs[B].recipe.product == "default"
         # A context is for one unit, an order and a lot for all that follow.
-        job = station.desk.choose(A, {"lot": "7"})
+        job = station.change_over.choose(A, {"lot": "7"})
         assert job is not None
         assert (job.order, job.lot, job.context, job.number) == ("88", "7", None, change.job.number)
-        station.desk.chosen(A, job, {"lot": "7"}, number=105)
+        station.change_over.chosen(A, job, {"lot": "7"}, number=105)
         assert len(station.seen) == 1, "no change of the product"
         assert (await station.kept()).cameras["a"].lot == "7"
 
@@ -434,10 +434,10 @@ def test_a_trigger_changes_its_own_camera_from_its_unit_on() -> None:
 def test_a_trigger_for_a_model_that_is_not_ready_opens_a_unit_that_waits_for_nobody() -> None:
     async def main() -> None:
         station = Station(x=recipe("x", model=OTHER_MODEL))
-        job = station.desk.choose(A, {"product": "x"})
+        job = station.change_over.choose(A, {"product": "x"})
         assert job is not None
         assert job.state is JobState.CHANGING_OVER
-        station.desk.chosen(A, job, {"product": "x"}, number=101)
+        station.change_over.chosen(A, job, {"product": "x"}, number=101)
         station.line.opened[A] = 3
         station.server.may_answer.set()
         await station.answered.wait()
@@ -451,10 +451,10 @@ def test_a_product_that_is_not_at_hand_is_read_for_its_trigger() -> None:
     async def main() -> None:
         station = Station(x=recipe("x"))
         station.shelf.is_read = False
-        job = station.desk.choose(A, {"product": "x"})
+        job = station.change_over.choose(A, {"product": "x"})
         assert job is not None
         assert job.state is JobState.CHANGING_OVER
-        station.desk.chosen(A, job, {"product": "x"}, number=101)
+        station.change_over.chosen(A, job, {"product": "x"}, number=101)
         await station.answered.wait()
         assert station.line.jobs[A].recipe.product == "x"
         assert station.line.jobs[A].state is JobState.INSPECTING
@@ -466,13 +466,13 @@ def test_a_file_that_changed_is_the_next_revision_and_one_that_is_wrong_is_not()
     async def main() -> None:
         station = Station(x=recipe("x"))
         await station.say(**set_product("x", order="88"))
-        assert await station.desk.refresh(by="file") == ()
+        assert await station.change_over.refresh(by="file") == ()
         assert len(station.seen) == 1, "nothing changed"
         station.shelf.recipes["x"] = "x.toml:1: no"
-        assert await station.desk.refresh(by="file") == ("x.toml:1: no",)
-        assert station.desk.job.recipe.sha256 == "x" * 64
+        assert await station.change_over.refresh(by="file") == ("x.toml:1: no",)
+        assert station.change_over.job.recipe.sha256 == "x" * 64
         station.shelf.recipes["x"] = replace(recipe("x", revision="2"), sha256="9" * 64)
-        assert await station.desk.refresh(by="file") == ()
+        assert await station.change_over.refresh(by="file") == ()
         change = station.seen[-1]
         assert (change.command, change.by, change.job.order) == ("revise", "file", "88")
         assert station.line.jobs[A].recipe.revision == "2"
@@ -488,14 +488,14 @@ def test_teaching_holds_the_units_back_until_it_is_over_or_cut_off() -> None:
         assert (change.accepted, change.job.state) == (True, JobState.TEACHING)
         assert change.job.order == "88"
         assert station.pupils.said == ["x: 6 units for commands: me, True"]
-        await station.desk.taught()
+        await station.change_over.taught()
         assert station.seen[-1].command == "taught"
-        assert station.desk.job.state is JobState.INSPECTING
+        assert station.change_over.job.state is JobState.INSPECTING
         await station.say(command="teach")
         await station.say(**set_product("default"))
         assert station.pupils.said[-1] == "cut off"
-        await station.desk.taught("too late")
-        assert station.desk.job.recipe.product == "default"
+        await station.change_over.taught("too late")
+        assert station.change_over.job.recipe.product == "default"
 
     run(main)
 
@@ -508,14 +508,14 @@ def test_a_lesson_that_a_restart_cut_off_is_over_and_a_change_says_so() -> None:
         assert kept.cameras["a"].state is JobState.TEACHING
 
         after = Station(x=before.shelf.recipes["x"])
-        after.desk._jobs = dict.fromkeys((A, B), before.desk.job)
-        await after.desk.resume(kept, {})
+        after.change_over._jobs = dict.fromkeys((A, B), before.change_over.job)
+        await after.change_over.resume(kept, {})
         (change,) = after.seen
         assert (change.command, change.accepted) == ("taught", False)
         assert "started anew before enough units were seen: teach it again" in change.problem
         assert change.effective == {A: 101, B: 1}
         assert after.line.jobs[A].state is JobState.INSPECTING
-        assert after.desk.job.recipe.product == "x"
+        assert after.change_over.job.recipe.product == "x"
 
     run(main)
 
@@ -524,7 +524,7 @@ def test_what_came_of_a_lesson_is_in_the_answer_that_ends_it() -> None:
     async def main() -> None:
         station = Station(x=recipe("x"))
         await station.say(command="teach", product="x", units="6")
-        await station.desk.taught(found={"reference": "x/1", "left_out": "4 at 1,2 3x4"})
+        await station.change_over.taught(found={"reference": "x/1", "left_out": "4 at 1,2 3x4"})
         fields = station.seen[-1].fields
         assert fields == {"product": "x", "reference": "x/1", "left_out": "4 at 1,2 3x4"}
 

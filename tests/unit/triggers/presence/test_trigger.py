@@ -171,7 +171,7 @@ def test_a_missed_frame_belongs_to_no_unit_and_explains_one_that_stays_short() -
     line = Line().run(shots(range(72)))
     ref = FrameRef(camera_id=CAMERA, sequence=62, captured_mono_ns=3_000_000, captured_unix_ns=1)
     missed = MissedFrame(ref=ref, reason=MissReason.NO_BUFFER)
-    assert line.watch.missed(missed) == missed
+    assert line.trigger.missed(missed) == missed
     line.run([Shot(at, 1500 + n * 33) for n, at in enumerate(range(120, LENGTH), 1)])
     closed = next(told for told in line.told if isinstance(told, UnitClosed))
     assert (closed.unit.index, closed.miss) == (0, MissReason.NO_BUFFER)
@@ -180,7 +180,7 @@ def test_a_missed_frame_belongs_to_no_unit_and_explains_one_that_stays_short() -
 
 def test_recordings_are_timed_by_their_frames_not_by_their_reading() -> None:
     line = Line()
-    line.watch._frame_interval_ns = 33_000_000
+    line.trigger._frame_interval_ns = 33_000_000
     footage = [Shot(at, 0) for at in range(LENGTH)]  # read all at once
     judged_as(line.run(footage), 3)
     first = line.of_unit(0)
@@ -192,7 +192,7 @@ def test_a_job_given_at_the_opening_decides_how_many_frames_that_unit_has() -> N
     counted: list[int] = []
 
     def job_for(index: int) -> Job:
-        counted.append(line.watch.opened_units)
+        counted.append(line.trigger.opened_units)
         return jobs.job(number=index, frames_of_unit=index + 1, cameras=(CAMERA,))
 
     line = Line(job_for=job_for)

@@ -16,7 +16,7 @@ from redis import exceptions
 from inspector.core.errors import RetryableError
 from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, parse_entry_id
 from inspector.intake.continuity import (
-    Mark,
+    LastRead,
     StreamExtent,
     read_extent,
     should_be_there,
@@ -42,7 +42,7 @@ REMEMBERED_ENTRIES = 4000
 COMPARED_PER_ASK = 1000
 COMPARED_ASKS = 20
 """A stream whose last 20,000 entries are all unknown is another one."""
-LOOK_BACK_MS = 3_600_000
+READ_BACK_MS = 3_600_000
 """So much older than its trigger may a verdict be by our clock: clocks were wrong then."""
 _CAUSE_CHARACTERS = 200
 
@@ -301,18 +301,18 @@ class StreamReader:
             )
         return ""
 
-    async def _mark(self) -> Mark | None:
+    async def _mark(self) -> LastRead | None:
         """The last entry that is known to have been in the stream."""
         if self._recent:
             entry_id = next(reversed(self._recent))
-            return Mark(entry_id, self._recent[entry_id])
+            return LastRead(entry_id, self._recent[entry_id])
         try:
             last = await self._answered.last()
         except RetryableError:
             return None  # one way less to notice; the position tells too
         if last is None:
             return None
-        mark = Mark(parse_entry_id(last[0]), last[1])
+        mark = LastRead(parse_entry_id(last[0]), last[1])
         # Before the stream began again the last time, others were read.
         return mark if mark.entry_id <= self._read_through else None
 
@@ -362,7 +362,7 @@ class StreamReader:
         if not entries:
             return set()
         oldest_ms = min(parse_entry_id(text)[0] for text in entries)
-        since_ms = min(oldest_ms, time.time_ns() // NS_PER_MS) - LOOK_BACK_MS
+        since_ms = min(oldest_ms, time.time_ns() // NS_PER_MS) - READ_BACK_MS
         return await self._answered.answered(entries, since_ms=max(0, since_ms))
 
     async def _take(self, entries: list[Entry], *, is_backlog: bool) -> None:

@@ -61,8 +61,8 @@ class _Outlined:
     tail_px: float
 
 
-class PresenceWatch:
-    """A `UnitWatch`: a virtual light barrier. One per camera, for the life of the process.
+class PresenceTrigger:
+    """A `UnitTrigger`: a virtual light barrier. One per camera, for the life of the process.
 
     Looks at every frame for 1 to 2 ms and holds at most `units.FRAMES_HELD`; a chosen one
     costs another 8 ms for its outline. Frames that are not chosen are released and counted by
@@ -116,13 +116,13 @@ class PresenceWatch:
         self._taken: Counter[int] = Counter()
         self._outlined_at: dict[int, _Outlined] = {}
 
-    def look(self, frame: Frame) -> Sequence[Frame]:
+    def observe(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now."""
         self._last = frame.ref
         self._presence.want(self._wanted(self._job_now()))
         at_ns = self._time_ns(frame.ref)
         blind = self._lit_ns is not None and at_ns - self._lit_ns > BLIND_NS
-        spans = self._occupancy.look(
+        spans = self._occupancy.observe(
             frame.lease.image, sharpness=self._presence.is_choosing, blind=blind
         )
         if spans is not None:

@@ -13,7 +13,7 @@ from inspector.triggers.presence.doubts import Cause
 from inspector.triggers.presence.tracks import BLIND_NS
 from inspector.triggers.presence.trial import Trial
 
-LOOK_S, PICTURES = 3.0, 90
+TRIAL_S, PICTURES = 3.0, 90
 """Longest look, and most pictures; a read that waits ends at the camera's `read_timeout_s`."""
 _FEWEST = 20
 """Pictures from which something can be said."""
@@ -29,16 +29,16 @@ _ADVICE = {
 }
 
 
-def look_at_pictures(
+def check_presence(
     camera_id: CameraId, camera: CameraSettings, source: FrameSource, image: Image
 ) -> Finding:
     """Look on after the first picture, that `image` holds; it is written over."""
     anywhere = camera.arrival == "anywhere"
     trial = Trial(camera.size, camera.region, camera.travel, anywhere=anywhere)
-    trial.look(image)
+    trial.observe(image)
     times_ns: list[int] = []
     broke_off = ""
-    until_s = time.monotonic() + LOOK_S
+    until_s = time.monotonic() + TRIAL_S
     while time.monotonic() < until_s and len(times_ns) < PICTURES:
         try:
             grabbed = source.grab()
@@ -51,8 +51,8 @@ def look_at_pictures(
             broke_off = str(error)
             break
         times_ns.append(grabbed.captured_mono_ns)
-        trial.look(image)
-    rare = camera.source.traits.live and _is_rare(times_ns)
+        trial.observe(image)
+    rare = camera.source.traits.realtime and _is_rare(times_ns)
     return _finding(camera_id, trial, broke_off, rare=rare)
 
 
@@ -68,7 +68,7 @@ def _finding(camera_id: CameraId, trial: Trial, broke_off: str, *, rare: bool) -
     causes = trial.causes
     looked = f"{trial.pictures} pictures"
     if broke_off or rare:
-        found = f"{looked}, then {broke_off}" if broke_off else f"{looked} in {LOOK_S:g} s"
+        found = f"{looked}, then {broke_off}" if broke_off else f"{looked} in {TRIAL_S:g} s"
         advice = (
             f"look at the camera's cable and network, and {key}.read_timeout_s"
             if broke_off

@@ -15,7 +15,7 @@ import structlog
 
 from inspector.core.records import Image, Outline
 from inspector.ops.metrics import Metrics
-from inspector.serials.agreement import Code, Look, Serial, SerialQuality, agree
+from inspector.serials.agreement import AgreedSerial, Code, Reading, SerialQuality, agree
 from inspector.serials.codes import GreyPicture, can_be_enlarged, grey_picture, read_codes
 from inspector.settings.unit_sections import SerialSettings
 
@@ -32,7 +32,7 @@ _MS_PER_S = 1000
 class _Job:
     picture: GreyPicture
     unit: UnitSerial
-    done: asyncio.Future[Look]
+    done: asyncio.Future[Reading]
 
 
 class SerialReader:
@@ -59,7 +59,7 @@ class SerialReader:
         return UnitSerial(self)
 
     async def close(self, wait_s: float = 2.0) -> None:
-        """Look at nothing more; what was asked is answered as not looked at."""
+        """Read nothing more; pictures that still wait count as not looked at."""
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, wait_s)
@@ -69,41 +69,41 @@ class SerialReader:
         """What a verdict waits at most."""
         return self._settings.timeout_ms / _MS_PER_S
 
-    def look(self, picture: GreyPicture, unit: UnitSerial) -> asyncio.Future[Look]:
+    def read(self, picture: GreyPicture, unit: UnitSerial) -> asyncio.Future[Reading]:
         """Put a picture in line; for `UnitSerial`."""
-        done: asyncio.Future[Look] = self._loop.create_future()
+        done: asyncio.Future[Reading] = self._loop.create_future()
         if self._closed or self._jobs.qsize() >= MAX_WAITING:
             done.set_result(None)
         else:
             self._jobs.put(_Job(picture, unit, done))
         return done
 
-    def judge(self, looks: list[Look], refused: Sequence[str] = ()) -> Serial:
+    def judge(self, readings: list[Reading], refused: Sequence[str] = ()) -> AgreedSerial:
         """Agree on a unit's serial, and count how that ended; for `UnitSerial`."""
-        serial = agree(looks, self._settings.pattern, refused)
+        serial = agree(readings, self._settings.pattern, refused)
         self._metrics.serials.labels(serial.quality).inc()
         return serial
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            look: Look = None
+            reading: Reading = None
             if not (job.unit.is_over or self._closed):
-                look = self._look(job)
+                reading = self._read(job)
             # A loop that ended meanwhile has nobody left to tell.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_settle, job.done, look)
+                self._loop.call_soon_threadsafe(_settle, job.done, reading)
 
-    def _look(self, job: _Job) -> tuple[Code, ...]:
+    def _read(self, job: _Job) -> tuple[Code, ...]:
         started_ns = time.monotonic_ns()
         codes: tuple[Code, ...] = ()
         try:
-            look = partial(
+            read = partial(
                 read_codes, job.picture, self._settings.formats, on_refused=job.unit.refuse
             )
-            codes = look()
+            codes = read()
             # Once per unit until it is read: small and blurred codes, at several times the cost.
             if not (codes or job.unit.is_read) and can_be_enlarged(job.picture):
-                codes = look(enlarged=True)
+                codes = read(enlarged=True)
                 # Also where it says what is no serial, which the next frame would say again.
                 job.unit.is_read |= job.unit.has_refused
         except Exception:  # a picture the library cannot take is one without a code
@@ -122,24 +122,24 @@ class UnitSerial:
     """Whether a code was read on one of its frames; the reader's thread."""
     is_over: bool = False
     """Nobody asks any more: frames that still wait are not looked at."""
-    _looks: list[asyncio.Future[Look]] = field(default_factory=list)
+    _readings: list[asyncio.Future[Reading]] = field(default_factory=list)
     _refused: list[str] = field(default_factory=list)
     """Why codes that were read are no serial; filled by the reader's thread."""
 
-    def look(self, frame: Image, outline: Outline | None = None) -> None:
-        """Look at one more frame; it may be released at once. Event loop only.
+    def read(self, frame: Image, outline: Outline | None = None) -> None:
+        """Read one more frame; it may be released at once. Event loop only.
 
         With an outline only codes inside it count: the next unit may be in view as well.
         Without, every code in `frame` does; give a part of it to look at that part only.
         """
-        self.look_at(grey_picture(frame, outline))
+        self.read_picture(grey_picture(frame, outline))
 
-    def look_at(self, picture: GreyPicture) -> None:
-        """As `look`, for a picture that was made grey already, in another thread. Event loop."""
+    def read_picture(self, picture: GreyPicture) -> None:
+        """As `read`, for a picture that was made grey already, in another thread. Event loop."""
         if not self.is_over:
-            self._looks.append(self.reader.look(picture, self))
+            self._readings.append(self.reader.read(picture, self))
 
-    async def serial(self, timeout_s: float | None = None) -> Serial:
+    async def serial(self, timeout_s: float | None = None) -> AgreedSerial:
         """The unit's serial as far as it is known within the timeout; ask once.
 
         Without one it is `serial.timeout_ms`. Frames that were not looked at by then count as
@@ -147,12 +147,12 @@ class UnitSerial:
         """
         within_s = self.reader.timeout_s if timeout_s is None else timeout_s
         try:
-            if self._looks:
-                await asyncio.wait(self._looks, timeout=within_s)
+            if self._readings:
+                await asyncio.wait(self._readings, timeout=within_s)
         finally:
             self.is_over = True
-        looks = [done.result() if done.done() else None for done in self._looks]
-        return self.reader.judge(looks, tuple(self._refused))
+        readings = [done.result() if done.done() else None for done in self._readings]
+        return self.reader.judge(readings, tuple(self._refused))
 
     @property
     def has_refused(self) -> bool:
@@ -169,6 +169,6 @@ class UnitSerial:
         self.is_over = True
 
 
-def _settle(done: asyncio.Future[Look], look: Look) -> None:
+def _settle(done: asyncio.Future[Reading], reading: Reading) -> None:
     if not done.done():
-        done.set_result(look)
+        done.set_result(reading)

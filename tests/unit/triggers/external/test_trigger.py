@@ -19,11 +19,11 @@ from inspector.core.records import (
     UnitOpened,
 )
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
-from inspector.triggers.external.watch import (
+from inspector.triggers.external.trigger import (
     DOUBLED_WITHIN_NS,
     FRAMES_HELD,
     REMEMBERED_IDS,
-    ExternalWatch,
+    ExternalTrigger,
 )
 from tests.kit import jobs
 
@@ -57,14 +57,14 @@ def ref(at_ms: float) -> FrameRef:
 
 
 class Station:
-    """A watch and all it says; times are in milliseconds."""
+    """A trigger and all it says; times are in milliseconds."""
 
     def __init__(self, *, frames_of_unit: int = 1, wait_ms: float = 500) -> None:
         self.notices: list[Notice] = []
         self.idle: list[int] = []
         self.leases: dict[int, Lease] = {}
         self.job = jobs.job(frames_of_unit=frames_of_unit)
-        self.watch = ExternalWatch(
+        self.unit_trigger = ExternalTrigger(
             CAMERA,
             job_now=lambda: self.job,
             wait_ns=round(wait_ms * MS),
@@ -75,16 +75,16 @@ class Station:
     def frame(self, at_ms: int) -> list[tuple[int, str | None]]:
         """Returns which frames are to be inspected now, and for which unit."""
         self.leases[at_ms] = Lease()
-        return served(self.watch.look(Frame(ref=ref(at_ms), lease=self.leases[at_ms])))
+        return served(self.unit_trigger.observe(Frame(ref=ref(at_ms), lease=self.leases[at_ms])))
 
     def missed(self, at_ms: int, reason: MissReason = MissReason.UNREADABLE) -> str | None:
-        unit = self.watch.missed(MissedFrame(ref=ref(at_ms), reason=reason)).ref.unit
+        unit = self.unit_trigger.missed(MissedFrame(ref=ref(at_ms), reason=reason)).ref.unit
         return None if unit is None else unit.given_id
 
     def trigger(
         self, unit_id: str, received_ms: float, at_ms: float | None = None, too_late: str = ""
     ) -> tuple[TriggerAnswer, list[tuple[int, str | None]]]:
-        answer, frames = self.watch.trigger(
+        answer, frames = self.unit_trigger.trigger(
             Trigger(
                 unit_id=unit_id,
                 received_mono_ns=BOOT_NS + round(received_ms * MS),
@@ -96,7 +96,7 @@ class Station:
         return answer, served(frames)
 
     def expire(self, now_ms: float) -> None:
-        self.watch.expire(BOOT_NS + round(now_ms * MS))
+        self.unit_trigger.expire(BOOT_NS + round(now_ms * MS))
 
     @property
     def opened(self) -> list[str | None]:
@@ -173,12 +173,12 @@ def test_only_the_newest_frames_are_held_and_the_rest_are_idle() -> None:
 def test_a_trigger_that_no_frame_follows_is_answered_after_its_wait() -> None:
     station = Station()
     station.trigger("u1", 10)
-    assert station.watch.next_expiry_ns == BOOT_NS + 510 * MS
+    assert station.unit_trigger.next_expiry_ns == BOOT_NS + 510 * MS
     station.expire(509)
     assert station.closed == []
     station.expire(510)
     assert station.closed == [("u1", MissReason.NO_FRAME)]
-    assert station.watch.next_expiry_ns is None
+    assert station.unit_trigger.next_expiry_ns is None
     assert station.frame(520) == []
 
 
@@ -231,7 +231,7 @@ def test_two_readings_of_a_clock_do_not_tell_triggers_of_one_moment_apart(skew_n
             received_unix_ns=EPOCH_NS + 10 * MS,
             at_unix_ns=EPOCH_NS + 5 * MS,
         )
-        station.watch.trigger(received)
+        station.unit_trigger.trigger(received)
     assert station.frame(33) == [(33, "left")]
     assert station.frame(66) == [(66, "right")]
     assert station.closed == [("left", None), ("right", None)]
@@ -275,7 +275,7 @@ def test_a_unit_that_comes_back_later_is_inspected_again() -> None:
 
 def test_a_unit_answered_before_the_start_is_known() -> None:
     station = Station()
-    station.watch.remember("u1", BOOT_NS)
+    station.unit_trigger.remember("u1", BOOT_NS)
     assert station.trigger("u1", 50)[0] == TriggerAnswer(outcome=TriggerOutcome.DOUBLED, index=-1)
     assert station.opened == []
 
@@ -285,7 +285,7 @@ def test_what_is_remembered_of_units_is_bounded() -> None:
     for number in range(REMEMBERED_IDS + 500):
         station.trigger(f"u{number}", 0.0001 * number)
         station.expire(10**6)
-    assert len(station.watch._ids) <= REMEMBERED_IDS
+    assert len(station.unit_trigger._ids) <= REMEMBERED_IDS
     assert len(station.closed) == REMEMBERED_IDS + 500
 
 
@@ -331,14 +331,14 @@ def test_a_lost_camera_closes_the_units_that_wait_and_gives_its_buffers_back() -
     station.frame(33)
     station.frame(40)
     station.trigger("u2", 50)
-    assert station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged") == []
+    assert station.unit_trigger.interrupted(MissReason.CAMERA_LOST, "unplugged") == []
     assert station.closed == [("u1", None), ("u2", MissReason.CAMERA_LOST)]
     assert station.idle == [0]
 
 
 def test_a_trigger_while_the_camera_is_lost_says_so_unless_it_comes_back() -> None:
     station = Station()
-    station.watch.interrupted(MissReason.CAMERA_LOST, "unplugged")
+    station.unit_trigger.interrupted(MissReason.CAMERA_LOST, "unplugged")
     station.trigger("u1", 10)
     station.expire(510)
     station.trigger("u2", 600)
@@ -354,7 +354,7 @@ def test_a_trigger_while_the_camera_is_lost_says_so_unless_it_comes_back() -> No
 
 def test_a_frozen_camera_never_serves() -> None:
     station = Station()
-    station.watch.interrupted(MissReason.CAMERA_FROZEN, "same picture")
+    station.unit_trigger.interrupted(MissReason.CAMERA_FROZEN, "same picture")
     station.trigger("u1", 10)
     assert station.missed(33, MissReason.CAMERA_FROZEN) == "u1"
     station.trigger("u2", 400)
@@ -365,13 +365,13 @@ def test_a_frozen_camera_never_serves() -> None:
 def test_triggers_while_stopping_are_answered_and_afterwards_refused() -> None:
     station = Station()
     station.trigger("u1", 0)
-    station.watch.interrupted(MissReason.SHUTTING_DOWN, "the service stops")
+    station.unit_trigger.interrupted(MissReason.SHUTTING_DOWN, "the service stops")
     assert station.trigger("u2", 10)[0].outcome is ACCEPTED
     assert station.closed == [
         ("u1", MissReason.SHUTTING_DOWN),
         ("u2", MissReason.SHUTTING_DOWN),
     ]
-    station.watch.close()
+    station.unit_trigger.close()
     assert station.trigger("u3", 20)[0] == TriggerAnswer(outcome=TriggerOutcome.REFUSED)
     assert station.opened == ["u1", "u2"]
 
@@ -430,7 +430,7 @@ def test_triggers_and_frames_from_two_threads_end_in_one_order() -> None:
     thread.start()
     answers.extend(station.trigger(f"u{n}", n * 0.9)[0] for n in range(count))
     thread.join()
-    station.watch.interrupted(MissReason.SHUTTING_DOWN, "")
+    station.unit_trigger.interrupted(MissReason.SHUTTING_DOWN, "")
     assert [a.index for a in answers] == list(range(count))
     assert station.opened == [f"u{n}" for n in range(count)]
     assert sorted(unit or "" for unit, _miss in station.closed) == sorted(

@@ -64,15 +64,15 @@ class _Past:
     detail: str = ""
 
 
-class ExternalWatch:
+class ExternalTrigger:
     """Each trigger opens one unit; frames captured at or after it serve it.
 
     A frame serves the latest trigger at or before its capture and no other: when the next unit
     is there, this one is gone. So a frame that never came costs its own unit its verdict and does
     not shift every later one. Triggers of the same moment are served in turn.
 
-    `look`, `missed` and `interrupted` are the capture thread's, the rest the event loop's; a lock
-    keeps them apart. Clocks are the callers': every time is that of a frame or of a trigger.
+    `observe`, `missed` and `interrupted` are the capture thread's, the rest the event loop's; a
+    lock keeps them apart. Clocks are the callers': every time is that of a frame or of a trigger.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ExternalWatch:
         with self._lock:
             return self._opened
 
-    def look(self, frame: Frame) -> Sequence[Frame]:
+    def observe(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame; returns it if it serves a unit, else holds it for a while."""
         with self._lock:
             self._down = None

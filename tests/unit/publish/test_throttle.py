@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.publish.pace import (
+from inspector.publish.throttle import (
     LARGEST_STEP,
     NS_PER_MS,
     NS_PER_S,
     SMALLEST_STEP,
-    Pace,
-    PaceLimits,
+    Throttle,
+    ThrottleLimits,
 )
 
 costs_ns = st.lists(st.integers(1, 5 * NS_PER_MS), min_size=1, max_size=60)
@@ -25,7 +25,7 @@ costs_ns = st.lists(st.integers(1, 5 * NS_PER_MS), min_size=1, max_size=60)
     step_ms=st.floats(1, 1000),
 )
 def test_neither_the_rate_nor_the_share_is_ever_exceeded(costs, waits_ns, per_s, step_ms):
-    pace = Pace(PaceLimits(events_per_s=per_s, step_ms=step_ms))
+    pace = Throttle(ThrottleLimits(events_per_s=per_s, step_ms=step_ms))
     clock_ns = busy_ns = events = 0
     for cost_ns in costs:
         rows = pace.rows
@@ -42,7 +42,7 @@ def test_neither_the_rate_nor_the_share_is_ever_exceeded(costs, waits_ns, per_s,
 
 @given(cost_ns=st.integers(1, 5 * NS_PER_MS), step_ms=st.floats(1, 200))
 def test_a_write_grows_to_what_a_step_allows_and_no_further(cost_ns, step_ms):
-    pace = Pace(PaceLimits(step_ms=step_ms))
+    pace = Throttle(ThrottleLimits(step_ms=step_ms))
     for _ in range(20):
         rows = pace.rows
         pace.pause_s(rows=rows, busy_ns=rows * cost_ns, took_ns=rows * cost_ns)
@@ -52,7 +52,7 @@ def test_a_write_grows_to_what_a_step_allows_and_no_further(cost_ns, step_ms):
 
 
 def test_a_processor_that_became_slow_gets_smaller_writes_at_once():
-    pace = Pace(PaceLimits(step_ms=20))
+    pace = Throttle(ThrottleLimits(step_ms=20))
     for _ in range(10):
         pace.pause_s(rows=pace.rows, busy_ns=1000, took_ns=1000)
     assert pace.rows == LARGEST_STEP

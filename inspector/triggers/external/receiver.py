@@ -76,7 +76,7 @@ class JobOfTriggers(Protocol):
         """It opened this unit of the camera under that job, which holds from it on."""
 
 
-class TriggerDesk:
+class TriggerReceiver:
     """Gives each trigger to its camera, and says what became of it. Event loop only.
 
     Counts all of them: what it accepts is the number of units that get a verdict.
@@ -153,7 +153,7 @@ class TriggerDesk:
         if receipt.outcome is TriggerOutcome.ACCEPTED and receipt.number is not None:
             self.ledger.opened(camera, receipt.number, entry.position)
         self.ledger.read(entry.position)
-        self._look_for_room()
+        self._check_room()
         return receipt
 
     async def wait_for_room(self) -> None:
@@ -166,7 +166,7 @@ class TriggerDesk:
             return {}
         if group.unit is not None:
             self.ledger.journaled(group.unit.ref.camera_id, group.unit.number)
-        self._look_for_room()
+        self._check_room()
         return self.ledger.counters()
 
     def close(self) -> None:
@@ -251,7 +251,7 @@ class TriggerDesk:
             problem=_problem(answer.outcome, said.unit_id, number),
         )
 
-    def _look_for_room(self) -> None:
+    def _check_room(self) -> None:
         if self.ledger.unanswered < MAX_UNANSWERED:
             self._room.set()
         else:

@@ -11,7 +11,7 @@ NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaceLimits:
+class ThrottleLimits:
     """What a backlog may take of the process that also inspects."""
 
     events_per_s: float = 2000.0
@@ -19,7 +19,7 @@ class PaceLimits:
     """Of the event loop's time, in one piece: so long a verdict may have to wait."""
 
 
-class Pace:
+class Throttle:
     """Chooses how many events go into one write, and how long to pause after it.
 
     A write keeps the event loop busy for about as long as it has events; it is made as large as
@@ -27,7 +27,7 @@ class Pace:
     and for so long that no more than `events_per_s` go on average.
     """
 
-    def __init__(self, limits: PaceLimits) -> None:
+    def __init__(self, limits: ThrottleLimits) -> None:
         self._events_per_s = limits.events_per_s
         self._step_ns = limits.step_ms * NS_PER_MS
         self._rows = SMALLEST_STEP

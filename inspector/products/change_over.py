@@ -110,7 +110,7 @@ class References(Protocol):
         """Learn from the units that are opened under this job, whose state is TEACHING.
 
         `units` of None: as many as the settings say. `approve`: use what was learned at once. The
-        desk is told of the end by `ProductDesk.taught`.
+        change-over learns of the end by `ChangeOver.taught`.
 
         Raises:
             RefusedError: it cannot.
@@ -149,8 +149,8 @@ class NoReferences(References):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeskTerms:
-    """What the desk is told once."""
+class ChangeOverTerms:
+    """What the change-over is given once."""
 
     units_before: Mapping[CameraId, int]
     """Of every camera, the number of its last unit before this start."""
@@ -172,7 +172,7 @@ class _Asked:
     position: str | None
 
 
-class ProductDesk:
+class ChangeOver:
     """Answers commands one at a time, in the order in which they come. Event loop only.
 
     An answer and the swap of the job are one step without an await in between, and the answer is
@@ -191,7 +191,7 @@ class ProductDesk:
         door: EventDoor,
         events: EventBuilder,
         references: References | None = None,
-        terms: DeskTerms,
+        terms: ChangeOverTerms,
     ) -> None:
         """`jobs` are in force already, and the models of those that inspect are ready."""
         self._jobs = dict(jobs)

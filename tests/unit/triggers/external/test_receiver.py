@@ -7,9 +7,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from inspector.core.records import CameraId, Event, EventGroup, Stream
-from inspector.triggers.external.desk import MAX_UNANSWERED, Clocks, StreamEntry, TriggerDesk
 from inspector.triggers.external.ledger import Ledger
 from inspector.triggers.external.messages import Trigger, TriggerAnswer, TriggerOutcome
+from inspector.triggers.external.receiver import (
+    MAX_UNANSWERED,
+    Clocks,
+    StreamEntry,
+    TriggerReceiver,
+)
 from tests.kit.groups import group, judged
 
 TOP, SIDE, FREE = CameraId("top"), CameraId("side"), CameraId("free")
@@ -38,7 +43,7 @@ class Station:
     def __init__(self, *external: CameraId, counters: Mapping[str, int] | None = None) -> None:
         self.inlets = {camera: Camera() for camera in external}
         self.registry = CollectorRegistry()
-        self.desk = TriggerDesk(
+        self.receiver = TriggerReceiver(
             self.inlets,
             cameras=[TOP, SIDE, FREE],
             units_before={TOP: 100, SIDE: 0, FREE: 0},
@@ -70,7 +75,7 @@ def verdict(camera: str, number: int) -> EventGroup:
 
 def test_a_trigger_goes_to_the_only_camera_there_is_and_comes_back_with_its_number() -> None:
     station = Station(TOP)
-    receipt = station.desk.submit({"unit_id": "PCB-1", "at": "2026-01-01T00:00:00Z"})
+    receipt = station.receiver.submit({"unit_id": "PCB-1", "at": "2026-01-01T00:00:00Z"})
     assert (receipt.outcome, receipt.camera, receipt.number) == (
         TriggerOutcome.ACCEPTED,
         "top",
@@ -89,8 +94,8 @@ def test_a_trigger_goes_to_the_only_camera_there_is_and_comes_back_with_its_numb
 
 def test_a_doubled_trigger_is_told_the_number_of_its_unit() -> None:
     station = Station(TOP)
-    station.desk.submit({"unit_id": "PCB-1"})
-    receipt = station.desk.submit({"unit_id": "PCB-1"})
+    station.receiver.submit({"unit_id": "PCB-1"})
+    receipt = station.receiver.submit({"unit_id": "PCB-1"})
     assert (receipt.outcome, receipt.number) == (TriggerOutcome.DOUBLED, 101)
     assert receipt.problem == "unit 'PCB-1' was triggered a moment ago as unit 101"
     assert station.count("top", TriggerOutcome.DOUBLED) == 1
@@ -109,7 +114,7 @@ def test_what_cannot_be_used_is_refused_with_one_line(
     fields: dict[str, Any], outcome: str, problem: str
 ) -> None:
     station = Station(TOP, SIDE)
-    receipt = station.desk.submit(fields)
+    receipt = station.receiver.submit(fields)
     assert receipt.outcome == outcome
     assert receipt.problem.startswith(problem)
     assert "\n" not in receipt.problem
@@ -120,15 +125,15 @@ def test_what_cannot_be_used_is_refused_with_one_line(
 
 def test_a_station_without_external_triggers_says_so() -> None:
     station = Station()
-    assert station.desk.submit({"unit_id": "u"}).outcome is TriggerOutcome.NOT_EXTERNAL
-    assert station.desk.counters_of(verdict("top", 3)) == {}
+    assert station.receiver.submit({"unit_id": "u"}).outcome is TriggerOutcome.NOT_EXTERNAL
+    assert station.receiver.counters_of(verdict("top", 3)) == {}
 
 
 def test_an_entry_without_a_time_counts_from_when_it_was_added() -> None:
     station = Station(TOP)
-    station.desk.take(entry(10, age_ns=7_000_000))
-    station.desk.take(entry(20, "v"))
-    station.desk.take(entry(30, "w", age_ns=10**12, too_late="long ago"))
+    station.receiver.take(entry(10, age_ns=7_000_000))
+    station.receiver.take(entry(20, "v"))
+    station.receiver.take(entry(30, "w", age_ns=10**12, too_late="long ago"))
     first, second, third = station.inlets[TOP].triggers
     assert first.at_unix_ns == UNIX_NS - 7_000_000
     assert second.at_unix_ns is None
@@ -138,17 +143,17 @@ def test_an_entry_without_a_time_counts_from_when_it_was_added() -> None:
 def test_the_journal_notes_how_far_the_stream_is_answered() -> None:
     station = Station(TOP, SIDE)
     for position, camera in ((10, b"top"), (20, b"side"), (30, b"top")):
-        station.desk.take(entry(position, str(position), camera=camera))
-    station.desk.take(entry(40, "", camera=b"top"))  # malformed
-    assert station.desk.counters_of(verdict("top", 101)) == {
+        station.receiver.take(entry(position, str(position), camera=camera))
+    station.receiver.take(entry(40, "", camera=b"top"))  # malformed
+    assert station.receiver.counters_of(verdict("top", 101)) == {
         "triggers:top": 29,
         "triggers:side": 19,
     }
-    assert station.desk.counters_of(verdict("side", 1)) == {
+    assert station.receiver.counters_of(verdict("side", 1)) == {
         "triggers:top": 29,
         "triggers:side": 40,
     }
-    assert station.desk.counters_of(verdict("top", 102)) == {
+    assert station.receiver.counters_of(verdict("top", 102)) == {
         "triggers:top": 40,
         "triggers:side": 40,
     }
@@ -156,9 +161,9 @@ def test_the_journal_notes_how_far_the_stream_is_answered() -> None:
 
 def test_what_was_answered_before_the_start_is_remembered_and_not_answered_again() -> None:
     station = Station(TOP, counters={"triggers:top": 20})
-    assert station.desk.take(entry(15, "old", age_ns=4_000_000_000)) is None
+    assert station.receiver.take(entry(15, "old", age_ns=4_000_000_000)) is None
     assert station.inlets[TOP].remembered == [("old", MONO_NS - 4_000_000_000)]
-    receipt = station.desk.take(entry(25, "new"))
+    receipt = station.receiver.take(entry(25, "new"))
     assert receipt is not None
     assert receipt.outcome is TriggerOutcome.ACCEPTED
     assert [t.unit_id for t in station.inlets[TOP].triggers] == ["new"]
@@ -166,23 +171,23 @@ def test_what_was_answered_before_the_start_is_remembered_and_not_answered_again
 
 def test_a_closed_desk_refuses_and_leaves_the_entry_for_the_next_start() -> None:
     station = Station(TOP)
-    station.desk.take(entry(10))
-    station.desk.counters_of(verdict("top", 101))
-    station.desk.close()
-    assert station.desk.submit({"unit_id": "x"}).outcome is TriggerOutcome.REFUSED
-    receipt = station.desk.take(entry(20, "v"))
+    station.receiver.take(entry(10))
+    station.receiver.counters_of(verdict("top", 101))
+    station.receiver.close()
+    assert station.receiver.submit({"unit_id": "x"}).outcome is TriggerOutcome.REFUSED
+    receipt = station.receiver.take(entry(20, "v"))
     assert receipt is not None
     assert receipt.problem == "the station is stopping"
-    assert station.desk.counters_of(verdict("top", 101)) == {"triggers:top": 10}
+    assert station.receiver.counters_of(verdict("top", 101)) == {"triggers:top": 10}
 
 
 def test_reading_waits_while_too_many_triggers_have_no_verdict() -> None:
     station = Station(TOP)
     for number in range(MAX_UNANSWERED):
-        station.desk.take(entry(number + 1, f"u{number}"))
-    assert not station.desk._room.is_set()
-    station.desk.counters_of(verdict("top", 101))
-    assert station.desk._room.is_set()
+        station.receiver.take(entry(number + 1, f"u{number}"))
+    assert not station.receiver._room.is_set()
+    station.receiver.counters_of(verdict("top", 101))
+    assert station.receiver._room.is_set()
 
 
 def test_every_outcome_is_counted_from_zero_also_where_no_camera_is_named() -> None:
