@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(product_app.app, name="product")
+log = structlog.get_logger()
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML settings file.")]
@@ -98,6 +100,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     faulthandler.enable(2)
     settings = load_station(config)
     configure_logging(settings.log, settings.secrets())
+    for old_name in settings.old_names:
+        log.warning("setting renamed", key=old_name.place, now=old_name.now)
     from inspector.service.service import Service, stop_on_signals  # noqa: PLC0415 - cv2 and grpc load slowly
 
     async def serve() -> None:

@@ -64,7 +64,7 @@ def settings_for(server: Server, load: Load) -> Settings:
         "source": "file:memory",
         "size": f"{load.size.width_px}x{load.size.height_px}",
         "when_full": "wait" if load.rate_hz is None else "drop_oldest",
-        "look": "tiles" if load.tiles else "region",
+        "crop": "tiles" if load.tiles else "region",
         "frozen_after_s": 0,
     }
     return _settings(server, dict.fromkeys(camera_ids(load.cameras), camera))

@@ -420,7 +420,7 @@ def _judged_by(product: Product) -> dict[str, Any]:
         "cameras": {
             name: {
                 "region": list(camera.region) if camera.region else "all",
-                "crop": camera.looks_at,
+                "crop": camera.cropped_to,
                 "frames_per_unit": camera.frames_of_unit,
             }
             for name, camera in product.cameras.items()

@@ -48,7 +48,7 @@ _COPIED = {
     "travel_px_per_s",
     "arrival",
     "unit_length_px",
-    "look",
+    "crop",
     "tile_overlap_px",
     "region",
     "serial",

@@ -22,7 +22,7 @@ from inspector.core.errors import (
 from inspector.core.ports import NotingSource
 from inspector.core.records import CameraId, Image
 from inspector.doctor.clock import check_clock
-from inspector.doctor.findings import Finding, Mark
+from inspector.doctor.findings import Finding, Mark, renamed
 from inspector.doctor.products import check_products
 from inspector.doctor.redis import check_redis
 from inspector.doctor.regions import small_regions
@@ -42,7 +42,8 @@ LOW_DISK_BYTES = 1_000_000_000
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
     """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
-    findings = [_settings(settings), await asyncio.to_thread(check_products, settings)]
+    findings = [_settings(settings), *map(renamed, settings.old_names)]
+    findings += await asyncio.to_thread(check_products, settings)
     for camera_id, camera in settings.cameras.items():
         findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)

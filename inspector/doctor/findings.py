@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from inspector.settings.renamed import OldName
+
 
 class Mark(StrEnum):
     """How a finding turned out."""
@@ -26,3 +28,13 @@ class Finding:
     def as_dict(self) -> dict[str, str]:
         """For `--json`."""
         return asdict(self)
+
+
+def renamed(old_name: OldName) -> Finding:
+    """A key that is written by its old name: it works, and should be changed."""
+    return Finding(
+        what=old_name.place,
+        mark=Mark.WARN,
+        found="an old name, which still works",
+        advice=f'rename it to "{old_name.now}"',
+    )

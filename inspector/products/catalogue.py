@@ -6,6 +6,7 @@ Synchronous file I/O: never on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from inspector.core.errors import ConfigurationError
@@ -14,6 +15,7 @@ from inspector.products.files import Product, StationTerms, corner_outside, read
 from inspector.products.recipes import recipe_of
 from inspector.products.store import ProductStore, Revision
 from inspector.products.stored import StoredReference
+from inspector.settings.renamed import OldName
 from inspector.settings.sections import CameraSettings
 
 OUTLINE_JITTER_PX = 4.0
@@ -116,6 +118,14 @@ class Catalogue:
                 problems += error.problems
         return problems
 
+    def old_names(self) -> list[OldName]:
+        """Keys that people should rename in the files of all products; wrong files are left out."""
+        found: list[OldName] = []
+        for name in self.store.names():
+            with suppress(ConfigurationError):
+                found += self.product(name)[0].old_names
+        return found
+
     def problems(self, name: str) -> list[str]:
         """Every mistake in what belongs to a product, one line each."""
         try:
@@ -198,10 +208,10 @@ def misfits(product: Product, stored: StoredReference, *, origin: str) -> Iterat
 
 def _unit_px(camera: CameraSettings) -> tuple[float, float, bool]:
     """Width and height of a unit's picture, and whether that is exact or the most."""
-    if camera.looks_at == "unit":
+    if camera.cropped_to == "unit":
         longest = (camera.size.width_px**2 + camera.size.height_px**2) ** 0.5
         return longest, longest, False
-    if camera.looks_at == "tiles":
+    if camera.cropped_to == "tiles":
         return *camera.size, True
     width_px, height_px = camera.region[2:] if camera.region else camera.size
     return width_px, height_px, True

@@ -21,6 +21,7 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
 from inspector.core.recipes import LEAST_LIKENESS, Judge, ModelName
 from inspector.settings.product_sections import ProductName
+from inspector.settings.renamed import OldName, Renamed, rename
 from inspector.settings.sections import (
     CameraSettings,
     FurtherModel,
@@ -29,7 +30,7 @@ from inspector.settings.sections import (
 )
 from inspector.settings.toml_lines import line_of, line_of_mistake
 from inspector.settings.types import DIGITS, Identifier, Section, Share
-from inspector.settings.unit_sections import Look
+from inspector.settings.unit_sections import CropSetting
 from inspector.settings.wording import sentence
 
 LARGEST_FILE_BYTES = 65_536
@@ -37,7 +38,7 @@ _POLYGON_CORNERS = 3
 _MOST_CORNERS = 100
 _MOST_ZONES = 100
 _LONGEST_LABEL = 32
-_KEYS_OF_CAMERA = {"region": "region", "crop": "look", "frames_per_unit": "frames_per_unit"}
+_KEYS_OF_CAMERA = ("region", "crop", "frames_per_unit")
 """What a product says of a camera, and the settings' name for it."""
 
 Where = tuple[str | int, ...]
@@ -81,7 +82,7 @@ class CameraPart(Section):
     """How one camera sees it."""
 
     region: tuple[int, int, int, int] | None = None
-    crop: Look | None = None
+    crop: CropSetting | None = None
     frames_per_unit: Annotated[int, Field(ge=0, le=16)] | None = None
     serial_pattern: str | None = None
     """What the whole serial of a unit matches."""
@@ -180,6 +181,8 @@ class Product:
     said: ProductFile
     content_sha256: str
     """Of the file."""
+    old_names: tuple[OldName, ...] = ()
+    """Keys that a person should rename in the file."""
     inspection: InspectionSettings
     inference: InferenceSettings
     cameras: Mapping[str, CameraSettings]
@@ -227,10 +230,18 @@ class _Written:
 
     def problem(self, where: Where, told: str) -> str:
         """File, line and dotted key, and what is wrong there."""
+        return f"{self.place(where)}: {told}"
+
+    def place(self, where: Where) -> str:
+        """File, line and dotted key."""
         line = line_of(self.text, where) if where else None
         key = ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
         file = f"{self.origin}:{line}" if line else self.origin
-        return f"{file}: {key}: {told}" if key else f"{file}: {told}"
+        return f"{file}: {key}" if key else file
+
+    def old_name(self, key: Renamed) -> OldName:
+        """File, line and dotted key of one that is still written by its old name."""
+        return key.at(self.place(tuple(key.before.split("."))))
 
     def in_order(self, problems: Sequence[str]) -> list[str]:
         """As somebody mends them who reads the file from its beginning."""
@@ -260,6 +271,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
 
     """
     written, raw = _parsed(content, origin)
+    old_names = tuple(written.old_name(key) for key in rename(raw))
     try:
         # By way of JSON, whose lists and sections pydantic takes where it is strict, too.
         said = ProductFile.model_validate_json(to_json(raw, inf_nan_mode="constants"), strict=True)
@@ -271,6 +283,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
     product = Product(
         name=name,
         said=said,
+        old_names=old_names,
         content_sha256=hashlib.sha256(content).hexdigest(),
         inspection=over.inspection(said.inspection, station.inspection, _codes_of(said, station)),
         inference=over.inference(said.model, station.inference),
@@ -374,7 +387,7 @@ class _Over:
         self, camera_id: str, part: CameraPart | None, station: CameraSettings
     ) -> CameraSettings:
         said = part.model_dump(exclude_none=True) if part else {}
-        changed = {ours: said[key] for key, ours in _KEYS_OF_CAMERA.items() if key in said}
+        changed = {key: said[key] for key in _KEYS_OF_CAMERA if key in said}
         return self._laid(station, changed, ("cameras", camera_id))
 
     def inference(self, part: ModelPart, station: InferenceSettings) -> InferenceSettings:
@@ -437,9 +450,9 @@ def _largest_unit_px(camera: CameraSettings) -> tuple[float, float]:
     A turned unit is no longer than the picture's diagonal; a fixed part is known exactly.
     """
     width_px, height_px = camera.region[2:] if camera.region else camera.size
-    if camera.looks_at == "unit":
+    if camera.cropped_to == "unit":
         longest = float((camera.size.width_px**2 + camera.size.height_px**2) ** 0.5)
         return longest, longest
-    if camera.looks_at == "tiles":  # in the pixels of the frame
+    if camera.cropped_to == "tiles":  # in the pixels of the frame
         return camera.size.width_px, camera.size.height_px
     return width_px, height_px

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import orjson
 
@@ -18,7 +19,7 @@ from inspector.core.recipes import (
 from inspector.products.files import Product
 from inspector.settings.sections import CameraSettings
 
-_DECISIVE = {"region", "look", "tile_overlap_px", "frames_per_unit", "trigger"}
+_DECISIVE = {"region", "crop", "tile_overlap_px", "frames_per_unit", "trigger"}
 """Of a camera's settings, what decides over a unit."""
 
 REVISION_CHARACTERS = 8
@@ -95,10 +96,17 @@ def _threshold(product: Product, code: str, *, compared: bool) -> float:
 def _camera(camera: CameraSettings) -> CameraRecipe:
     cropping = Cropping(
         rect=Rect(*(camera.region or (0, 0, *camera.size))),
-        crop=camera.looks_at,
+        crop=camera.cropped_to,
         tile_overlap_px=camera.tile_overlap_px,
     )
     return CameraRecipe(cropping=cropping, frames_of_unit=camera.frames_of_unit)
+
+
+def _decisive(camera: CameraSettings) -> dict[str, Any]:
+    said = camera.model_dump(mode="json", include=_DECISIVE)
+    # As the key was called before: the same settings keep the revision that events have named.
+    said["look"] = said.pop("crop")
+    return said
 
 
 def _digest(product: Product) -> str:
@@ -113,9 +121,6 @@ def _digest(product: Product) -> str:
         },
         "models": [product.inference.model, product.inference.version, product.inference.golden],
         **({"also": list(product.inference.also)} if product.also else {}),
-        "cameras": {
-            name: camera.model_dump(mode="json", include=_DECISIVE)
-            for name, camera in product.cameras.items()
-        },
+        "cameras": {name: _decisive(camera) for name, camera in product.cameras.items()},
     }
     return hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -31,6 +31,7 @@ from inspector.products.kept import KeptJob, KeptJobs, read_kept
 from inspector.products.known import KnownProducts
 from inspector.products.references import StationReferences
 from inspector.products.teaching import ReferenceTeacher
+from inspector.settings.renamed import OldName
 from inspector.settings.settings import Settings
 
 POLL_INTERVAL_S = 1.0
@@ -99,12 +100,15 @@ class StationProducts:
         """
         catalogue, products = catalogue_of(self._settings, self._files), self._settings.products
 
-        def problems() -> list[str]:
+        def read() -> tuple[list[str], list[OldName]]:
             unknown = catalogue.unknown(products.initial, products.by_serial)
-            return catalogue.problems_of_files() + unknown
+            return catalogue.problems_of_files() + unknown, catalogue.old_names()
 
-        if found := await asyncio.to_thread(problems):
-            raise ConfigurationError(*found)
+        problems, old_names = await asyncio.to_thread(read)
+        if problems:
+            raise ConfigurationError(*problems)
+        for old_name in old_names:
+            log.warning("setting renamed", key=old_name.place, now=old_name.now)
 
     async def restore(self, note: str | None) -> Mapping[CameraId, Job]:
         """The jobs that were in force when the service ended last, with their recipes read anew.

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from inspector.core.errors import ConfigurationError
+from inspector.settings.renamed import OldName, rename
 from inspector.settings.settings import Settings
 from inspector.settings.wording import SECRET_KEYS, model_at, sentence, unknown_key
 
@@ -35,6 +36,19 @@ class _Layer:
     """By section, then key."""
     locate: Callable[[str], str]
     """Where the key with this dotted path stands, for people."""
+    old_names: tuple[OldName, ...] = ()
+    """Keys that a person should rename here."""
+
+    def by_present_names(self) -> _Layer:
+        """With every renamed key by its present name."""
+        renamed = rename(self.content)
+        written = {key.now: key.before for key in renamed}
+        return _Layer(
+            self.content,
+            # Of a wrong value, people want to see the name by which they wrote it.
+            lambda dotted: self.locate(written.get(dotted, dotted)),
+            tuple(key.at(self.locate(key.before)) for key in renamed),
+        )
 
 
 class _Fixed(PydanticBaseSettingsSource):
@@ -60,11 +74,12 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
         ConfigurationError: with one sentence per problem.
 
     """
-    layers = [
+    read = (
         _read_environment(os.environ),
         _read_credentials(os.environ.get("CREDENTIALS_DIRECTORY")),
         _Layer(_read_toml(path), lambda dotted: f"{path}: {dotted}"),
-    ]
+    )
+    layers = [layer.by_present_names() for layer in read]
 
     class _FromOutside(Settings):
         @classmethod
@@ -79,7 +94,9 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
             del env_settings, dotenv_settings, file_secret_settings
             return init_settings, *(_Fixed(settings_cls, layer.content) for layer in layers)
 
-    return _checked(_FromOutside, dict(overrides or {}), layers, origin=f"{path}: ")
+    settings = _checked(_FromOutside, dict(overrides or {}), layers, origin=f"{path}: ")
+    settings.note(old_name for layer in layers for old_name in layer.old_names)
+    return settings
 
 
 def build_settings(

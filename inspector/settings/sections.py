@@ -35,7 +35,7 @@ from inspector.settings.types import (
 )
 from inspector.settings.unit_sections import (
     Arrival,
-    Look,
+    CropSetting,
     OpticsSettings,
     SerialSettings,
     Travel,
@@ -76,7 +76,7 @@ class CameraSettings(Section):
     several that touch."""
     trigger_wait_ms: Milliseconds = 500.0
     """`external`: how long after its trigger a unit may wait for its first frame."""
-    look: Look = "auto"
+    crop: CropSetting = "auto"
     tile_overlap_px: Annotated[int, Field(ge=0, le=4096)] = 96
     """At least the size of the largest defect, so that each is whole in one tile."""
     region: tuple[int, int, int, int] | None = None
@@ -117,11 +117,11 @@ class CameraSettings(Section):
         return self.frames_per_unit or (3 if self.trigger == "presence" else 1)
 
     @property
-    def looks_at(self) -> Crop:
+    def cropped_to(self) -> Crop:
         """What of a frame is inspected, decided."""
-        if self.look == "auto":
+        if self.crop == "auto":
             return "unit" if self.trigger == "presence" else "region"
-        return self.look
+        return self.crop
 
     @field_validator("region", mode="before")
     @classmethod

@@ -5,13 +5,14 @@ These models check; `inspector.settings.load` reads the file, the environment an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     Field,
+    PrivateAttr,
     SecretStr,
     model_validator,
 )
@@ -21,6 +22,7 @@ from inspector.settings.event_sections import JournalSettings, RedisSettings
 from inspector.settings.page_sections import PageSettings
 from inspector.settings.process_sections import ProcessSettings
 from inspector.settings.product_sections import ProductsSettings
+from inspector.settings.renamed import OldName
 from inspector.settings.sections import (
     BatchingSettings,
     CameraSettings,
@@ -75,6 +77,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     reload: ReloadSettings = ReloadSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
+    _old_names: tuple[OldName, ...] = PrivateAttr(default=())
 
     @classmethod
     def settings_customise_sources(
@@ -154,6 +157,15 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def old_names(self) -> tuple[OldName, ...]:
+        """Keys that a person should rename, in the files and variables these came from."""
+        return self._old_names
+
+    def note(self, old_names: Iterable[OldName]) -> None:
+        """Remember that keys are written by an old name."""
+        self._old_names += tuple(old_names)
 
     def secrets(self) -> frozenset[str]:
         """Every password and token in plain text, for the log to look out for. Never print it."""

@@ -13,7 +13,7 @@ from inspector.settings.types import Milliseconds, Section, Share
 Trigger = Literal["every_frame", "presence", "external"]
 """Each frame is a unit; a virtual light barrier sees units pass; the PLC or MES says when."""
 
-Look = Literal["auto", "region", "unit", "tiles", "unit_tiles"]
+CropSetting = Literal["auto", "region", "unit", "tiles", "unit_tiles"]
 """What of a frame is inspected: a fixed region; the unit, cut out and turned upright; the region in
 overlapping tiles at its own scale; the unit in such tiles where it is much larger than the model's
 input. `auto`: the unit where presence finds it, else the region."""

@@ -119,6 +119,7 @@ def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
     """And in a pipe: a line each, plain."""
     camera = (
         CAMERA
+        + 'look = "region"\n'
         + f'[cameras.film]\nsource = "file:{tmp_path}/nowhere.mp4"\nsize = "320x240"\n'
         + f'[cameras.net]\nsource = "rtsp://viewer:{CANARY}@127.0.0.1:{nobody}/x"\n'
         + 'size = "320x240"\nconnect_timeout_s = 0.5\n'
@@ -129,14 +130,19 @@ def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
         f'[redis]\nurl = "redis://:{CANARY}@127.0.0.1:{nobody}/0"\n'
         '[journal]\ndirectory = "/dev/null/state"\n'
     )
-    ended = inspector("check", "--config", settings_file(tmp_path, more, camera=camera))
+    file = settings_file(tmp_path, more, camera=camera)
+    ended = inspector("check", "--config", file)
     assert ended.returncode == 1
     assert CANARY not in ended.stdout + ended.stderr
     assert "\x1b" not in ended.stdout
+    assert f'{file}: cameras.top.look: an old name, which still works; rename it to "crop"' in (
+        ended.stdout
+    )
     lines = ended.stdout.splitlines()
     told = {line[6:].partition(":")[0]: line for line in lines}
     assert [(line[:4].strip(), line[6:].partition(":")[0]) for line in lines] == [
         ("ok", "settings"),
+        ("warn", str(file)),
         ("ok", "products"),
         ("ok", "camera top"),
         ("fail", "camera film"),

@@ -52,7 +52,7 @@ def test_settings_change_live_without_a_missed_frame_and_a_wrong_file_changes_no
 ) -> None:
     line = Line(
         tmp_path,
-        cameras={"top": STEADY},
+        cameras={"top": {**STEADY, "look": "auto"}},
         triton=triton.grpc_url,
         redis_url=redis_server.url,
         inspection={"threshold": IMPOSSIBLE, "deadline_ms": 20_000.0},
@@ -108,6 +108,10 @@ def test_settings_change_live_without_a_missed_frame_and_a_wrong_file_changes_no
         scrape = line.scrape()
         assert scrape.total("inspector_settings_reloads_total", outcome="applied") == 1
         assert scrape.total("inspector_settings_reloads_total", outcome="refused") == 1
+        # A key by its old name is said once, at the start, however often the file is read.
+        renamed = line.said("setting renamed")
+        assert renamed["key"].endswith("cameras.top.look")
+        assert renamed["now"] == "crop"
         assert scrape.total("inspector_settings_restart_needed") == 1
         line.stop()
 

@@ -51,7 +51,7 @@ def test_a_frame_in_tiles_is_one_frame_and_a_refused_tile_misses_all_of_it(
         async with serving(FakeTriton(script=refuse)) as fake:
             settings = patient(
                 fake.url,
-                {"a": {"look": "tiles", "tile_overlap_px": 16}},
+                {"a": {"crop": "tiles", "tile_overlap_px": 16}},
                 batching={"max_regions": max_regions, "window_ms": 0.0},
             )
             script = live(6, fps=5, spot=(50, 50, 14, 14))

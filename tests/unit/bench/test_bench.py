@@ -81,7 +81,7 @@ def test_frames_are_dropped_only_where_there_is_a_rate() -> None:
     assert settings_for(SERVER, Load(frames=1)).cameras["c0"].when_full == "wait"
     paced = settings_for(SERVER, Load(frames=1, cameras=2, rate_hz=3.0, tiles=True))
     assert [c.when_full for c in paced.cameras.values()] == ["drop_oldest"] * 2
-    assert paced.cameras["c1"].look == "tiles"
+    assert paced.cameras["c1"].crop == "tiles"
     assert paced.batching.max_regions == 3
 
 

@@ -19,6 +19,12 @@ def test_the_default_recipe_changes_with_what_decides_and_with_nothing_else() ->
     assert digest() != digest(inference={"model": "other"})
 
 
+def test_the_same_settings_keep_the_revision_that_events_named_before_a_key_was_renamed() -> None:
+    settings = settings_for("127.0.0.1:1", {"a": {"crop": "tiles"}})
+    # Computed when `crop` was called `look`.
+    assert default_recipe(settings).revision == "404cfabc"
+
+
 def test_the_settings_describe_a_product_that_is_inspected_from_the_start() -> None:
     settings = settings_for(
         "127.0.0.1:1",

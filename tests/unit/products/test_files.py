@@ -51,6 +51,14 @@ def test_an_empty_file_is_the_station_as_it_is_set_up():
     assert not product.serial_pattern
 
 
+def test_a_key_by_its_old_name_is_read_and_said_with_its_line():
+    product = read('revision = "C"\n[cameras.top]\nlook = "tiles"\n')
+    assert product.cameras["top"].crop == "tiles"
+    assert [str(name) for name in product.old_names] == [
+        'a.toml:3: cameras.top.look: renamed to "crop"; the old name still works, please change it'
+    ]
+
+
 def test_each_key_replaces_the_settings_key_of_its_name():
     product = read(
         """
@@ -78,7 +86,7 @@ def test_each_key_replaces_the_settings_key_of_its_name():
     assert product.inspection.threshold_of("short") == 0.6
     assert product.inspection.min_size_px == 4
     top = product.cameras["top"]
-    assert (top.region, top.looks_at, top.frames_of_unit) == ((280, 0, 720, 720), "tiles", 5)
+    assert (top.region, top.cropped_to, top.frames_of_unit) == ((280, 0, 720, 720), "tiles", 5)
     assert product.cameras["side"] == STATION.cameras["side"]
     assert product.serial_pattern == "A-[0-9]+"
 
