@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from ulid import ULID
@@ -263,6 +264,12 @@ def recipe_sha256(recipe: Recipe, verdict: Verdict) -> str:
     parts = [recipe.sha256, verdict.model_version, recipe.model.file_sha256, golden, reference]
     for model in recipe.also:
         parts += (model.name, verdict.version_of(model), model.file_sha256)
+    return _sha256_of(*parts)
+
+
+@lru_cache(maxsize=64)
+def _sha256_of(*parts: str) -> str:
+    """The same few for every unit of a product."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 
 from inspector.core.errors import DrainTimeoutError, StageVanishedError
@@ -42,6 +43,7 @@ async def run_pipeline(
         await asyncio.sleep(drain_timeout_s * PATIENCE)
         give_up()
 
+    _spare_the_collector()
     try:
         async with asyncio.timeout(None) as deadline, asyncio.TaskGroup() as group:
             tasks += [group.create_task(_run(s), name=s.name) for s in (*sources, *stages)]
@@ -50,6 +52,18 @@ async def run_pipeline(
             watcher.cancel()
     except TimeoutError as timeout:
         raise DrainTimeoutError([t.get_name() for t in tasks if t.cancelled()]) from timeout
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector leave out what was made for good, and come by less often.
+
+    Nearly everything that a frame makes is freed by its reference count. With Python's defaults
+    the collector walked over all modules, settings and stages again and again, for 7 % of the CPU
+    time of a line at full speed.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 async def _run(stage: Stage) -> None:

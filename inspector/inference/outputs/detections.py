@@ -57,18 +57,20 @@ class DetectionsReader(OutputReader):
         """See `OutputReader`; suppression was the model's affair."""
         del nms_iou
         require_outputs(reply, OUTPUTS)
-        boxes, scores, codes, counts = self._checked(reply, len(regions))
-        rows = [
-            (boxes[i, : counts[i]], scores[i, : counts[i]], codes[i, : counts[i]])
-            for i in range(len(regions))
+        boxes, scores, codes, used = self._checked(reply, len(regions))
+        sure = used & (scores >= floor)
+        if not sure.any():
+            return [[] for _ in regions]
+        require_boxes(boxes[sure], self.input)
+        return [
+            findings_of(boxes[i, sure[i]], scores[i, sure[i]], codes[i, sure[i]], region, floor)
+            for i, region in enumerate(regions)
         ]
-        for corners, sure, _codes in rows:
-            require_boxes(corners[sure >= floor], self.input)
-        return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
 
     def _checked(
         self, reply: Mapping[str, NDArray[Any]], regions: int
-    ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
+        """Boxes, scores, codes, and which of the rows say something."""
         boxes, scores, codes, counts = (np.asarray(reply[name]) for name in OUTPUTS)
         room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
         for array, shape, kinds, name in zip(
@@ -87,14 +89,15 @@ class DetectionsReader(OutputReader):
         if counts.min() < 0 or counts.max() > room:
             raise MalformedReplyError(f"count is {counts.tolist()}, expected 0 to {room}")
         used = np.arange(room)[None, :] < counts[:, None]
-        require_numbers(boxes[used], OUTPUTS[0])
-        require_scores(scores[used])
         codes = codes.astype(np.int64)
-        if used.any() and not (codes[used].min() >= 0 and codes[used].max() < self.classes):
-            raise MalformedReplyError(
-                f"class {int(codes[used].max())} reported, inspection.codes names {self.classes}"
-            )
-        return boxes, scores, codes, counts
+        if (reported := codes[used]).size:
+            require_numbers(boxes[used], OUTPUTS[0])
+            require_scores(scores[used])
+            if not (reported.min() >= 0 and reported.max() < self.classes):
+                raise MalformedReplyError(
+                    f"class {int(reported.max())} reported, inspection.codes names {self.classes}"
+                )
+        return boxes, scores, codes, used
 
 
 def recognise(described: Described) -> Recognised:
