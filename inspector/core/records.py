@@ -103,10 +103,29 @@ class Stream(StrEnum):
 
 
 class Judgement(StrEnum):
-    """What a person who looked again says of a unit that FAILED, or of one of its defects."""
+    """What a person who looked again says of a unit, or of one of its defects."""
 
     CONFIRMED = "CONFIRMED"
+    """The verdict is right: the defect is one; a unit that PASSED is good."""
     FALSE_CALL = "FALSE_CALL"
+    """Of a unit that FAILED: what was called a defect is none."""
+    MISSED = "MISSED"
+    """There is a defect that the station did not call; of a unit that PASSED, an escape."""
+    UNSURE = "UNSURE"
+    """The picture does not show which it is."""
+    WITHDRAWN = "WITHDRAWN"
+    """An earlier review is taken back: what was said before that one counts again."""
+
+
+class KeptFor(StrEnum):
+    """Why a unit's picture was kept. A closed list."""
+
+    VERDICT = "verdict"
+    """The unit is not PASSED."""
+    SAMPLE = "sample"
+    """PASSED, and drawn by chance."""
+    NEAR_THRESHOLD = "near_threshold"
+    """PASSED, and not drawn; something in it was nearly called a defect."""
 
 
 class PixelLease(Protocol):
@@ -516,6 +535,7 @@ class Evidence:
     sha256: str
     """Of the file, in lower-case hexadecimal digits."""
     bytes: int
+    kept_for: KeptFor = KeptFor.VERDICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -527,6 +547,8 @@ class UnitPicture:
     unit_number: int
     event_id: str
     result: Result
+    short_by: float | None = None
+    """How much confidence its best finding lacked to be a defect; None where nothing was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -538,9 +560,20 @@ class Review:
     camera: str
     judgement: Judgement
     defect_id: str | None
-    """None: it is about the unit as a whole."""
+    """None: it is about the unit as a whole, or about a defect that the station did not call."""
     code: str | None
-    """Of that defect."""
+    """Of that defect, or of the one that was missed; None where it is of no code."""
+    bbox_px: tuple[float, float, float, float] | None = None
+    """Where the missed defect lies: x, y, width, height in the pixels of the unit's picture."""
+    codes: tuple[str, ...] = ()
+    """Of the defects that it is about: all the unit's, or the one."""
+    comment: str = ""
+    by: str = ""
+    takes_back: str | None = None
+    """The review that is taken back, by its ULID."""
+    unit_result: Result = Result.FAILED
+    kept_for: KeptFor | None = None
+    """Why there was a picture to look at; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ class FrameResult:
     findings: tuple[Finding, ...] | None
     """In the pixels of the unit's picture."""
     miss: MissReason | None
+    faint: tuple[Finding, ...] = ()
+    """What was seen too faintly to decide anything: kept apart, so that it never does."""
     detail: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the models that answered, by their names."""
@@ -60,6 +62,23 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """What of a unit that PASSED came nearest to being a defect."""
+
+    code: str
+    confidence: float
+    threshold: float
+    """That of its code, at its place."""
+    place: Place
+    """In the pixels of the unit's picture."""
+
+    @property
+    def short_by(self) -> float:
+        """What it lacked; negative where a frame was sure enough and too few others agreed."""
+        return self.threshold - self.confidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Exactly one per unit."""
 
@@ -75,6 +94,8 @@ class Verdict:
     """In the order of capture; a unit may be without any."""
     frames_expected: int
     deadline_missed: bool = False
+    nearest: NearMiss | None = None
+    """None where it is not PASSED, or nothing was seen on it."""
 
     @property
     def inspected(self) -> tuple[FrameResult, ...]:

@@ -172,6 +172,20 @@ class EvidencePart(_Part):
     uri: str
     sha256: str
     bytes: Count
+    kept_for: Literal["verdict", "sample", "near_threshold"] = "verdict"
+    """Why: the unit is not PASSED; it PASSED and was drawn by chance; it PASSED, and something in
+    it was nearly called a defect."""
+
+
+class NearestPart(_Part):
+    """What of a unit that PASSED came nearest to being called a defect."""
+
+    code: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    """Of that code at that place. Less than `confidence` where too few frames agreed."""
+    bbox_px: tuple[float, float, float, float] | None
+    """As of a defect."""
 
 
 class TimingPart(_Part):
@@ -219,6 +233,8 @@ class UnitEvent(_Envelope):
     defects_truncated: bool
     """True when there were more defects than fit; `counts.defects` is the full number."""
     evidence: tuple[EvidencePart, ...]
+    nearest: NearestPart | None = None
+    """Null where the unit is not PASSED, or nothing was seen on it that comes near."""
     timing_ms: TimingPart
     deadline_met: bool
 
@@ -273,7 +289,7 @@ class HealthEvent(_Envelope):
 
 
 class ReviewEvent(_Envelope):
-    """A person looked at a FAILED unit again: is the call right? The latest on a matter counts."""
+    """A person looked at a unit again: is its verdict right? The latest on a matter counts."""
 
     unit_id: str
     unit_event_id: Ulid
@@ -281,9 +297,23 @@ class ReviewEvent(_Envelope):
     camera: str
     result: Judgement
     defect_id: Ulid | None
-    """The defect it is about; null: the unit as a whole."""
+    """The defect it is about; null: the unit as a whole, or one that was missed."""
     code: str | None
-    """That defect's code."""
+    """That defect's code; null where it is of none that is known."""
+    bbox_px: tuple[float, float, float, float] | None = None
+    """Of a missed defect: x, y, width, height in the pixels of the unit's picture; null where it
+    is about the unit as a whole."""
+    codes: tuple[str, ...] = ()
+    """Of the defects that it is about: all those in the unit's event, or the one."""
+    comment: str = ""
+    by: str = ""
+    """Who looked, as they call themselves; empty where they did not say."""
+    takes_back: Ulid | None = None
+    """The `id` of the review that no longer counts; what was said before it counts again."""
+    unit_result: Result = Result.FAILED
+    """The verdict that it is about."""
+    kept_for: Literal["verdict", "sample", "near_threshold"] | None = None
+    """Why there was a picture to look at; null: there was none."""
 
 
 class ChangeEvent(_Envelope):
@@ -329,7 +359,7 @@ def rfc3339(unix_ns: int) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-CLOSED_LISTS = frozenset({"Result", "Judgement", "state", "result"})
+CLOSED_LISTS = frozenset({"Result", "state", "result"})
 """Whose values stay what they are within a schema's number. Values of other lists may be added."""
 
 

@@ -172,6 +172,7 @@ class EventBuilder:
             "defects": _coarse([s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]]),
             "defects_truncated": len(stamped) > MAX_DEFECTS_IN_UNIT_EVENT,
             "evidence": [] if found.evidence is None else [asdict(found.evidence)],
+            "nearest": _nearest(verdict),
             "timing_ms": {
                 "trigger_to_verdict": _ms(now_ns - unit.triggered_mono_ns),
                 "queue": _ms(verdict.queue_ns),
@@ -227,6 +228,13 @@ class EventBuilder:
             "result": review.judgement.value,
             "defect_id": review.defect_id,
             "code": review.code,
+            "bbox_px": None if review.bbox_px is None else list(review.bbox_px),
+            "codes": list(review.codes),
+            "comment": review.comment[:MAX_DETAIL_CHARACTERS],
+            "by": review.by[:MAX_FIELD_CHARACTERS],
+            "takes_back": review.takes_back,
+            "unit_result": review.unit_result.value,
+            "kept_for": None if review.kept_for is None else review.kept_for.value,
         }
         said = review.judgement.value
         return _alone(_event(Stream.REVIEWS, REVIEW_SCHEMA, body, review.unit_id, said))
@@ -288,6 +296,18 @@ def _reference(verdict: Verdict) -> dict[str, Any] | None:
         "sha256": reference.sha256,
         "likeness": round(placed.likeness, 3),
         "shift_px": round(placed.shift_px, 1),
+    }
+
+
+def _nearest(verdict: Verdict) -> dict[str, Any] | None:
+    near = verdict.nearest
+    if near is None:
+        return None
+    return {
+        "code": near.code,
+        "confidence": round(near.confidence, 4),
+        "threshold": round(near.threshold, 4),
+        "bbox_px": None if isinstance(near.place, WholeUnit) else _bbox(near.place.around),
     }
 
 

@@ -38,18 +38,30 @@ class EvidenceFolder:
     another is writing would be taken for left over.
     """
 
-    def __init__(self, directory: Path, *, quota_bytes: int, floor_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        quota_bytes: int,
+        floor_bytes: int,
+        near_quota_bytes: int | None = None,
+    ) -> None:
+        """`near_quota_bytes`, of those near a threshold; None: they have no limit of their own."""
         self._directory = directory.absolute()
         self._quota_bytes = quota_bytes
         self._floor_bytes = floor_bytes
+        self._near_quota_bytes = quota_bytes if near_quota_bytes is None else near_quota_bytes
         self._index = RetentionIndex()
         self._scan: Iterator[None] | None = self._scanned_in_steps()
         self._newest_ns = 0
         self._meanwhile: list[Kept] = []
 
-    def limit(self, *, quota_bytes: int, floor_bytes: int) -> None:
+    def limit(
+        self, *, quota_bytes: int, floor_bytes: int, near_quota_bytes: int | None = None
+    ) -> None:
         """Keep to other limits from the next picture on. Any thread."""
         self._quota_bytes, self._floor_bytes = quota_bytes, floor_bytes
+        self._near_quota_bytes = quota_bytes if near_quota_bytes is None else near_quota_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -100,6 +112,8 @@ class EvidenceFolder:
             raise ValueError(f"{path} is no name of a picture")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            if kept.near:
+                self._make_room_among_near(kept.size_bytes)
             self._make_room(kept.size_bytes)
             for _ in range(_ROUNDS):
                 try:
@@ -197,6 +211,18 @@ class EvidenceFolder:
                 f" pictures take {self._index.total_bytes}",
             )
 
+    def _make_room_among_near(self, incoming_bytes: int) -> None:
+        """Delete the oldest of those near a threshold beyond their own quota.
+
+        What was there at start and is not known yet counts once it is.
+        """
+        if incoming_bytes > self._near_quota_bytes:
+            text = f"the quota of pictures near a threshold is {self._near_quota_bytes} bytes"
+            raise OSError(errno.EDQUOT, text)
+        needed_bytes = self._index.near_bytes + incoming_bytes - self._near_quota_bytes
+        if needed_bytes > 0:
+            self._remove_until(needed_bytes, self._index.first_near_to_go())
+
     def _needed_bytes(self, incoming_bytes: int) -> int:
         return to_free_bytes(
             incoming_bytes=incoming_bytes,
@@ -209,8 +235,11 @@ class EvidenceFolder:
 
     def _delete(self, needed_bytes: int) -> int:
         """Delete pictures until so much is freed; returns how much was."""
+        return self._remove_until(needed_bytes, self._index.first_to_go())
+
+    def _remove_until(self, needed_bytes: int, going: Iterator[Kept]) -> int:
         freed_bytes = 0
-        for kept in self._index.first_to_go():
+        for kept in going:
             self._remove(kept)
             freed_bytes += kept.size_bytes
             if freed_bytes >= needed_bytes:

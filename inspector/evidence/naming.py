@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from inspector.core.records import CameraId, Result
+from inspector.core.records import CameraId, KeptFor, Result
 from inspector.evidence.retention import Kept
 
 NS_PER_S = 1_000_000_000
@@ -25,6 +25,8 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIELD = "[A-Za-z0-9-]+"
 _NAME = re.compile(rf"[0-9]{{6}}\.[0-9]{{6}}Z_{_FIELD}_{_FIELD}_([A-Z-]+)_{_FIELD}\.jpg")
 _RESULTS = {result.value.replace("_", "-"): result for result in Result}
+_NEAR = "-NEAR"
+"""After the result: a unit that PASSED, kept because it was near a threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Subject:
     """The unit event's ULID: no two pictures share it together with camera and moment."""
     result: Result
     seen_unix_ns: int
+    kept_for: KeptFor = KeptFor.VERDICT
 
 
 def picture_path(subject: Subject) -> str:
@@ -51,6 +54,8 @@ def picture_path(subject: Subject) -> str:
     moment = datetime.fromtimestamp(min(max(seconds, 0), LAST_MOMENT_S), tz=UTC)
     clock = f"{moment:%H%M%S}.{rest_ns // 1000:06d}Z"
     result = subject.result.value.replace("_", "-")
+    if subject.kept_for is KeptFor.NEAR_THRESHOLD:
+        result += _NEAR
     fields = (clock, _safe(subject.camera), _safe(subject.unit_id), result, _safe(subject.event_id))
     # strftime("%Y") writes the year 800 with three digits.
     return f"{moment.year:04d}-{moment:%m-%d}/{'_'.join(fields)}.jpg"
@@ -59,10 +64,16 @@ def picture_path(subject: Subject) -> str:
 def kept_picture(day: str, name: str, size_bytes: int, written_ns: int) -> Kept | None:
     """A file as the index keeps it; None for one that is not ours."""
     match = _NAME.fullmatch(name)
-    if match is None or not is_day(day) or match[1] not in _RESULTS:
+    if match is None or not is_day(day) or match[1].removesuffix(_NEAR) not in _RESULTS:
         return None
-    passed = _RESULTS[match[1]] is Result.PASSED
-    return Kept(path=f"{day}/{name}", size_bytes=size_bytes, passed=passed, written_ns=written_ns)
+    result = _RESULTS[match[1].removesuffix(_NEAR)]
+    return Kept(
+        path=f"{day}/{name}",
+        size_bytes=size_bytes,
+        passed=result is Result.PASSED,
+        near=match[1].endswith(_NEAR),
+        written_ns=written_ns,
+    )
 
 
 def is_day(name: str) -> bool:

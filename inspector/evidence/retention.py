@@ -1,4 +1,7 @@
-"""Which pictures go when room is needed: PASSED first, oldest first. Pure."""
+"""Which pictures go when room is needed: PASSED first, oldest first. Pure.
+
+Those near a threshold have a limit of their own; of the rest of PASSED pictures they go after it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ class Kept:
     """Relative to the evidence directory. The clock named it: where that was set, names lie."""
     size_bytes: int
     passed: bool
+    near: bool = False
+    """PASSED, and kept because it was near a threshold."""
     written_ns: int = 0
     """Grows from picture to picture, whatever the clock does; of equal ones the name decides."""
 
@@ -37,9 +42,12 @@ class RetentionIndex:
         # Oldest on top. A path that is no longer in `_sizes` is skipped when it comes up, and one
         # of `_moved` too, unless it comes up as it says there.
         self._passed: list[tuple[int, str]] = []
+        self._near: list[tuple[int, str]] = []
         self._rest: list[tuple[int, str]] = []
         self._moved: dict[str, int] = {}
         self.total_bytes = 0
+        self.near_bytes = 0
+        """Of those near a threshold; they are in the total too."""
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -50,13 +58,13 @@ class RetentionIndex:
     def add(self, kept: Kept) -> None:
         """A picture was written or found; in any order. Adding a path again updates its size."""
         if kept.path in self._sizes:
-            self.total_bytes += kept.size_bytes - self._sizes[kept.path]
+            self._grow(kept, kept.size_bytes - self._sizes[kept.path])
             self._sizes[kept.path] = kept.size_bytes
             return
         self._push(kept)
         self._sizes[kept.path] = kept.size_bytes
         self._per_day[kept.day] = self._per_day.get(kept.day, 0) + 1
-        self.total_bytes += kept.size_bytes
+        self._grow(kept, kept.size_bytes)
 
     def move(self, kept: Kept) -> None:
         """A picture that is known takes another place in the order."""
@@ -69,30 +77,47 @@ class RetentionIndex:
 
         Stop iterating once there is room.
         """
-        for heap, passed in ((self._passed, True), (self._rest, False)):
-            while heap:
-                written_ns, path = heapq.heappop(heap)
-                if path not in self._sizes or self._moved.get(path, written_ns) != written_ns:
-                    continue
-                kept = Kept(
-                    path=path,
-                    size_bytes=self._sizes.pop(path),
-                    passed=passed,
-                    written_ns=written_ns,
-                )
-                self._moved.pop(path, None)
-                self._forget(kept)
-                yield kept
+        yield from self._leaving(self._passed, passed=True)
+        yield from self.first_near_to_go()
+        yield from self._leaving(self._rest, passed=False)
+
+    def first_near_to_go(self) -> Iterator[Kept]:
+        """The same, of those near a threshold alone."""
+        yield from self._leaving(self._near, passed=True, near=True)
+
+    def _leaving(
+        self, heap: list[tuple[int, str]], *, passed: bool, near: bool = False
+    ) -> Iterator[Kept]:
+        while heap:
+            written_ns, path = heapq.heappop(heap)
+            if path not in self._sizes or self._moved.get(path, written_ns) != written_ns:
+                continue
+            kept = Kept(
+                path=path,
+                size_bytes=self._sizes.pop(path),
+                passed=passed,
+                near=near,
+                written_ns=written_ns,
+            )
+            self._moved.pop(path, None)
+            self._forget(kept)
+            yield kept
 
     def _push(self, kept: Kept) -> None:
-        heapq.heappush(self._passed if kept.passed else self._rest, (kept.written_ns, kept.path))
+        heap = self._near if kept.near else self._passed if kept.passed else self._rest
+        heapq.heappush(heap, (kept.written_ns, kept.path))
+
+    def _grow(self, kept: Kept, by_bytes: int) -> None:
+        self.total_bytes += by_bytes
+        if kept.near:
+            self.near_bytes += by_bytes
 
     def is_last_of(self, day: str) -> bool:
         """Whether no picture of this day is left."""
         return day not in self._per_day
 
     def _forget(self, kept: Kept) -> None:
-        self.total_bytes -= kept.size_bytes
+        self._grow(kept, -kept.size_bytes)
         self._per_day[kept.day] -= 1
         if not self._per_day[kept.day]:
             del self._per_day[kept.day]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 
-from inspector.core.records import CameraId, Result
+from inspector.core.records import CameraId, KeptFor, Result
 
 _DIGEST_BYTES = 8
 _DIGESTS = 1 << (8 * _DIGEST_BYTES)
 
 
-def is_kept(result: Result, *, camera: CameraId, number: int, passed_share: float) -> bool:
-    """Whether a unit's picture is kept: everything that is not PASSED, and a share of what is.
+def why_kept(
+    result: Result, *, camera: CameraId, number: int, passed_share: float, is_near: bool = False
+) -> KeptFor | None:
+    """Why a unit's picture is kept, if it is.
 
-    `number` is the unit's number at its camera. The same unit is kept whenever the same footage
+    Everything that is not PASSED is kept, a share of what is, and what is near a threshold.
+    `number` is the unit's number at its camera. The same unit is drawn whenever the same footage
     is replayed, and the share is spread as if by chance: "each fiftieth" would always meet the
-    same nest of a fixture.
+    same nest of a fixture. Chance does not ask whether a unit is near: what it draws stands for all
+    units that PASSED, and only so does a count of escapes among them say how many there are.
     """
     if result is not Result.PASSED:
-        return True
+        return KeptFor.VERDICT
     digest = hashlib.blake2b(f"{camera}/{number}".encode(), digest_size=_DIGEST_BYTES).digest()
-    return int.from_bytes(digest) < passed_share * _DIGESTS
+    if int.from_bytes(digest) < passed_share * _DIGESTS:
+        return KeptFor.SAMPLE
+    return KeptFor.NEAR_THRESHOLD if is_near else None

@@ -205,6 +205,7 @@ class EvidenceStore:
             uri=(self._directory / kept.path).as_uri(),
             sha256=hashlib.sha256(content).hexdigest(),
             bytes=len(content),
+            kept_for=job.subject.kept_for,
         )
 
     def _fail(self, job: _Job, cause: str | None) -> None:
@@ -227,6 +228,7 @@ def _limits(settings: EvidenceSettings) -> dict[str, int]:
     return {
         "quota_bytes": round(settings.quota_gb * _BYTES_PER_GB),
         "floor_bytes": round(settings.free_floor_gb * _BYTES_PER_GB),
+        "near_quota_bytes": round(settings.near_quota_gb * _BYTES_PER_GB),
     }
 
 

@@ -203,6 +203,11 @@ class Metrics:
         for kind in LockKind:
             self.locked.labels(kind)
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
+        self.reviewed_defects = counter(
+            "inspector_reviewed_defects",
+            "Defects that second looks are about; one without a code where they are about none",
+            ["judgement", "result", "code"],
+        )
         self.preview_pictures = counter(
             "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
         )

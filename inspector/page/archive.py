@@ -5,29 +5,26 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from inspector.core.errors import RetryableError
-from inspector.core.records import Judgement, Stream
+from inspector.core.records import Stream
 from inspector.intake.stream_reader import Answered
 from inspector.journal.file import FILE_NAME
 from inspector.page import archive_rows as sql
 from inspector.page.archive_rows import StoredEvent, UnitPage, UnitQuery
 from inspector.page.figures import KEPT_MINUTES, SECONDS_PER_MINUTE, Figures
 from inspector.products.command_stream import identity_of
+from inspector.reviews.standing import KeptReview, ReviewBook, kept_review
 
 T = TypeVar("T")
 
-REVIEWS_REMEMBERED = 20_000
 LAST_TRIGGERED_STEPS = 20
 ANSWERED_STEPS = 20
 """Of a thousand units each: so far back it is looked whatever the clocks say."""
@@ -39,17 +36,6 @@ PAUSE_S = 0.002
 
 class ArchiveUnreadableError(RetryableError):
     """The journal cannot be read now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptReview:
-    """The latest second look at a unit, or at one of its defects."""
-
-    unit_event_id: str
-    defect_id: str | None
-    judgement: Judgement
-    seen_s: float
-    time: str
 
 
 class Archive:
@@ -69,8 +55,7 @@ class Archive:
         self._wall_s = now_s() - time.monotonic()
         self._counted_seq: int | None = None
         self._reviewed_seq = 0
-        self._reviews: OrderedDict[tuple[str, str | None], KeptReview] = OrderedDict()
-        self._of_unit: dict[str, dict[str | None, KeptReview]] = {}
+        self._book = ReviewBook()
 
     async def units(self, query: UnitQuery) -> UnitPage:
         """A page of units, the newest first.
@@ -90,22 +75,22 @@ class Archive:
         """
         return await self._ask(lambda c: sql.unit(c, event_id))
 
-    async def reviews_of(self, event_ids: list[str]) -> dict[str, list[KeptReview]]:
-        """What was said of these units last, per unit and defect.
+    async def reviews_of(self, event_ids: list[str]) -> dict[str, tuple[KeptReview, ...]]:
+        """All that people said of these units, oldest first; an empty one where nothing.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
 
         """
 
-        def read(connection: sqlite3.Connection) -> dict[str, list[KeptReview]]:
+        def read(connection: sqlite3.Connection) -> dict[str, tuple[KeptReview, ...]]:
             self._read_reviews(connection)
-            return {i: list(self._of_unit.get(i, {}).values()) for i in event_ids}
+            return {i: self._book.of(i) for i in event_ids}
 
         return await self._ask(read)
 
-    async def figures(self, ask: Callable[[Figures, list[KeptReview]], T]) -> T:
-        """Answer a question about the figures and reviews of the last day, counted up to now.
+    async def figures(self, ask: Callable[[Figures, ReviewBook], T]) -> T:
+        """Answer a question about the last day, counted up to now, and about all second looks.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
@@ -117,7 +102,7 @@ class Archive:
         def answer(connection: sqlite3.Connection) -> T:
             self._read_reviews(connection)
             self._figures.forget_before(self._now_s())
-            return ask(self._figures, list(self._reviews.values()))
+            return ask(self._figures, self._book)
 
         return await self._ask(answer)
 
@@ -254,29 +239,8 @@ class Archive:
         newest = sql.last_seq(connection, Stream.REVIEWS)
         while self._reviewed_seq < newest:
             for seq, body in sql.reviews_after(connection, self._reviewed_seq):
-                self._remember(_review(orjson.loads(body)))
+                self._book.add(kept_review(orjson.loads(body)))
                 self._reviewed_seq = seq
-
-    def _remember(self, review: KeptReview) -> None:
-        key = (review.unit_event_id, review.defect_id)
-        self._reviews.pop(key, None)  # the latest counts, and comes last
-        self._reviews[key] = review
-        self._of_unit.setdefault(key[0], {})[key[1]] = review
-        if len(self._reviews) > REVIEWS_REMEMBERED:
-            (unit_event_id, defect_id), _ = self._reviews.popitem(last=False)
-            self._of_unit[unit_event_id].pop(defect_id, None)
-            if not self._of_unit[unit_event_id]:
-                del self._of_unit[unit_event_id]
-
-
-def _review(body: dict[str, Any]) -> KeptReview:
-    return KeptReview(
-        unit_event_id=body["unit_event_id"],
-        defect_id=body["defect_id"],
-        judgement=Judgement(body["result"]),
-        seen_s=datetime.fromisoformat(body["time"]).timestamp(),
-        time=body["time"],
-    )
 
 
 class AnsweredCommands(Answered):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from inspector.evidence.upright import cut_upright
 from inspector.flow.event_door import EventDoor
 from inspector.journal.journal import Journal
 from inspector.ops.metrics import Metrics
-from inspector.page.archive import Archive, KeptReview
+from inspector.page.archive import Archive
 from inspector.page.archive_rows import StoredEvent, UnitQuery
 from inspector.page.figures import Figures, Totals
 from inspector.page.preview import PreviewFeed
@@ -41,10 +41,14 @@ from inspector.page.shifts import day_start, local_time, shift_start
 from inspector.page.state import PageTerms, StationState, with_times
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.page.unit_routes import Found, UnitSource, Wanted, unit_routes
+from inspector.reviews.counting import Share, count
+from inspector.reviews.standing import KeptReview, ReviewBook, standing
 
 log = structlog.get_logger("page")
 
 SECONDS_PER_HOUR = 3600
+NO_CODE = ""
+"""The label of a review that is about no defect of a code."""
 _STEP_MINUTES = ((1, 1), (8, 5), (24, 15))
 """Up to so many hours, a point of the series is so many minutes."""
 
@@ -57,7 +61,7 @@ class ShownPictures(PictureKeeper):
         self._feeds = feeds
 
     async def keep(self, picture: UnitPicture) -> Evidence | None:
-        """Copy the unit out of the frame if somebody looks; then as the keeper does."""
+        """Copy the unit out of the frame if somebody book; then as the keeper does."""
         feed = self._feeds[picture.frame.ref.camera_id]
         if feed.is_watched:
             try:
@@ -145,7 +149,7 @@ class OperatorPage(UnitSource):
         self._state.on_fault(fault, raised=raised)
 
     def tell(self, status: Mapping[str, Any]) -> None:
-        """Show the station's new state to those who look."""
+        """Show the station's new state to those who review."""
         for feed in self.feeds.values():
             feed.tell(status)
 
@@ -191,22 +195,27 @@ class OperatorPage(UnitSource):
         row = await self._archive.unit(event_id)
         return None if row is None else _numbered(row)
 
-    async def reviews(self, event_ids: list[str]) -> Mapping[str, list[dict[str, Any]]]:
-        """The latest second looks, from the journal."""
+    async def reviews(self, event_ids: list[str]) -> Mapping[str, Sequence[KeptReview]]:
+        """The second book that hold, from the journal."""
         found = await self._archive.reviews_of(event_ids)
-        return {
-            i: [
-                {"defect_id": r.defect_id, "judgement": r.judgement.value, "time": r.time}
-                for r in reviews
-            ]
-            for i, reviews in found.items()
-        }
+        return {event_id: standing(reviews) for event_id, reviews in found.items()}
+
+    async def history(self, event_id: str) -> Sequence[KeptReview]:
+        """All second book at a unit, from the journal."""
+        return (await self._archive.reviews_of([event_id]))[event_id]
+
+    async def codes(self, event: Mapping[str, Any]) -> Sequence[str]:
+        """Those of its product, as it is now; the station's where the product is gone."""
+        product = event.get("product")
+        return (product and await self._shelf.codes(product["name"])) or self._terms.codes
 
     async def review(self, review: Review) -> None:
         """Into the journal, from where it is published as every event is."""
         if not await self._door.put(self._builder.review(review)):
             raise RetryableError("the station stops: the review was not kept")
         self._metrics.reviews.labels(review.judgement).inc()
+        for code in review.codes or (NO_CODE,):
+            self._metrics.reviewed_defects.labels(review.judgement, review.unit_result, code).inc()
 
     async def figures(self, hours: int) -> dict[str, Any]:
         """The shift and the day so far, and the last hours as a series."""
@@ -216,29 +225,29 @@ class OperatorPage(UnitSource):
         step = next(step for most, step in _STEP_MINUTES if hours <= most)
         to_s = time.time()
 
-        def count(figures: Figures, reviews: list[KeptReview]) -> dict[str, Any]:
+        def counted(figures: Figures, book: ReviewBook) -> dict[str, Any]:
             series = figures.series(to_s - hours * SECONDS_PER_HOUR, to_s, step)
             return {
                 "now": now.isoformat(timespec="seconds"),
-                "shift": _period(shift, to_s, figures, reviews),
-                "day": _period(day, to_s, figures, reviews),
+                "shift": _period(shift, to_s, figures, book),
+                "day": _period(day, to_s, figures, book),
+                "review_counts": _review_counts(book, 0.0),
                 "step_minutes": step,
                 "series": _columns(series),
             }
 
-        return await self._archive.figures(count)
+        return await self._archive.figures(counted)
 
 
 def _numbered(row: StoredEvent) -> dict[str, Any]:
     return {**orjson.loads(row.body), "seq": row.seq}
 
 
-def _period(
-    begin: datetime, to_s: float, figures: Figures, reviews: list[KeptReview]
-) -> dict[str, Any]:
+def _period(begin: datetime, to_s: float, figures: Figures, book: ReviewBook) -> dict[str, Any]:
     begin_s = begin.timestamp()
     totals = figures.totals(begin_s, to_s)
-    said = [r.judgement for r in reviews if r.seen_s >= begin_s]
+    held = [one for unit in book.held(begin_s) for one in unit if one.seen_s >= begin_s]
+    said = [one.judgement for one in held]
     return {
         "from": begin.isoformat(timespec="minutes"),
         "units": totals.units,
@@ -248,7 +257,41 @@ def _period(
         "late": totals.late,
         "median_ms": totals.median_ms,
         "p95_ms": totals.p95_ms,
-        "reviews": {j.value: said.count(j) for j in Judgement},
+        "reviews": {j.value: said.count(j) for j in Judgement if j is not Judgement.WITHDRAWN},
+        "review_counts": _review_counts(book, begin_s),
+    }
+
+
+def _review_counts(book: ReviewBook, since_s: float) -> dict[str, Any]:
+    """How often the verdicts on the units that were looked at since then are wrong."""
+    counted = count(book.held(since_s))
+    passed, failed = counted.passed, counted.failed
+    return {
+        "passed": {
+            "reviewed": passed.reviewed,
+            "escapes": passed.escapes,
+            "interval": passed.share.interval,
+            "unsure": passed.unsure,
+            "codes": {
+                code: {"escapes": n, "interval": Share(n, passed.reviewed).interval}
+                for code, n in passed.codes.most_common()
+            },
+            "by_picture": {
+                name: {"reviewed": s.base, "escapes": s.hits, "interval": s.interval}
+                for name, s in passed.by_picture.items()
+            },
+        },
+        "failed": {
+            "reviewed": failed.reviewed,
+            "false_calls": failed.false_calls,
+            "interval": failed.share.interval,
+            "unsure": failed.unsure,
+            "also_missed": failed.also_missed,
+            "codes": {
+                code: {"reviewed": s.base, "false_calls": s.hits, "interval": s.interval}
+                for code, s in failed.codes.items()
+            },
+        },
     }
 
 

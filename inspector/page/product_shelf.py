@@ -59,6 +59,10 @@ class ProductShelf(ProductSource):
         """One product."""
         return await asyncio.to_thread(self._whole, name)
 
+    async def codes(self, name: str) -> tuple[str, ...]:
+        """What defects of a product are called; empty where that cannot be told."""
+        return await asyncio.to_thread(self._codes, name)
+
     async def picture(self, name: str, number: int, picture: str) -> bytes | None:
         """A picture of a reference."""
         return await asyncio.to_thread(self._picture, name, number, picture)
@@ -102,6 +106,13 @@ class ProductShelf(ProductSource):
             except ConfigurationError as error:
                 problems += (told for told in error.problems if told not in problems)
         return {**shown, "problem": "; ".join(problems)}
+
+    def _codes(self, name: str) -> tuple[str, ...]:
+        try:
+            product, _revision = self._catalogue.product(name)
+        except ConfigurationError:
+            return ()
+        return product.inspection.codes
 
     def _said(self, name: str) -> dict[str, Any]:
         product, revision = self._catalogue.product(name)

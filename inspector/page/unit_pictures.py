@@ -13,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import numpy as np
 
+from inspector.core.errors import FrameUnreadableError
+from inspector.sources.jpeg import read_header
+
 THUMB_WIDTH_PX = 320
 THUMB_JPEG_QUALITY = 75
 THUMBS_REMEMBERED = 256
@@ -40,6 +43,17 @@ class UnitPictureFiles:
         """The file, or None: it is gone, or lies somewhere else."""
         path = self._inside(uri)
         return None if path is None else await asyncio.to_thread(_read, path)
+
+    async def size(self, uri: str) -> tuple[int, int] | None:
+        """Width and height of the picture, as its header says; None: it is gone, or none."""
+        content = await self.picture(uri)
+        if content is None:
+            return None
+        try:
+            height, width = read_header(content).size
+        except FrameUnreadableError:
+            return None
+        return width, height
 
     async def thumb(self, uri: str) -> Thumb | None:
         """The same, small; the last ones are remembered."""

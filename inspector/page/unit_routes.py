@@ -12,20 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inspector.core.errors import RetryableError
-from inspector.core.records import Judgement, Result, Review
+from inspector.core.records import Result, Review
 from inspector.page.answers import (
     BadRequestError,
     Endpoint,
     gone,
     json_answer,
-    json_object,
     line,
 )
 from inspector.page.briefs import brief
+from inspector.page.review_routes import review_endpoint, shown
 from inspector.page.unit_pictures import UnitPictureFiles
+from inspector.reviews.standing import KeptReview, standing
 
 MAX_LIMIT = 200
-MAX_BODY_BYTES = 1024
 MAX_TEXT = 128
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -61,8 +61,14 @@ class UnitSource(Protocol):
     async def unit(self, event_id: str) -> Mapping[str, Any] | None:
         """One unit event; None where there is none, or none any more."""
 
-    async def reviews(self, event_ids: list[str]) -> Mapping[str, list[dict[str, Any]]]:
-        """The latest second looks, by unit event."""
+    async def reviews(self, event_ids: list[str]) -> Mapping[str, Sequence[KeptReview]]:
+        """The second looks that hold, by unit event."""
+
+    async def history(self, event_id: str) -> Sequence[KeptReview]:
+        """All second looks at a unit, oldest first, also those that hold no more."""
+
+    async def codes(self, event: Mapping[str, Any]) -> Sequence[str]:
+        """What a defect of this unit may be called."""
 
     async def review(self, review: Review) -> None:
         """Keep a second look; returns once it is on the disk."""
@@ -80,7 +86,11 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         return json_answer(
             {
                 "units": [
-                    {**brief(u), "seq": u["seq"], "reviews": reviews.get(u["id"], [])}
+                    {
+                        **brief(u),
+                        "seq": u["seq"],
+                        "reviews": [shown(one) for one in reviews.get(u["id"], ())],
+                    }
                     for u in found.units
                 ],
                 "next": found.next_before_seq,
@@ -91,9 +101,15 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         event = await unit_event(source, request)
         if event is None:
             return gone("unit")
-        reviews = await source.reviews([event["id"]])
+        history = await source.history(event["id"])
         return json_answer(
-            {"unit": brief(event), "event": event, "reviews": reviews.get(event["id"], [])}
+            {
+                "unit": brief(event),
+                "event": event,
+                "reviews": [shown(one) for one in standing(history)],
+                "history": [shown(one) for one in history],
+                "codes": list(await source.codes(event)),
+            }
         )
 
     async def image(request: Request) -> Response:
@@ -115,6 +131,14 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
             return gone("picture")
         return Response(content, media_type="image/jpeg", headers=headers)
 
+    review = review_endpoint(
+        lambda request: unit_event(source, request),
+        source.history,
+        source.codes,
+        source.review,
+        pictures,
+    )
+
     async def figures(request: Request) -> Response:
         hours = _number(request.query_params, "hours", 8, 1, 24)
         return json_answer(await source.figures(hours))
@@ -123,24 +147,9 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         Route("/api/units", _guarded(units)),
         Route("/api/units/{id}", _guarded(unit)),
         Route("/api/units/{id}/image", _guarded(image)),
-        Route("/api/units/{id}/reviews", _guarded(_review_of(source)), methods=["POST"]),
+        Route("/api/units/{id}/reviews", _guarded(review), methods=["POST"]),
         Route("/api/figures", _guarded(figures)),
     ]
-
-
-def _review_of(source: UnitSource) -> Endpoint:
-    async def review(request: Request) -> Response:
-        event = await unit_event(source, request)
-        if event is None:
-            return gone("unit")
-        if event["result"] != Result.FAILED:
-            return line(409, f"the unit is {event['result']}: only a FAILED one claims a defect")
-        said = await json_object(request, MAX_BODY_BYTES, expected='{"judgement": "…"}')
-        await source.review(_judged(event, said))
-        reviews = await source.reviews([event["id"]])
-        return json_answer({"reviews": reviews.get(event["id"], [])}, 201)
-
-    return review
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:
@@ -186,21 +195,3 @@ def _number(query: Mapping[str, str], name: str, default: int, least: int, most:
     if not (text.isascii() and text.isdecimal() and len(text) < 17 and least <= int(text) <= most):  # noqa: PLR2004 - of 2**53
         raise BadRequestError(f"{name} is {text[:40]!r}, expected a number from {least} to {most}")
     return int(text)
-
-
-def _judged(event: Mapping[str, Any], said: Mapping[str, Any]) -> Review:
-    judgement, defect_id = said.get("judgement"), said.get("defect_id")
-    if judgement not in set(Judgement):
-        expected = " or ".join(Judgement)
-        raise BadRequestError(f"judgement is {str(judgement)[:40]!r}, expected {expected}")
-    codes = {d["id"]: d["code"] for d in event["defects"]}
-    if defect_id is not None and defect_id not in codes:
-        raise BadRequestError("defect_id is none of this unit's defects")
-    return Review(
-        unit_event_id=event["id"],
-        unit_id=event["unit"]["id"],
-        camera=event["camera"],
-        judgement=Judgement(judgement),
-        defect_id=defect_id,
-        code=None if defect_id is None else codes[defect_id],
-    )

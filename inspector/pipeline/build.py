@@ -404,9 +404,15 @@ def _services(around: _Surroundings) -> VerdictServices:
         serials=around.serials or NoSerials(),
         products=hooks.products,
         locks=hooks.locks,
+        near=_near(around.evidence),
         on_verdict=hooks.on_verdict,
         on_misfit=_misfit_reporter(reports.faults),
     )
+
+
+def _near(evidence: EvidencePictures | None) -> Callable[[], float]:
+    """Without evidence nobody needs to know what was nearly called."""
+    return (lambda: 0.0) if evidence is None else lambda: evidence.near_threshold
 
 
 def _misfit_reporter(faults: FaultBoard) -> Callable[[CameraId, str], None]:

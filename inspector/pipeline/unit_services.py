@@ -13,7 +13,7 @@ from inspector.core.ports import PictureKeeper, SerialService
 from inspector.core.records import CameraId, Evidence, Frame, Serial, UnitPicture, UnitRef
 from inspector.events.wording import MAX_DETAIL_CHARACTERS
 from inspector.evidence.naming import Subject
-from inspector.evidence.sampling import is_kept
+from inspector.evidence.sampling import why_kept
 from inspector.evidence.store import EvidenceStore
 from inspector.evidence.upright import cut_upright
 from inspector.ops.metrics import Metrics
@@ -27,29 +27,36 @@ log = structlog.get_logger("units")
 
 
 class EvidencePictures(PictureKeeper):
-    """Keeps every unit's picture that is not PASSED, and a share of those that are."""
+    """Keeps every unit's picture that is not PASSED, and of those that are some."""
 
-    def __init__(self, store: EvidenceStore, *, passed_share: float) -> None:
+    def __init__(self, store: EvidenceStore, evidence: EvidenceSettings) -> None:
         self._store = store
-        self._passed_share = passed_share
+        self._settings = evidence
         self._is_failing = False
+
+    @property
+    def near_threshold(self) -> float:
+        """How much confidence a finding may lack, so that its unit's picture is kept."""
+        return self._settings.near_threshold
 
     def change(self, evidence: EvidenceSettings) -> None:
         """Keep to another policy from the next picture on."""
         self._store.change(evidence)
-        self._passed_share = evidence.passed_share
+        self._settings = evidence
 
     async def keep(self, picture: UnitPicture) -> Evidence | None:
         """Cut the unit out, release the frame, write the picture."""
         frame = picture.frame
         ref = frame.ref
         try:
-            if not is_kept(
+            kept_for = why_kept(
                 picture.result,
                 camera=ref.camera_id,
                 number=picture.unit_number,
-                passed_share=self._passed_share,
-            ):
+                passed_share=self._settings.passed_share,
+                is_near=self._is_near(picture.short_by),
+            )
+            if kept_for is None:
                 return None
             subject = Subject(
                 kind="frame" if ref.outline is None else "unit",
@@ -58,6 +65,7 @@ class EvidencePictures(PictureKeeper):
                 event_id=picture.event_id,
                 result=picture.result,
                 seen_unix_ns=ref.captured_unix_ns,
+                kept_for=kept_for,
             )
             if ref.outline is None:
                 waiting = self._store.keep(frame.lease.image, subject)
@@ -75,6 +83,10 @@ class EvidencePictures(PictureKeeper):
             frame.lease.release()
         self._is_failing = False
         return await waiting
+
+    def _is_near(self, short_by: float | None) -> bool:
+        near = self._settings.near_threshold
+        return near > 0 and short_by is not None and short_by <= near
 
 
 class SerialsUnderWay(SerialService):
@@ -134,7 +146,7 @@ def build_pictures(
         return None
     store = EvidenceStore(evidence_folder(settings), evidence, metrics=metrics, faults=faults)
     stack.push_async_callback(store.close)
-    return EvidencePictures(store, passed_share=evidence.passed_share)
+    return EvidencePictures(store, evidence)
 
 
 def build_serials(

@@ -99,7 +99,7 @@ def fuse(
                 continue
             fused = _fused(seen, needed)
             is_sure = fused.confidence >= at.threshold(fused)
-            if is_sure and _is_large(fused, rules) and not at.ignores(fused):
+            if is_sure and is_large(fused, rules) and not at.ignores(fused):
                 defects.append(Fused(finding=fused, frames_seen=len(seen)))
     return _of_several_models(sorted(defects, key=lambda d: content(d.finding)))
 
@@ -128,8 +128,8 @@ def _is_same(one: Fused, other: Fused) -> bool:
     return bool(nearness[0] <= 1 or iou[0] >= SAME_IOU)
 
 
-def _is_large(finding: Finding, rules: FusingRules) -> bool:
-    """What is about the unit as a whole is never too small."""
+def is_large(finding: Finding, rules: FusingRules) -> bool:
+    """Whether it is as large as a defect must be: what is about the unit as a whole always is."""
     if (box := finding.box) is None:
         return True
     return max(box.right_px - box.left_px, box.bottom_px - box.top_px) >= rules.min_size_px

@@ -10,6 +10,7 @@ from inspector.core.recipes import JobState, Recipe
 from inspector.core.records import MissReason, Result
 from inspector.core.verdicts import DecidedUnit, Defect, Verdict
 from inspector.results.fusing import Fused, fuse
+from inspector.results.near import nearest_miss
 from inspector.results.zones import PlaceRules
 
 _REASONS = {
@@ -99,6 +100,7 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
         frames=decided.frames,
         frames_expected=decided.frames_expected,
         deadline_missed=decided.deadline_missed,
+        nearest=nearest_miss(decided.frames, recipe) if result is Result.PASSED else None,
     )
 
 

@@ -108,7 +108,11 @@ def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
     seen = [(tile.region.rect, tile.result.findings or ()) for tile in tiles]
     findings = result.findings if len(tiles) == 1 else tuple(without_doubles(seen))
     on_unit = of_region(findings, region)
-    return result if on_unit is result.findings else replace(result, findings=on_unit)
+    # Doubles do no harm here: only the nearest of them is ever asked for.
+    faint = tuple(f for t in tiles for f in of_region(t.result.faint, t.region))
+    if on_unit is result.findings and not faint:
+        return result
+    return replace(result, findings=on_unit, faint=faint)
 
 
 def _together(results: Sequence[FrameResult]) -> FrameResult:
@@ -117,8 +121,9 @@ def _together(results: Sequence[FrameResult]) -> FrameResult:
     if len(results) == 1 or result.findings is None:
         return result
     found = sorted(itertools.chain(*(one.findings or () for one in results)), key=content)
+    faint = tuple(itertools.chain(*(one.faint for one in results)))
     versions = {name: version for one in results for name, version in one.versions.items()}
-    return replace(result, findings=tuple(found), versions=versions)
+    return replace(result, findings=tuple(found), faint=faint, versions=versions)
 
 
 def _one_result(results: Sequence[FrameResult]) -> FrameResult:

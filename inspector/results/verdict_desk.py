@@ -84,6 +84,8 @@ class VerdictServices:
     products: ProductCheck = field(default_factory=AnyProduct)
     locks: LockBoard = field(default_factory=LockBoard)
     """While one stands, nothing is PASSED."""
+    near: Callable[[], float] = lambda: 0.0
+    """How much confidence a finding may lack to its threshold and is still to be known."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
@@ -169,6 +171,7 @@ class VerdictDesk:
                 unit_number=verdict.unit_number,
                 event_id=event_id,
                 result=verdict.result,
+                short_by=None if verdict.nearest is None else verdict.nearest.short_by,
             )
         )
 

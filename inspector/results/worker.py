@@ -33,6 +33,7 @@ from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import NS_PER_S, Metrics
+from inspector.results.near import parted
 from inspector.results.picked_frames import KEPT_PER_CAMERA, UnitPictures
 from inspector.results.pieces import FrameParts
 from inspector.results.unit_book import UnitBook
@@ -76,6 +77,7 @@ class ResultsWorker:
         self._notices = notices
         self._door = door
         self._nms_iou = nms_iou
+        self._near = services.near
         self._metrics = metrics
         self._told_miss: MissReason | None = None
         self._books = {
@@ -184,16 +186,26 @@ class ResultsWorker:
                 log.exception("a reply could not be evaluated", batch=outcome.batch.batch_id)
             detail = "a reply could not be evaluated: see the log"
             return [_miss(region, MissReason.INTERNAL_ERROR, detail) for region in regions]
+        parts = [
+            parted(
+                findings,
+                region.frame.ref.under.recipe.floor(
+                    region.frame.ref.camera_id, outcome.batch.model
+                ),
+            )
+            for region, findings in zip(regions, decoded, strict=True)
+        ]
         return [
             FrameResult(
                 ref=region.frame.ref,
-                findings=tuple(findings),
+                findings=findings,
+                faint=faint,
                 miss=None,
                 versions={spec.name: spec.version},
                 queue_ns=outcome.taken_mono_ns - region.frame.ref.captured_mono_ns,
                 inference_ns=outcome.ended_mono_ns - outcome.taken_mono_ns,
             )
-            for region, findings in zip(regions, decoded, strict=True)
+            for region, (findings, faint) in zip(regions, parts, strict=True)
         ]
 
     def _decoded(
@@ -205,7 +217,9 @@ class ResultsWorker:
         """What the reply says of each region; every finding names a code of the unit's recipe."""
         model, regions = batch.model, batch.regions
         refs = [region.frame.ref for region in regions]
-        floor = min(ref.under.recipe.floor(ref.camera_id, model) for ref in refs)
+        deciding = min(ref.under.recipe.floor(ref.camera_id, model) for ref in refs)
+        near = min(ref.under.recipe.lowest_threshold(model) for ref in refs) - self._near()
+        floor = max(0.0, min(deciding, near))
         decoded = spec.reader.decode(outputs, regions, floor=floor, nms_iou=self._nms_iou)
         return [
             [_by_code(finding, ref.under.recipe, model) for finding in findings]

@@ -22,6 +22,8 @@ RELOADABLE = frozenset(
         "cameras.*.dark_below",
         "cameras.*.optics",
         "evidence.passed_share",
+        "evidence.near_threshold",
+        "evidence.near_quota_gb",
         "evidence.jpeg_quality",
         "evidence.quota_gb",
         "evidence.free_floor_gb",

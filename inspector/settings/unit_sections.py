@@ -67,7 +67,12 @@ class EvidenceSettings(Section):
     directory: Path | None = None
     """None: `evidence` in the journal's directory."""
     passed_share: Share = 0.02
-    """Of PASSED units; everything else is always kept."""
+    """Of PASSED units, drawn by chance; everything that is not PASSED is always kept."""
+    near_threshold: Share = 0.1
+    """A PASSED unit's picture is kept too where its best finding lacked so much confidence to its
+    threshold, or less; 0: none is."""
+    near_quota_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 2.0
+    """What those take at most, within `quota_gb`; then the oldest of them go."""
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
     quota_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 20.0
     free_floor_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0

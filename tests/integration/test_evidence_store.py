@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.core.records import Result
+from inspector.core.records import KeptFor, Result
 from inspector.evidence.folder import BLOCK_BYTES
 from inspector.evidence.store import MAX_WAITING
 from tests.kit.evidence_kit import (
@@ -192,6 +192,33 @@ def test_the_quota_is_kept_by_deleting_passed_first_then_the_oldest(tmp_path: Pa
     # Even numbers PASSED: each went for the next picture.
     assert units == [str(number) for number in range(len(order)) if number % 2][-blocks:]
     assert len(list(tmp_path.iterdir())) == blocks, "folders of days that are gone stay"
+
+
+def test_pictures_near_a_threshold_keep_to_a_quota_of_their_own(tmp_path: Path) -> None:
+    """Over two runs: their names say which they are."""
+    blocks = 3
+
+    async def main() -> None:
+        for run in range(2):
+            async with kept_in(tmp_path, near_quota_gb=blocks * BLOCK_BYTES / GB) as kept:
+                await kept.until(lambda: kept.store._folder.is_scanned)
+                for number in range(run * 5, run * 5 + 5):
+                    near = subject(
+                        f"near{number}",
+                        result=Result.PASSED,
+                        seen_unix_ns=number * DAY_NS,
+                        kept_for=KeptFor.NEAR_THRESHOLD,
+                    )
+                    evidence = await kept.store.keep(SMALL.copy(), near)
+                    assert evidence is not None
+                    assert evidence.kept_for is KeptFor.NEAR_THRESHOLD
+                    drawn = subject(f"drawn{number}", result=Result.PASSED, kept_for=KeptFor.SAMPLE)
+                    assert await kept.store.keep(SMALL.copy(), drawn) is not None
+
+    asyncio.run(main(), debug=True)
+    units = [name.split("_")[2] for name in files_in(tmp_path)]
+    assert sorted(u for u in units if u.startswith("near")) == ["near7", "near8", "near9"]
+    assert sum(u.startswith("drawn") for u in units) == 10
 
 
 def test_what_was_written_last_goes_last_whatever_the_clock_said(tmp_path: Path) -> None:

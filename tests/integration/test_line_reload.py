@@ -57,7 +57,7 @@ def test_settings_change_live_without_a_missed_frame_and_a_wrong_file_changes_no
         redis_url=redis_server.url,
         inspection={"threshold": IMPOSSIBLE, "deadline_ms": 20_000.0},
         batching={"max_age_ms": 15_000.0, "lane_capacity": 16},
-        evidence={"passed_share": 0.0},
+        evidence={"passed_share": 0.0, "near_threshold": 0.0},
         reload={"watch": False},
     )
     with line, contextlib.closing(redis_server.client()) as client:
@@ -134,7 +134,7 @@ def test_new_settings_that_the_model_contradicts_are_refused_as_a_whole(
         redis_url=redis_server.url,
         inspection={"threshold": IMPOSSIBLE, "deadline_ms": 20_000.0},
         batching={"max_age_ms": 15_000.0, "lane_capacity": 16},
-        evidence={"passed_share": 0.0},
+        evidence={"passed_share": 0.0, "near_threshold": 0.0},
         reload={"watch": False},
     )
     too_low = (
@@ -202,7 +202,7 @@ def test_thresholds_wait_for_a_model_that_was_never_seen_and_other_settings_do_n
         triton="127.0.0.1:9",
         redis_url=redis_server.url,
         inspection={"threshold": 0.5},
-        evidence={"passed_share": 0.0},
+        evidence={"passed_share": 0.0, "near_threshold": 0.0},
         reload={"watch": False},
     )
     with line:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from inspector.core.faults import Fault, FaultBoard
-from inspector.core.records import CameraId, Evidence, Image, Result
+from inspector.core.records import CameraId, Evidence, Image, KeptFor, Result
 from inspector.evidence.naming import Subject
 from inspector.evidence.store import EvidenceStore
 from inspector.ops.metrics import Metrics
@@ -89,6 +89,7 @@ def subject(
     *,
     result: Result = Result.FAILED,
     seen_unix_ns: int | None = None,
+    kept_for: KeptFor = KeptFor.VERDICT,
 ) -> Subject:
     return Subject(
         kind="unit",
@@ -97,6 +98,7 @@ def subject(
         event_id=f"{next(_numbers):026d}",
         result=result,
         seen_unix_ns=time.time_ns() if seen_unix_ns is None else seen_unix_ns,
+        kept_for=kept_for,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,7 @@ from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import CameraId, Image, Outline, Review
+from inspector.events.wording import EventBuilder, EventTerms
 from inspector.page.http import HttpServer, StatusSources, build_app
 from inspector.page.preview import PreviewFeed
 from inspector.page.preview_socket import preview_routes
@@ -38,6 +39,7 @@ from inspector.products.commands import Request as Command
 from inspector.products.reference import Learned, ShownUnit, Sight, learn
 from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
 from inspector.products.teaching import Lesson, Phase, Teaching
+from inspector.reviews.standing import KeptReview, kept_review, standing
 from inspector.settings.sections import HttpSettings
 from inspector.settings.settings import Settings
 from inspector.simulation.board import draw_board
@@ -123,12 +125,22 @@ class Units(UnitSource):
     async def unit(self, event_id: str) -> Mapping[str, Any] | None:
         return next((event for event in self.events if event["id"] == event_id), None)
 
-    async def reviews(self, event_ids: list[str]) -> Mapping[str, list[dict[str, Any]]]:
-        del event_ids
-        return {}
+    said: list[KeptReview] = field(default_factory=list)
+    """Every review, in order."""
+
+    async def reviews(self, event_ids: list[str]) -> Mapping[str, Sequence[KeptReview]]:
+        return {event_id: standing(await self.history(event_id)) for event_id in event_ids}
+
+    async def history(self, event_id: str) -> Sequence[KeptReview]:
+        return [one for one in self.said if one.unit_event_id == event_id]
+
+    async def codes(self, event: Mapping[str, Any]) -> Sequence[str]:
+        del event
+        return [code.value for code in DefectCode]
 
     async def review(self, review: Review) -> None:
-        raise NotImplementedError
+        builder = EventBuilder(EventTerms(site="s", line="l", name="n", deadline_ns=1, cameras={}))
+        self.said.append(kept_review(builder.review(review).events[0].body))
 
     async def figures(self, hours: int) -> dict[str, Any]:
         raise NotImplementedError

@@ -121,3 +121,19 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
     outline(context, corners, isChosen ? "#ffffff" : COLOURS.FAILED, (isChosen ? 4 : 2.5) * pixel, defect.bbox_px ? [] : [10 * pixel, 8 * pixel]);
   });
 }
+
+// What was nearly called, thin and dashed, and what people say was missed.
+export function drawMissed(canvas, nearest, missed, { colour, chosen }) {
+  const context = canvas.getContext("2d");
+  const pixel = scale(canvas);
+  const margin = 3 * pixel;
+  const ring = ([x, y, width, height]) => [[x - margin, y - margin], [x + width + margin, y - margin], [x + width + margin, y + height + margin], [x - margin, y + height + margin]];
+  if (nearest?.bbox_px) outline(context, ring(nearest.bbox_px), COLOURS.NOT_INSPECTED, 1.5 * pixel, [5 * pixel, 5 * pixel]);
+  missed.forEach((review, index) => {
+    if (!review.bbox_px) return;
+    const corners = ring(review.bbox_px);
+    const isChosen = review.id === chosen;
+    outline(context, corners, isChosen ? "#ffffff" : colour, (isChosen ? 4 : 2.5) * pixel);
+    tag(context, `M${index + 1} ${review.code ?? ""}`.trim(), corners[0][0], corners[0][1], isChosen ? "#ffffff" : colour, 14 * pixel);
+  });
+}

@@ -4,7 +4,7 @@
 import { h, shape } from "./dom.js";
 import { many, t } from "./language.js";
 import { ask } from "./station.js";
-import { count, hourMinute, percent, took } from "./words.js";
+import { PICTURES, count, hourMinute, percent, took } from "./words.js";
 
 const EVERY_MS = 10000;
 const HOURS = [1, 8, 24];
@@ -41,7 +41,8 @@ class FiguresView {
     this.latency = chartCard(t("From trigger to verdict"), [["median", t("half of them within")], ["p95", t("95 % of them within")]]);
     this.charts = h("section", { class: "charts", "aria-label": t("Over time") }, h("header", {}, h("h2", {}, t("Over time")), range), h("div", { class: "pair" }, this.pace.element, this.latency.element));
     this.charts.hidden = true;
-    root.append(h("h1", {}, t("Figures")), this.note, this.periods, this.charts);
+    this.reviewed = h("section", { class: "card reviewed", "aria-labelledby": "reviewed" });
+    root.append(h("h1", {}, t("Figures")), this.note, this.periods, this.charts, this.reviewed);
     this.resized = () => this.resize();
     window.addEventListener("resize", this.resized);
     this.recoloured = () => this.draw();
@@ -58,6 +59,7 @@ class FiguresView {
       this.figures = figures;
       this.note.hidden = true;
       this.periods.replaceChildren(period(t("This shift"), figures.shift), period(t("Today"), figures.day));
+      this.reviewed.replaceChildren(...reviewed(figures.review_counts));
       this.charts.hidden = false;
       this.draw();
     } catch (error) {
@@ -122,7 +124,7 @@ function period(title, figures) {
   const failed = results.FAILED ?? 0;
   const other = figures.units - (results.PASSED ?? 0) - failed;
   const tile = (result, number, text) => h("li", {}, shape(result), h("b", {}, count(number)), h("span", {}, text));
-  const { CONFIRMED: confirmed, FALSE_CALL: falseCalls } = figures.reviews;
+  const { CONFIRMED: confirmed, FALSE_CALL: falseCalls, MISSED: missed, UNSURE: unsure } = figures.reviews;
   return h(
     "section",
     { class: "card period" },
@@ -136,9 +138,42 @@ function period(title, figures) {
       { class: "facts-list" },
       row(t("Decided within"), figures.median_ms === null ? "–" : t("{half} (half), {most} (95 %)", { half: took(figures.median_ms), most: took(figures.p95_ms) })),
       row(t("Too late"), count(figures.late)),
-      row(t("Second look"), confirmed + falseCalls ? `${t("{n} confirmed", { n: count(confirmed) })}, ${many(falseCalls, "{n} false call", "{n} false calls")}` : t("none yet")),
+      row(t("Second look"), confirmed + falseCalls + missed + unsure ? [t("{n} confirmed", { n: count(confirmed) }), many(falseCalls, "{n} false call", "{n} false calls"), many(missed, "{n} missed defect", "{n} missed defects"), ...(unsure ? [t("{n} unsure", { n: count(unsure) })] : [])].join(", ") : t("none yet")),
     ),
   );
+}
+
+// Of so many, with the 95 % interval: few looks say little, and the interval says how little.
+function ofBase(hits, base, interval) {
+  if (!base) return t("nobody looked yet");
+  const [low, high] = interval;
+  return t("{hits} of {base}, {low} to {high}", { hits: count(hits), base: count(base), low: percent(low), high: percent(high) });
+}
+
+function reviewed({ passed, failed }) {
+  const byPicture = Object.keys(PICTURES).filter((name) => passed.by_picture[name]);
+  const codes = [...new Set([...Object.keys(passed.codes), ...Object.keys(failed.codes)])];
+  const missed = (code) => (passed.codes[code] ? ofBase(passed.codes[code].escapes, passed.reviewed, passed.codes[code].interval) : t("none of {base}", { base: count(passed.reviewed) }));
+  return [
+    h("header", {}, h("h2", { id: "reviewed" }, t("Second look")), h("p", { class: "small" }, t("As far back as the journal reaches; the shares are those within which the true one lies with 95 %."))),
+    h(
+      "dl",
+      { class: "facts-list" },
+      row(t("Good units with a missed defect"), ofBase(passed.escapes, passed.reviewed, passed.interval)),
+      ...byPicture.map((name) => row(`– ${t(PICTURES[name])}`, ofBase(passed.by_picture[name].escapes, passed.by_picture[name].reviewed, passed.by_picture[name].interval))),
+      row(t("Bad units without a defect"), ofBase(failed.false_calls, failed.reviewed, failed.interval)),
+      passed.unsure + failed.unsure ? row(t("Left open: unsure"), count(passed.unsure + failed.unsure)) : null,
+    ),
+    h("p", { class: "small" }, t("Only units drawn by chance say how many defects escape in all; those near a threshold were chosen because they are doubtful.")),
+    codes.length
+      ? h(
+          "table",
+          {},
+          h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("Defect")), h("th", { scope: "col" }, t("Missed, of good units")), h("th", { scope: "col" }, t("False, of its calls")))),
+          h("tbody", {}, codes.map((code) => h("tr", {}, h("th", { scope: "row" }, code === "other" ? t("another kind") : code), h("td", {}, missed(code)), h("td", {}, ofBase(failed.codes[code]?.false_calls ?? 0, failed.codes[code]?.reviewed ?? 0, failed.codes[code]?.interval))))),
+        )
+      : null,
+  ].filter(Boolean);
 }
 
 const row = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));

@@ -1,13 +1,15 @@
 // One unit: its picture with what was found, the facts, the second look, the event as published.
 
+import { BoxEditor, MISSED } from "./box.js";
 import { Compare, drawBeside, drawDifference, drawReference, loaded } from "./compare.js";
-import { drawUnit } from "./draw.js";
+import { drawMissed, drawUnit } from "./draw.js";
 import { h, say, shape } from "./dom.js";
 import { madeOf, referenceOf } from "./job.js";
 import { t } from "./language.js";
+import { ReviewCard } from "./review.js";
 import { ask } from "./station.js";
 import { shown } from "./units.js";
-import { JUDGEMENTS, RESULTS, reason, time, took, what } from "./words.js";
+import { JUDGEMENTS, RESULTS, time, took, what } from "./words.js";
 import { ZoneEditor, drawZones } from "./zones.js";
 
 export function mount(root, { id }) {
@@ -40,15 +42,16 @@ class UnitView {
       h("a", { class: "step", href: this.back, "data-step": "back" }, "↑ ", h("span", {}, t("All units"))),
       step("newer", "← ", at > 0 ? shown.ids[at - 1] : null),
       step("older", "→ ", at >= 0 ? shown.ids[at + 1] : null),
-      h("p", { class: "keys", "aria-hidden": "true" }, t("Keys: ← → next unit, C confirm, F false call, Esc back")),
+      h("p", { class: "keys", "aria-hidden": "true" }, t("Keys: ← → next unit, C confirm, F false call, M missed, U unsure, Z take back, Esc back")),
     );
   }
 
   async load() {
     try {
-      const { unit, event, reviews } = await ask(`/api/units/${encodeURIComponent(this.id)}`);
+      const { unit, event, reviews, history, codes } = await ask(`/api/units/${encodeURIComponent(this.id)}`);
       if (this.closed) return;
-      this.show(unit, event, reviews);
+      this.codes = codes;
+      this.show(unit, event, reviews, history);
       if (unit.has_picture) this.showPicture(unit);
     } catch (error) {
       if (this.closed) return;
@@ -56,7 +59,7 @@ class UnitView {
     }
   }
 
-  show(unit, event, reviews) {
+  show(unit, event, reviews, history) {
     this.unit = unit;
     this.reviews = reviews;
     const { word, tone } = RESULTS[unit.result];
@@ -65,8 +68,8 @@ class UnitView {
     this.frame = h("div", { class: "frame" }, unit.has_picture ? this.canvas : this.noPicture);
     this.tools = h("div", { class: "picture-tools" });
     this.event = event;
-    this.looks = h("section", { class: "looks card", "aria-labelledby": "looks" });
-    this.showLooks();
+    this.card = new ReviewCard(unit, event, { post: (said) => this.post(said), onMark: () => this.mark(), onChoose: (id) => this.choose(id) });
+    this.card.show(reviews, history);
     this.note.remove();
     this.root.append(
       h(
@@ -78,7 +81,7 @@ class UnitView {
           { class: "about" },
           h("header", { class: "verdict small", "data-tone": tone }, h("p", { class: "word" }, h("span", { class: "line" }, shape(unit.result), word.join(" "))), h("h1", { class: "serial", title: unit.unit_id }, unit.unit_id)),
           h("p", { class: "job card" }, ...madeOf({ product: event.product?.name, revision: event.product?.revision, order: event.order, lot: event.lot }), ...(event.product ? [referenceOf(event.reference?.id)] : [])),
-          this.looks,
+          this.card.element,
           facts(unit, event),
         ),
         raw(event),
@@ -182,60 +185,43 @@ class UnitView {
     // Once to give the canvas its size, once with lines for the size that it then has on the screen.
     Object.assign(this.canvas, { width, height });
     drawUnit(this.canvas, { width, height, source: this.picture }, { width, height }, this.unit.defects, { chosen: this.chosen });
+    const missed = this.reviews.filter((review) => review.judgement === "MISSED");
+    drawMissed(this.canvas, this.event.nearest, missed, { colour: MISSED, chosen: this.chosen });
     if (this.product?.zones.length) drawZones(this.canvas, this.product.zones);
     this.drawn("unit");
   }
 
-  showLooks() {
-    const { unit, reviews } = this;
-    if (unit.result !== "FAILED") {
-      this.looks.replaceChildren(h("h2", { id: "looks" }, t("Defects")), h("p", {}, unit.reason ? t("Not inspected: {why}.", { why: reason(unit.reason) }) : t("None was found.")), unit.detail ? h("p", { class: "small" }, unit.detail) : null);
-      return;
-    }
-    const said = (defectId) => reviews.find((review) => review.defect_id === defectId)?.judgement;
-    this.looks.replaceChildren(
-      h("h2", { id: "looks" }, t("Second look")),
-      h("p", { class: "small" }, t("Did the inspection call it right? What you say is kept and reported to the MES.")),
-      h("div", { class: "look whole" }, h("span", { class: "of" }, h("strong", {}, t("The unit"))), this.buttons(null, said(null), t("the unit {unit}", { unit: unit.unit_id }))),
-      h(
-        "ol",
-        { class: "defects" },
-        unit.defects.map((defect, index) =>
-          h(
-            "li",
-            { class: "look", "data-id": defect.id, onmouseenter: () => this.choose(defect.id), onmouseleave: () => this.choose(null), onfocusin: () => this.choose(defect.id), onfocusout: () => this.choose(null) },
-            h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, `${t("{share} % sure", { share: Math.round(defect.confidence * 100) })}${defect.bbox_px ? "" : `, ${t("of the whole unit")}`}`)),
-            this.buttons(defect.id, said(defect.id), t("defect {n}, {code}", { n: index + 1, code: defect.code })),
-          ),
-        ),
-      ),
-      (this.problem = h("p", { class: "wrong", role: "alert", hidden: true })),
-    );
+  async post(said) {
+    await ask(`/api/units/${this.id}/reviews`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(said) });
+    const { reviews, history } = await ask(`/api/units/${this.id}`);
+    if (this.closed) return;
+    this.reviews = reviews;
+    this.card.show(reviews, history);
+    this.draw();
+    say(t("Kept: {what}", { what: JUDGEMENTS[said.judgement] }));
   }
 
-  buttons(defectId, judgement, name) {
-    const button = (value, text) =>
-      h("button", { type: "button", class: "judge", "data-judgement": value, "aria-pressed": String(judgement === value), "aria-label": `${text}: ${name}`, onclick: () => this.judge(defectId, value) }, text);
-    return h("span", { class: "judges" }, button("CONFIRMED", t("Confirm")), button("FALSE_CALL", t("False call")));
-  }
-
-  async judge(defectId, judgement) {
-    const focused = document.activeElement?.getAttribute("aria-label");
-    try {
-      const { reviews } = await ask(`/api/units/${this.id}/reviews`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ judgement, defect_id: defectId }),
-      });
-      if (this.closed) return;
-      this.reviews = reviews;
-      this.showLooks();
-      if (focused) [...this.looks.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
-      say(t("Kept: {what}", { what: JUDGEMENTS[judgement] }));
-    } catch (error) {
-      this.problem.textContent = t("That could not be saved: {why}.", { why: error.message });
-      this.problem.hidden = false;
-    }
+  // Draws the box of a defect that was missed, in place of the picture.
+  mark() {
+    if (this.editor) return;
+    const picture = this.picture;
+    const source = picture && { picture, width: picture.naturalWidth, height: picture.naturalHeight };
+    const done = () => {
+      this.editor.close();
+      this.editor.element.replaceWith(this.pictured);
+      this.editor = null;
+      this.draw();
+      this.card.element.querySelector("[data-do=mark]")?.focus();
+    };
+    this.editor = new BoxEditor(source, this.codes, {
+      onClosed: done,
+      onSaved: async (said) => {
+        await this.card.send(said);
+        done();
+      },
+    });
+    this.pictured.replaceWith(this.editor.element);
+    this.editor.focus();
   }
 
   choose(defectId) {
@@ -246,10 +232,19 @@ class UnitView {
 
   onKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, select, textarea, pre")) return;
+    if (this.editor) {
+      if (event.key === "Escape" && this.editor instanceof BoxEditor) [...this.editor.element.querySelectorAll("button")].at(-1).click();
+      return;
+    }
     const link = { ArrowLeft: "newer", ArrowRight: "older", Escape: "back" }[event.key];
+    const judgement = { c: "CONFIRMED", f: "FALSE_CALL", u: "UNSURE" }[event.key.toLowerCase()];
+    const whole = this.card?.element.querySelector(`.whole [data-judgement=${judgement}]`);
     if (link) this.root.querySelector(`[data-step=${link}]`)?.click();
-    else if (this.unit?.result === "FAILED" && event.key.toLowerCase() === "c") this.judge(null, "CONFIRMED");
-    else if (this.unit?.result === "FAILED" && event.key.toLowerCase() === "f") this.judge(null, "FALSE_CALL");
+    else if (whole?.getAttribute("aria-pressed") === "false") whole.click();
+    else if (this.card && event.key.toLowerCase() === "m") {
+      event.preventDefault();
+      this.mark();
+    } else if (event.key.toLowerCase() === "z") this.card?.element.querySelector("[data-do=undo]")?.click();
   }
 
   close() {

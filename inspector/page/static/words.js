@@ -42,7 +42,15 @@ export const WHYS = {
 
 export const why = (name) => t(WHYS[name] ?? name);
 
-export const JUDGEMENTS = { CONFIRMED: t("confirmed"), FALSE_CALL: t("false call") };
+export const JUDGEMENTS = { CONFIRMED: t("confirmed"), FALSE_CALL: t("false call"), MISSED: t("missed defect"), UNSURE: t("unsure"), WITHDRAWN: t("taken back") };
+
+// Why a unit's picture was kept.
+export const PICTURES = {
+  sample: "drawn by chance",
+  near_threshold: "near a threshold",
+  verdict: "kept for another reason",
+  none: "without a picture",
+};
 
 export const PARTS = {
   camera: "Camera",

@@ -243,7 +243,14 @@ def test_evidence_is_told_by_address_and_hash() -> None:
     picture = Evidence(kind="unit", camera=CAMERA, uri="file:///x.jpg", sha256="0" * 64, bytes=7)
     (unit,) = published(builder().verdict(verdict(), particulars(evidence=picture), 0))
     assert unit["evidence"] == [
-        {"kind": "unit", "camera": "top", "uri": "file:///x.jpg", "sha256": "0" * 64, "bytes": 7}
+        {
+            "kind": "unit",
+            "camera": "top",
+            "uri": "file:///x.jpg",
+            "sha256": "0" * 64,
+            "bytes": 7,
+            "kept_for": "verdict",
+        }
     ]
 
 

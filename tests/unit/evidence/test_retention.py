@@ -9,23 +9,34 @@ from hypothesis import strategies as st
 
 from inspector.evidence.retention import Kept, RetentionIndex, to_free_bytes
 
+
+def kept(day: int, number: int, size_bytes: int, kind: str, written_ns: int) -> Kept:
+    """A picture's name says of which kind it is."""
+    return Kept(
+        path=f"2026-11-{day:02d}/{number:06d}_{kind}.jpg",
+        size_bytes=size_bytes,
+        passed=kind != "rest",
+        near=kind == "near",
+        written_ns=written_ns,
+    )
+
+
 pictures = st.lists(
     st.builds(
-        Kept,
-        path=st.builds(
-            "2026-11-{:02d}/{:06d}.jpg".format, st.integers(1, 30), st.integers(0, 999_999)
-        ),
-        size_bytes=st.integers(0, 1_000_000),
-        passed=st.booleans(),
-        written_ns=st.integers(0, 9),
+        kept,
+        st.integers(1, 30),
+        st.integers(0, 999_999),
+        st.integers(0, 1_000_000),
+        st.sampled_from(("passed", "near", "rest")),
+        st.integers(0, 9),
     ),
     unique_by=lambda kept: kept.path,
     max_size=60,
 )
 
 
-def in_order(one: Kept) -> tuple[bool, int, str]:
-    return (not one.passed, one.written_ns, one.path)
+def in_order(one: Kept) -> tuple[bool, bool, int, str]:
+    return (not one.passed, one.near, one.written_ns, one.path)
 
 
 def filled(kept: list[Kept]) -> RetentionIndex:
@@ -41,6 +52,16 @@ def test_passed_goes_before_all_others_and_the_oldest_before_the_younger(kept: l
     assert list(index.first_to_go()) == sorted(kept, key=in_order)
     assert index.total_bytes == 0
     assert len(index) == 0
+
+
+@given(pictures)
+def test_those_near_a_threshold_can_go_alone_and_are_counted_apart(kept: list[Kept]) -> None:
+    index = filled(kept)
+    near = [one for one in kept if one.near]
+    assert index.near_bytes == sum(one.size_bytes for one in near)
+    assert list(index.first_near_to_go()) == sorted(near, key=in_order)
+    assert index.near_bytes == 0
+    assert list(index.first_to_go()) == sorted((o for o in kept if not o.near), key=in_order)
 
 
 @given(pictures, st.integers(0, 60), pictures)

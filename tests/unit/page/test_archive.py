@@ -17,6 +17,7 @@ from inspector.journal.journal import Journal
 from inspector.page import archive_rows
 from inspector.page.archive import Archive, ArchiveUnreadableError
 from inspector.page.archive_rows import UnitQuery
+from inspector.reviews.standing import standing
 from tests.kit.groups import group
 
 NOW_S = time.time()
@@ -53,7 +54,7 @@ def review(of: EventGroup, judgement: Judgement, defect_id: str | None = None) -
     said, event_id = datetime.now(UTC).isoformat(), str(ULID())
     body = {
         "id": event_id, "time": said, "unit_event_id": of.events[0].id, "result": judgement.value,
-        "defect_id": defect_id,
+        "defect_id": defect_id, "code": None,
     }  # fmt: skip
     return group(Event(
         stream=Stream.REVIEWS, id=event_id, schema="inspector.review/1", time=said,
@@ -214,12 +215,18 @@ def test_of_second_looks_the_latest_on_a_matter_counts(tmp_path):
             await journal.append([bad, review(bad, Judgement.CONFIRMED)])
             await journal.append([review(bad, Judgement.FALSE_CALL, "d1")])
             await journal.append([review(bad, Judgement.FALSE_CALL)])
-            reviews = (await archive.reviews_of([bad.events[0].id, "other"]))[bad.events[0].id]
-            assert {r.defect_id: r.judgement for r in reviews} == {
+            reviews = await archive.reviews_of([bad.events[0].id, "other"])
+            assert reviews["other"] == ()
+            assert [r.judgement for r in reviews[bad.events[0].id]] == [
+                Judgement.CONFIRMED,
+                Judgement.FALSE_CALL,
+                Judgement.FALSE_CALL,
+            ]
+            assert {r.defect_id: r.judgement for r in standing(reviews[bad.events[0].id])} == {
                 None: Judgement.FALSE_CALL,
                 "d1": Judgement.FALSE_CALL,
             }
-            counted = await archive.figures(lambda _, r: [x.judgement for x in r])
+            counted = await archive.figures(lambda _, b: [x.judgement for u in b.held() for x in u])
             assert counted == [Judgement.FALSE_CALL, Judgement.FALSE_CALL]
 
     in_loop(main())

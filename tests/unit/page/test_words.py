@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import get_args
 
+from inspector.core.records import Judgement, KeptFor
 from inspector.events.schemas import UnitEvent
 from inspector.page import state
 from inspector.page.static_files import FOLDER
@@ -36,7 +37,9 @@ def tables() -> Iterator[str]:
     """What stands in the tables of words.js and others, and is looked up by name."""
     for script in scripts():
         for table in re.findall(
-            r"export const (?:REASONS|WHYS|PARTS|STATES|WAYS) = \{(.*?)\};", script, re.DOTALL
+            r"export const (?:REASONS|WHYS|PARTS|PICTURES|STATES|WAYS) = \{(.*?)\};",
+            script,
+            re.DOTALL,
         ):
             yield from re.findall(rf": {TEXT}", table)
     yield from re.findall(r": " + TEXT, re.search(r"TITLES = \{.*\};", "\n".join(scripts()))[0])  # type: ignore[index]
@@ -101,3 +104,16 @@ def test_every_part_of_a_station_has_a_name() -> None:
     table = re.search(r"export const PARTS = \{(.*?)\};", "\n".join(scripts()), re.DOTALL)
     assert table is not None
     assert state._GOOD.keys() <= set(re.findall(r"^  (\w+):", table[1], re.MULTILINE))
+
+
+def test_every_reason_to_keep_a_picture_has_words() -> None:
+    table = re.search(r"export const PICTURES = \{(.*?)\};", "\n".join(scripts()), re.DOTALL)
+    assert table is not None
+    named = set(re.findall(r"^  (\w+):", table[1], re.MULTILINE))
+    assert named == {why.value for why in KeptFor} | {"none"}
+
+
+def test_every_judgement_has_words() -> None:
+    table = re.search(r"export const JUDGEMENTS = \{(.*?)\};", "\n".join(scripts()))
+    assert table is not None
+    assert set(re.findall(r"(\w+): t\(", table[1])) == {judgement.value for judgement in Judgement}

@@ -1,0 +1,44 @@
+"""What of a unit without a defect came nearest to being one: pure.
+
+A person who looks for defects that the station misses should look there first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inspector.core.recipes import Recipe
+from inspector.core.records import Finding
+from inspector.core.verdicts import FrameResult, NearMiss
+from inspector.results.fusing import is_large
+from inspector.results.zones import PlaceRules
+
+
+def nearest_miss(frames: Iterable[FrameResult], recipe: Recipe) -> NearMiss | None:
+    """The finding that lacks least to its threshold, of whichever frame; None without any.
+
+    It may be above its threshold: too few of the other frames agreed. What lies in a zone that
+    ignores it, and what is smaller than the recipe asks for, would be no defect however sure.
+    """
+    places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
+    seen = [finding for frame in frames for finding in (*(frame.findings or ()), *frame.faint)]
+    counting = [f for f in seen if is_large(f, recipe.rules) and not places.ignores(f)]
+    if not counting:
+        return None
+    best = min(counting, key=lambda f: places.threshold(f) - f.confidence)
+    return NearMiss(
+        code=recipe.codes[best.code_index],
+        confidence=best.confidence,
+        threshold=places.threshold(best),
+        place=best.place,
+    )
+
+
+def parted(
+    findings: Sequence[Finding], floor: float
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """What may decide, and what is too faint to."""
+    return (
+        tuple(finding for finding in findings if finding.confidence >= floor),
+        tuple(finding for finding in findings if finding.confidence < floor),
+    )
