@@ -16,7 +16,7 @@ from inspector.inference.exporter_notes import ExporterNotes
 from inspector.inference.outputs.anomaly import LABEL, MAP, MASK, SCORE, AnomalyReader
 from inspector.inference.outputs.kind import Described
 from inspector.inference.outputs.registry import reader_of
-from tests.unit.inference.outputs.test_replies import REF, NoLease
+from tests.unit.inference.outputs.test_yolo import REF, NoLease
 
 SIDE, MAP_SIDE = 64, 32
 INPUT = ModelInput(
