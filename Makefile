@@ -44,6 +44,7 @@ static: setup ## all of check but the tests
 	$(call step,types,$(VENV)/mypy)
 	$(call step,imports,$(VENV)/lint-imports --no-logo >.cache/imports.log || { cat .cache/imports.log; false; })
 	$(call step,hygiene,$(VENV)/python scripts/check_no_leaks.py)
+	$(call step,test mirror,$(VENV)/python scripts/check_test_mirror.py)
 	$(call step,docs,$(VENV)/python scripts/build_docs.py --check)
 
 docs: setup ## everything that is written as a searchable site; ARGS=--serve shows it
