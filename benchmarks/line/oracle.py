@@ -56,7 +56,6 @@ class OracleModel:
             version="1",
             input=picture,
             reader=DetectionsReader(input=picture, classes=len(self._codes)),
-            max_regions=terms.needs.max_regions,
         )
         self.frames: list[int] = []
         """Every frame that was asked about, in order."""

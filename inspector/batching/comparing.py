@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.batching.warping import PADDING_GREY, into_letterbox, warp
+from inspector.batching.warping import into_letterbox, warp
 from inspector.core.recipes import Reference
-from inspector.core.records import DIFFERING_CELL_PX, Letterbox, ModelInput, Rect
+from inspector.core.records import DIFFERING_CELL_PX, PADDING_GREY, Letterbox, ModelInput, Rect
 
 Grey = NDArray[np.uint8]
 """(height, width) uint8."""

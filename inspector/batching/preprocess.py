@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.batching.comparing import Planes, ReferencePlanes, differing, without_natural
-from inspector.batching.warping import PADDING_GREY, SKIPS_ABOVE, into_letterbox, warp
+from inspector.batching.warping import SKIPS_ABOVE, into_letterbox, warp
 from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
 from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
 
@@ -26,6 +26,7 @@ class Preprocessor:
 
     def __init__(self, model_input: ModelInput) -> None:
         self._input = model_input
+        self._levels = _levels(model_input)
         shape = (model_input.height_px, model_input.width_px, 3)
         self._canvas: Image = np.empty(shape, np.uint8)
         plane = (model_input.height_px, model_input.width_px)
@@ -34,7 +35,10 @@ class Preprocessor:
         self._references = ReferencePlanes()
 
     def write(self, region: Region, row: NDArray[Any]) -> Region:
-        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 0..255 or float32 0..white.
+        """Fill `row`: (H, W, channels) or (channels, H, W), uint8 or float32.
+
+        The former is 0..255; the latter 0..white, less the mean, by the deviation, where the model
+        wants that.
 
         Returns the region, which then says where it differs from its reference.
         """
@@ -63,8 +67,11 @@ class Preprocessor:
             target = row[channel] if spec.channels_first else row[..., channel]
             if spec.dtype == "UINT8":
                 np.copyto(target, plane)
-            else:
-                np.multiply(plane, np.float32(spec.white / 255), out=target, dtype=np.float32)
+                continue
+            step, black = self._levels[channel]
+            np.multiply(plane, step, out=target, dtype=np.float32)
+            if black:
+                np.add(target, black, out=target)
 
     def _compared(self, region: Region) -> tuple[NDArray[np.uint8], Planes]:
         """The unit's grey as it lies on the reference, and what it is compared with, letterboxed.
@@ -97,10 +104,11 @@ class Preprocessor:
         width_px = scaled_px(rect.width_px, box.scale)
         height_px = scaled_px(rect.height_px, box.scale)
         right_px, bottom_px = box.left_px + width_px, box.top_px + height_px
-        canvas[: box.top_px] = PADDING_GREY
-        canvas[bottom_px:] = PADDING_GREY
-        canvas[box.top_px : bottom_px, : box.left_px] = PADDING_GREY
-        canvas[box.top_px : bottom_px, right_px:] = PADDING_GREY
+        grey = self._input.padding
+        canvas[: box.top_px] = grey
+        canvas[bottom_px:] = grey
+        canvas[box.top_px : bottom_px, : box.left_px] = grey
+        canvas[box.top_px : bottom_px, right_px:] = grey
         self._scale(pixels, canvas[box.top_px : bottom_px, box.left_px : right_px])
 
     def _turn(
@@ -112,7 +120,8 @@ class Preprocessor:
         the unit says more than grey would; what lies outside the frame is grey.
         """
         matrix = then(upright_matrix(outline), into_letterbox(rect, box))
-        warp(image, matrix, canvas, scale=box.scale, scratch=self._scratch_of)
+        grey = self._input.padding
+        warp(image, matrix, canvas, scale=box.scale, around=grey, scratch=self._scratch_of)
 
     def _scale(self, pixels: Image, target: Image) -> None:
         """Shrink without making small defects vanish.
@@ -148,6 +157,16 @@ class Preprocessor:
         if key not in self._scratch:
             self._scratch[key] = np.empty((height_px, width_px, 3), np.uint8)
         return self._scratch[key]
+
+
+def _levels(model_input: ModelInput) -> list[tuple[np.float32, np.float32]]:
+    """By channel of a float input: what one grey level counts, and what black is."""
+    mean, deviation = model_input.mean or (0.0,) * 3, model_input.deviation or (1.0,) * 3
+    by_channel = list(zip(mean, deviation, strict=True))
+    if not model_input.rgb:
+        by_channel.reverse()
+    step = model_input.white / 255
+    return [(np.float32(step / by), np.float32(-off / by)) for off, by in by_channel]
 
 
 def _part(image: Image, to_frame: Affine, shape: tuple[int, ...]) -> tuple[Image, int, int]:

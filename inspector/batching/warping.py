@@ -10,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.core.geometry import Affine, between_centres
-from inspector.core.records import Letterbox, Rect
-
-PADDING_GREY = 114
-"""What YOLO-family detectors were trained to see around a letterboxed picture."""
+from inspector.core.records import PADDING_GREY, Letterbox, Rect
 
 SKIPS_ABOVE = 1.5
 """The shrinking factor from which bilinear scaling may skip a lone pixel."""

@@ -24,7 +24,7 @@ from inspector.commands.running_service import RunningService
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.paths import find
 from inspector.core.product_names import product_name
-from inspector.core.recipes import DEFAULT_PRODUCT, ModelName
+from inspector.core.recipes import DEFAULT_PRODUCT, NOTHING_STATED, ModelName
 from inspector.inference.connection import connect_to
 from inspector.inference.describing import describe_model
 from inspector.inference.model_check import check_model
@@ -387,7 +387,7 @@ async def _compare(settings: Settings, product: Product, models: Sequence[ModelN
             elif model in terms.also:
                 check_model(described, terms.also[model])
             else:  # the settings' input is the other one's
-                check_model(described, replace(needs, is_for_reference=True, input=None))
+                check_model(described, replace(needs, is_for_reference=True, stated=NOTHING_STATED))
     except (InferenceServerException, grpc.RpcError) as error:
         raise InferenceUnavailableError(f"Triton at {url}: {error}") from error
     finally:

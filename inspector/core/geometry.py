@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from inspector.core.basics import Affine as Affine  # noqa: PLC0414 - passed on
 from inspector.core.places import Box, Place, Point, Polygon, WholeUnit, clipped
-from inspector.core.records import Letterbox, Outline, Rect, Region
+from inspector.core.records import Letterbox, ModelInput, Outline, Rect, Region
 
 
 def fit(rect: Rect, *, width_px: int, height_px: int, enlarges: bool = False) -> Letterbox:
@@ -24,6 +24,19 @@ def fit(rect: Rect, *, width_px: int, height_px: int, enlarges: bool = False) ->
         left_px=(width_px - scaled_px(rect.width_px, scale)) // 2,
         top_px=(height_px - scaled_px(rect.height_px, scale)) // 2,
     )
+
+
+FILLS_LITTLE_BELOW = 0.5
+"""Of the model's input, in the direction that a picture fills better."""
+
+
+def fills_little(width_px: int, height_px: int, model_input: ModelInput) -> bool:
+    """Whether a picture lies in the middle of a much larger input, and is not scaled up to it.
+
+    Most trainings scale pictures up to the input, so that the network never saw parts so small.
+    """
+    share = max(width_px / model_input.width_px, height_px / model_input.height_px)
+    return share < FILLS_LITTLE_BELOW and not model_input.enlarges
 
 
 def scaled_px(length_px: int, scale: float) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,46 @@ LEAST_LIKENESS = 0.6
 """Right designs have 0.95 and more, bad boards too; others less than 0.2."""
 
 
+HeadName = Literal[
+    "auto", "transposed", "with_objectness", "candidates_first", "end_to_end", "rt_detr"
+]
+HEADS: tuple[str, ...] = get_args(HeadName)
+"""The layouts of one output whose shape may fit several."""
+Triple = tuple[float, float, float]
+"""A number for red, green and blue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What settings or a product's file state of a model; the rest is the model's own word."""
+
+    input: str | None = None
+    """Of several inputs, the one that takes the picture."""
+    colour: Literal["auto", "bgr", "rgb"] = "auto"
+    pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
+    mean: Triple | None = None
+    """Taken off each channel of a float input, in its range; in the order red, green, blue."""
+    deviation: Triple | None = None
+    """Each channel is divided by it then."""
+    padding: int | None = None
+    """The grey beside a picture that does not fill the input."""
+    head: HeadName = "auto"
+    """The layout of its one output."""
+    enlarge: bool = False
+    """A picture smaller than the input is scaled up to it."""
+
+
+NOTHING_STATED = Stated()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelName:
-    """Which model of the server."""
+    """Which model of the server, and how it is meant."""
 
     name: str
     version: str = ""
     """Empty: the one that the server serves."""
+    stated: Stated = NOTHING_STATED
     file_sha256: str = field(default="", compare=False)
     """Of the model's file; empty where the server's files cannot be read. The server is asked by
     name and version alone, so it makes no other model."""

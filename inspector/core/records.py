@@ -15,7 +15,7 @@ from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed
 from inspector.core.basics import Image as Image  # noqa: PLC0414
 from inspector.core.basics import Rect as Rect  # noqa: PLC0414
 from inspector.core.places import Box, Place, WholeUnit
-from inspector.core.recipes import Job, ModelName
+from inspector.core.recipes import Job, ModelName, Triple
 
 EncodedBatch = NewType("EncodedBatch", dict[str, object])
 """A request ready for the wire; opaque to everybody but the adapter that made it."""
@@ -361,6 +361,8 @@ class Region:
     pieces: int = 1
 
 
+PADDING_GREY = 114
+"""What YOLO-family detectors were trained to see around a letterboxed picture."""
 UNIT_AND_REFERENCE = 2
 """Channels of an input that shows a unit beside its reference."""
 
@@ -377,13 +379,23 @@ class ModelInput:
     channels: int = 3
     """3: a picture in colour. 2: the unit's grey and that of its reference."""
     dtype: str
-    """Triton's name: UINT8 or FP32."""
+    """Triton's name: UINT8, FP32 or FP16."""
     rgb: bool
     """Colour order the model expects; frames are BGR."""
     white: float = 1.0
-    """What the brightest pixel is in FP32: 1 or 255; in UINT8 it is 255."""
+    """What the brightest pixel is in floats: 1 or 255; in UINT8 it is 255."""
+    mean: Triple | None = None
+    """Taken off each channel of floats, in units of `white`; red, green, blue."""
+    deviation: Triple | None = None
+    """Then each channel is divided by it."""
+    padding: int = PADDING_GREY
+    """What lies beside a region that does not fill the input, 0 to 255."""
     enlarges: bool = False
     """A region smaller than the input is scaled up to it, as training did."""
+    most: int = 0
+    """So many regions in one request at most; 0: any number."""
+    exactly: int = 0
+    """A request holds so many rows, those without a region are of no account; 0: one per region."""
 
     @property
     def takes_reference(self) -> bool:
@@ -456,8 +468,6 @@ class ModelSpec:
     input: ModelInput
     reader: OutputReader
     """Turns its replies into findings."""
-    max_regions: int
-    """The largest batch the server takes."""
     instances: int = 1
     """How many requests it works on at once."""
     range_is_assumed: bool = False

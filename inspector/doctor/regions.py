@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from inspector.core.geometry import fills_little
 from inspector.core.records import ModelInput
 from inspector.doctor.findings import Finding, Mark
 from inspector.settings.settings import Settings
 
-SMALL_BELOW = 0.5
-"""Of the model's input, in the direction that a region fills better."""
-
 
 def small_regions(settings: Settings, model_input: ModelInput) -> list[Finding]:
-    """One finding for each camera whose region fills little of the input and is not scaled up.
-
-    Most trainings scale pictures up to the input, so that the network never saw parts so small.
-    """
-    if model_input.enlarges:
-        return []
+    """One finding for each camera whose region fills little of the input and is not scaled up."""
     findings = []
     for camera_id, camera in settings.cameras.items():
         width_px, height_px = camera.region[2:] if camera.region is not None else camera.size
-        share = max(width_px / model_input.width_px, height_px / model_input.height_px)
-        if share >= SMALL_BELOW:
+        if not fills_little(width_px, height_px, model_input):
             continue
         found = (
             f"its region of {width_px}x{height_px} fills little of the model's input of "

@@ -27,7 +27,11 @@ SHM_PREFIX = "inspector-"
 SLOT_ALIGNMENT_BYTES = 64
 """A cache line; and every dtype begins where it may."""
 _OF_A_POOL = re.compile(rf"{SHM_PREFIX}\d+-[0-9a-f]{{8}}")
-_DTYPES: dict[str, type[np.generic]] = {"UINT8": np.uint8, "FP32": np.float32}
+_DTYPES: dict[str, type[np.generic]] = {
+    "UINT8": np.uint8,
+    "FP16": np.float16,
+    "FP32": np.float32,
+}
 
 
 def empty_tensor(model_input: ModelInput, *leading: int) -> NDArray[Any]:
@@ -118,12 +122,13 @@ class TensorBlock:
 
     def lease(self, model_input: ModelInput, max_regions: int) -> TensorLease | None:
         """A free slot, formed for this input; None while all are lent."""
+        rows = max(max_regions, model_input.exactly)
         if not self._free or self._memory is None:
             return None
         index = self._free.popleft()
         self.is_home.clear()
         array: NDArray[Any] = np.ndarray(
-            (max_regions, *model_input.shape),
+            (rows, *model_input.shape),
             _DTYPES[model_input.dtype],
             buffer=self._memory,
             offset=index * self.slot_bytes,
@@ -202,7 +207,7 @@ class TensorPool:
         return TensorBlock(slots=self._tensors, slot_bytes=needed, shared=self._want_shared)
 
     def _slot_bytes(self, model_input: ModelInput) -> int:
-        shape = (self._max_regions, *model_input.shape)
+        shape = (max(self._max_regions, model_input.exactly), *model_input.shape)
         size_bytes = math.prod(shape) * np.dtype(_DTYPES[model_input.dtype]).itemsize
         return -(-size_bytes // SLOT_ALIGNMENT_BYTES) * SLOT_ALIGNMENT_BYTES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.recipes import ModelName
 from inspector.inference.connection import login_of
 from inspector.inference.description import ModelDescription, TensorDescription
+from inspector.inference.file_notes import notes_in_files
 from inspector.inference.model_check import configured_model, no_such_model
 from inspector.settings.sections import InferenceSettings
 
@@ -51,6 +53,7 @@ class _Asked:
 
     def __init__(self, client: Any, inference: InferenceSettings, model: ModelName) -> None:
         self._client = client
+        self._inference = inference
         self._model, self._version = model.name, model.version
         self._is_configured = model == configured_model(inference)
         self._call = {
@@ -117,6 +120,9 @@ class _Asked:
             decoupled=config.model_transaction_policy.decoupled,
             sequences=config.HasField("sequence_batching"),
             parameters={k: v.string_value for k, v in config.parameters.items()},
+            files=await asyncio.to_thread(
+                notes_in_files, self._inference.known_repository, model, version
+            ),
             instances=await self._instances_of(config, DEEPEST_ENSEMBLE),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,5 +29,7 @@ class ModelDescription:
     sequences: bool = False
     """Its requests must belong to sequences."""
     parameters: Mapping[str, str]
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the ONNX files say of themselves, by model or step; empty where they cannot be read."""
     instances: int = 1
     """Requests it works on at once; of an ensemble, those of its narrowest step."""

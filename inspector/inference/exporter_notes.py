@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 LONGEST_CHARACTERS = 100_000
+_AUTHOR = "Ultralytics"
+"""All of whose networks take pictures in 0..1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +26,17 @@ class ExporterNotes:
     task: str = ""
     suppresses: bool = False
     """Its answer comes after non-maximum suppression."""
+    takes_ones: bool = False
+    """It was exported by a program whose networks take pictures in 0..1."""
 
 
 def read_notes(text: str) -> ExporterNotes:
     """The notes in a `metadata` parameter."""
     content = _parsed(text)
-    if not isinstance(content, Mapping):
-        return ExporterNotes()
+    return _notes_in(content) if isinstance(content, Mapping) else ExporterNotes()
+
+
+def _notes_in(content: Mapping[str, Any]) -> ExporterNotes:
     arguments = content.get("args")
     nms = arguments.get("nms") if isinstance(arguments, Mapping) else None
     task = content.get("task")
@@ -38,16 +44,35 @@ def read_notes(text: str) -> ExporterNotes:
         names=_names(content.get("names")),
         task=task if isinstance(task, str) else "",
         suppresses=_is_true(content.get("end2end")) or _is_true(nms),
+        takes_ones=content.get("author") == _AUTHOR,
     )
 
 
-def notes_of(parameters: Mapping[str, str]) -> ExporterNotes:
-    """The notes in a model's parameters; `names` by itself counts where `metadata` has none."""
+def notes_of(parameters: Mapping[str, str], file: Mapping[str, str] | None = None) -> ExporterNotes:
+    """The notes in a model's parameters; `names` by itself counts where `metadata` has none.
+
+    Where they say nothing, those in the metadata of its file count.
+    """
     notes = read_notes(parameters.get("metadata", ""))
-    if notes.names or not (text := parameters.get("names", "")):
+    if not notes.names and (text := parameters.get("names", "")):
+        told = _names(_parsed(text)) or tuple(part.strip() for part in text.split(","))
+        notes = replace(notes, names=told)
+    if file is None:
         return notes
-    told = _names(_parsed(text)) or tuple(part.strip() for part in text.split(","))
-    return replace(notes, names=told)
+    of_file = notes_in_file(file)
+    return ExporterNotes(
+        names=notes.names or of_file.names,
+        task=notes.task or of_file.task,
+        suppresses=notes.suppresses or of_file.suppresses,
+        takes_ones=notes.takes_ones or of_file.takes_ones,
+    )
+
+
+def notes_in_file(metadata: Mapping[str, str]) -> ExporterNotes:
+    """The notes in an ONNX file's metadata: the same keys, each with a text of its own."""
+    content = {key: _parsed(metadata.get(key, "")) for key in ("names", "args")}
+    plain = {key: metadata.get(key, "") for key in ("task", "end2end", "author")}
+    return _notes_in({**plain, **content})
 
 
 def order_objection(told: tuple[str, ...], codes: tuple[str, ...]) -> bool:

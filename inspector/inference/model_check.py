@@ -5,19 +5,20 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.recipes import ModelName
-from inspector.core.records import UNIT_AND_REFERENCE, ModelInput, ModelSpec
-from inspector.inference.description import ModelDescription
-from inspector.inference.exporter_notes import ExporterNotes, notes_of, order_objection
-from inspector.inference.outputs.kind import AUTO, HEADS, Described
+from inspector.core.recipes import HEADS, NOTHING_STATED, ModelName, Stated, Triple
+from inspector.core.records import PADDING_GREY, UNIT_AND_REFERENCE, ModelInput, ModelSpec
+from inspector.inference.description import ModelDescription, TensorDescription
+from inspector.inference.exporter_notes import notes_in_file, notes_of, order_objection
+from inspector.inference.outputs.kind import AUTO, Described
 from inspector.inference.outputs.registry import reader_of
 from inspector.settings.sections import InferenceSettings
 
 UNBATCHED_RANK = 3
+MOST_FILLED = 64
+"""As many as `batching.max_regions` may be."""
 REFERENCE_CHANNELS = ("unit", "reference")
 """How a model's configuration says that its input shows a unit beside its reference."""
 
@@ -30,16 +31,10 @@ class ModelNeeds:
     """The names of its classes, in its order."""
     lowest_threshold: float
     """It must report what is at least so sure."""
-    max_regions: int
-    """A request holds so many."""
+    stated: Stated = NOTHING_STATED
+    """What is said of it; the rest is the model's own word."""
     is_for_reference: bool | None = None
     """Whether it is to see a unit beside its reference; None: either will do."""
-    input: str | None = None
-    colour: Literal["auto", "bgr", "rgb"] = "auto"
-    pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
-    enlarge: bool = False
-    head: str = AUTO
-    """The layout of its one output; see `outputs.kind.HEADS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +51,7 @@ class ModelTerms:
 
 def configured_model(inference: InferenceSettings) -> ModelName:
     """The model of the station, which inspects what no product's recipe says otherwise of."""
-    return ModelName(name=inference.model, version=inference.version)
+    return ModelName(name=inference.model, version=inference.version, stated=inference.stated)
 
 
 def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
@@ -73,73 +68,72 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
         raise ConfigurationError(
             f"model {name}: has sequence_batching; expected one that takes each request by itself"
         )
-    wanted = needs.max_regions
-    limit = _batch_limit(description)
-    if limit < wanted:
-        raise ConfigurationError(
-            f"batching.max_regions is {wanted}, but model {name} takes at most {limit} per request "
-            "(its max_batch_size)"
-        )
     model_input = _input(description, needs)
-    notes = notes_of(description.parameters)
+    notes = notes_of(description.parameters, description.files.get(name, {}))
     reader = reader_of(
         Described(
             model=name,
-            outputs=description.outputs,
+            outputs=[_as_read(tensor) for tensor in description.outputs],
             input=model_input,
             classes=len(needs.codes),
             notes=notes,
             head=_head(description, needs),
         )
     )
-    _check_names(name, notes, needs.codes)
+    _check_names(description, needs.codes)
     _check_parameters(description, needs)
     return ModelSpec(
         name=name,
         version=description.version,
         input=model_input,
         reader=reader,
-        max_regions=limit,
         instances=max(1, description.instances),
-        range_is_assumed=model_input.dtype == "FP32"
+        range_is_assumed=model_input.dtype != "UINT8"
         and not model_input.takes_reference
-        and _pixel_range(description, "FP32", needs) == "auto",
+        and not notes.takes_ones
+        and _levels(description, "FP32", needs).pixel_range == "auto",
     )
 
 
-def _batch_limit(description: ModelDescription) -> int:
+def _as_read(tensor: TensorDescription) -> TensorDescription:
+    """Halves of a reply are made floats before anything reads them."""
+    return replace(tensor, dtype="FP32") if tensor.dtype == "FP16" else tensor
+
+
+def _batch(description: ModelDescription) -> tuple[int, int]:
+    """How many pictures a request holds at most, and exactly; 0: any number."""
     if description.max_batch_size > 0:
-        return description.max_batch_size
+        return description.max_batch_size, 0
     shapes = [tensor.shape for tensor in description.inputs]
     first = shapes[0][0] if shapes and len(shapes[0]) > UNBATCHED_RANK else 0
     if first == 0:
         raise ConfigurationError(
             f"model {description.name}: takes no batches; expected max_batch_size of 1 or more"
         )
-    if first > 1:
-        # Triton refuses every other number, and how many pictures are due at once varies.
+    if first > MOST_FILLED:
         raise ConfigurationError(
             f"model {description.name}: takes exactly {first} pictures per request; expected any "
-            "number up to a limit (export it with a dynamic batch) or one"
+            f"number up to a limit (export it with a dynamic batch), or at most {MOST_FILLED}"
         )
-    return 1_000_000 if first < 0 else first
+    # Triton refuses every other number than a graph's own: such a request is filled up.
+    return (0, 0) if first < 0 else (first, first if first > 1 else 0)
 
 
 def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
     name = description.name
+    most, exactly = _batch(description)
     by_name = {tensor.name: tensor for tensor in description.inputs}
-    if needs.input is not None and needs.input not in by_name:
+    asked = needs.stated.input
+    if asked is not None and asked not in by_name:
         raise ConfigurationError(
-            f'inference.input is "{needs.input}", but model {name} has: {", ".join(by_name)}'
+            f'inference.input is "{asked}", but model {name} has: {", ".join(by_name)}'
         )
-    if needs.input is None and len(by_name) != 1:
+    if len(by_name) != 1:
+        raise ConfigurationError(_several_inputs(description, asked))
+    tensor = by_name[asked or next(iter(by_name))]
+    if tensor.dtype not in ("UINT8", "FP32", "FP16"):
         raise ConfigurationError(
-            f"model {name} has {len(by_name)} inputs ({', '.join(by_name)}); expected one picture"
-        )
-    tensor = by_name[needs.input or next(iter(by_name))]
-    if tensor.dtype not in ("UINT8", "FP32"):
-        raise ConfigurationError(
-            f'model {name}: input "{tensor.name}" is {tensor.dtype}; expected UINT8 or FP32'
+            f'model {name}: input "{tensor.name}" is {tensor.dtype}; expected UINT8, FP32 or FP16'
         )
     channels = _channels(description, needs)
     shape = tensor.shape[1:]
@@ -152,6 +146,7 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
             f"[N,{channels},height,width] or [N,height,width,{channels}] with fixed height and "
             f"width{_hint(shape, channels)}"
         )
+    levels = _levels(description, tensor.dtype, needs)
     return ModelInput(
         name=tensor.name,
         width_px=sides[1],
@@ -160,9 +155,24 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         channels=channels,
         dtype=tensor.dtype,
         rgb=_is_rgb(description, tensor.dtype, needs),
-        white=255.0 if _pixel_range(description, tensor.dtype, needs) == "0..255" else 1.0,
-        enlarges=needs.enlarge,
+        white=255.0 if levels.pixel_range == "0..255" else 1.0,
+        mean=levels.mean,
+        deviation=levels.deviation,
+        padding=_padding(description, needs),
+        enlarges=needs.stated.enlarge or _is_enlarged(description),
+        most=most,
+        exactly=exactly,
     )
+
+
+def _several_inputs(description: ModelDescription, asked: str | None) -> str:
+    """Only the picture is sent: an input that is not optional would be missing in each request."""
+    names = [tensor.name for tensor in description.inputs]
+    rest = [name for name in names if name != asked]
+    told = f"model {description.name} has {len(names)} inputs ({', '.join(names)})"
+    if asked is None:
+        return f"{told}; expected one picture"
+    return f"{told}, and only {asked} is sent; expected {', '.join(rest)} within the model"
 
 
 def _channels(description: ModelDescription, needs: ModelNeeds) -> int:
@@ -194,26 +204,76 @@ def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> boo
         )
     # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
     order = declared or ("bgr" if dtype == "UINT8" else "rgb")
-    if needs.colour != "auto":
-        order = needs.colour
+    if needs.stated.colour != "auto":
+        order = needs.stated.colour
     return order == "rgb"
 
 
-def _pixel_range(description: ModelDescription, dtype: str, needs: ModelNeeds) -> str:
-    """What an FP32 input expects; `auto` where neither the settings nor the model say it."""
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """What a float input expects of its numbers."""
+
+    pixel_range: str
+    """`auto` where neither the settings nor the model say it."""
+    mean: Triple | None
+    deviation: Triple | None
+
+
+def _levels(description: ModelDescription, dtype: str, needs: ModelNeeds) -> _Levels:
+    name, stated = description.name, needs.stated
     declared = description.parameters.get("pixel_range", "auto")
     if declared not in ("auto", "0..1", "0..255"):
         raise ConfigurationError(
-            f'model {description.name}: its parameter pixel_range is "{declared}"; expected 0..1 '
-            "or 0..255"
+            f'model {name}: its parameter pixel_range is "{declared}"; expected 0..1 or 0..255'
         )
-    wanted = needs.pixel_range if needs.pixel_range != "auto" else declared
-    if dtype == "UINT8" and wanted == "0..1":
+    wanted = stated.pixel_range if stated.pixel_range != "auto" else declared
+    mean = stated.mean or _numbers(description, "mean")
+    deviation = stated.deviation or _numbers(description, "deviation")
+    if deviation is not None and min(deviation) <= 0:
         raise ConfigurationError(
-            f'inference.pixel_range is "0..1", but the input of model {description.name} is UINT8, '
-            "which is 0..255"
+            f"model {name}: its parameter deviation is {deviation}; expected numbers above 0"
         )
-    return wanted
+    if dtype == "UINT8" and (wanted == "0..1" or mean or deviation):
+        told = 'pixel_range is "0..1"' if wanted == "0..1" else "mean or deviation is set"
+        raise ConfigurationError(
+            f"inference.{told}, but the input of model {name} is UINT8, which is 0..255"
+        )
+    if wanted == "auto" and (mean or deviation):
+        # A mean of 0.485 is one of shares, and one of 123.7 one of grey levels.
+        wanted = "0..255" if max(*(mean or ()), *(deviation or ()), 0.0) > 1 else "0..1"
+    return _Levels(wanted, mean, deviation)
+
+
+def _numbers(description: ModelDescription, key: str) -> Triple | None:
+    """Three numbers in a parameter, for red, green and blue."""
+    text = description.parameters.get(key)
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        red = green = blue = math.nan
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ConfigurationError(
+            f'model {description.name}: its parameter {key} is "{text}"; expected three numbers '
+            "with commas, for red, green and blue"
+        )
+    return red, green, blue
+
+
+def _padding(description: ModelDescription, needs: ModelNeeds) -> int:
+    if needs.stated.padding is not None:
+        return needs.stated.padding
+    text = description.parameters.get("padding", str(PADDING_GREY))
+    if not (text.isdecimal() and int(text) <= 255):  # noqa: PLR2004 - a byte
+        raise ConfigurationError(
+            f'model {description.name}: its parameter padding is "{text}"; expected 0 to 255'
+        )
+    return int(text)
+
+
+def _is_enlarged(description: ModelDescription) -> bool:
+    return description.parameters.get("enlarge", "").lower() == "true"
 
 
 def _head(description: ModelDescription, needs: ModelNeeds) -> str:
@@ -223,35 +283,44 @@ def _head(description: ModelDescription, needs: ModelNeeds) -> str:
             f'model {description.name}: its parameter head is "{declared}"; expected one of: '
             + ", ".join(HEADS)
         )
-    return needs.head if needs.head != AUTO else declared
+    return needs.stated.head if needs.stated.head != AUTO else declared
 
 
-def _check_names(name: str, notes: ExporterNotes, codes: tuple[str, ...]) -> None:
+def _check_names(description: ModelDescription, codes: tuple[str, ...]) -> None:
     """What the exporting program called the classes must not contradict the codes."""
-    if order_objection(notes.names, codes):
-        raise ConfigurationError(
-            f"inspection.codes is {', '.join(codes)}, but the metadata of model {name} names: "
-            f"{', '.join(notes.names)}"
-        )
+    told = [(f"the metadata of model {description.name}", notes_of(description.parameters).names)]
+    told += [
+        (f"the file of model {model}", notes_in_file(metadata).names)
+        for model, metadata in description.files.items()
+    ]
+    for origin, names in told:
+        if order_objection(names, codes):
+            raise ConfigurationError(
+                f"inspection.codes is {', '.join(codes)}, but {origin} names: {', '.join(names)}"
+            )
 
 
 def _check_parameters(description: ModelDescription, needs: ModelNeeds) -> None:
     """What our own ensemble says of itself; other models may say nothing."""
     name = description.name
-    classes = description.parameters.get("classes")
-    if classes is not None:
+    told = {name: description.parameters.get("classes")}
+    # A network of other classes that was put into an ensemble: its file knows.
+    told |= {model: metadata.get("classes") for model, metadata in description.files.items()}
+    for model, classes in told.items():
+        if classes is None:
+            continue
         deployed = tuple(part.strip() for part in classes.split(","))
         if deployed != needs.codes:
             raise ConfigurationError(
-                f"inspection.codes is {', '.join(needs.codes)}, but model {name} was built "
+                f"inspection.codes is {', '.join(needs.codes)}, but model {model} was built "
                 f"for: {', '.join(deployed)}"
             )
-    told = description.parameters.get("score_threshold", "nan")
+    least = description.parameters.get("score_threshold", "nan")
     try:
-        floor = float(told)
+        floor = float(least)
     except ValueError:
         raise ConfigurationError(
-            f'model {name}: its parameter score_threshold is "{told}"; expected a number'
+            f'model {name}: its parameter score_threshold is "{least}"; expected a number'
         ) from None
     lowest = needs.lowest_threshold
     if not math.isnan(floor) and lowest < floor:

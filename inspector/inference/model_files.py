@@ -73,6 +73,16 @@ def model_sha256(repository: Path, model: str, version: str = "") -> str:
     return digest.hexdigest()
 
 
+def files_of(repository: Path, model: str, version: str = "") -> Iterator[tuple[str, Path]]:
+    """Every file of a model and of its steps, named `<model>/<file>`; an empty version: the newest.
+
+    Raises:
+        ConfigurationError: the repository has no such model or version.
+
+    """
+    return _files(repository, model, version, seen=set())
+
+
 def _files(
     repository: Path, model: str, version: str, *, seen: set[str]
 ) -> Iterator[tuple[str, Path]]:

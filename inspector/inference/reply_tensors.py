@@ -20,5 +20,6 @@ def read_outputs(result: InferResult, names: Iterable[str]) -> dict[str, NDArray
         with suppress(ValueError, TypeError, struct.error):
             array = result.as_numpy(name)
             if isinstance(array, np.ndarray):
-                outputs[name] = array
+                # Readers know floats of one width; a half's numbers are all in it.
+                outputs[name] = array.astype(np.float32) if array.dtype == np.float16 else array
     return outputs

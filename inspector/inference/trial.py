@@ -7,6 +7,7 @@ though, and that can be seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -72,11 +73,18 @@ def _difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def range_objection(model: str, in_ones: float, in_bytes: float) -> str:
     """Why the range 0..1 must not be assumed, or nothing."""
-    # NaN fails every comparison: silence is no evidence.
-    if not (in_ones < BLIND_BELOW and in_bytes >= SEES_FROM):
+    says_nothing = math.isnan(in_ones)
+    # NaN fails every comparison: silence in 0..255 is no evidence for it.
+    if not says_nothing and not (in_ones < BLIND_BELOW and in_bytes >= SEES_FROM):
         return ""
+    if says_nothing and math.isnan(in_bytes):
+        # One that suppresses by itself, which these pictures show nothing that it knows.
+        told = "answers nothing to trial pictures, neither in 0..1 nor in 0..255"
+    elif says_nothing:
+        told = "answers nothing to trial pictures in 0..1, and something in 0..255"
+    else:
+        told = "answers alike to a black picture, noise and a drawn one in 0..1, and not in 0..255"
     return (
-        f"model {model}: answers alike to a black picture, noise and a drawn one in 0..1, and not "
-        'in 0..255; expected [inference] pixel_range = "0..255", or "0..1" where that is right '
-        "(of a product's own model: its parameter pixel_range)"
+        f'model {model}: {told}; expected [inference] pixel_range = "0..255" or "0..1", whichever '
+        "it was trained with (of a product's own model: in its file's [model])"
     )

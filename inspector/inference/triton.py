@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import grpc
+import numpy as np
 import structlog
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferResult
@@ -204,9 +205,7 @@ class TritonModel:
         station = self._terms.needs
         if model == configured_model(self._inference):
             return replace(station, codes=codes, lowest_threshold=lowest_threshold)
-        return ModelNeeds(
-            codes=codes, lowest_threshold=lowest_threshold, max_regions=station.max_regions
-        )
+        return ModelNeeds(codes=codes, lowest_threshold=lowest_threshold, stated=model.stated)
 
     async def _compared(self, client: Any, model: ModelName, needs: ModelNeeds) -> ModelSpec:
         description = await describe_model(client, self._inference, model)
@@ -313,6 +312,8 @@ class TritonModel:
         self, client: Any, model: ModelName, spec: ModelSpec, picture: NDArray[Any]
     ) -> Mapping[str, NDArray[Any]] | None:
         """The model's answer to a tensor with one picture; None where it refuses."""
+        if spec.input.exactly:
+            picture = np.repeat(picture, spec.input.exactly, axis=0)
         tensor = InferInput(spec.input.name, list(picture.shape), spec.input.dtype)
         tensor.set_data_from_numpy(picture)
         try:
@@ -336,7 +337,7 @@ class TritonModel:
         spec, model = self._specs.get(batch.model), batch.model
         if spec is None or batch.tensor is None:
             raise RuntimeError("encode before connect")
-        rows = batch.tensor.array[: len(batch.regions)]
+        rows = batch.tensor.array[: spec.input.exactly or len(batch.regions)]
         tensor = InferInput(spec.input.name, list(rows.shape), spec.input.dtype)
         region = self._shared.region_of(batch.tensor)
         if region is not None:

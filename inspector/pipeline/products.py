@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from inspector.core.paths import find
 from inspector.inference.model_files import ModelFiles
 from inspector.pipeline.terms import station_terms
 from inspector.products.catalogue import Catalogue
 from inspector.products.store import ProductStore
 from inspector.settings.settings import Settings
-from inspector.settings.types import EMBEDDED
 
 
 def model_files(settings: Settings) -> ModelFiles:
-    """The files of the models that the server serves, where this machine can read them.
-
-    The embedded server's are here. Of another server nobody knows where its files are, unless the
-    settings say so.
-    """
-    inference = settings.inference
-    is_known = inference.url == EMBEDDED or "repository" in inference.model_fields_set
-    return ModelFiles(find(inference.repository) if is_known else None)
+    """The files of the models that the server serves, where this machine can read them."""
+    return ModelFiles(settings.inference.known_repository)
 
 
 def catalogue_of(settings: Settings, models: ModelFiles | None = None) -> Catalogue:

@@ -46,13 +46,8 @@ def model_terms(settings: Settings) -> ModelTerms:
     needs = ModelNeeds(
         codes=inspection.codes,
         lowest_threshold=min(inspection.threshold_of(code) for code in inspection.codes),
-        max_regions=settings.batching.max_regions,
+        stated=inference.stated,
         is_for_reference=False,
-        input=inference.input,
-        colour=inference.colour,
-        pixel_range=inference.pixel_range,
-        enlarge=inference.enlarge,
-        head=inference.head,
     )
     return ModelTerms(server=inference, needs=needs, also=_further_needs(settings))
 
@@ -66,7 +61,6 @@ def _further_needs(settings: Settings) -> dict[ModelName, ModelNeeds]:
         needs[model] = ModelNeeds(
             codes=codes,
             lowest_threshold=min(inspection.threshold_of(code) for code in codes),
-            max_regions=settings.batching.max_regions,
         )
     return needs
 

@@ -12,21 +12,24 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import to_json
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
-from inspector.core.recipes import LEAST_LIKENESS, Judge, ModelName
+from inspector.core.recipes import LEAST_LIKENESS, HeadName, Judge, ModelName
 from inspector.settings.product_sections import ProductName
 from inspector.settings.renamed import OldName, Renamed, rename
 from inspector.settings.sections import (
+    STATED_KEYS,
     CameraSettings,
+    Deviations,
     FurtherModel,
     InferenceSettings,
     InspectionSettings,
+    Levels,
 )
 from inspector.settings.toml_lines import line_of, line_of_mistake
 from inspector.settings.types import DIGITS, Identifier, Section, Share
@@ -58,6 +61,15 @@ class ModelPart(Section):
     golden: str | None = None
     """Compares units with the product's reference; empty: none does."""
     golden_version: Annotated[str, Field(pattern=DIGITS)] | None = None
+    input: str | None = None
+    """This and what follows is said of `name`, as `[inference]` says it of the station's model."""
+    colour: Literal["auto", "bgr", "rgb"] | None = None
+    pixel_range: Literal["auto", "0..1", "0..255"] | None = None
+    mean: Levels | None = None
+    deviation: Deviations | None = None
+    padding: Annotated[int, Field(ge=0, le=255)] | None = None
+    head: HeadName | None = None
+    enlarge: bool | None = None
 
 
 class InspectionPart(Section):
@@ -190,7 +202,8 @@ class Product:
     @property
     def model(self) -> ModelName:
         """What looks for defects in a unit's pictures."""
-        return ModelName(name=self.inference.model, version=self.inference.version)
+        inference = self.inference
+        return ModelName(name=inference.model, version=inference.version, stated=inference.stated)
 
     @property
     def golden(self) -> ModelName | None:
@@ -391,7 +404,7 @@ class _Over:
         return self._laid(station, changed, ("cameras", camera_id))
 
     def inference(self, part: ModelPart, station: InferenceSettings) -> InferenceSettings:
-        return self._laid(station, _models_said(part), ("model",))
+        return self._laid(station, _models_said(part, station), ("model",))
 
     def _laid(self, section: _Section, changed: Mapping[str, Any], above: Where) -> _Section:
         kind = type(section)
@@ -402,13 +415,19 @@ class _Over:
             return section
 
 
-def _models_said(part: ModelPart) -> dict[str, Any]:
+def _models_said(part: ModelPart, station: InferenceSettings) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     if part.name is not None:
         # The version that the settings ask for is one of the settings' model.
         changed |= {"model": part.name, "version": ""}
+        # What the settings say of the station's model is not said of another one.
+        if part.name != station.model:
+            nothing = InferenceSettings()
+            changed |= {key: getattr(nothing, key) for key in STATED_KEYS}
     if part.version is not None:
         changed["version"] = part.version
+    said = {key: getattr(part, key) for key in STATED_KEYS}
+    changed |= {key: value for key, value in said.items() if value is not None}
     if part.golden is not None:
         changed |= {"golden": part.golden, "golden_version": ""}
     if part.golden_version is not None:

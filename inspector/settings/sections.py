@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from inspector.core.recipes import ANOMALY, ANOMALY_THRESHOLD, Crop, ModelName
+from inspector.core.paths import find
+from inspector.core.recipes import ANOMALY, ANOMALY_THRESHOLD, Crop, HeadName, ModelName, Stated
 from inspector.settings.types import (
     DIGITS,
     EMBEDDED,
@@ -161,6 +163,10 @@ class CameraSettings(Section):
         return self
 
 
+Level = Annotated[float, Field(ge=-1000, le=1000)]
+Deviation = Annotated[float, Field(gt=0, le=1000)]
+
+
 class BatchingSettings(Section):
     """How frames become requests."""
 
@@ -171,6 +177,10 @@ class BatchingSettings(Section):
 
 
 AUTHORIZATION = "authorization"
+STATED_KEYS = tuple(field.name for field in fields(Stated))
+"""Of `[inference]`, and of a product's `[model]`: what is said of one model."""
+Levels = tuple[Level, Level, Level]
+Deviations = tuple[Deviation, Deviation, Deviation]
 
 
 FurtherModel = Annotated[str, Field(pattern=FURTHER_MODEL, max_length=64)]
@@ -196,9 +206,13 @@ class InferenceSettings(Section):
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
     """What a float input expects black and white to be; auto: the model's own word, else 0..1."""
-    head: Literal[
-        "auto", "transposed", "with_objectness", "candidates_first", "end_to_end", "rt_detr"
-    ] = "auto"
+    mean: Levels | None = None
+    """Taken off each channel of a float input, in its range: red, green, blue."""
+    deviation: Deviations | None = None
+    """Each channel is divided by it then."""
+    padding: Annotated[int, Field(ge=0, le=255)] | None = None
+    """The grey beside a region that does not fill the input; None: the model's word, else 114."""
+    head: HeadName = "auto"
     """What one output means whose shape fits several layouts; auto: refused then."""
     enlarge: bool = False
     """A region smaller than the model's input is scaled up to it, as many trainings do."""
@@ -208,7 +222,18 @@ class InferenceSettings(Section):
     token_header: Annotated[str, Field(pattern=HEADER)] = AUTHORIZATION
     """`authorization` carries "Bearer" and the token; any other header the token alone."""
     repository: Path = Path("model_repository")
-    """Served by the embedded server; unused otherwise."""
+    """Served by the embedded server. Of another server: where this machine sees its files."""
+
+    @property
+    def known_repository(self) -> Path | None:
+        """Where the server's files are; None where nobody says it of a server elsewhere."""
+        is_known = self.url == EMBEDDED or "repository" in self.model_fields_set
+        return find(self.repository) if is_known else None
+
+    @property
+    def stated(self) -> Stated:
+        """What is said of the station's model."""
+        return Stated(**{key: getattr(self, key) for key in STATED_KEYS})
 
     @property
     def also_models(self) -> tuple[ModelName, ...]:

@@ -157,14 +157,6 @@ def test_new_settings_that_the_model_contradicts_are_refused_as_a_whole(
             ),
         ),
         (
-            "[batching]",
-            "[batching]\nmax_regions = 9",
-            (
-                "batching.max_regions is 9, but model pcb_inspection takes at most 8 per request "
-                "(its max_batch_size)"
-            ),
-        ),
-        (
             "[inference]",
             '[inference]\nmodel = "pcb_inspektion"',
             'inference.model is "pcb_inspektion", but the server has: ',

@@ -55,6 +55,7 @@ def exports(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
         model = shutil.copytree(cases / case / "repository" / "yolo", repository / case)
         config = model / "config.pbtxt"
         config.write_text(config.read_text().replace('name: "yolo"', f'name: "{case}"'))
+    shutil.copytree(cases / "no-config-pbtxt" / "repository" / "yolo", repository / "bare")
     with embedded_triton_in_background(repository) as server:
         yield server
 
@@ -104,6 +105,13 @@ def test_a_network_that_wants_0_to_255_is_not_sent_nearly_black_pictures(
     told = refusal(exports, tmp_path, cases, "range-0-255", ["scratch", "dent"])
     assert 'expected [inference] pixel_range = "0..255"' in told
     judged(exports, tmp_path, "range-0-255", "scratch", more='pixel_range = "0..255"')
+
+
+def test_a_model_file_without_a_configuration_is_served_as_the_file_says(
+    cases: Path, exports: EmbeddedTriton, tmp_path: Path
+) -> None:
+    (tmp_path / "line").symlink_to(cases / "no-config-pbtxt" / "line")
+    judged(exports, tmp_path, "bare", "dent", more="")
 
 
 def test_a_sequence_batcher_is_refused(

@@ -331,16 +331,6 @@ STARTING = [
         says=('inference.input is "images", but model pcb_inspection has: image',),
     ),
     Wrong(
-        name="requests larger than the model's",
-        more='[batching]\nmax_regions = 9\n[inference]\nurl = "{triton}"\n',
-        says=(
-            (
-                "batching.max_regions is 9, but model pcb_inspection takes at most 8 per request "
-                "(its max_batch_size)"
-            ),
-        ),
-    ),
-    Wrong(
         name="codes in another order",
         more='[inspection]\ncodes = ["short", "open", "mousebite", "spur", "copper", "pin-hole"]\n'
         '[inference]\nurl = "{triton}"\n',

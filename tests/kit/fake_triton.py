@@ -70,6 +70,8 @@ class Deployed:
     channels: int = 3
     classes: int = 6
     max_batch_size: int = 8
+    exactly: int = 0
+    """A graph for so many pictures, which has no batch dimension of Triton's."""
     code: int = 2
     """The class it gives to what it finds."""
     parameters: dict[str, str] = field(default_factory=dict)
@@ -249,8 +251,9 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     async def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         model = await self._asked(request, context)
         versions = [model.version]
+        picture = [model.exactly or -1, *model.picture]
         reply = pb.ModelMetadataResponse(name=model.name, versions=versions, platform="ensemble")
-        reply.inputs.add(name="image", datatype=model.dtype, shape=[-1, *model.picture])
+        reply.inputs.add(name="image", datatype=model.dtype, shape=picture)
         for name, dtype, shape in model.outputs:
             reply.outputs.add(name=name, datatype=dtype, shape=[-1, *shape])
         return reply
@@ -266,7 +269,7 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         model = await self._asked(request, context)
         reply = pb.ModelConfigResponse()
         reply.config.name = model.name
-        reply.config.max_batch_size = model.max_batch_size
+        reply.config.max_batch_size = 0 if model.exactly else model.max_batch_size
         for key, value in model.parameters.items():
             reply.config.parameters[key].string_value = value
         return reply
@@ -360,7 +363,11 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
             act = Act(refuse=f"unknown model: '{request.model_name}'")
         elif model.name == self.refuses:
             act = Act(refuse=f"model {model.name} refuses")
-        elif shape[1:] != model.picture or shape[0] > model.max_batch_size:
+        elif (
+            shape[1:] != model.picture
+            or shape[0] > (model.exactly or model.max_batch_size)
+            or shape[0] < model.exactly
+        ):
             act = Act(refuse=f"unexpected shape {shape} for input 'image'")
         self.requests += 1
         self.asked[request.model_name] += 1

@@ -59,7 +59,6 @@ def spec_of(side_px: int) -> ModelSpec:
         version="1",
         input=picture,
         reader=DetectionsReader(input=picture, classes=6),
-        max_regions=8,
     )
 
 

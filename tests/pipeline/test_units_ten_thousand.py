@@ -59,7 +59,6 @@ SPEC = ModelSpec(
     version="1",
     input=INPUT,
     reader=DetectionsReader(input=INPUT, classes=6),
-    max_regions=4,
 )
 WHOLE = Rect(0, 0, 64, 64)
 

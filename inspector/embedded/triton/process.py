@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -21,6 +22,8 @@ from inspector.embedded.triton.environment import EmbeddedEnvironment
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
 """The onnxruntime wheel (1.32, Linux) holds the address of its maker's event collector and keeps a
 data base in the home folder unless told not to; `disable_telemetry_events()` does not stop that."""
+
+_TENSORS = ("input", "output")
 
 HOST = "127.0.0.1"
 # Triton looks once a second whether its models are gone, so it needs about two to end well.
@@ -134,13 +137,25 @@ def _loading(models: Sequence[str] | None) -> list[str]:
 
 
 def _completing(repository: Path) -> list[str]:
-    """Let models complete their configuration only where one of them can.
+    """Let models complete their configuration only where one of them needs it.
 
     For each model Triton starts a process that asks, and ends it: half of the server's start.
     """
     files = repository.glob("*/*/model.py")
     asks = any(b"auto_complete_config" in file.read_bytes() for file in files)
+    graphs = repository.glob("*/*/model.onnx")
+    asks = asks or any(not _names_tensors(graph.parents[1] / "config.pbtxt") for graph in graphs)
     return [] if asks else ["--disable-auto-complete-config"]
+
+
+def _names_tensors(config: Path) -> bool:
+    """Whether a configuration is there and lists inputs and outputs."""
+    try:
+        text = config.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    lines = [line.partition("#")[0] for line in text.splitlines()]
+    return all(re.search(rf"\b{kind}\s*:?\s*[\[{{]", "\n".join(lines)) for kind in _TENSORS)
 
 
 async def wait_end(process: Process) -> int:

@@ -13,8 +13,6 @@ from inspector.inference.exporter_notes import ExporterNotes
 AUTO = "auto"
 END_TO_END = "end_to_end"
 RT_DETR = "rt_detr"
-HEADS = (AUTO, "transposed", "with_objectness", "candidates_first", END_TO_END, RT_DETR)
-"""What `[inference] head` may be."""
 _END_TO_END_SHAPE = (-1, 1000, 6)
 """Of an export with its suppression: at most so many rows."""
 

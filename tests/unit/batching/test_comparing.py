@@ -16,10 +16,9 @@ from inspector.batching.comparing import (
     differing,
     without_natural,
 )
-from inspector.batching.warping import PADDING_GREY
 from inspector.core.geometry import fit
 from inspector.core.recipes import Reference
-from inspector.core.records import DIFFERING_CELL_PX, Rect
+from inspector.core.records import DIFFERING_CELL_PX, PADDING_GREY, Rect
 from inspector.simulation.defects import DefectCode
 from tests.kit.compared_units import HEIGHT_PX, INPUT, WIDTH_PX, board, reference
 

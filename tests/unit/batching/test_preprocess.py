@@ -11,7 +11,6 @@ import pytest
 
 from inspector.batching.preprocess import Preprocessor
 from inspector.batching.regions import refitted, regions_of
-from inspector.batching.warping import PADDING_GREY
 from inspector.core.geometry import (
     Affine,
     back,
@@ -23,6 +22,7 @@ from inspector.core.geometry import (
 )
 from inspector.core.recipes import Cropping, Reference
 from inspector.core.records import (
+    PADDING_GREY,
     CameraId,
     Frame,
     FrameRef,
@@ -498,3 +498,28 @@ def test_a_frame_that_shows_nothing_of_the_reference_is_no_error() -> None:
     far: Affine = ((1.0, 0.0, 5000.0), (0.0, 1.0, 5000.0))
     (row,) = beside(np.zeros((480, 640, 3), np.uint8), far, WHOLE_UNIT)
     assert (row[60:300, 60:300, 0] == PADDING_GREY).all()
+
+
+@pytest.mark.parametrize("rgb", [True, False])
+def test_a_float_input_gets_its_mean_taken_off_and_is_divided_by_its_deviation(rgb):
+    spec = replace(
+        model(64, dtype="FP32", first=True, rgb=rgb),
+        mean=(0.485, 0.456, 0.406),
+        deviation=(0.229, 0.224, 0.225),
+    )
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:] = (10, 100, 250)  # blue, green, red
+    row = written(image, spec)
+    red, green = (250 / 255 - 0.485) / 0.229, (100 / 255 - 0.456) / 0.224
+    blue = (10 / 255 - 0.406) / 0.225
+    expected = [red, green, blue] if rgb else [blue, green, red]
+    for plane, value in zip(row, expected, strict=True):
+        assert plane == pytest.approx(value, abs=1e-5)
+
+
+def test_what_lies_beside_a_region_is_what_the_model_was_trained_with():
+    spec = replace(model(64), padding=0)
+    row = written(np.full((32, 64, 3), 9, np.uint8), spec)
+    assert (row[:16] == 0).all()
+    assert (row[16:48] == 9).all()
+    assert (row[48:] == 0).all()

@@ -80,7 +80,7 @@ def test_an_ensemble_with_detections_fits():
     assert (spec.input.width_px, spec.input.height_px) == (640, 480)
     assert not spec.input.channels_first
     assert not spec.input.rgb, "a picture in bytes is as OpenCV makes it"
-    assert spec.max_regions == 8
+    assert (spec.input.most, spec.input.exactly) == (8, 0)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,123 @@ def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, r
 def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
     single = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(1, 480, 640, 3)),), max_batch_size=0)
     needs = model_terms(settings(batching={"max_regions": 1})).needs
-    assert check_model(single, needs).max_regions == 1
+    assert check_model(single, needs).input.most == 1
 
 
-def test_a_graph_for_one_number_of_pictures_is_refused():
+def test_a_graph_for_one_number_of_pictures_is_filled_up_to_it():
     fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(4, 480, 640, 3)),), max_batch_size=0)
+    spec = check_model(fixed, model_terms(settings()).needs)
+    assert (spec.input.most, spec.input.exactly) == (4, 4)
+
+
+def test_a_graph_for_more_pictures_than_any_request_holds_is_refused():
+    fixed = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(65, 480, 640, 3)),), max_batch_size=0)
     assert refusal(fixed) == (
-        "model m: takes exactly 4 pictures per request; expected any number up to a limit (export "
-        "it with a dynamic batch) or one"
+        "model m: takes exactly 65 pictures per request; expected any number up to a limit (export "
+        "it with a dynamic batch), or at most 64"
     )
+
+
+def test_requests_are_as_large_as_the_model_takes_them():
+    assert (
+        check_model(replace(ENSEMBLE, max_batch_size=3), model_terms(settings()).needs).input.most
+        == 3
+    )
+
+
+def test_inputs_beside_the_picture_are_refused_because_nobody_sends_them():
+    two = replace(ENSEMBLE, inputs=(PICTURE, replace(PICTURE, name="orig_target_sizes")))
+    assert refusal(two) == ("model m has 2 inputs (image, orig_target_sizes); expected one picture")
+    assert refusal(two, inference={"input": "image"}) == (
+        "model m has 2 inputs (image, orig_target_sizes), and only image is sent; expected "
+        "orig_target_sizes within the model"
+    )
+
+
+FLOATS = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(-1, 3, 480, 640), dtype="FP32"),))
+
+
+def told_of_its_input(**told: str) -> ModelDescription:
+    return replace(FLOATS, parameters=told)
+
+
+def test_mean_and_deviation_are_the_models_own_word_or_the_settings():
+    own = check_model(
+        told_of_its_input(mean="0.485,0.456,0.406", deviation="0.229,0.224,0.225", padding="0"),
+        model_terms(settings()).needs,
+    )
+    assert own.input.mean == (0.485, 0.456, 0.406)
+    assert own.input.deviation == (0.229, 0.224, 0.225)
+    assert (own.input.white, own.input.padding) == (1.0, 0)
+    assert not own.range_is_assumed, "a mean says what the range is"
+    stated = check_model(
+        FLOATS,
+        model_terms(
+            settings(inference={"mean": [123.7, 116.3, 103.5], "deviation": [58.4, 57.1, 57.4]})
+        ).needs,
+    )
+    assert (stated.input.mean, stated.input.white) == ((123.7, 116.3, 103.5), 255.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (
+            {"mean": "0.5"},
+            (
+                'model m: its parameter mean is "0.5"; expected three numbers with commas, for '
+                "red, green and blue"
+            ),
+        ),
+        (
+            {"deviation": "0,1,1"},
+            "model m: its parameter deviation is (0.0, 1.0, 1.0); expected numbers above 0",
+        ),
+        ({"padding": "256"}, 'model m: its parameter padding is "256"; expected 0 to 255'),
+    ],
+)
+def test_what_a_model_says_of_its_input_is_one_sentence_where_it_is_wrong(told, sentence):
+    assert refusal(told_of_its_input(**told)) == sentence
+
+
+def test_a_mean_for_bytes_is_refused():
+    assert refusal(ENSEMBLE, inference={"mean": [0.5, 0.5, 0.5]}) == (
+        "inference.mean or deviation is set, but the input of model m is UINT8, which is 0..255"
+    )
+
+
+def test_halves_are_read_as_floats():
+    halves = replace(
+        head(25200, 11),
+        inputs=(replace(PICTURE, shape=(-1, 3, 640, 640), dtype="FP16"),),
+        outputs=(replace(head(25200, 11).outputs[0], dtype="FP16"),),
+    )
+    spec = check_model(halves, model_terms(settings()).needs)
+    assert (spec.input.dtype, spec.range_is_assumed) == ("FP16", True)
+
+
+OTHER_SIX = "scratch,dent,stain,crack,burr,hole"
+
+
+def test_a_network_of_other_classes_in_an_ensemble_is_refused_by_its_own_file():
+    trained = replace(ENSEMBLE, files={"pcb_detector": {"classes": OTHER_SIX}})
+    assert refusal(trained) == (
+        "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but model "
+        "pcb_detector was built for: scratch, dent, stain, crack, burr, hole"
+    )
+
+
+def test_the_names_in_a_file_are_compared_as_those_in_the_configuration():
+    swapped = "{0: 'short', 1: 'open', 2: 'mousebite', 3: 'spur', 4: 'copper', 5: 'pin-hole'}"
+    assert refusal(replace(ENSEMBLE, files={"m": {"names": swapped}})) == (
+        "inspection.codes is open, short, mousebite, spur, copper, pin-hole, but the file of model "
+        "m names: short, open, mousebite, spur, copper, pin-hole"
+    )
+
+
+def test_a_file_that_says_who_exported_it_says_its_range():
+    known = replace(FLOATS, files={"m": {"author": "Ultralytics", "names": SIX}})
+    assert not check_model(known, model_terms(settings()).needs).range_is_assumed
 
 
 @pytest.mark.parametrize(
@@ -153,19 +261,12 @@ def test_a_graph_for_one_number_of_pictures_is_refused():
             "model m: decoupled; expected one reply per request",
         ),
         (
-            replace(ENSEMBLE, max_batch_size=3),
-            (
-                "batching.max_regions is 4, but model m takes at most 3 per request "
-                "(its max_batch_size)"
-            ),
-        ),
-        (
             replace(ENSEMBLE, max_batch_size=0, inputs=(replace(PICTURE, shape=(480, 640, 3)),)),
             "model m: takes no batches; expected max_batch_size of 1 or more",
         ),
         (
-            picture(480, 640, 3, dtype="FP16"),
-            'model m: input "image" is FP16; expected UINT8 or FP32',
+            picture(480, 640, 3, dtype="FP64"),
+            'model m: input "image" is FP64; expected UINT8, FP32 or FP16',
         ),
         (
             picture(3, -1, -1),
@@ -265,9 +366,9 @@ def test_a_graph_for_one_number_of_pictures_is_refused():
             ),
         ),
         (
-            head(25200, 11, dtype="FP16"),
+            head(25200, 11, dtype="BF16"),
             (
-                'model m: output "out" is FP16 [-1, 25200, 11]; expected a YOLO head, '
+                'model m: output "out" is BF16 [-1, 25200, 11]; expected a YOLO head, '
                 "FP32 [N,candidates,11] or [N,10,candidates]"
             ),
         ),

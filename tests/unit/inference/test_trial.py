@@ -43,10 +43,15 @@ def test_a_network_for_0_to_1_is_believed(bias):
     assert not range_objection("m", *responses(1.0, bias))
 
 
-def test_silence_is_no_evidence():
+def test_silence_is_asked_about():
     nothing = {"boxes": np.zeros((1, 8, 4), np.float32), "count": np.zeros((1, 1), np.int32)}
     assert math.isnan(response([nothing, nothing]))
-    assert not range_objection("m", math.nan, 40.0)
+    assert "in 0..1, and something in 0..255" in range_objection("m", math.nan, 40.0)
+    assert "neither in 0..1 nor in 0..255" in range_objection("m", math.nan, math.nan)
+
+
+def test_an_answer_in_0_to_1_and_none_in_0_to_255_is_one_for_0_to_1():
+    assert not range_objection("m", 40.0, math.nan)
     assert not range_objection("m", 0.0, math.nan)
 
 

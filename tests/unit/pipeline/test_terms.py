@@ -46,14 +46,13 @@ def test_the_stations_model_must_report_down_to_the_lowest_threshold_of_any_code
         "10.0.0.9:8001",
         {"a": {}},
         inspection={"codes": ["short", "open"], "threshold": 0.6, "thresholds": {"open": 0.3}},
-        batching={"max_regions": 3},
         inference={"colour": "rgb"},
     )
     terms = model_terms(settings)
     assert terms.server.url == "10.0.0.9:8001"
     needs = terms.needs
     assert (needs.codes, needs.lowest_threshold) == (("short", "open"), 0.3)
-    assert (needs.max_regions, needs.colour, needs.is_for_reference) == (3, "rgb", False)
+    assert (needs.stated.colour, needs.is_for_reference) == ("rgb", False)
 
 
 def test_events_tell_footage_from_a_camera_and_what_is_in_time() -> None:
@@ -92,7 +91,9 @@ def test_each_further_model_must_report_down_to_the_lowest_threshold_of_its_own_
         inference={"also": ["surface", "label/3"], "head": "transposed"},
     )
     terms = model_terms(settings)
-    told = {str(model): (n.codes, n.lowest_threshold, n.head) for model, n in terms.also.items()}
+    told = {
+        str(model): (n.codes, n.lowest_threshold, n.stated.head) for model, n in terms.also.items()
+    }
     assert told == {
         "surface": (("anomaly",), 0.5, "auto"),
         "label version 3": (("good", "torn"), 0.4, "auto"),

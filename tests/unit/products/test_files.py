@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.recipes import Stated
 from inspector.products.files import (
     Product,
     ProductFile,
@@ -89,6 +91,26 @@ def test_each_key_replaces_the_settings_key_of_its_name():
     assert (top.region, top.cropped_to, top.frames_of_unit) == ((280, 0, 720, 720), "tiles", 5)
     assert product.cameras["side"] == STATION.cameras["side"]
     assert product.serial_pattern == "A-[0-9]+"
+
+
+def test_what_is_said_of_the_stations_model_is_not_said_of_a_products_own():
+    stated = {"enlarge": True, "head": "end_to_end", "mean": (0.5, 0.5, 0.5), "padding": 0}
+    station = replace(STATION, inference=STATION.inference.model_copy(update=stated))
+    other = read_product(b'[model]\nname = "other"\n', name="a", origin="a", station=station)
+    assert other.model.stated == Stated()
+    same = read_product(b"", name="a", origin="a", station=station)
+    assert same.model.stated == Stated(
+        enlarge=True, head="end_to_end", mean=(0.5, 0.5, 0.5), padding=0
+    )
+    its_own = read_product(
+        b'[model]\nname = "other"\nhead = "rt_detr"\nenlarge = true\ndeviation = [0.2, 0.2, 0.3]\n',
+        name="a",
+        origin="a",
+        station=station,
+    )
+    assert its_own.model.stated == Stated(head="rt_detr", enlarge=True, deviation=(0.2, 0.2, 0.3))
+    # Two products with one model that they state differently ask two models.
+    assert its_own.model != other.model
 
 
 def test_a_table_replaces_the_settings_table_as_a_whole():

@@ -350,6 +350,7 @@ WITHOUT_DEFAULT = {
 }  # fmt: skip
 SHOWN_AS_EXAMPLE = {
     "cameras.top.password", "cameras.top.tls_ca", "cameras.top.region", "inference.input",
+    "inference.mean", "inference.deviation", "inference.padding",
     "inference.tls_ca", "inference.token", "inspection.codes_of", "inspection.thresholds",
     "redis.username", "redis.password", "redis.sentinel_username", "redis.sentinel_password",
     "redis.tls_ca",

@@ -44,8 +44,44 @@ ONNX_TYPES = {
 }
 
 
+DEFAULT_MAX_BATCH_SIZE = 4
+"""Triton's own, for a model that takes batches and whose configuration does not say how large."""
+
+
 class TritonPythonModel:
     """One instance of one model; Triton calls each method on one thread."""
+
+    @staticmethod
+    def auto_complete_config(config: Any) -> Any:
+        """Add what config.pbtxt does not say, from the model file, as the C++ backend does.
+
+        Tensors that are listed stay as they are. A model none of whose first dimensions is fixed
+        takes batches, up to DEFAULT_MAX_BATCH_SIZE, where the configuration names no number.
+        """
+        told = config.as_dict()
+        if told["input"] and told["output"]:
+            return config
+        file = _file_asked_about()
+        if not file.is_file():
+            return config  # loading it says so
+        session = onnxruntime.InferenceSession(
+            str(file), sess_options=_threads(told), providers=["CPUExecutionProvider"]
+        )
+        listed = [("input", session.get_inputs()), ("output", session.get_outputs())]
+        tensors = [tensor for _, some in listed for tensor in some]
+        free = all(t.shape and not isinstance(t.shape[0], int) for t in tensors)
+        batches = told["max_batch_size"] > 0 or free
+        if batches and not told["max_batch_size"]:
+            config.set_max_batch_size(DEFAULT_MAX_BATCH_SIZE)
+            config.set_dynamic_batching()
+        for kind, some in listed:
+            if told[kind]:
+                continue
+            for tensor in some:
+                dims = [n if isinstance(n, int) else -1 for n in tensor.shape][batches:]
+                described = {"name": tensor.name, "data_type": _triton_type(tensor), "dims": dims}
+                (config.add_input if kind == "input" else config.add_output)(described)
+        return config
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model file, and refuse one that does not fit its config.pbtxt.
@@ -57,6 +93,11 @@ class TritonPythonModel:
         """
         config = json.loads(args["model_config"])
         self._name = args["model_name"]
+        if not config["input"]:
+            raise pb_utils.TritonModelException(
+                f"{self._name}: there is no config.pbtxt that names its input, and the server was "
+                "started without completing configurations: start it again"
+            )
         self._refuse_strings([*config["input"], *config["output"]])
         self._batched = config["max_batch_size"] > 0
         self._inputs = [tensor["name"] for tensor in config["input"]]
@@ -173,6 +214,19 @@ class TritonPythonModel:
                 for name, array in zip(self._outputs, outputs, strict=True)
             ]
         )
+
+
+def _file_asked_about() -> Path:
+    """The model's file: Triton does not say it in the configuration, but starts this process so."""
+    _program, file, *_ = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+    return Path(file.decode())
+
+
+def _triton_type(tensor: Any) -> str:
+    for name, in_file in ONNX_TYPES.items():
+        if in_file == tensor.type:
+            return name
+    raise pb_utils.TritonModelException(f"'{tensor.name}' is {tensor.type}, which Triton knows not")
 
 
 def _threads(config: dict[str, Any]) -> Any:
