@@ -9,7 +9,7 @@ import pytest
 from tests.kit.fake_triton import Deployed, FakeTriton, serving
 from tests.kit.pipeline_units import live, patient, unit_line
 
-TILES = {"look": "tiles", "tile_overlap_px": 16}
+TILES = {"crop": "tiles", "tile_overlap_px": 16}
 """160 by 120 in tiles of 64 with 16 in common: 3 by 3."""
 
 

@@ -223,7 +223,6 @@ def test_a_model_that_is_required_from_the_start_is_part_of_the_connection() -> 
             CODES[:3],
             "model golden was built for: ",
         ),
-        ([golden(max_batch_size=2)], CODES, "model golden takes at most 2 per request"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_by_name_and_changes_nothing(
