@@ -67,11 +67,11 @@ def folded_graph(
     seen = compose.merge_models(parts[0], parts[1], [("images", "images")])
     whole = compose.merge_models(seen, parts[2], [("output", "output")])
     whole.producer_name = "inspector"
-    _let_bytes_in(whole.graph)
+    let_bytes_in(whole.graph)
     return whole
 
 
-def _let_bytes_in(graph: GraphProto) -> None:
+def let_bytes_in(graph: GraphProto) -> None:
     """Drop cast, division and quantisation where they cancel out: round(x / 255 * 255) is x."""
     readers = [node for node in graph.node if "images" in node.input]
     if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":

@@ -59,7 +59,7 @@ def boards_of_run(designs: Iterator[Design], run: ProductRun, *, seed: int) -> I
     number = 0
     products = [next(designs) for _ in range(run.designs)]
     for index, design in enumerate(products):
-        foreign_at = int(rng.integers(run.inspected)) if run.foreign else -1
+        foreign_at = int(rng.integers(run.inspected)) if run.foreign else run.inspected
         bad = rng.permutation(run.inspected) < run.inspected // 2
         for place in range(-run.taught, run.inspected):
             number += 1

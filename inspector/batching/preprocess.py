@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.batching.comparing import Planes, ReferencePlanes, differing, without_natural
-from inspector.batching.warping import SKIPS_ABOVE, into_letterbox, warp
+from inspector.batching.warping import SKIPS_ABOVE, into_letterbox, warp, write_registered
 from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
 from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
 
@@ -42,6 +42,9 @@ class Preprocessor:
 
         Returns the region, which then says where it differs from its reference.
         """
+        if region.on_reference and not self._input.takes_reference:
+            self._write_registered(region, row)
+            return region
         if region.on_reference:
             unit, planes = self._compared(region)
             self._spread((unit, planes.wanted), row)
@@ -50,13 +53,30 @@ class Preprocessor:
         return region
 
     def _write_picture(self, region: Region, row: NDArray[Any]) -> None:
+        self._write_canvas(lambda canvas: self._letterbox(region, canvas), row)
+
+    def _write_registered(self, region: Region, row: NDArray[Any]) -> None:
+        """The unit as it lies on its reference; what lies beside it is grey."""
+        placed = region.frame.ref.placed
+        if placed is None:
+            raise RuntimeError("a region lies on a reference that it was not placed on")
+        image, rect, box = region.frame.lease.image, region.rect, region.letterbox
+        self._write_canvas(
+            lambda canvas: write_registered(
+                image, placed.matrix, rect, box, canvas, scratch=self._scratch_of
+            ),
+            row,
+        )
+
+    def _write_canvas(self, draw: Callable[[Image], None], row: NDArray[Any]) -> None:
+        """Have a picture drawn, straight into the tensor where that takes bytes in a row."""
         spec = self._input
         if not spec.channels_first and spec.dtype == "UINT8":
-            self._letterbox(region, row)
+            draw(row)
             if spec.rgb:
                 cv2.cvtColor(row, cv2.COLOR_BGR2RGB, dst=row)
             return
-        self._letterbox(region, self._canvas)
+        draw(self._canvas)
         cv2.split(self._canvas, self._planes)
         self._spread(self._planes[::-1] if spec.rgb else self._planes, row)
 

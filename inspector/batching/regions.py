@@ -62,11 +62,11 @@ def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:
 def _whole(cropping: Cropping, frame: Frame, model_input: ModelInput) -> Region:
     """Everything that is inspected of a frame."""
     unit, outline = unseen(cropping, frame), frame.ref.outline
-    if model_input.takes_reference:
-        reference = frame.ref.under.recipe.compared_with
+    if model_input.is_on_reference:
+        reference = frame.ref.under.recipe.placed_on
         if reference is None or frame.ref.placed is None:
             raise RuntimeError(
-                f"{model_input.name} takes a reference, on which no frame was placed"
+                f"{model_input.name} takes a unit on its reference, and no frame was placed there"
             )
         height_px, width_px = reference.deviation.shape
         return replace(unit, rect=Rect(0, 0, width_px, height_px), on_reference=True)

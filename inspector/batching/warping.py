@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.geometry import Affine, between_centres
+from inspector.core.geometry import Affine, between_centres, scaled_px, then
 from inspector.core.records import PADDING_GREY, Letterbox, Rect
 
 SKIPS_ABOVE = 1.5
@@ -58,6 +58,26 @@ def warp(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(around, around, around),
     )
+
+
+def write_registered(
+    image: Picture,
+    to_reference: Affine,
+    rect: Rect,
+    box: Letterbox,
+    canvas: Picture,
+    *,
+    scratch: Scratch = no_scratch,
+) -> None:
+    """Fill `canvas` with what of a unit lies on this part of its reference; grey beside it."""
+    matrix = then(to_reference, into_letterbox(rect, box))
+    warp(image, matrix, canvas, scale=box.scale, scratch=scratch)
+    right_px = box.left_px + scaled_px(rect.width_px, box.scale)
+    bottom_px = box.top_px + scaled_px(rect.height_px, box.scale)
+    canvas[: box.top_px] = PADDING_GREY
+    canvas[bottom_px:] = PADDING_GREY
+    canvas[:, : box.left_px] = PADDING_GREY
+    canvas[:, right_px:] = PADDING_GREY
 
 
 def shrunk(image: Picture, scale: float, scratch: Scratch) -> tuple[Picture, NDArray[Any]]:

@@ -192,6 +192,8 @@ class Recipe:
     codes_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By name of a model: the codes of its classes; a model that is not named has all `codes`."""
     reference: Reference | None = None
+    taught: ModelName | None = None
+    """The model that was taught from the good units that the reference is made of."""
     judge: Judge = "reference"
     """Without a reference and a model that compares, it is the picture alone that judges."""
     least_likeness: float = LEAST_LIKENESS
@@ -203,6 +205,11 @@ class Recipe:
     def compared_with(self) -> Reference | None:
         """The reference that each frame is compared with; None where none is."""
         return self.reference if self.golden and self.judge != "single" else None
+
+    @property
+    def placed_on(self) -> Reference | None:
+        """The reference that each frame is laid on; None where no model wants that."""
+        return self.reference if self.taught else self.compared_with
 
     @property
     def models(self) -> tuple[ModelName, ...]:

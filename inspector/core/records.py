@@ -390,6 +390,8 @@ class ModelInput:
     """Then each channel is divided by it."""
     padding: int = PADDING_GREY
     """What lies beside a region that does not fill the input, 0 to 255."""
+    registered: bool = False
+    """The unit is shown in the geometry of its reference, alone."""
     enlarges: bool = False
     """A region smaller than the input is scaled up to it, as training did."""
     most: int = 0
@@ -401,6 +403,11 @@ class ModelInput:
     def takes_reference(self) -> bool:
         """Whether a unit is shown beside its reference."""
         return self.channels == UNIT_AND_REFERENCE
+
+    @property
+    def is_on_reference(self) -> bool:
+        """Whether a unit has to be laid on its reference first."""
+        return self.registered or self.takes_reference
 
     @property
     def shape(self) -> tuple[int, int, int]:

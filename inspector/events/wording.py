@@ -288,7 +288,7 @@ def _product(job: Job) -> dict[str, str] | None:
 
 
 def _reference(verdict: Verdict) -> dict[str, Any] | None:
-    reference, placed = verdict.unit.under.recipe.compared_with, verdict.placed
+    reference, placed = verdict.unit.under.recipe.placed_on, verdict.placed
     if reference is None or placed is None:
         return None
     return {

@@ -21,6 +21,8 @@ MOST_FILLED = 64
 """As many as `batching.max_regions` may be."""
 REFERENCE_CHANNELS = ("unit", "reference")
 """How a model's configuration says that its input shows a unit beside its reference."""
+REGISTERED_CHANNELS = ("unit",)
+"""How it says that its input shows a unit alone, in the geometry of its reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,7 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         height_px=sides[0],
         channels_first=channels_first,
         channels=channels,
+        registered=_told_channels(description) == REGISTERED_CHANNELS,
         dtype=tensor.dtype,
         rgb=_is_rgb(description, tensor.dtype, needs),
         white=255.0 if levels.pixel_range == "0..255" else 1.0,
@@ -178,7 +181,7 @@ def _several_inputs(description: ModelDescription, asked: str | None) -> str:
 def _channels(description: ModelDescription, needs: ModelNeeds) -> int:
     """How many the model's input has, by what its configuration says of them."""
     name, told = description.name, description.parameters.get("channels", "")
-    has_reference = tuple(part.strip() for part in told.split(",")) == REFERENCE_CHANNELS
+    has_reference = _told_channels(description) == REFERENCE_CHANNELS
     if needs.is_for_reference is not None and has_reference != needs.is_for_reference:
         takes = "a unit beside its reference" if has_reference else "a picture alone"
         wanted = "a picture alone" if has_reference else "a unit beside its reference"
@@ -187,6 +190,11 @@ def _channels(description: ModelDescription, needs: ModelNeeds) -> int:
             f"takes {wanted}"
         )
     return UNIT_AND_REFERENCE if has_reference else 3
+
+
+def _told_channels(description: ModelDescription) -> tuple[str, ...]:
+    told = description.parameters.get("channels", "")
+    return tuple(part.strip() for part in told.split(","))
 
 
 def _hint(shape: Sequence[int], channels: int) -> str:

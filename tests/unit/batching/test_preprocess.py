@@ -523,3 +523,28 @@ def test_what_lies_beside_a_region_is_what_the_model_was_trained_with():
     assert (row[:16] == 0).all()
     assert (row[16:48] == 9).all()
     assert (row[48:] == 0).all()
+
+
+REGISTERED = replace(WHOLE_UNIT, channels=3, registered=True)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 2.0, -3.0])
+def test_a_registered_unit_lies_as_its_reference_does_and_alone(turn_deg: float) -> None:
+    picture = compared.board().picture
+    (row,) = beside(frame_with(picture, lies(turn_deg)), lies(turn_deg), REGISTERED)
+    shown, inner = row[42 : 42 + 300, 32 : 32 + 320], (slice(2, -2), slice(2, -2))
+    assert np.abs(shown[inner].astype(int) - picture[inner]).mean() < 2
+    around = np.ones(row.shape[:2], np.bool_)
+    around[42:342, 32:352] = False
+    assert (row[around] == PADDING_GREY).all(), "nothing of the belt is seen"
+
+
+@pytest.mark.parametrize(("dtype", "first"), [("UINT8", True), ("FP32", True), ("FP32", False)])
+def test_every_form_holds_the_same_registered_unit(dtype: str, first: bool) -> None:  # noqa: FBT001
+    image = frame_with(compared.board().picture, lies())
+    plain = beside(image, lies(), REGISTERED)
+    other = beside(image, lies(), replace(REGISTERED, dtype=dtype, channels_first=first, rgb=True))
+    if first:
+        other = other.transpose(0, 2, 3, 1)
+    scale = 255 if dtype == "FP32" else 1
+    assert np.array_equal(np.rint(other * scale).astype(np.uint8), plain[..., ::-1])

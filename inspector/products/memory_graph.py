@@ -1,0 +1,110 @@
+"""A memory of good units as one ONNX graph that a Triton server serves.
+
+It is the features' network, the memory, and what is made of both. Its outputs have Anomalib's
+names. `anomaly_map` is 0.5 at the limit and nears 1 far beyond it; `pred_score` is the highest of
+it. The map has three pixels on a side for each cell, so that what is highest in a cell is as high
+in the map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from inspector.core.errors import ConfigurationError
+from inspector.products.memory import PlacedMemory
+
+IMAGE, FEATURES = "image", "features"
+SCORE, MAP, MASK = "pred_score", "anomaly_map", "pred_mask"
+PIXELS_PER_CELL = 3
+BORDER = 0.5
+
+
+def taught_graph(features: bytes, memory: PlacedMemory) -> bytes:
+    """An ONNX file: `image` as of the features' network -> pred_score, anomaly_map, pred_mask.
+
+    Raises:
+        ConfigurationError: the network's file is not one.
+
+    """
+    model = _features_model(features)
+    graph = model.graph
+    last = graph.node[-1]  # the cast to what is sent to whoever makes a memory
+    around = last.input[0]
+    graph.node.remove(last)
+    del graph.output[:], graph.value_info[:]
+    nodes, constants = _scoring(around, memory)
+    graph.node.extend(nodes)
+    graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in constants.items()
+    )
+    rows, columns = (side * PIXELS_PER_CELL for side in memory.limit.shape)
+    graph.output.extend(
+        [
+            helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info(MAP, TensorProto.FLOAT, ["n", 1, rows, columns]),
+            helper.make_tensor_value_info(MASK, TensorProto.BOOL, ["n", 1, rows, columns]),
+        ]
+    )
+    graph.name = "taught from good units"
+    model.producer_name = "inspector"
+    written: bytes = model.SerializeToString(deterministic=True)
+    return written
+
+
+def _features_model(features: bytes) -> onnx.ModelProto:
+    try:
+        model = onnx.load_from_string(features)
+    except Exception as error:  # noqa: BLE001 - protobuf has a class for it that nobody promises
+        raise ConfigurationError(f"the features' network is no ONNX file: {error}") from None
+    outputs = [tensor.name for tensor in model.graph.output]
+    if outputs != [FEATURES] or model.graph.node[-1].op_type != "Cast":
+        raise ConfigurationError(
+            f"the features' network has the outputs {', '.join(outputs) or 'none'}; expected"
+            f" {FEATURES}, cast to what is sent"
+        )
+    return model
+
+
+def _scoring(
+    around: str, memory: PlacedMemory
+) -> tuple[list[onnx.NodeProto], dict[str, NDArray[np.generic]]]:
+    node = helper.make_node
+    nodes = [
+        node("Sub", [around, "memory/mean"], ["memory/difference"]),
+        node("Conv", ["memory/difference", "memory/whitening"], ["memory/white"]),
+        node("ReduceL2", ["memory/white"], ["memory/distance"], axes=[1], keepdims=1),
+        node("Add", ["memory/distance", "memory/limit"], ["memory/both"]),
+        node("Div", ["memory/distance", "memory/both"], ["memory/cells"]),
+        *_answers("memory/cells"),
+    ]
+    constants: dict[str, NDArray[np.generic]] = {
+        "memory/mean": memory.mean[None],
+        "memory/whitening": memory.whitening[:, :, None, None],
+        "memory/limit": memory.limit[None, None],
+        **_ANSWERS_CONSTANTS,
+    }
+    return nodes, constants
+
+
+_ANSWERS_CONSTANTS: dict[str, NDArray[np.generic]] = {
+    "answers/scales": np.array([1, 1, PIXELS_PER_CELL, PIXELS_PER_CELL], np.float32),
+    "answers/no_region": np.array([], np.float32),
+    "answers/border": np.array(BORDER, np.float32),
+    "answers/one_each": np.array([-1], np.int64),
+}
+
+
+def _answers(cells: str) -> list[onnx.NodeProto]:
+    """Anomalib's outputs of a score for each cell."""
+    node = helper.make_node
+    enlarging = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    return [
+        node("ReduceMax", [cells], ["answers/highest"], axes=[2, 3], keepdims=0),
+        node("Reshape", ["answers/highest", "answers/one_each"], [SCORE]),
+        node("Resize", [cells, "answers/no_region", "answers/scales"], [MAP], **enlarging),
+        node("Less", [MAP, "answers/border"], ["answers/below"]),
+        node("Not", ["answers/below"], [MASK]),
+    ]
