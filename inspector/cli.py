@@ -32,7 +32,7 @@ EXIT_CONFIGURATION = 78
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFAULT_CONFIG = Path("config/inspector.toml")
-EventStream = Literal["units", "defects", "health", "reviews", "changes"]
+EventStream = Literal["units", "defects", "health", "reviews", "changes", "challenges"]
 
 app = typer.Typer(
     help="One verdict per unit: cameras in, NVIDIA Triton inspects, Redis Streams out.",
@@ -249,6 +249,33 @@ def triton(
 
 
 @app.command()
+def challenge(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    set_name: Annotated[
+        str | None, typer.Option("--set", help="Which set; else the one that is due.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who shows the parts; else who types.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="The part is shown once more.")] = False,
+    abort: Annotated[bool, typer.Option("--abort", help="Ends the one under way.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only says which sets are due.")] = False,
+    wait: Annotated[bool, typer.Option(help="Until it has ended.")] = True,
+) -> None:
+    """Known parts are shown to the running service: exit 0 once all were recognised, else 1."""
+    if retry + abort + status > 1:
+        raise typer.BadParameter("--retry, --abort and --status do not go together")
+    settings = load_station(config)
+    configure_logging(LogSettings(level="error"), settings.secrets())
+    from inspector.commands import challenge as command  # noqa: PLC0415
+    from inspector.core.challenges import Step  # noqa: PLC0415
+
+    if status:
+        raise typer.Exit(command.status(settings))
+    step = Step.RETRY if retry else Step.ABORT if abort else Step.BEGIN
+    raise typer.Exit(command.challenge(settings, set_name=set_name, step=step, by=by, follow=wait))
+
+
+@app.command()
 def bench(
     config: ConfigOption = DEFAULT_CONFIG,
     seconds: Annotated[float, typer.Option(min=1, help="Of each of about 20 measurements.")] = 5.0,
@@ -265,7 +292,7 @@ def bench(
 @app.command()
 def schema(
     of: Annotated[
-        Literal["units", "defects", "health", "reviews", "changes", "settings"],
+        Literal["units", "defects", "health", "reviews", "changes", "challenges", "settings"],
         typer.Argument(help="Of what."),
     ],
 ) -> None:

@@ -41,11 +41,12 @@ WITH_A_NEIGHBOUR: Mapping[str, tuple[str, ...]] = {
     ),
     "tests/unit/page/test_archive.py": ("page/archive_rows",),
     "tests/unit/page/test_preview.py": ("page/viewer",),
-    "tests/unit/products/test_files.py": ("products/recipes",),
+    "tests/unit/products/test_files.py": ("products/recipes", "settings/toml_files"),
     "tests/unit/products/test_store.py": ("products/pictures", "products/stored"),
     "tests/unit/publish/test_sink_worker.py": ("publish/delivery",),
     "tests/unit/service/test_station_process.py": ("service/station_locks",),
     "tests/unit/settings/test_load.py": (
+        "settings/challenge_sections",
         "settings/event_sections",
         "settings/page_sections",
         "settings/product_sections",
@@ -79,6 +80,13 @@ anything without the other."""
 
 BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
     "tests/integration/test_bench.py": ("bench/published",),
+    "tests/integration/test_challenges.py": (
+        "challenge/desk",
+        "commands/challenge",
+        "doctor/challenges",
+        "pipeline/challenges",
+        "service/station_challenges",
+    ),
     "tests/integration/test_commands.py": ("cli", "commands/triton", "core/background"),
     "tests/integration/test_consumer.py": ("events/consumer",),
     "tests/integration/test_doctor.py": (

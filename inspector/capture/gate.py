@@ -176,6 +176,12 @@ class CameraGate:
             self._job.swap(job)
             return self._trigger.opened_units
 
+    @property
+    def opened_units(self) -> int:
+        """How many units were opened since the start: the next one's index. Event loop only."""
+        with self._one_at_a_time:
+            return self._trigger.opened_units
+
     def let_on(self) -> None:
         """Ask again whether the unit that waits may be opened. Event loop only."""
         with self._one_at_a_time:

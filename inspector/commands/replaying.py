@@ -25,6 +25,7 @@ from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline, re
 from inspector.pipeline.supervisor import run_pipeline
 from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
+from inspector.service.station_challenges import StationChallenges
 from inspector.service.station_locks import StationLocks
 from inspector.service.station_products import StationProducts
 from inspector.settings.sections import CameraSettings
@@ -39,8 +40,8 @@ CAMERA = CameraId("replay")
 CONNECTED_EVERY_S = 0.1
 SERIAL_TIMEOUT_S = 30.0
 """A recording's results must not depend on how busy the machine is."""
-NOT_TO_BE_INSPECTED = frozenset({"teaching", "no_product", "reference_mismatch"})
-"""Reasons that are answers: what commands asked for, and what is of another product."""
+NOT_TO_BE_INSPECTED = frozenset({"teaching", "no_product", "reference_mismatch", "locked"})
+"""Reasons that are answers: what commands asked for, what is of another product, what is locked."""
 _COPIED = {
     "trigger",
     "frames_per_unit",
@@ -69,6 +70,8 @@ class Tally:
     seconds: float = 0.0
     changes: int = 0
     """Commands that were answered, and lessons that ended."""
+    challenges: int = 0
+    """Known parts that were shown, and checks that ended."""
     refused: list[str] = field(default_factory=list)
     """Why commands were not carried out, or lessons came to nothing; in sentences."""
 
@@ -132,6 +135,9 @@ class JsonLinesSink:
                 if event.stream is Stream.CHANGES:
                     self._tally.add_change(event.body)
                     _write(self._changes, event.body, self._tally.changes)
+                elif event.stream is Stream.CHALLENGES:
+                    self._tally.challenges += 1
+                    _write(self._changes, event.body, self._tally.challenges)
 
 
 def _write(out: TextIO | None, body: dict[str, Any], seq: int) -> None:
@@ -262,7 +268,7 @@ class _Replay:
         store = ProductStore(settings.products_directory)
         await asyncio.to_thread(make_products, store, script)
         locks = StationLocks(faults=reports.faults, metrics=reports.metrics, door=reports.door)
-        products = StationProducts(
+        challenges = StationChallenges(
             settings,
             metrics=reports.metrics,
             faults=reports.faults,
@@ -270,18 +276,30 @@ class _Replay:
             events=reports.events,
             locks=locks.board,
         )
+        await challenges.read_sets(settings, camera=CAMERA)
+        products = StationProducts(
+            settings,
+            metrics=reports.metrics,
+            faults=reports.faults,
+            door=reports.door,
+            events=reports.events,
+            locks=locks.board,
+            challenges=challenges,
+        )
         jobs = await products.restore(None)
         played = ReplayScript(
             script, products.references, units_to_teach=settings.products.teach_units
         )
         hooks = Hooks(
             products=products,
+            known_parts=challenges,
             locks=locks.board,
             teacher=products.references.teacher,
             on_verdict=products.on_verdict,
             is_held=played.is_held,
         )
         async with self._opened(hooks, jobs) as pipeline:
+            challenges.connect(pipeline, {CAMERA: 0}, jobs, note=None, is_recording=True)
             products.connect(pipeline, {CAMERA: 0})
             changing = ChangingReplay(played, products, pipeline, self._tally)
             try:

@@ -62,6 +62,22 @@ class RunningService:
             raise CommandRefusedError(f"the service does not answer: {error}") from error
         raise CommandRefusedError(plain(answer.decode("utf-8", "replace").strip()))
 
+    def challenge(self) -> dict[str, Any]:
+        """Which sets of known parts are due, and how far the one under way is.
+
+        Raises:
+            CommandRefusedError: the service went away.
+
+        """
+        try:
+            status, answer = self._ask("GET", "/api/challenge")
+            if status == _OK:
+                found: dict[str, Any] = orjson.loads(answer)
+                return found
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise CommandRefusedError(f"the service does not answer: {error}") from error
+        raise CommandRefusedError(plain(answer.decode("utf-8", "replace").strip()))
+
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         # No proxy: the service is on this machine.
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from inspector.core.challenges import PartShown
 from inspector.core.entries import JournalRow, StreamId, Tip
 from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
     EncodedBatch,
+    EventGroup,
     Evidence,
     Frame,
     FrameRef,
@@ -241,6 +243,25 @@ class ProductCheck(Protocol):
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """The verdict, or that the unit was not inspected; once per unit, in order."""
+
+
+class KnownParts(Protocol):
+    """Knows which units are known parts, shown to see whether the station can see.
+
+    Event loop only; for each camera in the order of its units.
+    """
+
+    def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
+        """What was seen of a known part; None: it is a unit of production.
+
+        `verdict` is what the pictures say, whatever is due or locked.
+        """
+
+    def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
+        """The group with what is to be published and kept besides.
+
+        It goes into the journal's door before anything is awaited.
+        """
 
 
 class SerialService(Protocol):

@@ -100,6 +100,7 @@ class Stream(StrEnum):
     HEALTH = "health"
     REVIEWS = "reviews"
     CHANGES = "changes"
+    CHALLENGES = "challenges"
 
 
 class Judgement(StrEnum):
@@ -121,7 +122,7 @@ class KeptFor(StrEnum):
     """Why a unit's picture was kept. A closed list."""
 
     VERDICT = "verdict"
-    """The unit is not PASSED."""
+    """The unit is not PASSED, or it is a known part."""
     SAMPLE = "sample"
     """PASSED, and drawn by chance."""
     NEAR_THRESHOLD = "near_threshold"
@@ -566,6 +567,8 @@ class UnitPicture:
     result: Result
     short_by: float | None = None
     """How much confidence its best finding lacked to be a defect; None where nothing was seen."""
+    is_asked_for: bool = False
+    """It is kept whatever the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from inspector.core.errors import (
 )
 from inspector.core.ports import NotingSource
 from inspector.core.records import CameraId, Image
+from inspector.doctor.challenges import check_challenges
 from inspector.doctor.clock import check_clock
 from inspector.doctor.findings import Finding, Mark, renamed
 from inspector.doctor.products import check_products
@@ -44,6 +45,7 @@ async def examine(settings: Settings, report: Callable[[str], None]) -> list[Fin
     """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
     findings = [_settings(settings), *map(renamed, settings.old_names)]
     findings += await asyncio.to_thread(check_products, settings)
+    findings += await asyncio.to_thread(check_challenges, settings)
     for camera_id, camera in settings.cameras.items():
         findings += await asyncio.to_thread(_camera, CameraId(camera_id), camera)
     findings += await _triton(settings, report)

@@ -14,6 +14,7 @@ DEFECT_SCHEMA = "inspector.defect/1"
 HEALTH_SCHEMA = "inspector.health/1"
 REVIEW_SCHEMA = "inspector.review/1"
 CHANGE_SCHEMA = "inspector.change/1"
+CHALLENGE_SCHEMA = "inspector.challenge/1"
 
 Reason = Literal[
     "camera_lost",
@@ -196,6 +197,76 @@ class TimingPart(_Part):
     inference: float
 
 
+class ChallengePart(_Part):
+    """Which known part a unit is."""
+
+    id: Ulid
+    """`challenge` of the events in the stream of challenges."""
+    set: str
+    part: str
+    as_expected: bool
+
+
+class KnownDefectPart(_Part):
+    """A defect that a part is known to have."""
+
+    code: str
+    bbox_px: tuple[float, float, float, float] | None
+    """x, y, width, height in the pixels of the evidence picture; null: anywhere on it."""
+
+
+class ExpectedPart(_Part):
+    """What is known of a part."""
+
+    result: Literal["PASSED", "FAILED"]
+    defects: tuple[KnownDefectPart, ...]
+
+
+class SeenDefectPart(_Part):
+    """A defect that was found on it."""
+
+    code: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    bbox_px: tuple[float, float, float, float] | None
+
+
+class SeenPart(_Part):
+    """What the station saw."""
+
+    result: Result
+    reason: Reason | None
+    defects: tuple[SeenDefectPart, ...]
+
+
+class DifferencePart(_Part):
+    """One thing that was seen otherwise than expected."""
+
+    kind: Literal[
+        "not_inspected", "missed", "false_call", "defect_missed", "other_defect", "wrong_part"
+    ]
+    told: str
+    """For people."""
+
+
+class WhichPart(_Part):
+    """A part of the set."""
+
+    name: str
+    number: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class ShownPart(_Part):
+    """A part that was shown, in the event of its check."""
+
+    name: str
+    unit_id: str
+    unit_event_id: str
+    """Empty where a stored picture was shown."""
+    result: Literal["as_expected", "differs"]
+
+
 class _Envelope(_Part):
     id: Ulid
     seq: Annotated[int, Field(ge=1, description="no gaps per stream and station")]
@@ -237,6 +308,9 @@ class UnitEvent(_Envelope):
     """Null where the unit is not PASSED, or nothing was seen on it that comes near."""
     timing_ms: TimingPart
     deadline_met: bool
+    challenge: ChallengePart | None = None
+    """Null for a product. Otherwise it is a known part that was shown to the station, and no
+    product: it does not count as production, and its result is the truth whatever is locked."""
 
 
 class DefectEvent(_Envelope):
@@ -343,12 +417,41 @@ class ChangeEvent(_Envelope):
     context: str | None
 
 
+class ChallengeEvent(_Envelope):
+    """A known part that was shown, or a check that ended."""
+
+    kind: Literal["part", "check"]
+    challenge: Ulid
+    """The check; its parts have the same."""
+    set: str
+    by: str
+    """Which way it was asked for, and who did."""
+    way: Literal["parts", "pictures"]
+    """Parts on the line; or stored pictures, at a start and when what decides changes."""
+    result: Literal["as_expected", "differs", "held", "failed", "aborted"]
+    """Of a part the first two; of a check the others."""
+    camera: str | None = None
+    part: WhichPart | None = None
+    """This and what follows to `evidence` belong to a part; null and empty for a check."""
+    expected: ExpectedPart | None = None
+    seen: SeenPart | None = None
+    unit_id: str | None = None
+    unit_event_id: str | None = None
+    differences: tuple[DifferencePart, ...] = ()
+    evidence: tuple[EvidencePart, ...] = ()
+    problem: str = ""
+    """Of a check: why it did not hold, for people."""
+    parts: tuple[ShownPart, ...] = ()
+    """Of a check: what was shown, at most the last 40."""
+
+
 EVENT_MODELS: dict[str, type[_Envelope]] = {
     "units": UnitEvent,
     "defects": DefectEvent,
     "health": HealthEvent,
     "reviews": ReviewEvent,
     "changes": ChangeEvent,
+    "challenges": ChallengeEvent,
 }
 
 

@@ -70,7 +70,9 @@ def _json_escape(character: str) -> str:
 
 def _what(body: Mapping[str, Any]) -> str:
     defect = body.get("defect")
-    if "fault" in body:
+    if "challenge" in body and "way" in body:
+        what = _challenged(body)
+    elif "fault" in body:
         what = f"{_word(body['fault'])} {_word(body.get('subject'))}: {_word(body.get('cause'))}"
     elif "unit_event_id" in body and "defect_id" in body:
         what = _word(body.get("code")) or "the unit"
@@ -83,6 +85,16 @@ def _what(body: Mapping[str, Any]) -> str:
     else:
         what = _word(body.get("reason")) or _codes(body.get("defects"))
     return _short(what)
+
+
+def _challenged(body: Mapping[str, Any]) -> str:
+    """`gold, part 2 of 5: open left`, or `gold: why it did not hold`."""
+    part = body.get("part")
+    if isinstance(part, Mapping):
+        which = f"part {part.get('number')} of {part.get('of')}"
+        return f"{_word(body.get('set'))}, {which}: {_word(part.get('name'))}"
+    problem = _word(body.get("problem"))
+    return f"{_word(body.get('set'))}: {problem}" if problem else _word(body.get("set"))
 
 
 def _changed(body: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ulid import ULID
 
 from inspector import __version__
+from inspector.core.challenges import PartShown
 from inspector.core.changes import Change
 from inspector.core.faults import Fault
 from inspector.core.geometry import frame_matrix, moved
@@ -32,6 +33,7 @@ from inspector.core.records import (
 )
 from inspector.core.verdicts import Defect, Verdict
 from inspector.events.schemas import (
+    CHALLENGE_SCHEMA,
     CHANGE_SCHEMA,
     DEFECT_SCHEMA,
     HEALTH_SCHEMA,
@@ -80,6 +82,8 @@ class Particulars:
     outline: Outline | None = None
     """In the frame that the evidence shows."""
     evidence: Evidence | None = None
+    part: PartShown | None = None
+    """It is a known part and no product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ class EventBuilder:
                 "inference": _ms(verdict.inference_ns),
             },
             "deadline_met": self.is_in_time(verdict, now_ns),
+            "challenge": None if found.part is None else _challenge(found.part),
         }
         result = verdict.result.value
         event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id, result)
@@ -239,6 +244,27 @@ class EventBuilder:
         said = review.judgement.value
         return _alone(_event(Stream.REVIEWS, REVIEW_SCHEMA, body, review.unit_id, said))
 
+    def challenge(
+        self,
+        kind: str,
+        check: Mapping[str, Any],
+        more: Mapping[str, Any],
+        *,
+        result: str,
+        unit_id: str = "",
+    ) -> Event:
+        """A known part that was shown just now (`part`), or a check that ended (`check`)."""
+        body = {
+            "id": str(ULID()),
+            "time": rfc3339(time.time_ns()),
+            "station": self._station,
+            "kind": kind,
+            **check,
+            "result": result,
+            **more,
+        }
+        return _event(Stream.CHALLENGES, CHALLENGE_SCHEMA, body, unit_id, result)
+
     def change(self, change: Change, notes: Mapping[str, str]) -> EventGroup:
         """A command that was answered just now; the journal keeps `notes` with the answer."""
         result = "accepted" if change.accepted else "refused"
@@ -285,6 +311,15 @@ def _product(job: Job) -> dict[str, str] | None:
     if job.state is JobState.NO_PRODUCT:
         return None
     return {"name": job.recipe.product, "revision": job.recipe.revision}
+
+
+def _challenge(part: PartShown) -> dict[str, Any]:
+    return {
+        "id": part.challenge,
+        "set": part.set_name,
+        "part": part.part,
+        "as_expected": part.is_as_expected,
+    }
 
 
 def _reference(verdict: Verdict) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from time import monotonic, time
@@ -202,6 +202,21 @@ class Metrics:
         )
         for kind in LockKind:
             self.locked.labels(kind)
+        self.challenges = counter(
+            "inspector_challenges", "Checks with known parts that ended", ["result"]
+        )
+        self.challenge_parts = counter(
+            "inspector_challenge_parts", "Known parts that were shown", ["result"]
+        )
+        for result in ("held", "failed", "aborted"):
+            self.challenges.labels(result)
+        for result in ("as_expected", "differs"):
+            self.challenge_parts.labels(result)
+        self._challenge_due = gauge(
+            "inspector_challenge_due_timestamp_seconds",
+            "Wall clock since when a set of known parts is due; 0: it is not",
+            ["set"],
+        )
         self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
         self.reviewed_defects = counter(
             "inspector_reviewed_defects",
@@ -387,6 +402,11 @@ class Metrics:
     def count_lost_log_lines(self, lost: Callable[[], int]) -> None:
         """Expose what `lost` returns."""
         self.registry.register(_LostLogLines(lost))
+
+    def due(self, since_s: Mapping[str, float], *, every: Iterable[str]) -> None:
+        """Of the sets of known parts those that are due, and since when."""
+        for name in every:
+            self._challenge_due.labels(name).set(since_s.get(name, 0.0))
 
     def stage(self, name: str, elapsed_ns: int) -> None:
         """Record how long something took in a stage."""

@@ -224,7 +224,8 @@ class Archive:
             self._counted_seq = sql.first_seq_since(connection, int(since_s * 1000)) - 1
         counted = 0
         for seq, fact in sql.facts_after(connection, self._counted_seq):
-            self._figures.add(fact)
+            if fact is not None:
+                self._figures.add(fact)
             self._counted_seq = seq
             counted += 1
         return counted < sql.FACTS_PER_STEP

@@ -145,8 +145,8 @@ def first_seq_since(
     return last_seq(connection, stream) + 1 if found is None else int(found[0])
 
 
-def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int, UnitFact]]:
-    """The next few unit events, as the figures need them.
+def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int, UnitFact | None]]:
+    """The next few unit events, as the figures need them; known parts are no production.
 
     SQLite takes the JSON apart, without Python's lock: a day of units must not hold up the line.
     """
@@ -154,15 +154,18 @@ def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int,
         "SELECT seq, time, result,"
         " json_extract(body, '$.timing_ms.trigger_to_verdict'),"
         " json_extract(body, '$.deadline_met'),"
-        " (SELECT group_concat(json_extract(value, '$.code')) FROM json_each(body, '$.defects'))"
+        " (SELECT group_concat(json_extract(value, '$.code')) FROM json_each(body, '$.defects')),"
+        " json_extract(body, '$.challenge.id')"
         " FROM (SELECT seq, time, result, CAST(body AS TEXT) AS body FROM events"
         "  WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?)",
         (Stream.UNITS.value, seq, FACTS_PER_STEP),
     )
-    for number, time, result, took_ms, in_time, codes in found:
+    for number, time, result, took_ms, in_time, codes, challenge in found:
         yield (
             number,
-            UnitFact(
+            None
+            if challenge
+            else UnitFact(
                 seen_s=datetime.fromisoformat(time).timestamp(),
                 result=result,
                 codes=tuple(codes.split(",")) if codes else (),

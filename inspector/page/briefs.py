@@ -29,6 +29,7 @@ def brief(body: Mapping[str, Any]) -> dict[str, Any]:
         "order": body.get("order"),
         "lot": body.get("lot"),
         "reference": body.get("reference"),
+        "challenge": body.get("challenge"),
         "simulated": body["simulated"],
         "replayed": body["replayed"],
     }

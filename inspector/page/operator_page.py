@@ -25,6 +25,7 @@ from inspector.core.records import (
     Review,
     UnitPicture,
 )
+from inspector.core.shifts import day_start, local_time, shift_start
 from inspector.events.wording import EventBuilder
 from inspector.evidence.upright import cut_upright
 from inspector.flow.event_door import EventDoor
@@ -37,7 +38,6 @@ from inspector.page.preview import PreviewFeed
 from inspector.page.preview_socket import preview_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.shelf_routes import shelf_routes
-from inspector.page.shifts import day_start, local_time, shift_start
 from inspector.page.state import PageTerms, StationState, with_times
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.page.unit_routes import Found, UnitSource, Wanted, unit_routes

@@ -16,6 +16,7 @@ from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import Fault, FaultBoard, reference_at
 from inspector.core.locks import LockBoard
 from inspector.core.ports import (
+    KnownParts,
     Model,
     PictureKeeper,
     Preview,
@@ -78,6 +79,7 @@ from inspector.pipeline.unit_services import (
 )
 from inspector.results.verdict_desk import (
     AnyProduct,
+    NoKnownParts,
     NoPictures,
     NoSerials,
     VerdictServices,
@@ -167,6 +169,7 @@ class Hooks:
     eyes: Mapping[CameraId, Preview] = field(default_factory=dict)
     """Show people what a camera sees."""
     products: ProductCheck = field(default_factory=AnyProduct)
+    known_parts: KnownParts = field(default_factory=NoKnownParts)
     locks: LockBoard = field(default_factory=LockBoard)
     """While one stands, nothing is PASSED."""
     teacher: Teacher = field(default_factory=NoTeacher)
@@ -228,6 +231,10 @@ class Pipeline:
         """
         gates = {camera.camera_id: camera.gate for camera in self.cameras}
         return {camera_id: gates[camera_id].change_job(job) for camera_id, job in jobs.items()}
+
+    def opened_units(self, camera_id: CameraId) -> int:
+        """How many units a camera has opened since the start. Event loop."""
+        return next(c.gate.opened_units for c in self.cameras if c.camera_id == camera_id)
 
     def let_on(self) -> None:
         """Ask again whether the units that wait may be opened. Event loop."""
@@ -403,6 +410,7 @@ def _services(around: _Surroundings) -> VerdictServices:
         pictures=hooks.pictures(around.evidence or NoPictures()),
         serials=around.serials or NoSerials(),
         products=hooks.products,
+        known_parts=hooks.known_parts,
         locks=hooks.locks,
         near=_near(around.evidence),
         on_verdict=hooks.on_verdict,

@@ -10,7 +10,7 @@ import structlog
 
 from inspector.core.faults import FaultBoard
 from inspector.core.ports import PictureKeeper, SerialService
-from inspector.core.records import CameraId, Evidence, Frame, Serial, UnitPicture, UnitRef
+from inspector.core.records import CameraId, Evidence, Frame, KeptFor, Serial, UnitPicture, UnitRef
 from inspector.events.wording import MAX_DETAIL_CHARACTERS
 from inspector.evidence.naming import Subject
 from inspector.evidence.sampling import why_kept
@@ -56,6 +56,9 @@ class EvidencePictures(PictureKeeper):
                 passed_share=self._settings.passed_share,
                 is_near=self._is_near(picture.short_by),
             )
+            if picture.is_asked_for:
+                # Not as a sample: a known part says nothing of how many defects escape.
+                kept_for = KeptFor.VERDICT
             if kept_for is None:
                 return None
             subject = Subject(

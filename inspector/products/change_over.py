@@ -11,17 +11,19 @@ from typing import Literal, Protocol
 import structlog
 
 from inspector.core.basics import CameraId
+from inspector.core.challenges import Answer, Step
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError, ItemError
 from inspector.core.locks import LOCKS_NOTE, LockBoard
 from inspector.core.part_names import shown
 from inspector.core.recipes import Job, JobState, ModelName, Recipe
-from inspector.core.records import EventGroup, ModelSpec
+from inspector.core.records import Event, EventGroup, ModelSpec
 from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.products.commands import (
     Acknowledge,
     Approve,
+    Challenge,
     Command,
     Discard,
     MalformedCommandError,
@@ -131,6 +133,22 @@ class References(Protocol):
         """Another job took the place of the one to learn from: forget it, if it is not over."""
 
 
+class Challenges(Protocol):
+    """Known parts that are shown to the station. Event loop only."""
+
+    def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
+        """Begin, repeat or end; what is returned enters the door with the answer, at once."""
+
+
+class NoChallenges(Challenges):
+    """There are no known parts."""
+
+    def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
+        """Refused."""
+        del step, set_name, by
+        return Answer(problem="this station has no known parts")
+
+
 class NoReferences(References):
     """Nobody learns here."""
 
@@ -159,6 +177,7 @@ class ChangeOverTerms:
     """Sees every answer, before it is journaled."""
     on_jobs: Callable[[Mapping[CameraId, Job]], None] = lambda _jobs: None
     """Sees the jobs in force whenever they change."""
+    challenges: Challenges = field(default_factory=NoChallenges)
     locks: LockBoard = field(default_factory=LockBoard)
     """What people acknowledge."""
 
@@ -316,9 +335,19 @@ class ChangeOver:
                 return self._lock(asked, str(unknown))
             job = self._next(recipe, command.said)
             return await self._change_over(asked, job, list(self._jobs))
+        if isinstance(command, Challenge):
+            return self._challenge(asked, command)
         if isinstance(command, Acknowledge):
             return self._acknowledge(asked, command)
         return await self._of_references(asked, command)
+
+    def _challenge(self, asked: _Asked, command: Challenge) -> Change:
+        answer = self._terms.challenges.answer(command.step, command.set_name, by=asked.by)
+        if answer.problem:
+            return self._refuse(asked, answer.problem)
+        return self._publish(
+            asked, self.job, answer.effective, "", notes=answer.notes, events=answer.events
+        )
 
     def _acknowledge(self, asked: _Asked, command: Acknowledge) -> Change:
         """The answer, and that the locks are over, enter the journal together."""
@@ -581,8 +610,9 @@ class ChangeOver:
         problem: str,
         *,
         notes: Mapping[str, str] | None = None,
+        events: tuple[Event, ...] = (),
     ) -> Change:
-        """`notes` are kept with the answer."""
+        """`notes` are kept, and `events` published, with the answer."""
         change = Change(
             command=asked.request.name,
             fields=asked.request.fields,
@@ -596,7 +626,8 @@ class ChangeOver:
         kept = {**(notes or {}), JOBS_NOTE: self._kept().text()}
         if asked.position is not None:
             kept[COMMANDS_NOTE] = asked.position
-        self._door.put(self._events.change(change, kept))
+        group = self._events.change(change, kept)
+        self._door.put(replace(group, events=(*group.events, *events)))
         log.info(
             "command answered",
             command=change.command,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inspector.core.challenges import Step
 from inspector.core.errors import ItemError
 from inspector.core.locks import LockKind
 from inspector.core.part_names import shown
@@ -18,6 +19,7 @@ LONGEST_CONTEXT_BYTES = 1024
 """An event with it stays under 8 kB."""
 MOST_UNITS = 64
 LOCKS = tuple(kind.value for kind in LockKind)
+STEPS = tuple(step.value for step in Step)
 _AROUND = " \t\r\n\0\ufeff"
 """What PLCs and templates put around a value."""
 _WHOLE = re.compile(r"\d{1,9}")
@@ -89,8 +91,17 @@ class Acknowledge:
     """Of which kind; None: every one that a person ends."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """Known parts are shown: the station proves that it can see."""
+
+    step: Step
+    set_name: str | None
+    """None: the one that is due, or the only one."""
+
+
 OfReferences = Teach | Approve | Discard | RollBack
-Command = SetProduct | OfReferences | Acknowledge
+Command = SetProduct | OfReferences | Acknowledge | Challenge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +218,13 @@ def _acknowledge(fields: Mapping[str, str]) -> Acknowledge:
     return Acknowledge(lock=lock)
 
 
+def _challenge(fields: Mapping[str, str]) -> Challenge:
+    text = (_word(fields, "step") or Step.BEGIN.value).lower()
+    if text not in STEPS:
+        raise MalformedCommandError(f"step is {shown(text)}, expected one of: {', '.join(STEPS)}")
+    return Challenge(step=Step(text), set_name=_word(fields, "set"))
+
+
 _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Command]]] = {
     "set_product": (("product", "order", "lot", "context"), _set_product),
     "teach": (("product", "units", "approve"), _teach),
@@ -214,6 +232,7 @@ _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Comm
     "discard": (("product", "version"), _discard),
     "rollback": (("product",), _rollback),
     "acknowledge": (("lock",), _acknowledge),
+    "challenge": (("set", "step"), _challenge),
 }
 COMMANDS: Iterable[str] = tuple(_READERS)
 """What they are called."""

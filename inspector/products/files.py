@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import to_json
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
 from inspector.core.recipes import LEAST_LIKENESS, HeadName, Judge, ModelName
 from inspector.settings.product_sections import ProductName
-from inspector.settings.renamed import OldName, Renamed, rename
+from inspector.settings.renamed import OldName, rename
 from inspector.settings.sections import (
     STATED_KEYS,
     CameraSettings,
@@ -31,12 +30,10 @@ from inspector.settings.sections import (
     InspectionSettings,
     Levels,
 )
-from inspector.settings.toml_lines import line_of, line_of_mistake
+from inspector.settings.toml_files import Where, Written, read_toml
 from inspector.settings.types import DIGITS, Identifier, Section, Share
 from inspector.settings.unit_sections import CropSetting
-from inspector.settings.wording import sentence
 
-LARGEST_FILE_BYTES = 65_536
 _POLYGON_CORNERS = 3
 _MOST_CORNERS = 100
 _MOST_ZONES = 100
@@ -44,7 +41,6 @@ _LONGEST_LABEL = 32
 _KEYS_OF_CAMERA = ("region", "crop", "frames_per_unit")
 """What a product says of a camera, and the settings' name for it."""
 
-Where = tuple[str | int, ...]
 Polygon = Annotated[
     tuple[tuple[float, float], ...], Field(min_length=_POLYGON_CORNERS, max_length=_MOST_CORNERS)
 ]
@@ -234,47 +230,6 @@ class Product:
         return max(w for w, _ in sizes), max(h for _, h in sizes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A file's text, and what it is called."""
-
-    text: str
-    origin: str
-
-    def problem(self, where: Where, told: str) -> str:
-        """File, line and dotted key, and what is wrong there."""
-        return f"{self.place(where)}: {told}"
-
-    def place(self, where: Where) -> str:
-        """File, line and dotted key."""
-        line = line_of(self.text, where) if where else None
-        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
-        file = f"{self.origin}:{line}" if line else self.origin
-        return f"{file}: {key}" if key else file
-
-    def old_name(self, key: Renamed) -> OldName:
-        """File, line and dotted key of one that is still written by its old name."""
-        return key.at(self.place(tuple(key.before.split("."))))
-
-    def in_order(self, problems: Sequence[str]) -> list[str]:
-        """As somebody mends them who reads the file from its beginning."""
-
-        def line(problem: str) -> int:
-            number = problem.removeprefix(f"{self.origin}:").partition(":")[0]
-            return int(number) if number.isdecimal() else 0
-
-        return sorted(problems, key=line)
-
-    def problems(
-        self, error: ValidationError, model: type[BaseModel], above: Where = ()
-    ) -> Iterator[str]:
-        """One for each thing that pydantic refuses."""
-        for detail in error.errors(include_url=False):
-            where = (*above, *(part for part in detail["loc"] if part != "[key]"))
-            inside = [str(part) for part in where[len(above) :]] or [""]
-            yield self.problem(where, sentence(detail, inside, model))
-
-
 def read_product(content: bytes, *, name: str, origin: str, station: StationTerms) -> Product:
     """What a file of this content makes of `name`; `origin` is what the file is called in errors.
 
@@ -283,7 +238,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
             was expected.
 
     """
-    written, raw = _parsed(content, origin)
+    written, raw = read_toml(content, origin)
     old_names = tuple(written.old_name(key) for key in rename(raw))
     try:
         # By way of JSON, whose lists and sections pydantic takes where it is strict, too.
@@ -309,28 +264,6 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
     if problems:
         raise ConfigurationError(*written.in_order(problems))
     return product
-
-
-def _parsed(content: bytes, origin: str) -> tuple[_Written, dict[str, Any]]:
-    if len(content) > LARGEST_FILE_BYTES:
-        raise ConfigurationError(
-            f"{origin}: found {len(content)} bytes; expected at most {LARGEST_FILE_BYTES}"
-        )
-    try:
-        # -sig: editors on Windows put an invisible mark in front.
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ConfigurationError(
-            f"{origin}:{line}: byte {error.start} is not UTF-8; expected a TOML file saved as UTF-8"
-        ) from None
-    written = _Written(text, origin)
-    try:
-        return written, tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError; a huge number; deep nesting
-        line_of_it = line_of_mistake(error, text)
-        where = f"{origin}:{line_of_it}" if line_of_it else origin
-        raise ConfigurationError(f"{where}: not valid TOML: {str(error)[:300]}") from None
 
 
 def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tuple[Where, str]]:
@@ -382,7 +315,7 @@ def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, obj
 class _Over:
     """Lays what a file says over the settings; what does not fit is added to `problems`."""
 
-    written: _Written
+    written: Written
     problems: list[str]
 
     def inspection(

@@ -35,9 +35,10 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.product_names import name_of, stem_of
 from inspector.core.recipes import DEFAULT_PRODUCT, Reference
 from inspector.products import durable
-from inspector.products.files import LARGEST_FILE_BYTES, Product, StationTerms, read_product
+from inspector.products.files import Product, StationTerms, read_product
 from inspector.products.pictures import as_jpeg, as_png, from_png
 from inspector.products.stored import Approval, Approvals, StoredReference, StoredUnit
+from inspector.settings.toml_files import LARGEST_FILE_BYTES
 from inspector.settings.types import Section
 from inspector.settings.wording import sentence
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from ulid import ULID
 
+from inspector.core.challenges import PartShown
 from inspector.core.locks import LockBoard
-from inspector.core.ports import PictureKeeper, ProductCheck, SerialService
+from inspector.core.ports import KnownParts, PictureKeeper, ProductCheck, SerialService
 from inspector.core.recipes import FusingRules, Recipe
 from inspector.core.records import (
     CameraId,
@@ -62,6 +63,20 @@ class AnyProduct(ProductCheck):
         return verdict
 
 
+class NoKnownParts(KnownParts):
+    """Every unit is a product."""
+
+    def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
+        """None."""
+        del verdict, unit_id
+        return None
+
+    def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
+        """As it is."""
+        del part, verdict
+        return group
+
+
 def ignore_verdict(group: EventGroup) -> None:
     """Nobody wants to see verdicts before they are published."""
     del group
@@ -82,6 +97,7 @@ class VerdictServices:
     pictures: PictureKeeper
     serials: SerialService
     products: ProductCheck = field(default_factory=AnyProduct)
+    known_parts: KnownParts = field(default_factory=NoKnownParts)
     locks: LockBoard = field(default_factory=LockBoard)
     """While one stands, nothing is PASSED."""
     near: Callable[[], float] = lambda: 0.0
@@ -137,22 +153,30 @@ class VerdictDesk:
             recipe=recipe,
         )
         serial = await services.serials.serial_of(unit)
-        verdict = under_lock(services.products.check(verdict, serial), services.locks.first)
-        event_id = str(ULID())
         identity = services.builder.identity(verdict, serial)
+        part = services.known_parts.part(verdict, identity.id)
+        if part is None:
+            # A known part is judged by what was seen: it is no product of any job, and is the one
+            # thing that may pass while a challenge is due.
+            verdict = under_lock(services.products.check(verdict, serial), services.locks.first)
+        event_id = str(ULID())
         found = Particulars(
             event_id=event_id,
             serial=serial,
             outline=_outline(verdict, picture),
-            evidence=await self._keep(verdict, identity.id, event_id, picture),
+            evidence=await self._keep(verdict, identity.id, event_id, picture, part),
+            part=part,
         )
         now_ns = time.monotonic_ns()
         await self._door.room()
         # From here on without an await: a lock that was set meanwhile holds for this unit too.
-        verdict = under_lock(verdict, services.locks.first)
+        if part is None:
+            verdict = under_lock(verdict, services.locks.first)
         in_time = services.builder.is_in_time(verdict, now_ns)
-        self._count(verdict, identity, in_time=in_time, now_ns=now_ns)
+        self._count(verdict, identity, in_time=in_time, now_ns=now_ns, part=part)
         group = services.builder.verdict(verdict, found, now_ns)
+        if part is not None:
+            group = services.known_parts.shown(part, verdict, group)
         services.on_verdict(group)
         camera = unit.camera_id
         services.on_misfit(camera, self._misfits[camera].cause(verdict))
@@ -160,7 +184,12 @@ class VerdictDesk:
         self.verdicts += 1
 
     async def _keep(
-        self, verdict: Verdict, unit_id: str, event_id: str, picture: Frame | None
+        self,
+        verdict: Verdict,
+        unit_id: str,
+        event_id: str,
+        picture: Frame | None,
+        part: PartShown | None,
     ) -> Evidence | None:
         if picture is None:
             return None
@@ -172,14 +201,25 @@ class VerdictDesk:
                 event_id=event_id,
                 result=verdict.result,
                 short_by=None if verdict.nearest is None else verdict.nearest.short_by,
+                is_asked_for=part is not None,
             )
         )
 
-    def _count(self, verdict: Verdict, identity: Identity, *, in_time: bool, now_ns: int) -> None:
+    def _count(
+        self,
+        verdict: Verdict,
+        identity: Identity,
+        *,
+        in_time: bool,
+        now_ns: int,
+        part: PartShown | None,
+    ) -> None:
         metrics, unit = self._services.metrics, verdict.unit
         late = verdict.deadline_missed or not in_time
         metrics.unit_decided(unit.camera_id, verdict.result, late=late)
-        if identity.source in ("trigger", "serial") and self._known_units.met(identity.id):
+        # The same known parts come again and again.
+        names_unit = part is None and identity.source in ("trigger", "serial")
+        if names_unit and self._known_units.met(identity.id):
             metrics.units_again.labels(verdict.result).inc()
         if verdict.placed is not None:
             metrics.reference_likeness.labels(unit.camera_id).set(verdict.placed.likeness)

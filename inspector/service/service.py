@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from inspector import __version__
+from inspector.challenge.book import CHALLENGE_NOTE
 from inspector.core.background import background, first_of
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
@@ -26,6 +27,7 @@ from inspector.ops.log import configure_logging
 from inspector.ops.metrics import Metrics
 from inspector.ops.standard_error import lost_lines
 from inspector.page.archive import AnsweredCommands, Archive
+from inspector.page.challenge_routes import challenge_routes
 from inspector.page.http import HttpServer, StatusSources, build_app
 from inspector.page.operator_page import OperatorPage, ShownPictures
 from inspector.page.product_routes import product_routes
@@ -50,6 +52,7 @@ from inspector.service.host_monitor import HostMonitor
 from inspector.service.reload import Reloader
 from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationState
+from inspector.service.station_challenges import StationChallenges
 from inspector.service.station_locks import StationLocks
 from inspector.service.station_process import PROCESS_NOTE, StationProcess
 from inspector.service.station_products import StationProducts
@@ -110,6 +113,14 @@ class Service:
         self.locks = self.views.locks = StationLocks(
             faults=self.faults, metrics=self.metrics, door=self._door
         )
+        self._challenges = StationChallenges(
+            settings,
+            metrics=self.metrics,
+            faults=self.faults,
+            door=self._door,
+            events=self._builder,
+            locks=self.locks.board,
+        )
         self._products = StationProducts(
             settings,
             metrics=self.metrics,
@@ -117,6 +128,7 @@ class Service:
             door=self._door,
             events=self._builder,
             locks=self.locks.board,
+            challenges=self._challenges,
         )
         self._process = StationProcess(
             settings.process,
@@ -161,6 +173,7 @@ class Service:
         """
         settings = self._settings
         await self._products.require_right_files()
+        await self._challenges.read_sets(settings)
         async with AsyncExitStack() as stack:
             if removed := remove_segments_of_the_dead():
                 log.info("removed shared memory of a process that was killed", segments=removed)
@@ -230,6 +243,8 @@ class Service:
             await stack.enter_async_context(background(readers, name="readers"))
             changing = self._products.run_until_cancelled()
             await stack.enter_async_context(background(changing, name="products"))
+            proving = self._challenges.run_until_cancelled()
+            await stack.enter_async_context(background(proving, name="challenges"))
             if self._reloader is not None:
                 reloading = self._reloader.run_until_cancelled()
                 await stack.enter_async_context(background(reloading, name="reload"))
@@ -343,6 +358,7 @@ class Service:
             more=[
                 *trigger_routes(self._triggers),
                 *product_routes(self._products),
+                *challenge_routes(self._challenges),
                 *page.routes(self.views.status),
             ],
         )
@@ -387,6 +403,7 @@ class Service:
                 pictures=lambda keeper: ShownPictures(keeper, page.feeds),
                 eyes=page.eyes,
                 products=self._products,
+                known_parts=self._challenges,
                 locks=self.locks.board,
                 teacher=self._products.references.teacher,
                 on_verdict=on_verdict,
@@ -394,6 +411,8 @@ class Service:
             ),
         )
         pipeline = self.views.pipeline = await stack.enter_async_context(opened)
+        note = journal.note(CHALLENGE_NOTE)
+        self._challenges.connect(pipeline, units_before, jobs, note=note)
         self._read_others(pipeline, journal, stack, units_before)
         return pipeline
 

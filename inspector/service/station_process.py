@@ -95,8 +95,10 @@ class StationProcess:
                 continue
             alarms: Mapping[ProcessRule, Alarm] = {}
             for stored in reversed(page.units):
-                unit = judged_one(orjson.loads(stored.body))
-                if unit.number > self._acknowledged.get(camera, 0):
+                body = orjson.loads(stored.body)
+                unit = judged_one(body)
+                is_known_part = body.get("challenge") is not None
+                if not is_known_part and unit.number > self._acknowledged.get(camera, 0):
                     alarms = rules.see(unit)
             self._report(camera, alarms)
 
@@ -108,8 +110,8 @@ class StationProcess:
 
     def on_verdict(self, group: EventGroup) -> None:
         """A unit has its verdict."""
-        if group.verdict is None:
-            return
+        if group.verdict is None or group.verdict.body.get("challenge") is not None:
+            return  # a known part says nothing of what the line makes
         unit = judged_one(group.verdict.body)
         self._begin_anew_if_acknowledged(unit)
         self._report(unit.camera, self._rules[unit.camera].see(unit))

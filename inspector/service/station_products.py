@@ -31,6 +31,7 @@ from inspector.products.kept import KeptJob, KeptJobs, read_kept
 from inspector.products.known import KnownProducts
 from inspector.products.references import StationReferences
 from inspector.products.teaching import ReferenceTeacher
+from inspector.service.station_challenges import StationChallenges
 from inspector.settings.renamed import OldName
 from inspector.settings.settings import Settings
 
@@ -54,6 +55,7 @@ class StationProducts:
         door: EventDoor,
         events: EventBuilder,
         locks: LockBoard,
+        challenges: StationChallenges,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -61,6 +63,7 @@ class StationProducts:
         self._door = door
         self._events = events
         self._locks = locks
+        self._challenges = challenges
         self._files = model_files(settings)
         catalogue = catalogue_of(settings, self._files)
         self._known = KnownProducts(catalogue)
@@ -179,6 +182,7 @@ class StationProducts:
                 on_change=self._on_change,
                 on_jobs=self._on_jobs,
                 locks=self._locks,
+                challenges=self._challenges,
             ),
         )
         self._by_serial = BySerial(
@@ -239,6 +243,7 @@ class StationProducts:
         self._metrics.changes.labels("accepted" if change.accepted else "refused").inc()
 
     def _on_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
+        self._challenges.on_jobs(jobs)
         latest = max(jobs.values(), key=lambda job: job.number)
         shown = (latest.recipe.product, latest.recipe.revision)
         if latest.state is JobState.NO_PRODUCT:

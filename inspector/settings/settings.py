@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from inspector.settings.challenge_sections import ChallengeSettings
 from inspector.settings.event_sections import JournalSettings, RedisSettings
 from inspector.settings.page_sections import PageSettings
 from inspector.settings.process_sections import ProcessSettings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     evidence: EvidenceSettings = EvidenceSettings()
     products: ProductsSettings = ProductsSettings()
     process: ProcessSettings = ProcessSettings()
+    challenge: ChallengeSettings = ChallengeSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     page: PageSettings = PageSettings()
@@ -101,6 +103,11 @@ class Settings(BaseSettings):
     def products_directory(self) -> Path:
         """Where the products' files are, and what was learned of them."""
         return self.products.directory or self.journal.directory / "products"
+
+    @property
+    def challenge_directory(self) -> Path:
+        """Where the sets of known parts are."""
+        return self.challenge.directory or self.journal.directory / "challenges"
 
     @model_validator(mode="after")
     def _units_can_be_decided(self) -> Self:

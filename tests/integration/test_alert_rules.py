@@ -61,6 +61,13 @@ def fault(kind: str, subject: str, values: str) -> dict[str, str]:
     return {f'inspector_fault{{fault="{kind}", subject="{subject}"}}': values}
 
 
+def challenge_due(since: str, now: str) -> dict[str, str]:
+    return {
+        'inspector_challenge_due_timestamp_seconds{set="gold"}': since,
+        "inspector_time_seconds": now,
+    }
+
+
 def camera(up: str, frozen: str, dark: str = "0x10") -> dict[str, str]:
     return {
         'inspector_camera_dark{camera="top"}': dark,
@@ -327,6 +334,9 @@ CASES = [
         {"inspector_trigger_stream_restarts_total": "0 0 1x100"},
     ),
     Case("NoProduct", "unknown", 2, True, fault("product", "", "1x10")),
+    Case("ChallengeOverdue", "for 20 minutes", 20, True, challenge_due("1x30", "60+60x30")),
+    Case("ChallengeOverdue", "for 10 minutes", 10, False, challenge_due("1x30", "60+60x30")),
+    Case("ChallengeOverdue", "not at all", 20, False, challenge_due("0x30", "1.8e9+60x30")),
     Case("NothingPassed", "a lock", 2, True, {'inspector_locked{lock="process"}': "1x10"}),
     Case("NothingPassed", "none", 2, False, {'inspector_locked{lock="process"}': "0x10"}),
     Case("ProcessOutOfOrder", "3 alike", 2, True, fault("process", "same_place top", "0 1x10")),

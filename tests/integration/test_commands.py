@@ -119,7 +119,7 @@ def test_a_reader_that_goes_away_is_no_mistake():
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Any]:
-    names = ("units", "defects", "health", "reviews", "changes", "settings")
+    names = ("units", "defects", "health", "reviews", "changes", "challenges", "settings")
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda name: inspector("schema", name), names))
     assert [(e.returncode, e.stderr) for e in ended] == [(0, "")] * len(names)

@@ -385,6 +385,7 @@ def test_nothing_of_a_redis_in_use_is_changed(ask_triggered, redis_server):
             "health",
             "reviews",
             "changes",
+            "challenges",
             "triggers",
             "commands",
             "refusals",

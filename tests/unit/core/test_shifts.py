@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inspector.page.shifts import day_start, local_time, shift_start
+from inspector.core.shifts import day_start, local_time, shift_start
 
 THREE = (time(6), time(14), time(22))
 ZONE = timezone(timedelta(hours=2))

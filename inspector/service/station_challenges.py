@@ -1,0 +1,164 @@
+"""The known parts of a station: their files, and the desk between its pipeline and its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any, Never
+
+from inspector.challenge.book import InForce
+from inspector.challenge.desk import Around, ChallengeDesk
+from inspector.challenge.sets import KnownSet
+from inspector.core.challenges import Answer, PartShown, Step
+from inspector.core.faults import FaultBoard
+from inspector.core.locks import LockBoard
+from inspector.core.ports import KnownParts
+from inspector.core.recipes import Job, JobState, Recipe
+from inspector.core.records import CameraId, EventGroup
+from inspector.core.verdicts import Verdict
+from inspector.events.wording import EventBuilder
+from inspector.flow.event_door import EventDoor
+from inspector.ops.metrics import Metrics
+from inspector.pipeline.build import Pipeline
+from inspector.pipeline.challenges import read_sets
+from inspector.pipeline.products import catalogue_of
+from inspector.products.change_over import Challenges
+from inspector.settings.settings import Settings
+
+TICK_S = 1.0
+
+
+class StationChallenges(KnownParts, Challenges):
+    """There before the pipeline is: until it is connected every unit is a product.
+
+    Event loop only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        faults: FaultBoard,
+        door: EventDoor,
+        events: EventBuilder,
+        locks: LockBoard,
+    ) -> None:
+        self._terms = settings.challenge
+        self._faults = faults
+        self._around = Around(
+            door=door,
+            events=events,
+            metrics=metrics,
+            locks=locks,
+            on_due=self._on_due,
+            now_ns=time.time_ns,
+        )
+        self.sets: tuple[KnownSet, ...] = ()
+        self._jobs: dict[CameraId, Job] = {}
+        self._desk: ChallengeDesk | None = None
+
+    async def read_sets(self, settings: Settings, *, camera: CameraId | None = None) -> None:
+        """Have the sets at hand; see `read_sets`.
+
+        Raises:
+            ConfigurationError: with a line for every mistake.
+
+        """
+        self.sets = await asyncio.to_thread(
+            lambda: read_sets(settings, catalogue_of(settings), camera=camera)
+        )
+
+    def connect(
+        self,
+        pipeline: Pipeline,
+        units_before: Mapping[CameraId, int],
+        jobs: Mapping[CameraId, Job],
+        *,
+        note: str | None,
+        is_recording: bool = False,
+    ) -> None:
+        """Take part from the first unit on."""
+        if not self.sets and note is None:
+            return
+        self.on_jobs(jobs)
+        self._desk = ChallengeDesk(self.sets, self._terms, self._around, note=note)
+        self._desk.begin(
+            lambda: in_force(self._jobs, pipeline),
+            lambda camera: units_before[camera] + pipeline.opened_units(camera) + 1,
+            is_recording=is_recording,
+        )
+
+    def on_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
+        """These are in force from now on."""
+        for camera, job in jobs.items():
+            # While a change-over is under way it may still be refused, and nothing is judged.
+            if job.state is not JobState.CHANGING_OVER or camera not in self._jobs:
+                self._jobs[camera] = job
+        if self._desk is not None:
+            self._desk.look()
+
+    async def run_until_cancelled(self) -> Never:
+        """Notice what time brings."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._desk is not None:
+                self._desk.tick()
+
+    def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
+        """See `ChallengeDesk.answer`."""
+        if self._desk is None:
+            return Answer(problem="this station has no known parts")
+        return self._desk.answer(step, set_name, by=by)
+
+    def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
+        """See `ChallengeDesk.part`."""
+        return None if self._desk is None else self._desk.part(verdict, unit_id)
+
+    def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
+        """See `ChallengeDesk.shown`."""
+        return group if self._desk is None else self._desk.shown(part, verdict, group)
+
+    def status(self) -> dict[str, Any]:
+        """What people see of it."""
+        if self._desk is None:
+            return {"locks": self._terms.locks, "sets": [], "running": None, "last": None}
+        return self._desk.status()
+
+    def _on_due(self, cause: str) -> None:
+        if cause:
+            self._faults.raise_fault("challenge", cause)
+        else:
+            self._faults.clear("challenge")
+
+
+def in_force(jobs: Mapping[CameraId, Job], pipeline: Pipeline) -> dict[CameraId, InForce]:
+    """What the units of each camera are judged by; without those that have no product."""
+    return {
+        camera: InForce(
+            product=job.recipe.product,
+            models=_models(job.recipe, pipeline),
+            revision=_revision(job.recipe),
+        )
+        for camera, job in jobs.items()
+        if job.state in (JobState.INSPECTING, JobState.TEACHING)
+    }
+
+
+def _models(recipe: Recipe, pipeline: Pipeline) -> str:
+    """The models with their versions and files; empty while one of them is not known."""
+    found = []
+    for model in recipe.models:
+        spec = pipeline.model.spec_of(model)
+        if spec is None:
+            return ""
+        found.append(f"{model.name} {spec.version} {model.file_sha256}")
+    return ", ".join(found)
+
+
+def _revision(recipe: Recipe) -> str:
+    reference = "" if recipe.reference is None else recipe.reference.sha256
+    parts = (recipe.product, recipe.sha256, reference, *map(str, recipe.models))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
