@@ -83,7 +83,6 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
     "tests/integration/test_challenges.py": (
         "challenge/desk",
         "commands/challenge",
-        "doctor/challenges",
         "pipeline/challenges",
         "service/station_challenges",
     ),

@@ -143,6 +143,33 @@ def test_without_locks_it_is_reported_and_units_are_passed(shift: Shift) -> None
     assert "challenge" not in [f["kind"] for f in shift.get("/api/status")["faults"]]
 
 
+@pytest.mark.parametrize("shift", [{"after_new_revision": True}], indirect=True)
+def test_the_command_asks_for_one_part_after_another_and_ends_with_the_result(shift: Shift) -> None:
+    command = [sys.executable, "-m", "inspector", "challenge", "-c", str(shift.line.config)]
+    status = subprocess.run([*command, "--status"], capture_output=True, text=True, check=False)
+    assert status.returncode == 1
+    assert status.stdout.startswith("gold: due since")
+    for bad, code, last in (
+        (None, 1, "failed: one with an open track: it is bad and passed; expected open"),
+        ("open", 0, "held"),
+    ):
+        with subprocess.Popen(
+            [*command, "--by", "Kim"], stdout=subprocess.PIPE, text=True
+        ) as shown:
+            assert shown.stdout is not None
+            assert next(shown.stdout).startswith("begin: accepted, from unit")
+            assert next(shown.stdout) == "show part 1 of 2: a good one\n"
+            good = shift.unit()
+            assert next(shown.stdout) == f"a good one ({good['unit']['id']}): as expected\n"
+            assert next(shown.stdout) == "show part 2 of 2: one with an open track\n"
+            shift.unit(bad)
+            assert shown.stdout.read().splitlines()[-1] == last
+            assert shown.wait() == code
+    assert shift.challenges()[-1]["by"] == "http: Kim"
+    status = subprocess.run([*command, "--status"], capture_output=True, text=True, check=False)
+    assert (status.returncode, "not due; held last: 20" in status.stdout) == (0, True)
+
+
 def test_a_set_that_is_wrong_keeps_the_service_from_starting(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
