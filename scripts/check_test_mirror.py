@@ -149,7 +149,7 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "inference/reply_tensors",
         "inference/shared_tensors",
     ),
-    "tests/integration/test_station_watch.py": ("service/certificates", "service/host_monitor"),
+    "tests/integration/test_host_monitor.py": ("service/certificates", "service/host_monitor"),
     "tests/integration/test_trigger_stream_begins_again.py": ("intake/stream_reader",),
     "tests/integration/test_triggers.py": (
         "page/trigger_routes",

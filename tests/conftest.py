@@ -42,8 +42,8 @@ def _nothing_left_behind() -> Iterator[None]:
 
 def _left_threads(before: set[int | None]) -> list[str]:
     ours = (
-        *("archive", "capture/", "evidence", "journal", "live"),
-        *("serials", "sqlite", "station-watch"),
+        *("archive", "capture/", "evidence", "journal", "preview"),
+        *("serials", "sqlite", "host-monitor"),
     )
     return [
         t.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.batching.warping import into_letterbox, warp
+from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
 from inspector.core.records import DIFFERING_CELL_PX, PADDING_GREY, Letterbox, ModelInput, Rect
 
@@ -68,7 +68,7 @@ class ReferencePlanes:
     """Prepares references, and remembers those prepared last. One thread at a time."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_Place, Planes] = OrderedDict()
+        self._known: Newest[_Place, Planes] = Newest(_PLANES_KEPT)
 
     def of(
         self, reference: Reference, rect: Rect, letterbox: Letterbox, model_input: ModelInput
@@ -76,13 +76,7 @@ class ReferencePlanes:
         """What is shown beside that part of a unit."""
         size_px = (model_input.width_px, model_input.height_px)
         place = _Place(reference.sha256, rect, letterbox, size_px)
-        planes = self._known.pop(place, None)
-        if planes is None:
-            planes = self._prepared(reference, place)
-            if len(self._known) >= _PLANES_KEPT:
-                self._known.popitem(last=False)
-        self._known[place] = planes
-        return planes
+        return self._known.used(place, lambda: self._prepared(reference, place))
 
     def _prepared(self, reference: Reference, place: _Place) -> Planes:
         grey = np.asarray(cv2.cvtColor(reference.mean, cv2.COLOR_BGR2GRAY), np.uint8)

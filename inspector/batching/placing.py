@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 
 from inspector.core.geometry import upright_matrix
+from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
 from inspector.core.records import Frame, Placed
 from inspector.products.registration import Pose, Registrar
@@ -19,7 +19,7 @@ class Placing:
     """Finds frames on their references. One thread at a time."""
 
     def __init__(self) -> None:
-        self._registrars: OrderedDict[str, Registrar] = OrderedDict()
+        self._registrars: Newest[str, Registrar] = Newest(REFERENCES_KEPT)
 
     def place(self, frame: Frame, reference: Reference) -> Pose:
         """Where a frame lies on a reference, expected where its outline says."""
@@ -29,13 +29,9 @@ class Placing:
         )
 
     def _of(self, reference: Reference) -> Registrar:
-        known = self._registrars.pop(reference.sha256, None)
-        if known is None:
-            known = Registrar(reference.mean, reference.deviation)
-            if len(self._registrars) >= REFERENCES_KEPT:
-                self._registrars.popitem(last=False)
-        self._registrars[reference.sha256] = known
-        return known
+        return self._registrars.used(
+            reference.sha256, lambda: Registrar(reference.mean, reference.deviation)
+        )
 
 
 def placed(frame: Frame, pose: Pose) -> Frame:

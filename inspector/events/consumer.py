@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import orjson
 from redis import exceptions
 
 from inspector.core.errors import SinkUnavailableError
+from inspector.core.newest import Newest
 from inspector.events.numbering import (
     NOTHING_YET,
     Gap,
@@ -347,7 +347,7 @@ class _Order:
 
     def __init__(self, seqs_between: Callable[[str, str], Awaitable[set[int]]]) -> None:
         self._seqs_between = seqs_between
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: Newest[str, None] = Newest(REMEMBERED_EVENTS)
         self._last: tuple[str, int | None] | None = None
         self._lost: int | None = 0
         self._certain = True
@@ -375,8 +375,6 @@ class _Order:
             return []
         gaps = [] if again else await self._gaps_before(event)
         self._seen[event.id] = None
-        if len(self._seen) > REMEMBERED_EVENTS:
-            self._seen.popitem(last=False)
         if not again:
             self.begin_after(event.entry_id, event.seq)
         return [*gaps, event]

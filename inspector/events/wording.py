@@ -128,55 +128,22 @@ class EventBuilder:
 
     def verdict(self, verdict: Verdict, found: Particulars, now_ns: int) -> EventGroup:
         """A unit event and its defect events; `now_ns` is monotonic."""
-        unit = verdict.unit
-        job, camera = unit.under, unit.camera_id
-        recipe = job.recipe
-        seen_at = rfc3339(unit.triggered_unix_ns)
+        unit, number = verdict.unit, verdict.unit_number
         identity = self.identity(verdict, found.serial)
-        stamped = [_Stamped(d, _defect_part(d, camera)) for d in verdict.defects]
-        traits = self._cameras[camera]
+        stamped = [_Stamped(d, _defect_part(d, unit.camera_id)) for d in verdict.defects]
+        traits = self._cameras[unit.camera_id]
         common = {
-            "time": seen_at,
+            "time": rfc3339(unit.triggered_unix_ns),
             "replayed": traits.replayed,
             "simulated": traits.simulated,
             "station": self._station,
             "result": verdict.result.value,
         }
-        inspected = len(verdict.inspected)
-        body = common | {
-            "id": found.event_id,
-            "camera": camera,
-            "unit": {
-                "id": identity.id,
-                "id_source": identity.source,
-                "number": verdict.unit_number,
-                "serial": None if found.serial is None else asdict(found.serial),
-                "outline_px": None if found.outline is None else _corners(found.outline),
-            },
-            "trigger": {"kind": unit.kind.value, "at": seen_at, "entry": unit.trigger_entry},
-            "model": {"name": recipe.inspected_by.name, "version": verdict.model_version},
-            "models": [
-                {"name": model.name, "version": verdict.version_of(model)}
-                for model in recipe.models
-            ],
-            "recipe": {"name": recipe.product, "sha256": recipe_sha256(recipe, verdict)},
-            "product": _product(job),
-            "reference": _reference(verdict),
-            "order": job.order,
-            "lot": job.lot,
-            "context": job.context,
-            "reason": verdict.reason,
-            "detail": verdict.detail[:MAX_DETAIL_CHARACTERS],
-            "counts": {
-                "frames_expected": verdict.frames_expected,
-                "frames_inspected": inspected,
-                "frames_missed": max(0, verdict.frames_expected - inspected),
-                "defects": len(stamped),
-            },
-            "defects": _coarse([s.part for s in stamped[:MAX_DEFECTS_IN_UNIT_EVENT]]),
-            "defects_truncated": len(stamped) > MAX_DEFECTS_IN_UNIT_EVENT,
-            "evidence": [] if found.evidence is None else [asdict(found.evidence)],
-            "nearest": _nearest(verdict),
+        body = {
+            **common,
+            **_unit_part(verdict, found, identity),
+            **_judged_by(verdict),
+            **_found_part(verdict, found, [one.part for one in stamped]),
             "timing_ms": {
                 "trigger_to_verdict": _ms(now_ns - unit.triggered_mono_ns),
                 "queue": _ms(verdict.queue_ns),
@@ -188,11 +155,10 @@ class EventBuilder:
         result = verdict.result.value
         event = _event(Stream.UNITS, UNIT_SCHEMA, body, identity.id, result)
         defects = (self._defect(s, common, identity.id, found.event_id) for s in stamped)
-        number = verdict.unit_number
         return EventGroup(
             events=(event, *defects),
             unit=JudgedUnit(ref=unit, number=number, id=identity.id, event_id=found.event_id),
-            counters={unit_counter(camera): number},
+            counters={unit_counter(unit.camera_id): number},
         )
 
     def _defect(
@@ -369,6 +335,66 @@ def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, resu
         result=result,
         body=body,
     )
+
+
+def _unit_part(verdict: Verdict, found: Particulars, identity: Identity) -> dict[str, Any]:
+    """Which unit it is, and what announced it."""
+    unit = verdict.unit
+    return {
+        "id": found.event_id,
+        "camera": unit.camera_id,
+        "unit": {
+            "id": identity.id,
+            "id_source": identity.source,
+            "number": verdict.unit_number,
+            "serial": None if found.serial is None else asdict(found.serial),
+            "outline_px": None if found.outline is None else _corners(found.outline),
+        },
+        "trigger": {
+            "kind": unit.kind.value,
+            "at": rfc3339(unit.triggered_unix_ns),
+            "entry": unit.trigger_entry,
+        },
+    }
+
+
+def _judged_by(verdict: Verdict) -> dict[str, Any]:
+    """The job, the recipe and the models that it was judged by."""
+    job = verdict.unit.under
+    recipe = job.recipe
+    return {
+        "model": {"name": recipe.inspected_by.name, "version": verdict.model_version},
+        "models": [
+            {"name": model.name, "version": verdict.version_of(model)} for model in recipe.models
+        ],
+        "recipe": {"name": recipe.product, "sha256": recipe_sha256(recipe, verdict)},
+        "product": _product(job),
+        "reference": _reference(verdict),
+        "order": job.order,
+        "lot": job.lot,
+        "context": job.context,
+    }
+
+
+def _found_part(
+    verdict: Verdict, found: Particulars, defects: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What was found on it, in how many frames, and the picture that shows it."""
+    inspected = len(verdict.inspected)
+    return {
+        "reason": verdict.reason,
+        "detail": verdict.detail[:MAX_DETAIL_CHARACTERS],
+        "counts": {
+            "frames_expected": verdict.frames_expected,
+            "frames_inspected": inspected,
+            "frames_missed": max(0, verdict.frames_expected - inspected),
+            "defects": len(defects),
+        },
+        "defects": _coarse(defects[:MAX_DEFECTS_IN_UNIT_EVENT]),
+        "defects_truncated": len(defects) > MAX_DEFECTS_IN_UNIT_EVENT,
+        "evidence": [] if found.evidence is None else [asdict(found.evidence)],
+        "nearest": _nearest(verdict),
+    }
 
 
 def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import structlog
 from redis import exceptions
 
 from inspector.core.errors import RetryableError
+from inspector.core.newest import Newest
 from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, parse_entry_id
 from inspector.intake.continuity import (
     LastRead,
@@ -190,7 +190,7 @@ class StreamReader:
         self._last_id: str | None = None
         """Read from there on; None until the end of the stream was looked up."""
         self._read_through = place.read_through
-        self._recent: OrderedDict[EntryId, str | None] = OrderedDict()
+        self._recent: Newest[EntryId, str | None] = Newest(REMEMBERED_ENTRIES)
         """The identities of the entries that were read last."""
         if (resume := place.resume_after) is not None:
             self._last_id = entry_id_text(resume)
@@ -391,8 +391,6 @@ class StreamReader:
     def _remember(self, entry_id: EntryId, identity: str | None) -> None:
         self._read_through = max(self._read_through, entry_id)
         self._recent[entry_id] = identity
-        if len(self._recent) > REMEMBERED_ENTRIES:
-            self._recent.popitem(last=False)
 
     async def _redis_ns(self) -> tuple[int, int]:
         """What time it is by Redis's clock, and by our monotonic one."""

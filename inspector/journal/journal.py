@@ -125,31 +125,19 @@ class Journal:
         lock = FolderLock(folder)
         causes = Causes(on_fault)
         try:
-            connection, set_aside = open_journal_file(folder)
-            if set_aside is not None:
-                counters, notes = salvage(set_aside)
-                sql.raise_counters(connection, counters)
-                sql.keep_notes(connection, notes)
+            connection, set_aside = _opened(folder, further_sinks)
             time = StationTime(connection, read_clocks)
-            for sink, streams in further_sinks.items():
-                sql.register(connection, sink, streams)
+            pruning = Pruning(
+                retention_ms=int(retention_s * 1000),
+                marks_ms=int(stream_retention_s * 1000),
+                limit_bytes=limit_bytes,
+                further_sinks=further_sinks,
+            )
 
             def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
-                pruning = Pruning(
-                    retention_ms=int(retention_s * 1000),
-                    marks_ms=int(stream_retention_s * 1000),
-                    limit_bytes=limit_bytes,
-                    further_sinks=further_sinks,
-                )
-
-                def after_commit(connection: sqlite3.Connection) -> None:
-                    take_snapshot(connection)
-                    time.pass_by(connection)
-                    pruning.step(connection, time.known.station_ms)
-
                 return SqliteThread(
                     connection,
-                    after_commit=after_commit,
+                    after_commit=partial(_after_commit, take_snapshot, time, pruning),
                     on_fault=causes.of("file"),
                     on_corrupt=partial(note_damage, folder),
                     renew=FileKeeper(folder, lock).renew,
@@ -282,3 +270,29 @@ def _read_snapshot(connection: sqlite3.Connection, sinks: Iterable[str]) -> _Sna
         counters=MappingProxyType(dict(connection.execute("SELECT name, value FROM counters"))),
         notes=MappingProxyType(dict(connection.execute("SELECT name, value FROM notes"))),
     )
+
+
+def _opened(
+    folder: Path, further_sinks: Mapping[str, Collection[Stream]]
+) -> tuple[sqlite3.Connection, Path | None]:
+    """The file, with what could be saved of a damaged one before it, and where that one is now."""
+    connection, set_aside = open_journal_file(folder)
+    if set_aside is not None:
+        counters, notes = salvage(set_aside)
+        sql.raise_counters(connection, counters)
+        sql.keep_notes(connection, notes)
+    for sink, streams in further_sinks.items():
+        sql.register(connection, sink, streams)
+    return connection, set_aside
+
+
+def _after_commit(
+    take_snapshot: Callable[[sqlite3.Connection], None],
+    time: StationTime,
+    pruning: Pruning,
+    connection: sqlite3.Connection,
+) -> None:
+    """What follows each commit, in the journal's thread: time passes, and old events go."""
+    take_snapshot(connection)
+    time.pass_by(connection)
+    pruning.step(connection, time.known.station_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from time import monotonic, time
@@ -52,6 +53,15 @@ class _LostLogLines(Collector):
         yield CounterMetricFamily("inspector_log_lines_lost", what, value=self._lost())
 
 
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes metrics of one registry."""
+
+    counter: Callable[..., Counter]
+    gauge: Callable[..., Gauge]
+    histogram: Callable[..., Histogram]
+
+
 class Metrics:
     """Every metric of one process, in a registry of its own. Any thread.
 
@@ -60,269 +70,307 @@ class Metrics:
 
     def __init__(self, camera_ids: Iterable[CameraId], codes: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
-        counter = partial(Counter, registry=self.registry)
-        gauge = partial(Gauge, registry=self.registry)
-        histogram = partial(Histogram, registry=self.registry)
+        make = _Maker(
+            counter=partial(Counter, registry=self.registry),
+            gauge=partial(Gauge, registry=self.registry),
+            histogram=partial(Histogram, registry=self.registry),
+        )
+        self._frames(make)
+        self._cameras(make)
+        self._units(make)
+        self._times(make)
+        self._products(make)
+        self._journal(make)
+        self._sinks(make)
+        self._readers(make)
+        self._parts(make)
+        self._service(make)
+        ProcessCollector(registry=self.registry)
+        self._preset(list(camera_ids), codes)
+
+    def _frames(self, make: _Maker) -> None:
+        """What becomes of the frames of each camera."""
         per_camera = ["camera"]
-        self.frames_captured = counter(
+        self.frames_captured = make.counter(
             "inspector_frames_captured", "Frames a camera delivered", per_camera
         )
-        self.frames_inspected = counter(
+        self.frames_inspected = make.counter(
             "inspector_frames_inspected", "Frames the model answered for", per_camera
         )
-        self.frames_idle = counter(
+        self.frames_idle = make.counter(
             "inspector_frames_idle",
             "Frames nobody needed: no unit in view, or enough of it",
             per_camera,
         )
-        self.frames_missed = counter(
+        self.frames_missed = make.counter(
             "inspector_frames_missed",
             "Frames that should have been inspected and were not",
             ["camera", "reason"],
         )
-        self.results_late = counter(
+        self.results_late = make.counter(
             "inspector_results_late",
             "Frames whose result came after the verdict on their unit",
             per_camera,
         )
-        self.units = counter("inspector_units", "Verdicts", ["result"])
-        self.defects = counter("inspector_defects", "Defects claimed", ["code"])
-        self.stage_seconds = histogram(
+        self.frame_buffers_free = make.gauge(
+            "inspector_frame_buffers_free", "Image buffers nobody owns", per_camera
+        )
+
+    def _cameras(self, make: _Maker) -> None:
+        """How the cameras are."""
+        per_camera = ["camera"]
+        self.camera_up = make.gauge(
+            "inspector_camera_up", "1 while frames arrive from the camera", per_camera
+        )
+        self.camera_reconnects = make.counter(
+            "inspector_camera_reconnects",
+            "Times a connection was lost, or an attempt to open one failed",
+            per_camera,
+        )
+        self.camera_last_frame = make.gauge(
+            "inspector_camera_last_frame_timestamp_seconds",
+            "Wall clock of the newest frame",
+            per_camera,
+        )
+        self.camera_frozen = make.gauge(
+            "inspector_camera_frozen", "1 while a camera repeats the same picture", ["camera"]
+        )
+        self.camera_dark = make.gauge(
+            "inspector_camera_dark",
+            "1 while nothing is to be seen in a camera's pictures",
+            ["camera"],
+        )
+        self.preview_pictures = make.counter(
+            "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
+        )
+
+    def _units(self, make: _Maker) -> None:
+        """Verdicts, and what people say of them."""
+        self.units = make.counter("inspector_units", "Verdicts", ["result"])
+        self.units_again = make.counter(
+            "inspector_units_again", "Verdicts on units that had one before", ["result"]
+        )
+        self.units_doubtful = make.counter(
+            "inspector_units_doubtful",
+            "Units that may have passed a presence camera without a verdict",
+            ["camera", "doubt"],
+        )
+        self.camera_units = make.counter(
+            "inspector_camera_units", "Verdicts of a camera", ["camera", "result", "late"]
+        )
+        self._last_unit = make.gauge(
+            "inspector_last_unit_timestamp_seconds",
+            "Wall clock of the newest verdict, or of the start while there is none",
+            ["camera"],
+        )
+        self.defects = make.counter("inspector_defects", "Defects claimed", ["code"])
+        self.serials = make.counter(
+            "inspector_serials", "Units whose serial was looked for", ["outcome"]
+        )
+        self.reviews = make.counter("inspector_reviews", "Second looks of people", ["judgement"])
+        self.reviewed_defects = make.counter(
+            "inspector_reviewed_defects",
+            "Defects that second looks are about; one without a code where they are about none",
+            ["judgement", "result", "code"],
+        )
+
+    def _times(self, make: _Maker) -> None:
+        """How long it takes, and how much is asked of the model at once."""
+        self.stage_seconds = make.histogram(
             "inspector_stage_seconds",
             "Time in a stage",
             ["stage"],
             buckets=_STAGE_BUCKETS,
         )
-        self.verdict_seconds = histogram(
+        self.verdict_seconds = make.histogram(
             "inspector_verdict_seconds", "Trigger to verdict", buckets=_VERDICT_BUCKETS
         )
-        self.deadline_missed = counter(
+        self.deadline_missed = make.counter(
             "inspector_deadline_missed", "Verdicts later than inspection.deadline_ms"
         )
-        self.batch_regions = histogram(
+        self.deadline_seconds = make.gauge("inspector_deadline_seconds", "inspection.deadline_ms")
+        self.batch_regions = make.histogram(
             "inspector_batch_regions", "Regions per request", buckets=_BATCH_BUCKETS
         )
-        self.requests_in_flight = gauge(
+        self.requests_in_flight = make.gauge(
             "inspector_requests_in_flight", "Requests Triton owes an answer"
         )
-        self.frame_buffers_free = gauge(
-            "inspector_frame_buffers_free", "Image buffers nobody owns", per_camera
-        )
-        self.camera_up = gauge(
-            "inspector_camera_up", "1 while frames arrive from the camera", per_camera
-        )
-        self.camera_reconnects = counter(
-            "inspector_camera_reconnects",
-            "Times a connection was lost, or an attempt to open one failed",
-            per_camera,
-        )
-        self.camera_last_frame = gauge(
-            "inspector_camera_last_frame_timestamp_seconds",
-            "Wall clock of the newest frame",
-            per_camera,
-        )
-        self._operations(counter, gauge)
-        self._watched(counter, gauge)
-        ProcessCollector(registry=self.registry)
-        self._preset(list(camera_ids), codes)
 
-    def _operations(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
-        self.triton_up = gauge("inspector_triton_up", "1 while Triton answers")
-        self.triton_reconnects = counter(
-            "inspector_triton_reconnects", "Times the connection was lost"
-        )
-        self.redis_up = gauge("inspector_redis_up", "1 while Redis takes events")
-        self.journal_pending = gauge(
-            "inspector_journal_pending_events", "Events Redis does not have yet"
-        )
-        self.journal_oldest_pending = gauge(
-            "inspector_journal_oldest_pending_seconds", "Age of the oldest of them"
-        )
-        self.journal_bytes = gauge("inspector_journal_bytes", "What its events take on the disk")
-        self.journal_limit_bytes = gauge(
-            "inspector_journal_limit_bytes", "What they may take: journal.max_gb"
-        )
-        self.journal_reach = gauge(
-            "inspector_journal_reach_seconds", "How far back a Redis can be refilled"
-        )
-        self.redis_memory = gauge(
-            "inspector_redis_memory_bytes", "Memory that Redis uses, as it says itself"
-        )
-        self.redis_memory_limit = gauge(
-            "inspector_redis_memory_limit_bytes", "What it may use: maxmemory; 0: no limit"
-        )
-        self.redis_memory_expected = gauge(
-            "inspector_redis_memory_expected_bytes",
-            "What it will use once the streams reach back redis.retention_days",
-        )
-        self._readers(gauge)
-        self.sink_up = gauge("inspector_sink_up", "1 while a further sink takes events", ["sink"])
-        self.sink_pending = gauge(
-            "inspector_sink_pending_events", "Events a further sink does not have yet", ["sink"]
-        )
-        self.sink_oldest_pending = gauge(
-            "inspector_sink_oldest_pending_seconds", "Age of the oldest of them", ["sink"]
-        )
-        self.sink_events = counter(
-            "inspector_sink_events", "Events a further sink took", ["sink", "stream"]
-        )
-        self.sink_lost = counter(
-            "inspector_sink_events_lost",
-            "Events deleted from a full journal before a further sink took them",
-            ["sink", "stream"],
-        )
-        self.events_published = counter(
-            "inspector_events_published", "Events Redis took", ["stream"]
-        )
-        self.evidence_bytes = gauge(
-            "inspector_evidence_bytes", "Size of the kept pictures on this disk"
-        )
-        self.evidence_failures = counter(
-            "inspector_evidence_failures", "Pictures that were to be kept and were not"
-        )
-        self.serials = counter(
-            "inspector_serials", "Units whose serial was looked for", ["outcome"]
-        )
-        self.reloads = counter(
-            "inspector_settings_reloads", "Times the settings were read again", ["outcome"]
-        )
-        self.restart_needed = gauge(
-            "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
-        )
-        self.changes = counter(
+    def _products(self, make: _Maker) -> None:
+        """What the line makes, how like its reference that is, and what locks it."""
+        self.changes = make.counter(
             "inspector_changes", "Commands and other changes, by their answer", ["outcome"]
         )
-        for outcome in ("accepted", "refused"):
-            self.changes.labels(outcome)
-        self.product_info = gauge(
+        self.product_info = make.gauge(
             "inspector_product_info", "1, with the product in force", ["product", "revision"]
         )
-        self.locked = gauge(
+        self.locked = make.gauge(
             "inspector_locked", "1 while nothing is PASSED because of such a lock", ["lock"]
         )
-        for kind in LockKind:
-            self.locked.labels(kind)
-        self.challenges = counter(
+        self.challenges = make.counter(
             "inspector_challenges", "Checks with known parts that ended", ["result"]
         )
-        self.challenge_parts = counter(
+        self.challenge_parts = make.counter(
             "inspector_challenge_parts", "Known parts that were shown", ["result"]
         )
         for result in ("held", "failed", "aborted"):
             self.challenges.labels(result)
         for result in ("as_expected", "differs"):
             self.challenge_parts.labels(result)
-        self._challenge_due = gauge(
+        self._challenge_due = make.gauge(
             "inspector_challenge_due_timestamp_seconds",
             "Wall clock since when a set of known parts is due; 0: it is not",
             ["set"],
         )
-        self.reviews = counter("inspector_reviews", "Second looks of people", ["judgement"])
-        self.reviewed_defects = counter(
-            "inspector_reviewed_defects",
-            "Defects that second looks are about; one without a code where they are about none",
-            ["judgement", "result", "code"],
-        )
-        self.preview_pictures = counter(
-            "inspector_live_pictures", "Pictures encoded for people who look", ["camera"]
-        )
-        self.reference_likeness = gauge(
+        self.reference_likeness = make.gauge(
             "inspector_reference_likeness",
             "How like its reference the last unit was: its least like frame",
             ["camera"],
         )
-        self.reference_shift = gauge(
+        self.reference_shift = make.gauge(
             "inspector_reference_shift_px",
             "How far that frame lay from where it was expected",
             ["camera"],
         )
-        self.build_info = gauge("inspector_build_info", "1, with what runs", ["version", "model"])
+        for outcome in ("accepted", "refused"):
+            self.changes.labels(outcome)
+        for kind in LockKind:
+            self.locked.labels(kind)
 
-    def _readers(self, gauge: Callable[..., Gauge]) -> None:
+    def _journal(self, make: _Maker) -> None:
+        """Events on their way to Redis."""
+        self.journal_pending = make.gauge(
+            "inspector_journal_pending_events", "Events Redis does not have yet"
+        )
+        self.journal_oldest_pending = make.gauge(
+            "inspector_journal_oldest_pending_seconds", "Age of the oldest of them"
+        )
+        self.journal_bytes = make.gauge(
+            "inspector_journal_bytes", "What its events take on the disk"
+        )
+        self.journal_limit_bytes = make.gauge(
+            "inspector_journal_limit_bytes", "What they may take: journal.max_gb"
+        )
+        self.journal_reach = make.gauge(
+            "inspector_journal_reach_seconds", "How far back a Redis can be refilled"
+        )
+        self.events_published = make.counter(
+            "inspector_events_published", "Events Redis took", ["stream"]
+        )
+        self.redis_memory = make.gauge(
+            "inspector_redis_memory_bytes", "Memory that Redis uses, as it says itself"
+        )
+        self.redis_memory_limit = make.gauge(
+            "inspector_redis_memory_limit_bytes", "What it may use: maxmemory; 0: no limit"
+        )
+        self.redis_memory_expected = make.gauge(
+            "inspector_redis_memory_expected_bytes",
+            "What it will use once the streams reach back redis.retention_days",
+        )
+
+    def _sinks(self, make: _Maker) -> None:
+        """Events on their way to further sinks."""
+        self.sink_up = make.gauge(
+            "inspector_sink_up", "1 while a further sink takes events", ["sink"]
+        )
+        self.sink_pending = make.gauge(
+            "inspector_sink_pending_events", "Events a further sink does not have yet", ["sink"]
+        )
+        self.sink_oldest_pending = make.gauge(
+            "inspector_sink_oldest_pending_seconds", "Age of the oldest of them", ["sink"]
+        )
+        self.sink_events = make.counter(
+            "inspector_sink_events", "Events a further sink took", ["sink", "stream"]
+        )
+        self.sink_lost = make.counter(
+            "inspector_sink_events_lost",
+            "Events deleted from a full journal before a further sink took them",
+            ["sink", "stream"],
+        )
+
+    def _readers(self, make: _Maker) -> None:
         """How far the consumer groups of the streams are; series come and go with the groups."""
         per_group = ["stream", "group"]
-        self.group_undelivered = gauge(
+        self.group_undelivered = make.gauge(
             "inspector_group_undelivered_events",
             "Events that are stored and were not given to the group yet",
             per_group,
         )
-        self.group_pending = gauge(
+        self.group_pending = make.gauge(
             "inspector_group_pending_events",
             "Events that the group was given and has not acknowledged",
             per_group,
         )
-        self.group_oldest = gauge(
+        self.group_oldest = make.gauge(
             "inspector_group_oldest_seconds", "Age of the oldest of both", per_group
         )
-        self.group_lost = gauge(
+        self.group_lost = make.gauge(
             "inspector_group_lost_events",
             "Events that were trimmed before the group acknowledged them",
             per_group,
         )
-        self.groups_unwatched = gauge(
+        self.groups_unwatched = make.gauge(
             "inspector_groups_unwatched", "Groups that are not among these: too many", ["stream"]
         )
-        self.retention = gauge("inspector_retention_seconds", "redis.retention_days")
+        self.retention = make.gauge("inspector_retention_seconds", "redis.retention_days")
 
-    def _watched(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
-        """For alert rules and shift reports."""
-        self.camera_frozen = gauge(
-            "inspector_camera_frozen", "1 while a camera repeats the same picture", ["camera"]
+    def _parts(self, make: _Maker) -> None:
+        """What the service needs: whether it answers, and how much room there is."""
+        self.triton_up = make.gauge("inspector_triton_up", "1 while Triton answers")
+        self.triton_reconnects = make.counter(
+            "inspector_triton_reconnects", "Times the connection was lost"
         )
-        self.camera_dark = gauge(
-            "inspector_camera_dark",
-            "1 while nothing is to be seen in a camera's pictures",
-            ["camera"],
-        )
-        self.units_again = counter(
-            "inspector_units_again", "Verdicts on units that had one before", ["result"]
-        )
-        self.units_doubtful = counter(
-            "inspector_units_doubtful",
-            "Units that may have passed a presence camera without a verdict",
-            ["camera", "doubt"],
-        )
-        self.camera_units = counter(
-            "inspector_camera_units", "Verdicts of a camera", ["camera", "result", "late"]
-        )
-        self._last_unit = gauge(
-            "inspector_last_unit_timestamp_seconds",
-            "Wall clock of the newest verdict, or of the start while there is none",
-            ["camera"],
-        )
-        self.fault = gauge("inspector_fault", "1 while the fault stands", ["fault", "subject"])
-        self.trigger_streams_begun = counter(
+        self.redis_up = make.gauge("inspector_redis_up", "1 while Redis takes events")
+        self.trigger_streams_begun = make.counter(
             "inspector_trigger_stream_restarts",
             "How often the stream of triggers began again with smaller IDs, and was read anew",
         )
-        self.ready = gauge("inspector_ready", "1 while a unit that comes can be inspected")
-        self.deadline_seconds = gauge("inspector_deadline_seconds", "inspection.deadline_ms")
-        self.disk_free = gauge(
+        self.disk_free = make.gauge(
             "inspector_disk_free_bytes", "Room on the disk of a folder", ["folder"]
         )
-        self.certificate_expiry = gauge(
+        self.evidence_bytes = make.gauge(
+            "inspector_evidence_bytes", "Size of the kept pictures on this disk"
+        )
+        self.evidence_failures = make.counter(
+            "inspector_evidence_failures", "Pictures that were to be kept and were not"
+        )
+        self.certificate_expiry = make.gauge(
             "inspector_certificate_expiry_timestamp_seconds",
             "Until when a certificate holds",
             ["subject", "certificate"],
         )
-        self.http_closed = counter(
+        self.http_closed = make.counter(
             "inspector_http_connections_closed",
             "Connections closed because there were too many, or they asked nothing in time",
             ["why"],
         )
-        started_s = monotonic()
-        gauge("inspector_uptime_seconds", "Since the start, by a clock nobody sets").set_function(
-            lambda: monotonic() - started_s
+
+    def _service(self, make: _Maker) -> None:
+        """The service itself: whether it is ready, its faults, its settings, its clocks."""
+        self.ready = make.gauge("inspector_ready", "1 while a unit that comes can be inspected")
+        self.fault = make.gauge("inspector_fault", "1 while the fault stands", ["fault", "subject"])
+        self.build_info = make.gauge(
+            "inspector_build_info", "1, with what runs", ["version", "model"]
         )
-        self.clock_off = gauge(
+        self.reloads = make.counter(
+            "inspector_settings_reloads", "Times the settings were read again", ["outcome"]
+        )
+        self.restart_needed = make.gauge(
+            "inspector_settings_restart_needed", "1 while changed settings wait for a restart"
+        )
+        self.clock_off = make.gauge(
             "inspector_clock_off_seconds",
             "How far the wall clock is ahead of the time that passed; 0 while it is believed",
         )
-        self.clock_synchronised = gauge(
+        self.clock_synchronised = make.gauge(
             "inspector_clock_synchronised", "1 while a time server vouches for the clock"
         )
+        started_s = monotonic()
+        make.gauge(
+            "inspector_uptime_seconds", "Since the start, by a clock nobody sets"
+        ).set_function(lambda: monotonic() - started_s)
         # Beside the time at which Prometheus asks, it shows a clock that is wrong.
-        gauge("inspector_time_seconds", "Wall clock").set_function(time)
+        make.gauge("inspector_time_seconds", "Wall clock").set_function(time)
 
     def _preset(self, camera_ids: list[CameraId], codes: Iterable[str]) -> None:
         for camera in camera_ids:

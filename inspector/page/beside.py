@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 
 import cv2
 import numpy as np
 
 from inspector.core.geometry import between_centres
+from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
 from inspector.core.records import Image
 from inspector.products.registration import Registrar
@@ -23,7 +23,7 @@ class BesideUnits:
     """Lays references onto pictures of units. Any thread; one picture at a time."""
 
     def __init__(self) -> None:
-        self._prepared: OrderedDict[str, Registrar] = OrderedDict()
+        self._prepared: Newest[str, Registrar] = Newest(PREPARED)
         self._lock = Lock()
 
     def reference_on(self, picture_jpeg: bytes, reference: Reference) -> bytes | None:
@@ -48,12 +48,9 @@ class BesideUnits:
         return _jpeg(np.asarray(laid, np.uint8))
 
     def _registrar(self, reference: Reference) -> Registrar:
-        known = self._prepared.pop(reference.sha256, None)
-        registrar = known or Registrar(reference.mean, reference.deviation)
-        self._prepared[reference.sha256] = registrar
-        if len(self._prepared) > PREPARED:
-            self._prepared.popitem(last=False)
-        return registrar
+        return self._prepared.used(
+            reference.sha256, lambda: Registrar(reference.mean, reference.deviation)
+        )
 
 
 def _jpeg(pixels: Image) -> bytes:

@@ -99,7 +99,7 @@ class OperatorPage(UnitSource):
         self._builder = builder
         self._metrics = metrics
         self._archive = Archive(terms.journal_folder)
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="preview")
         self.feeds = {
             c: PreviewFeed(self._encoder, metrics.preview_pictures.labels(c).inc)
             for c in terms.cameras

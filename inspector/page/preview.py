@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from inspector.core.geometry import frame_matrix, moved
+from inspector.core.newest import Newest
 from inspector.core.places import Point
 from inspector.core.ports import Preview
 from inspector.core.records import Frame, FrameRef, Image, Outline, UnitInView
@@ -28,6 +28,8 @@ UNIT_WIDTH_PX = 720
 PREVIEW_JPEG_QUALITY, UNIT_JPEG_QUALITY = 70, 80
 OVERLAYS_REMEMBERED = 8
 SNAPSHOTS_WAITING = 3
+SNAPSHOTS_REMEMBERED = 2
+"""The last unit's, and one that is coming."""
 VIEWERS_PER_CAMERA = 32
 _NS_PER_S = 1_000_000_000
 _EARLY_NS = 20_000_000
@@ -60,7 +62,7 @@ class PreviewFeed(Preview):
         self._next_ns = 0
         self._busy = Lock()
         self._copy: Image | None = None
-        self._marks: OrderedDict[int, _Overlay] = OrderedDict()
+        self._marks: Newest[int, _Overlay] = Newest(OVERLAYS_REMEMBERED)
         self._shown: tuple[FrameRef, list[UnitInView]] | None = None
         self._numbers = 0
         self._is_unit_untold = False
@@ -68,7 +70,7 @@ class PreviewFeed(Preview):
         self._unit_timer: asyncio.TimerHandle | None = None
         self._last_unit: Mapping[str, Any] | None = None
         self._snapshots_waiting = 0
-        self._snapshots: OrderedDict[str, tuple[bytes, tuple[int, int]]] = OrderedDict()
+        self._snapshots: Newest[str, tuple[bytes, tuple[int, int]]] = Newest(SNAPSHOTS_REMEMBERED)
         self.channels: dict[str, News] = {
             "status": NO_NEWS,
             "unit": NO_NEWS,
@@ -169,8 +171,6 @@ class PreviewFeed(Preview):
             result=body["result"],
             defects=tuple((d["code"], _shape(d)) for d in body["defects"]),
         )
-        if len(self._marks) > OVERLAYS_REMEMBERED:
-            self._marks.popitem(last=False)
         self._last_unit = body
         self._show_unit()
         shown = self._shown if self._viewers else None
@@ -200,8 +200,6 @@ class PreviewFeed(Preview):
     def _keep_snapshot(self, event_id: str, jpeg: bytes, size: tuple[int, int]) -> None:
         self._snapshots_waiting -= 1
         self._snapshots[event_id] = (jpeg, size)
-        if len(self._snapshots) > 2:  # noqa: PLR2004 - the last unit's, and one that is coming
-            self._snapshots.popitem(last=False)
         if self._last_unit is not None and self._last_unit["id"] == event_id:
             self._show_unit()
 

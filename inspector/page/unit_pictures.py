@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from inspector.core.errors import FrameUnreadableError
+from inspector.core.newest import Newest
 from inspector.sources.jpeg import read_header
 
 THUMB_WIDTH_PX = 320
@@ -36,7 +36,7 @@ class UnitPictureFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._thumbs: OrderedDict[str, Thumb] = OrderedDict()
+        self._thumbs: Newest[str, Thumb] = Newest(THUMBS_REMEMBERED)
         self._one_at_a_time = asyncio.Semaphore(1)
 
     async def picture(self, uri: str) -> bytes | None:
@@ -68,8 +68,6 @@ class UnitPictureFiles:
             small = await asyncio.to_thread(_small, path)
         if small is not None:
             self._thumbs[uri] = small
-            if len(self._thumbs) > THUMBS_REMEMBERED:
-                self._thumbs.popitem(last=False)
         return small
 
     def _inside(self, uri: str) -> Path | None:

@@ -82,20 +82,9 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
 
     async def units(request: Request) -> Response:
         found = await source.units(_wanted(request.query_params))
-        reviews = await source.reviews([u["id"] for u in found.units])
-        return json_answer(
-            {
-                "units": [
-                    {
-                        **brief(u),
-                        "seq": u["seq"],
-                        "reviews": [shown(one) for one in reviews.get(u["id"], ())],
-                    }
-                    for u in found.units
-                ],
-                "next": found.next_before_seq,
-            }
-        )
+        reviews = await source.reviews([unit["id"] for unit in found.units])
+        listed = [_listed(unit, reviews.get(unit["id"], ())) for unit in found.units]
+        return json_answer({"units": listed, "next": found.next_before_seq})
 
     async def unit(request: Request) -> Response:
         event = await unit_event(source, request)
@@ -116,20 +105,9 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         event = await unit_event(source, request)
         if event is None or not event["evidence"]:
             return gone("picture")
-        uri = event["evidence"][0]["uri"]
-        # What a unit's event names never changes; it may only go.
-        headers = {"Cache-Control": "private, max-age=86400, immutable"}
-        if "thumb" in request.query_params:
-            small = await pictures.thumb(uri)
-            content = None if small is None else small.jpeg
-            if small is not None:
-                headers["Picture-Width"] = str(small.width_px)
-                headers["Picture-Height"] = str(small.height_px)
-        else:
-            content = await pictures.picture(uri)
-        if content is None:
-            return gone("picture")
-        return Response(content, media_type="image/jpeg", headers=headers)
+        return await _picture(
+            pictures, event["evidence"][0]["uri"], small="thumb" in request.query_params
+        )
 
     review = review_endpoint(
         lambda request: unit_event(source, request),
@@ -150,6 +128,26 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         Route("/api/units/{id}/reviews", _guarded(review), methods=["POST"]),
         Route("/api/figures", _guarded(figures)),
     ]
+
+
+def _listed(event: Mapping[str, Any], reviews: Sequence[KeptReview]) -> dict[str, Any]:
+    return {**brief(event), "seq": event["seq"], "reviews": [shown(one) for one in reviews]}
+
+
+async def _picture(pictures: UnitPictureFiles, uri: str, *, small: bool) -> Response:
+    # What a unit's event names never changes; it may only go.
+    headers = {"Cache-Control": "private, max-age=86400, immutable"}
+    if small:
+        thumb = await pictures.thumb(uri)
+        content = None if thumb is None else thumb.jpeg
+        if thumb is not None:
+            headers["Picture-Width"] = str(thumb.width_px)
+            headers["Picture-Height"] = str(thumb.height_px)
+    else:
+        content = await pictures.picture(uri)
+    if content is None:
+        return gone("picture")
+    return Response(content, media_type="image/jpeg", headers=headers)
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:

@@ -313,43 +313,64 @@ class _Surroundings:
     serials: SerialsUnderWay | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HandOvers:
+    """Everything that one stage hands to the next in, and what memory it lies in."""
+
+    notices: Notices
+    inbox: FrameInbox
+    pools: Mapping[CameraId, FramePool]
+    tensors: TensorPool
+    batches: Channel[Batch]
+    outcomes: Channel[Outcome]
+
+    @classmethod
+    def of(cls, settings: Settings) -> _HandOvers:
+        cameras, notices = settings.cameras.items(), Notices()
+        return cls(
+            notices=notices,
+            inbox=FrameInbox(
+                {CameraId(c): camera_lane(settings, s) for c, s in cameras},
+                on_drop=_reporter_of_drops(notices),
+            ),
+            pools={
+                CameraId(c): FramePool(buffers=buffers_of(settings, c), size=s.size)
+                for c, s in cameras
+            },
+            tensors=tensor_pool(settings),
+            batches=Channel(BATCHES_WAITING),
+            outcomes=Channel(OUTCOMES_WAITING),
+        )
+
+
 def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
-    notices = Notices()
-    metrics, door = around.reports.metrics, around.reports.door
+    between, metrics, door = _HandOvers.of(settings), around.reports.metrics, around.reports.door
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
-    lanes = {c: camera_lane(settings, s) for c, s in cameras.items()}
-    inbox = FrameInbox(lanes, on_drop=_reporter_of_drops(notices))
-    pools = {c: FramePool(buffers=buffers_of(settings, c), size=s.size) for c, s in cameras.items()}
-    tensors = tensor_pool(settings)
     paces = ModelPaces(keeps_fresh=not only_recordings)
-    batches: Channel[Batch] = Channel(BATCHES_WAITING)
-    outcomes: Channel[Outcome] = Channel(OUTCOMES_WAITING)
-
-    capture = _capture_surroundings(settings, around, inbox, notices)
-    built = [build_camera(c, s, pools[c], capture) for c, s in cameras.items()]
+    capture = _capture_surroundings(settings, around, between.inbox, between.notices)
     batching = BatchWorker(
-        inbox,
+        between.inbox,
         batch_windows(settings, paces),
-        tensors,
-        batches,
+        between.tensors,
+        between.batches,
         metrics=metrics,
-        tell=notices.put,
+        tell=between.notices.put,
         waits_for_model=only_recordings,
     )
-    model = around.hooks.make_model(around.triton_url, model_terms(settings), tensors)
+    model = around.hooks.make_model(around.triton_url, model_terms(settings), between.tensors)
     inference = InferenceWorker(
-        batches,
+        between.batches,
         model,
-        outcomes,
+        between.outcomes,
         limits=inference_limits(settings, wait_for_server=only_recordings),
         metrics=metrics,
         on_up=_triton_reporter(around),
         paces=paces,
     )
     results = ResultsWorker(
-        outcomes,
-        notices,
+        between.outcomes,
+        between.notices,
         door,
         services=_services(around),
         nms_iou=settings.inspection.nms_iou,
@@ -358,16 +379,16 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
         before_end=around.hooks.before_end,
     )
     return Pipeline(
-        cameras=tuple(built),
+        cameras=tuple(build_camera(c, s, between.pools[c], capture) for c, s in cameras.items()),
         stages=(batching, inference, results, sink),
         model=model,
         inference=inference,
         results=results,
         door=door,
-        inbox=inbox,
-        notices=notices,
-        pools=pools,
-        tensors=tensors,
+        inbox=between.inbox,
+        notices=between.notices,
+        pools=between.pools,
+        tensors=between.tensors,
         evidence=around.evidence,
     )
 

@@ -203,6 +203,33 @@ def gate_limits(camera: CameraSettings) -> GateLimits:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _CameraReports:
+    """Tells log, metrics and faults how a camera fares."""
+
+    metrics: Metrics
+    faults: FaultBoard
+
+    def up(self, camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
+        self.metrics.camera_up.labels(camera_id).set(up)
+        self.metrics.camera_frozen.labels(camera_id).set(not up and cause == FROZEN)
+        self.metrics.camera_dark.labels(camera_id).set(not up and cause == DARK)
+        if up:
+            log.info("camera up", camera=camera_id)
+            self.faults.clear("camera", camera_id)
+        else:
+            log.warning("camera down", camera=camera_id, cause=cause)
+            self.faults.raise_fault("camera", cause, camera_id)
+
+    def clock(self, camera_id: CameraId, trouble: str) -> None:
+        if trouble:
+            log.warning("camera's clock", camera=camera_id, cause=trouble)
+            self.faults.raise_fault("clock", trouble, camera_clock(camera_id))
+        else:
+            log.info("camera's clock is right again", camera=camera_id)
+            self.faults.clear("clock", camera_clock(camera_id))
+
+
 def _worker(
     camera_id: CameraId,
     camera: CameraSettings,
@@ -211,6 +238,7 @@ def _worker(
     doubt: Callable[[], str],
 ) -> CaptureWorker:
     metrics, faults, gate = around.metrics, around.faults, outlets.gate
+    reports = _CameraReports(metrics, faults)
 
     def make_reader(count: FrameCount) -> CameraReader:
         delay = ReconnectDelay(
@@ -226,25 +254,6 @@ def _worker(
             delay=delay,
         )
 
-    def report(camera_id: CameraId, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        metrics.camera_up.labels(camera_id).set(up)
-        metrics.camera_frozen.labels(camera_id).set(not up and cause == FROZEN)
-        metrics.camera_dark.labels(camera_id).set(not up and cause == DARK)
-        if up:
-            log.info("camera up", camera=camera_id)
-            faults.clear("camera", camera_id)
-        else:
-            log.warning("camera down", camera=camera_id, cause=cause)
-            faults.raise_fault("camera", cause, camera_id)
-
-    def report_clock(camera_id: CameraId, trouble: str) -> None:
-        if trouble:
-            log.warning("camera's clock", camera=camera_id, cause=trouble)
-            faults.raise_fault("clock", trouble, camera_clock(camera_id))
-        else:
-            log.info("camera's clock is right again", camera=camera_id)
-            faults.clear("clock", camera_clock(camera_id))
-
     def poll(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
         _tell_doubt(camera_id, gate.refused_because or doubt(), faults)
@@ -253,9 +262,9 @@ def _worker(
         camera_id,
         camera,
         make_reader,
-        on_up=report,
+        on_up=reports.up,
         on_poll=poll,
-        on_clock=report_clock,
+        on_clock=reports.clock,
         close_lane=around.inbox.close_lane,
         stopped_within_s=around.stopped_within_s,
         obstacle=lambda: gate.obstacle,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from pathlib import Path
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.newest import Newest
 from inspector.core.recipes import DEFAULT_PRODUCT, Recipe
 from inspector.products.catalogue import Catalogue
 from inspector.products.change_over import Products, unknown_product
@@ -24,7 +24,7 @@ class KnownProducts(Products):
         """Read nothing yet."""
         self._catalogue = catalogue
         self._names: tuple[str, ...] = (DEFAULT_PRODUCT,)
-        self._recipes: OrderedDict[str, Recipe] = OrderedDict()
+        self._recipes: Newest[str, Recipe] = Newest(AT_HAND)
         self._stamps: dict[str, Stamp] = {}
         self._seen: dict[str, Stamp] = {}
 
@@ -62,9 +62,6 @@ class KnownProducts(Products):
             self._recipes.pop(name, None)
             raise unknown_product(name, self._names)
         self._recipes[name] = recipe
-        self._recipes.move_to_end(name)
-        while len(self._recipes) > AT_HAND:
-            self._recipes.popitem(last=False)
         return recipe
 
     def at_hand(self, name: str) -> Recipe | None:

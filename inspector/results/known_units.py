@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from inspector.core.newest import Newest
 
 REMEMBERED = 50_000
 """At a unit a second, some 14 hours; about 8 MB."""
@@ -12,14 +12,10 @@ class KnownUnits:
     """Remembers names of units, the newest ones; the oldest is forgotten first."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._remembered = remembered
-        self._names: OrderedDict[str, None] = OrderedDict()
+        self._names: Newest[str, None] = Newest(remembered)
 
     def met(self, name: str) -> bool:
         """Whether this unit was met before; from now on it was."""
         known = name in self._names
         self._names[name] = None
-        self._names.move_to_end(name)
-        if len(self._names) > self._remembered:
-            self._names.popitem(last=False)
         return known

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.core.basics import CameraId
 from inspector.core.faults import ProcessRule
+from inspector.core.newest import Newest
 
 PRODUCTS_KEPT = 32
 """Of each camera: so many products are told apart; of one that came back after so many others
@@ -123,7 +124,7 @@ class ProcessRules:
 
     def __init__(self, limits: ProcessLimits) -> None:
         self._limits = limits
-        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._runs: Newest[str, _Run] = Newest(PRODUCTS_KEPT)
         self._seen = 0
 
     def change(self, limits: ProcessLimits) -> None:
@@ -151,10 +152,7 @@ class ProcessRules:
         self._runs.clear()
 
     def _run_of(self, product: str) -> _Run:
-        run = self._runs.pop(product, None) or _Run()
-        if len(self._runs) >= PRODUCTS_KEPT:
-            self._runs.popitem(last=False)
-        self._runs[product] = run
+        run = self._runs.used(product, _Run)
         run.seen_at = self._seen
         return run
 

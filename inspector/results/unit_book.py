@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
+from inspector.core.newest import Newest
 from inspector.core.records import CameraId, MissReason, UnitClosed, UnitOpened, UnitRef
 from inspector.core.verdicts import DecidedUnit, FrameResult
 
@@ -64,8 +64,10 @@ class UnitBook:
         self._deadline_ns = deadline_ns
         self._open: dict[int, _Open] = {}
         self._decided: dict[int, DecidedUnit] = {}
-        self._remembered: OrderedDict[int, set[int]] = OrderedDict()
         self._closed: set[int] = set()
+        self._remembered: Newest[int, set[int]] = Newest(
+            REMEMBERED_UNITS, on_forgotten=self._closed.discard
+        )
         self._opened = 0
         self._given = 0
 
@@ -198,9 +200,6 @@ class UnitBook:
         self._remembered[index] = set(unit.frames)
         if unit.frames_awaited is not None:
             self._closed.add(index)
-        while len(self._remembered) > REMEMBERED_UNITS:
-            forgotten, _frames = self._remembered.popitem(last=False)
-            self._closed.discard(forgotten)
 
     def _in_turn(self) -> list[DecidedUnit]:
         due = []

@@ -32,7 +32,7 @@ class HostMonitor:
         self._folders = folders_of(settings)
         self._peers = list(peers_of(settings))
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="station-watch", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="host-monitor", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -91,12 +92,7 @@ class Service:
         self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
         self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
-        for camera in cameras:
-            self.faults.expect("camera", camera)
-        self.faults.expect("triton")
-        self.faults.expect("redis")
-        if any(camera.trigger == "external" for camera in settings.cameras.values()):
-            self.faults.expect("triggers")
+        self._expect_parts()
         self.views = StationState(settings.station.id, self.faults)
         self.metrics.ready.set_function(lambda: float(self.views.readiness()[0]))
         self._stop = self.views.stopping
@@ -137,20 +133,31 @@ class Service:
             locks=self.locks.board,
             door=self._door,
         )
-        self._reloader = self.views.reloader = (
-            Reloader(
-                config,
-                settings,
-                check=self._check_changes,
-                apply=self._apply,
-                on_outcome=self._on_reload,
-                notifier=self._notifier,
-            )
-            if config is not None
-            else None
-        )
+        self._reloader = self.views.reloader = self._make_reloader(config)
         self.http_url = ""
         self.redis_url = ""
+
+    def _expect_parts(self) -> None:
+        """Until each of these was heard of, the station is not ready."""
+        cameras = self._settings.cameras
+        for camera in cameras:
+            self.faults.expect("camera", camera)
+        self.faults.expect("triton")
+        self.faults.expect("redis")
+        if any(camera.trigger == "external" for camera in cameras.values()):
+            self.faults.expect("triggers")
+
+    def _make_reloader(self, config: Path | None) -> Reloader | None:
+        if config is None:
+            return None
+        return Reloader(
+            config,
+            self._settings,
+            check=self._check_changes,
+            apply=self._apply,
+            on_outcome=self._on_reload,
+            notifier=self._notifier,
+        )
 
     def request_stop(self) -> None:
         """Drain and end."""
@@ -171,84 +178,107 @@ class Service:
             FatalError: it cannot go on; says why.
 
         """
-        settings = self._settings
         await self._products.require_right_files()
-        await self._challenges.read_sets(settings)
+        await self._challenges.read_sets(self._settings)
         async with AsyncExitStack() as stack:
             if removed := remove_segments_of_the_dead():
                 log.info("removed shared memory of a process that was killed", segments=removed)
-            journal = Journal.open(
-                settings.journal.directory,
-                retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
-                stream_retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
-                limit_bytes=settings.journal.limit_bytes,
-                counters_of=self._triggers.counters_of,
-                further_sinks={name: kind.streams for name, kind in settings.sinks.items()},
-                on_fault=self._on_journal_fault,
-            )
-            stack.callback(journal.close)
-            stack.callback(HostMonitor(settings, self.metrics).close)
-            page = self.views.page = OperatorPage(
-                page_terms(settings),
-                journal,
-                self._door,
-                self._builder,
-                self.metrics,
-                shelf=self._shelf(settings),
-            )
-            stack.callback(page.close)
+            journal = self._open_journal(stack)
+            page = self._open_page(stack, journal)
             http = await self._start_http(stack, page)
             stack.callback(self._door.abandon)
             self.locks.restore(journal.note(LOCKS_NOTE))
             try:
                 triton_url = await start_triton(
-                    settings, stack, stop=self._stop, report=self._report
+                    self._settings, stack, stop=self._stop, report=self._report
                 )
-                self.redis_url = await start_redis(settings, stack, stop=self._stop)
+                self.redis_url = await start_redis(self._settings, stack, stop=self._stop)
             except ToldToStopError:
                 log.info("told to stop before it ran")
                 return
-            writer = RedisStreamWriter(
-                self.redis_url, station_id=settings.station.id, password=settings.redis.secret()
-            )
-            stack.push_async_callback(writer.close)
+            writer = self._open_writer(stack)
             lost = await recover_unit_numbers(journal, writer)
-            jobs = await self._products.restore(journal.note(JOBS_NOTE))
-            await self._process.restore(settings.journal.directory, journal.note(PROCESS_NOTE))
             pipeline = await self._open(
                 triton_url=triton_url,
                 journal=journal,
                 writer=writer,
                 stack=stack,
                 page=page,
-                jobs=jobs,
+                jobs=await self._restored(journal),
             )
-            watching = feed_watchdog(pipeline, self.views, self._notifier, settings.health)
-            await stack.enter_async_context(background(watching, name="watch"))
-            await stack.enter_async_context(
-                background(expire_triggers(pipeline), name="trigger-timer")
-            )
-            log.info(
-                "running",
-                station=settings.station.id,
-                cameras=list(settings.cameras),
-                http=http.url,
-                image_buffers_mb=round(image_memory_bytes(settings) / 1e6, 1),
-                buffers_per_camera={c: buffers_of(settings, c) for c in settings.cameras},
-            )
-            if lost is not None:
-                self._tell_lost_journal(lost)
-            self.running.set()
-            readers = self._readers().run_until_cancelled()
-            await stack.enter_async_context(background(readers, name="readers"))
-            changing = self._products.run_until_cancelled()
-            await stack.enter_async_context(background(changing, name="products"))
-            proving = self._challenges.run_until_cancelled()
-            await stack.enter_async_context(background(proving, name="challenges"))
-            if self._reloader is not None:
-                reloading = self._reloader.run_until_cancelled()
-                await stack.enter_async_context(background(reloading, name="reload"))
+            await self._begin(stack, pipeline, http.url, lost)
             await self._run_to_the_end(pipeline, journal)
+
+    def _open_journal(self, stack: AsyncExitStack) -> Journal:
+        settings = self._settings
+        journal = Journal.open(
+            settings.journal.directory,
+            retention_s=settings.journal.retention_days * SECONDS_PER_DAY,
+            stream_retention_s=settings.redis.retention_days * SECONDS_PER_DAY,
+            limit_bytes=settings.journal.limit_bytes,
+            counters_of=self._triggers.counters_of,
+            further_sinks={name: kind.streams for name, kind in settings.sinks.items()},
+            on_fault=self._on_journal_fault,
+        )
+        stack.callback(journal.close)
+        stack.callback(HostMonitor(settings, self.metrics).close)
+        return journal
+
+    def _open_page(self, stack: AsyncExitStack, journal: Journal) -> OperatorPage:
+        page = self.views.page = OperatorPage(
+            page_terms(self._settings),
+            journal,
+            self._door,
+            self._builder,
+            self.metrics,
+            shelf=self._shelf(self._settings),
+        )
+        stack.callback(page.close)
+        return page
+
+    def _open_writer(self, stack: AsyncExitStack) -> RedisStreamWriter:
+        settings = self._settings
+        writer = RedisStreamWriter(
+            self.redis_url, station_id=settings.station.id, password=settings.redis.secret()
+        )
+        stack.push_async_callback(writer.close)
+        return writer
+
+    async def _restored(self, journal: Journal) -> Mapping[CameraId, Job]:
+        """The jobs and the process rules as the last life left them."""
+        jobs = await self._products.restore(journal.note(JOBS_NOTE))
+        await self._process.restore(self._settings.journal.directory, journal.note(PROCESS_NOTE))
+        return jobs
+
+    async def _begin(
+        self, stack: AsyncExitStack, pipeline: Pipeline, http_url: str, lost: str | None
+    ) -> None:
+        """Start what works beside the pipeline, and say that the service runs."""
+        settings = self._settings
+
+        async def beside(work: Coroutine[Any, Any, None], name: str) -> None:
+            await stack.enter_async_context(background(work, name=name))
+
+        await beside(
+            feed_watchdog(pipeline, self.views, self._notifier, settings.health), "watchdog"
+        )
+        await beside(expire_triggers(pipeline), "trigger-timer")
+        log.info(
+            "running",
+            station=settings.station.id,
+            cameras=list(settings.cameras),
+            http=http_url,
+            image_buffers_mb=round(image_memory_bytes(settings) / 1e6, 1),
+            buffers_per_camera={c: buffers_of(settings, c) for c in settings.cameras},
+        )
+        if lost is not None:
+            self._tell_lost_journal(lost)
+        self.running.set()
+        await beside(self._readers().run_until_cancelled(), "readers")
+        await beside(self._products.run_until_cancelled(), "products")
+        await beside(self._challenges.run_until_cancelled(), "challenges")
+        if self._reloader is not None:
+            await beside(self._reloader.run_until_cancelled(), "reload")
 
     async def _check_changes(self, changes: Changes, wanted: Settings) -> None:
         """Refuse what the deployed model contradicts, now or at the next start.

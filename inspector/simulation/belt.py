@@ -8,7 +8,6 @@ costs about 10 ms, a frame under 1 ms.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.core.newest import Newest
 from inspector.core.records import Image
 from inspector.simulation.board import SimulatedBoard, draw_board, serial_of
 from inspector.simulation.defects import DefectCode, TrueDefect, codes_of_board
@@ -78,8 +78,7 @@ class SimulatedView:
         strobe = options.view is View.STROBE
         self._pitch_px = size[0] if strobe else self._board_size_px[0] + options.gap
         self._look_ahead = 1 if strobe else max(1, int(self._pitch_px / 2 / options.speed))
-        self._strips_kept = math.ceil(size[0] / self._pitch_px) + 2
-        self._strips: OrderedDict[int, _Strip] = OrderedDict()
+        self._strips: Newest[int, _Strip] = Newest(math.ceil(size[0] / self._pitch_px) + 2)
         self._belt = _draw_belt(options.seed, self._pitch_px, self._height_px)
         self._noise = _draw_noise(options.seed, size, sigma=2.0 if strobe else 2.8)
 
@@ -216,12 +215,7 @@ class SimulatedView:
         return np.asarray(matrix, np.float64)
 
     def _strip(self, number: int) -> _Strip:
-        if number not in self._strips:
-            while len(self._strips) >= self._strips_kept:
-                self._strips.popitem(last=False)
-            self._strips[number] = self._compose(number)
-        self._strips.move_to_end(number)
-        return self._strips[number]
+        return self._strips.used(number, lambda: self._compose(number))
 
     def _compose(self, number: int) -> _Strip:
         board = self.board(number)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import structlog
 
+from inspector.core.newest import Newest
 from inspector.core.recipes import Job
 from inspector.core.records import (
     CameraId,
@@ -114,7 +115,7 @@ class PresenceTrigger:
         self._kept: dict[int, _Kept] = {}
         self._announced = 0
         self._taken: Counter[int] = Counter()
-        self._outlined_at: dict[int, _Outlined] = {}
+        self._outlined_at: Newest[int, _Outlined] = Newest(OUTLINES_REMEMBERED)
 
     def observe(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now."""
@@ -234,10 +235,7 @@ class PresenceTrigger:
         if kept.place is not None:
             outline = self._outline(kept.frame, kept.place)
         if outline is not None:
-            self._outlined_at.pop(number, None)
             self._outlined_at[number] = _Outlined(outline, kept.tail_px)
-            if len(self._outlined_at) > OUTLINES_REMEMBERED:
-                del self._outlined_at[next(iter(self._outlined_at))]
         ref = replace(kept.frame.ref, unit=self._units[number], outline=outline)
         return replace(kept.frame, ref=ref)
 

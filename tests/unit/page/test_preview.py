@@ -30,7 +30,7 @@ def unpacked(message: bytes) -> tuple[dict[str, Any], bytes]:
 
 @contextmanager
 def feeding():
-    encoder = ThreadPoolExecutor(1, thread_name_prefix="live")
+    encoder = ThreadPoolExecutor(1, thread_name_prefix="preview")
     encoded: list[int] = []
     try:
         yield PreviewFeed(encoder, lambda: encoded.append(1)), encoded
