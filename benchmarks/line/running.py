@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Sequence
@@ -14,14 +13,13 @@ from benchmarks.line.matching import SeenUnit
 from benchmarks.line.oracle import OracleModel
 from benchmarks.line.truth import TrueBox
 from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
-from inspector.core.background import first_of
 from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.pipeline.build import DeployedModel, Hooks, MakeModel, open_pipeline, reports_of
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.supervisor import run_to_the_end
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -78,15 +76,11 @@ async def replay(
         triton_url=settings.inference.url,
         hooks=Hooks(make_source=make_source, make_model=make_model),
     ) as pipeline:
-        try:
-            await run_pipeline(
-                pipeline.captures,
-                pipeline.stages,
-                stop=asyncio.Event(),
-                drain_timeout_s=settings.shutdown.drain_timeout_s,
-            )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
+        await run_to_the_end(
+            pipeline.captures,
+            pipeline.stages,
+            drain_timeout_s=settings.shutdown.drain_timeout_s,
+        )
     return [json.loads(line) for line in lines.getvalue().splitlines()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import time
@@ -16,14 +15,13 @@ from typing import Any
 from benchmarks.optics.boards import HEIGHT_PX, WIDTH_PX, Shown, Spoilt, boards
 from inspector.capture.optics import measure
 from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
-from inspector.core.background import first_of
 from inspector.core.errors import EndOfFootageError
 from inspector.core.optics import baseline_of
 from inspector.core.ports import FrameSource
 from inspector.core.recipes import Job, ModelName, Reference
 from inspector.core.records import CameraId, Grabbed, Image, Outline, Rect
 from inspector.pipeline.build import Hooks, open_pipeline, reports_of
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.supervisor import run_to_the_end
 from inspector.pipeline.terms import first_job
 from inspector.products.reference import Learned, ShownUnit, Sight, learn
 from inspector.settings.sections import CameraSettings
@@ -133,15 +131,11 @@ async def events_of(shown: Sequence[Shown], settings: Settings, job: Job) -> lis
     ) as pipeline:
         if job.recipe.golden is not None:
             pipeline.model.require(job.recipe.golden, job.recipe.codes)
-        try:
-            await run_pipeline(
-                pipeline.captures,
-                pipeline.stages,
-                stop=asyncio.Event(),
-                drain_timeout_s=settings.shutdown.drain_timeout_s,
-            )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
+        await run_to_the_end(
+            pipeline.captures,
+            pipeline.stages,
+            drain_timeout_s=settings.shutdown.drain_timeout_s,
+        )
     return [json.loads(line) for line in lines.getvalue().splitlines()]
 
 

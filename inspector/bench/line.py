@@ -13,7 +13,6 @@ from threading import Event
 
 from inspector.bench.load import Load, Server, camera_ids, resident_mib, settings_for
 from inspector.bench.memory import MemoryCamera, board_picture
-from inspector.core.background import first_of
 from inspector.core.errors import FatalError
 from inspector.core.ports import Stage
 from inspector.core.records import CameraId, EventGroup, MissReason, Result
@@ -21,7 +20,7 @@ from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Hooks, Pipeline, open_pipeline, reports_of
 from inspector.pipeline.cameras import MakeSource, open_source
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.supervisor import run_to_the_end
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
@@ -177,16 +176,13 @@ async def run_line(
     async with open_pipeline(settings, reports, sink, triton_url=url, hooks=hooks) as pipeline:
         if stop_after_s is not None:
             asyncio.get_running_loop().call_later(stop_after_s, stop.set)
-        try:
-            await run_pipeline(
-                pipeline.captures,
-                pipeline.stages,
-                stop=stop,
-                drain_timeout_s=settings.shutdown.drain_timeout_s,
-                give_up=pipeline.give_up,
-            )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
+        await run_to_the_end(
+            pipeline.captures,
+            pipeline.stages,
+            stop=stop,
+            drain_timeout_s=settings.shutdown.drain_timeout_s,
+            give_up=pipeline.give_up,
+        )
     return _summary(pipeline, reports.metrics, seen)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from inspector.commands.replay_script import ReplayScript, ScriptedCommand, make_products
-from inspector.core.background import background, first_of
+from inspector.core.background import background
 from inspector.core.errors import CameraUnavailableError, ConfigurationError
 from inspector.core.faults import Fault
 from inspector.core.plain_text import as_json
@@ -22,7 +22,7 @@ from inspector.core.records import CameraId, Stream
 from inspector.events.schemas import rfc3339
 from inspector.flow.event_door import EventDoor
 from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline, reports_of
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.supervisor import run_to_the_end
 from inspector.products.store import ProductStore
 from inspector.service.servers import start_triton
 from inspector.service.station_challenges import StationChallenges
@@ -329,15 +329,11 @@ class _Replay:
         )
 
     async def _to_the_end(self, pipeline: Pipeline, *stages: Stage) -> None:
-        try:
-            await run_pipeline(
-                pipeline.captures,
-                [*pipeline.stages, *stages],
-                stop=asyncio.Event(),
-                drain_timeout_s=self._settings.shutdown.drain_timeout_s,
-            )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
+        await run_to_the_end(
+            pipeline.captures,
+            [*pipeline.stages, *stages],
+            drain_timeout_s=self._settings.shutdown.drain_timeout_s,
+        )
 
     def _count_missed(self) -> None:
         collected = self._reports.metrics.frames_missed.collect()

@@ -40,11 +40,3 @@ async def ready_or_failed(ready: Coroutine[Any, Any, None], running: asyncio.Tas
         waiting.result()
     finally:
         waiting.cancel()
-
-
-def first_of(group: ExceptionGroup[Exception]) -> Exception:
-    """The failure that started it: a TaskGroup cancels the other stages after the first."""
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

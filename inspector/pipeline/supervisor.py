@@ -54,6 +54,41 @@ async def run_pipeline(
         raise DrainTimeoutError([t.get_name() for t in tasks if t.cancelled()]) from timeout
 
 
+async def run_to_the_end(
+    sources: Sequence[Source],
+    stages: Sequence[Stage],
+    *,
+    stop: asyncio.Event | None = None,
+    drain_timeout_s: float,
+    give_up: Callable[[], None] = lambda: None,
+) -> None:
+    """As `run_pipeline`, but raises the one failure that started it. Without `stop`, sources end.
+
+    Raises:
+        Exception: what the stage that failed first raised.
+        DrainTimeoutError: some stages were still running at the deadline.
+
+    """
+    try:
+        await run_pipeline(
+            sources,
+            stages,
+            stop=stop or asyncio.Event(),
+            drain_timeout_s=drain_timeout_s,
+            give_up=give_up,
+        )
+    except ExceptionGroup as group:
+        raise _first_of(group) from group
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """The failure that started it: a TaskGroup cancels the other stages after the first."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _spare_the_collector() -> None:
     """Have the garbage collector leave out what was made for good, and come by less often.
 

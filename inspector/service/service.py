@@ -13,7 +13,7 @@ import structlog
 
 from inspector import __version__
 from inspector.challenge.book import CHALLENGE_NOTE
-from inspector.core.background import background, first_of
+from inspector.core.background import background
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.faults import Fault, FaultBoard
 from inspector.core.locks import LOCKS_NOTE
@@ -37,7 +37,7 @@ from inspector.page.trigger_routes import trigger_routes
 from inspector.pipeline.buffers import buffers_of, image_memory_bytes
 from inspector.pipeline.build import Hooks, Pipeline, Reports, open_pipeline
 from inspector.pipeline.products import catalogue_of
-from inspector.pipeline.supervisor import run_pipeline
+from inspector.pipeline.supervisor import run_to_the_end
 from inspector.pipeline.terms import event_terms, model_terms, page_terms
 from inspector.products.change_over import COMMANDS_NOTE
 from inspector.products.command_stream import CommandWorker, NotedPlace
@@ -351,15 +351,13 @@ class Service:
 
         announce = asyncio.create_task(self._announce_stop(), name="announce")
         try:
-            await run_pipeline(
+            await run_to_the_end(
                 [*pipeline.captures, *self._readers_of_others],
                 pipeline.stages,
                 stop=self._stop,
                 drain_timeout_s=self._settings.shutdown.drain_timeout_s,
                 give_up=give_up,
             )
-        except ExceptionGroup as group:
-            raise first_of(group) from group
         finally:
             announce.cancel()
         log.info(

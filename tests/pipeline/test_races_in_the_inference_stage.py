@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
-from inspector.core.errors import InferenceUnavailableError
-from inspector.core.recipes import ModelName
-from inspector.core.records import Batch, EncodedBatch, MissReason, ModelSpec, Outcome, Reply
+from inspector.core.records import Batch, MissReason, Outcome
 from inspector.flow.channel import Channel
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.worker import InferenceLimits, InferenceWorker
 from inspector.ops.metrics import Metrics
+from tests.kit.fake_models import MODEL, SilentModel
 from tests.kit.fake_triton import Act, FakeTriton, serving
 from tests.kit.pipeline import frames, line, settings_for
-from tests.pipeline.test_random_faults import MODEL, spec_of
-
-
-class SilentModel:
-    """Connects, answers nothing, and breaks its stream when told to; slow to clean up."""
-
-    def __init__(self, tensors: TensorPool, *, cleanup_s: float = 0.0) -> None:
-        self._tensors = tensors
-        self._cleanup_s = cleanup_s
-        self.breaks = asyncio.Event()
-        self.ends = False
-        self.listening = asyncio.Event()
-        self.cleaning_up = asyncio.Event()
-
-    async def connect(self) -> Mapping[ModelName, ModelSpec]:
-        if self.listening.is_set():
-            raise InferenceUnavailableError("gone for good")
-        self._tensors.form_for({MODEL: spec_of(16).input})
-        return {MODEL: spec_of(16)}
-
-    def spec_of(self, model: ModelName) -> ModelSpec | None:
-        return spec_of(16) if model == MODEL else None
-
-    def encode(self, batch: Batch) -> EncodedBatch:
-        return EncodedBatch({"id": str(batch.batch_id)})
-
-    async def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
-        del requests
-        self.listening.set()
-        try:
-            await self.breaks.wait()
-            if self.ends:
-                return
-            raise InferenceUnavailableError("broken")
-            yield
-        finally:
-            self.cleaning_up.set()
-            await asyncio.sleep(self._cleanup_s)
-
-    async def close(self) -> None:
-        pass
 
 
 class Stage:

@@ -11,7 +11,7 @@ from inspector.core.recipes import ModelName
 from inspector.core.records import Batch
 from inspector.flow.model_pace import ModelPace, ModelPaces
 from inspector.inference.in_flight import InFlightWindow
-from tests.pipeline.test_random_faults import spec_of
+from tests.kit.fake_models import spec_of
 
 SPEC = spec_of(16)
 
