@@ -22,6 +22,10 @@ WITH_A_NEIGHBOUR: Mapping[str, tuple[str, ...]] = {
     "tests/unit/batching/test_preprocess.py": ("batching/warping",),
     "tests/unit/commands/test_demo_summary.py": ("commands/demo", "commands/demo_mes"),
     "tests/unit/events/test_wording.py": ("core/verdicts",),
+    "tests/unit/inference/outputs/test_queries.py": (
+        "inference/outputs/labels",
+        "inference/outputs/yolox",
+    ),
     "tests/unit/inference/outputs/test_registry.py": (
         "inference/describing",
         "inference/exporter_notes",
@@ -32,7 +36,6 @@ WITH_A_NEIGHBOUR: Mapping[str, tuple[str, ...]] = {
         "inference/outputs/checks",
         "inference/outputs/detections",
         "inference/outputs/rows",
-        "inference/outputs/shapes",
     ),
     "tests/unit/journal/test_journal.py": (
         "journal/pruning",

@@ -41,10 +41,29 @@ LEAST_LIKENESS = 0.6
 
 
 HeadName = Literal[
-    "auto", "transposed", "with_objectness", "candidates_first", "end_to_end", "rt_detr"
+    "auto",
+    "transposed",
+    "with_objectness",
+    "candidates_first",
+    "end_to_end",
+    "rt_detr",
+    "yolox",
+    "yolo_nas",
+    "d_fine",
+    "detr",
+    "rf_detr",
+    "rf_detr_from_1",
+    "labels",
+    "labels_from_1",
+    "oriented",
+    "oriented_end_to_end",
+    "classification",
+    "classification_logits",
+    "segmentation",
+    "segmentation_logits",
 ]
 HEADS: tuple[str, ...] = get_args(HeadName)
-"""The layouts of one output whose shape may fit several."""
+"""What the outputs of a model mean whose shapes and names may fit several kinds."""
 Triple = tuple[float, float, float]
 """A number for red, green and blue."""
 
@@ -64,7 +83,9 @@ class Stated:
     padding: int | None = None
     """The grey beside a picture that does not fill the input."""
     head: HeadName = "auto"
-    """The layout of its one output."""
+    """What its outputs mean."""
+    good: tuple[str, ...] = ()
+    """The classes that are no defect, where every picture or pixel is of some class."""
     enlarge: bool = False
     """A picture smaller than the input is scaled up to it."""
 

@@ -80,6 +80,8 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
             classes=len(needs.codes),
             notes=notes,
             head=_head(description, needs),
+            good=_good(description, needs),
+            codes=needs.codes,
         )
     )
     _check_names(description, needs.codes)
@@ -292,6 +294,18 @@ def _head(description: ModelDescription, needs: ModelNeeds) -> str:
             + ", ".join(HEADS)
         )
     return needs.stated.head if needs.stated.head != AUTO else declared
+
+
+def _good(description: ModelDescription, needs: ModelNeeds) -> frozenset[int]:
+    """The classes that are no defect; those of other models may be named along with them."""
+    declared = description.parameters.get("good", "")
+    told = needs.stated.good or tuple(filter(None, (p.strip() for p in declared.split(","))))
+    if told and not needs.stated.good and not set(told) & set(needs.codes):
+        raise ConfigurationError(
+            f'model {description.name}: its parameter good is "{declared}"; expected some of: '
+            + ", ".join(needs.codes)
+        )
+    return frozenset(number for number, code in enumerate(needs.codes) if code in told)
 
 
 def _check_names(description: ModelDescription, codes: tuple[str, ...]) -> None:

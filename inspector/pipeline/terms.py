@@ -61,6 +61,7 @@ def _further_needs(settings: Settings) -> dict[ModelName, ModelNeeds]:
         needs[model] = ModelNeeds(
             codes=codes,
             lowest_threshold=min(inspection.threshold_of(code) for code in codes),
+            stated=model.stated,
         )
     return needs
 

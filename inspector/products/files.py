@@ -65,6 +65,7 @@ class ModelPart(Section):
     deviation: Deviations | None = None
     padding: Annotated[int, Field(ge=0, le=255)] | None = None
     head: HeadName | None = None
+    good: Annotated[tuple[str, ...], Field(max_length=1000)] | None = None
     enlarge: bool | None = None
 
 
@@ -337,7 +338,11 @@ class _Over:
         return self._laid(station, changed, ("cameras", camera_id))
 
     def inference(self, part: ModelPart, station: InferenceSettings) -> InferenceSettings:
-        return self._laid(station, _models_said(part, station), ("model",))
+        changed = _models_said(part, station)
+        if self._laid(station, changed, ("model",)) is station:
+            return station
+        # Not the section made anew: which keys the settings have is a word of theirs, too.
+        return station.model_copy(update=changed)
 
     def _laid(self, section: _Section, changed: Mapping[str, Any], above: Where) -> _Section:
         kind = type(section)

@@ -121,6 +121,7 @@ def _digest(product: Product) -> str:
         },
         "models": [product.inference.model, product.inference.version, product.inference.golden],
         **({"also": list(product.inference.also)} if product.also else {}),
+        **({"good": list(product.inference.good)} if product.inference.good else {}),
         "cameras": {name: _decisive(camera) for name, camera in product.cameras.items()},
     }
     return hashlib.sha256(orjson.dumps(decisive, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -213,7 +213,9 @@ class InferenceSettings(Section):
     padding: Annotated[int, Field(ge=0, le=255)] | None = None
     """The grey beside a region that does not fill the input; None: the model's word, else 114."""
     head: HeadName = "auto"
-    """What one output means whose shape fits several layouts; auto: refused then."""
+    """What outputs mean whose shapes and names fit several kinds; auto: refused then."""
+    good: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
+    """Classes that are no defect, of a model that gives every picture or pixel a class."""
     enlarge: bool = False
     """A region smaller than the model's input is scaled up to it, as many trainings do."""
     tls: bool = False
@@ -239,7 +241,10 @@ class InferenceSettings(Section):
     def also_models(self) -> tuple[ModelName, ...]:
         """The further models, by name and version."""
         parts = (told.partition("/") for told in self.also)
-        return tuple(ModelName(name=name, version=version) for name, _, version in parts)
+        stated = Stated(good=self.good)
+        return tuple(
+            ModelName(name=name, version=version, stated=stated) for name, _, version in parts
+        )
 
     @model_validator(mode="after")
     def _models_differ(self) -> Self:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inspector.core.errors import MalformedReplyError
 from inspector.core.geometry import on_picture
-from inspector.core.places import Box
+from inspector.core.places import Box, Place
 from inspector.core.records import Finding, ModelInput, Region
 
 Floats = NDArray[np.float32]
@@ -64,21 +64,21 @@ def findings_of(
 ) -> list[Finding]:
     """What these boxes say of a region, best first; those less sure than `floor` are left out."""
     findings = []
-    for (x0, y0, x1, y1), score, code in zip(
-        corners.tolist(), scores.tolist(), codes.tolist(), strict=True
-    ):
-        if score < floor:
-            continue
-        if not (x1 > x0 and y1 > y0 and max(x1, y1) > SHARE_PX):
-            raise MalformedReplyError(
-                f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is not left, top, right, bottom in pixels"
-            )
-        box = Box(left_px=x0, top_px=y0, right_px=x1, bottom_px=y1)
-        # What was seen in the padding, beside the region, is not on the unit.
-        if (place := on_picture(box, region)) is not None:
+    for box, score, code in zip(corners.tolist(), scores.tolist(), codes.tolist(), strict=True):
+        if score >= floor and (place := boxed(box, region)) is not None:
             confidence = min(score, 1.0)
             findings.append(Finding(code_index=code, confidence=confidence, place=place))
     return sorted(findings, key=lambda found: -found.confidence)
+
+
+def boxed(corners: Sequence[float], region: Region) -> Place | None:
+    """A box on the region's picture; None where it lies in the padding: that is not on the unit."""
+    x0, y0, x1, y1 = corners
+    if not (x1 > x0 and y1 > y0 and max(x1, y1) > SHARE_PX):
+        raise MalformedReplyError(
+            f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} is not left, top, right, bottom in pixels"
+        )
+    return on_picture(Box(left_px=x0, top_px=y0, right_px=x1, bottom_px=y1), region)
 
 
 def findings_of_rows(

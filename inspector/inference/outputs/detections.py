@@ -1,4 +1,10 @@
-"""Boxes after non-maximum suppression: the answer of our own ensembles. Pure."""
+"""Boxes after non-maximum suppression: our own ensembles, and TensorRT's EfficientNMS. Pure.
+
+    python export.py --weights best.pt --grid --end2end     (YOLOv7: num_dets, det_boxes, …)
+
+Both mean the same under different names: corners in pixels, scores, class numbers, and how many of
+the rows say something.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +29,8 @@ from inspector.inference.outputs.checks import (
 from inspector.inference.outputs.kind import Described, Recognised, Unfit
 
 OUTPUTS = ("boxes", "scores", "classes", "count")
+EFFICIENT_NMS = ("det_boxes", "det_scores", "det_classes", "num_dets")
+"""As NVIDIA's plug-in and the exports that use it call them."""
 EXPECTS = ", ".join(OUTPUTS)
 
 
@@ -35,16 +43,18 @@ class DetectionsReader(OutputReader):
 
     input: ModelInput
     classes: int
+    names: tuple[str, str, str, str] = OUTPUTS
+    """Of the boxes, scores, classes and count."""
 
     @property
     def kind(self) -> str:
         """For people."""
-        return EXPECTS
+        return ", ".join(self.names)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the tensors it reads."""
-        return OUTPUTS
+        return self.names
 
     def decode(
         self,
@@ -56,7 +66,7 @@ class DetectionsReader(OutputReader):
     ) -> list[list[Finding]]:
         """See `OutputReader`; suppression was the model's affair."""
         del nms_iou
-        require_outputs(reply, OUTPUTS)
+        require_outputs(reply, self.names)
         boxes, scores, codes, used = self._checked(reply, len(regions))
         sure = used & (scores >= floor)
         if not sure.any():
@@ -71,13 +81,13 @@ class DetectionsReader(OutputReader):
         self, reply: Mapping[str, NDArray[Any]], regions: int
     ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
         """Boxes, scores, codes, and which of the rows say something."""
-        boxes, scores, codes, counts = (np.asarray(reply[name]) for name in OUTPUTS)
+        boxes, scores, codes, counts = (np.asarray(reply[name]) for name in self.names)
         room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
         for array, shape, kinds, name in zip(
             (boxes, scores, codes, counts),
             ((regions, room, 4), (regions, room), (regions, room), (regions, 1)),
             ("f", "f", "iu", "iu"),
-            OUTPUTS,
+            self.names,
             strict=True,
         ):
             if array.shape != shape:
@@ -91,7 +101,7 @@ class DetectionsReader(OutputReader):
         used = np.arange(room)[None, :] < counts[:, None]
         codes = codes.astype(np.int64)
         if (reported := codes[used]).size:
-            require_numbers(boxes[used], OUTPUTS[0])
+            require_numbers(boxes[used], self.names[0])
             require_scores(scores[used])
             if not (reported.min() >= 0 and reported.max() < self.classes):
                 raise MalformedReplyError(
@@ -103,9 +113,11 @@ class DetectionsReader(OutputReader):
 def recognise(described: Described) -> Recognised:
     """By the names of its outputs."""
     by_name = {tensor.name: tensor for tensor in described.outputs}
-    if not all(wanted in by_name for wanted in OUTPUTS):
+    complete = [names for names in (OUTPUTS, EFFICIENT_NMS) if by_name.keys() >= set(names)]
+    if not complete:
         return None
-    for output, kind in zip(OUTPUTS, ("FP", "FP", "INT", "INT"), strict=True):
+    names = complete[0]
+    for output, kind in zip(names, ("FP", "FP", "INT", "INT"), strict=True):
         dtype = by_name[output].dtype
         if kind not in dtype:
             wanted = "integers" if kind == "INT" else "floats"
@@ -114,4 +126,4 @@ def recognise(described: Described) -> Recognised:
             )
     if objection := task_objection(described.model, described.notes.task, "detect"):
         return Unfit(objection)
-    return DetectionsReader(input=described.input, classes=described.classes)
+    return DetectionsReader(input=described.input, classes=described.classes, names=names)

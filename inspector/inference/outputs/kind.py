@@ -30,6 +30,14 @@ class Described:
     """What the program that exported it wrote beside it."""
     head: str = AUTO
     """The layout that the settings or the model's configuration state."""
+    good: frozenset[int] = frozenset()
+    """The classes that are no defect, by number."""
+    codes: tuple[str, ...] = ()
+    """The names of its classes, in its order."""
+
+    def told(self, output: TensorDescription) -> str:
+        """An output for people: its name, type and shape."""
+        return f'output "{output.name}" {output.dtype} {list(output.shape)}'
 
 
 def stated_head(described: Described) -> str:
@@ -52,6 +60,15 @@ class Unfit:
 
     sentence: str
     """Names the model, what was found and what was expected."""
+
+
+def good_is_unknown(described: Described) -> Unfit:
+    """Every picture is of some class; which of them is no defect has to be said."""
+    names = ", ".join(described.codes) or f"{described.classes} classes"
+    return Unfit(
+        f"model {described.model}: gives every part one of {names}; which of them is no defect has "
+        'to be said: [inference] good = ["…"]'
+    )
 
 
 @dataclass(frozen=True, slots=True)

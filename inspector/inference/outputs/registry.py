@@ -9,13 +9,32 @@ from importlib.metadata import EntryPoint
 from inspector.core.errors import ConfigurationError
 from inspector.core.plugins import loaded, naming, points_of
 from inspector.core.records import OutputReader
-from inspector.inference.outputs import anomaly, detections, stated, yolo
+from inspector.inference.outputs import (
+    anomaly,
+    classification,
+    detections,
+    labels,
+    masks,
+    oriented,
+    queries,
+    semantic,
+    stated,
+    yolo,
+    yolox,
+)
 from inspector.inference.outputs.kind import Ambiguity, Described, OutputKind, Unfit
 
 KINDS: Sequence[OutputKind] = (
     detections,
     yolo,
     stated,
+    yolox,
+    masks,
+    oriented,
+    queries,
+    labels,
+    classification,
+    semantic,
     anomaly,
 )
 """Other packages add theirs as entry points of the group `ENTRY_POINTS`."""

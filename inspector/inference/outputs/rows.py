@@ -24,6 +24,7 @@ from inspector.inference.outputs.checks import (
     require_outputs,
     require_scores,
 )
+from inspector.inference.outputs.yolo import Rows
 
 END_TO_END_COLUMNS = 6
 """Left, top, right, bottom in pixels, score, class number."""
@@ -39,6 +40,10 @@ class RowsReader(OutputReader):
     """Centre and size in shares of the picture, then a score per class; else end-to-end rows."""
     classes: int
     input: ModelInput
+    extra: int = 0
+    """Columns behind these of an end-to-end row: the coefficients of its mask, or its angle."""
+    centres: bool = False
+    """An end-to-end row begins with centre and size, as turned boxes are told."""
 
     @property
     def kind(self) -> str:
@@ -59,16 +64,24 @@ class RowsReader(OutputReader):
         nms_iou: float,
     ) -> list[list[Finding]]:
         """See `OutputReader`; there is nothing to suppress."""
+        rows = self.rows(reply, len(regions), floor=floor, nms_iou=nms_iou)
+        found = [(row.corners, row.scores, row.codes) for row in rows]
+        return findings_of_rows(found, regions, self.input, floor)
+
+    def rows(
+        self, reply: Mapping[str, NDArray[Any]], regions: int, *, floor: float, nms_iou: float
+    ) -> list[Rows]:
+        """Each region's rows from the floor on, after all of them were checked."""
         del nms_iou
         require_outputs(reply, self.outputs)
-        rows = [
+        every = [
             self._of_queries(one) if self.queries else self._of_export(one)
-            for one in self._checked(reply[self.output], len(regions))
+            for one in self._checked(reply[self.output], regions)
         ]
-        return findings_of_rows(rows, regions, self.input, floor)
+        return [rows.of(rows.scores >= floor) for rows in every]
 
     def _checked(self, head: NDArray[Any], regions: int) -> Floats:
-        width = 4 + self.classes if self.queries else END_TO_END_COLUMNS
+        width = 4 + self.classes if self.queries else END_TO_END_COLUMNS + self.extra
         if head.ndim != _RANK or head.shape[0] != regions or head.shape[2] != width:
             raise MalformedReplyError(
                 f"output {self.output} is {head.shape}, expected {regions} x [rows, {width}]"
@@ -78,7 +91,7 @@ class RowsReader(OutputReader):
         require_numbers(head, self.output)
         return head
 
-    def _of_queries(self, head: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def _of_queries(self, head: Floats) -> Rows:
         centres, per_class = head[:, :4], head[:, 4:]
         require_scores(per_class)
         if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
@@ -89,24 +102,33 @@ class RowsReader(OutputReader):
         half = centres[:, 2:] / 2
         corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
         size = np.array([self.input.width_px, self.input.height_px] * 2, np.float32)
-        return corners * size, per_class.max(axis=1), per_class.argmax(axis=1)
+        return Rows(
+            corners=corners * size,
+            scores=per_class.max(axis=1),
+            codes=per_class.argmax(axis=1),
+            extra=head[:, :0],
+        )
 
-    def _of_export(self, head: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    def _of_export(self, head: Floats) -> Rows:
         scores, numbers = head[:, 4], head[:, 5]
         require_scores(scores)
         # Of all rows, sure or not: scores of a class in this column are hardly ever whole.
         codes = np.rint(numbers).astype(np.int64)
         if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
-            raise MalformedReplyError("the last column holds fractions, expected class numbers")
+            what = "the last column holds" if not self.extra else "the sixth column holds"
+            raise MalformedReplyError(f"{what} fractions, expected class numbers")
         if codes.size and not (codes.min() >= 0 and codes.max() < self.classes):
             raise MalformedReplyError(
                 f"class {int(codes.max())} reported, inspection.codes names {self.classes}"
             )
         boxes, used = head[:, :4], scores > TOLERANCE
+        if self.centres:
+            half = boxes[:, 2:] / 2
+            boxes = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
         if (boxes[used, 2:] < boxes[used, :2] - TOLERANCE).any():
             raise MalformedReplyError(
                 "the boxes are no corners: right before left, or bottom first"
             )
         if used.any() and boxes[used].max() <= SHARE_PX:
             raise MalformedReplyError("all boxes lie in one pixel, expected pixels, not shares")
-        return boxes, scores, codes
+        return Rows(corners=boxes, scores=scores, codes=codes, extra=head[:, END_TO_END_COLUMNS:])

@@ -16,6 +16,7 @@ from inspector.inference.outputs.kind import (
 from inspector.inference.outputs.rows import END_TO_END_COLUMNS, RowsReader
 from inspector.inference.outputs.yolo import (
     HEAD_RANK,
+    OTHER_TASKS,
     UNKNOWN,
     Head,
     HeadLayout,
@@ -34,7 +35,10 @@ _LAYOUTS = {
 def recognise(described: Described) -> Recognised:
     """As it is stated, where the shape agrees."""
     stated = stated_head(described)
-    if not stated:
+    has_masks = any(len(tensor.shape) > HEAD_RANK for tensor in described.outputs)
+    if stated not in (*_LAYOUTS, END_TO_END, RT_DETR) or has_masks:
+        return None
+    if described.notes.task in OTHER_TASKS:
         return None
     model, wanted, expected = described.model, described.classes, _columns(described, stated)
     if len(described.outputs) != 1:

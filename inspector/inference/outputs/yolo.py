@@ -54,9 +54,11 @@ _STRIDES = (4, 8, 16, 32, 64, 128)
 _USUAL_STRIDES = (8, 16, 32)
 _COARSEST_FIRST_STRIDE = 16
 """A head with anchors has a grid at least as fine as this; yolov3-tiny begins there."""
-_MOST_KEPT = 1000
+MOST_KEPT = 1000
 """Rows that a suppression or a query decoder leaves; 100, 300 and 900 are usual."""
 _END_TO_END_COLUMNS = 6
+OTHER_TASKS = ("obb", "segment", "classify")
+"""Of Ultralytics' models: each has a kind of its own."""
 
 
 class HeadLayout(StrEnum):
@@ -107,18 +109,19 @@ class HeadShape:
         In words, and as `[inference] head` names it.
         """
         others = []
-        sure = self.rows > _MOST_KEPT and self.rows in self._with_anchors()
+        sure = self.rows > MOST_KEPT and self.rows in self._with_anchors()
         if self.columns == _END_TO_END_COLUMNS and not sure:
             told = "an end-to-end export (left, top, right, bottom, score, class number)"
             others.append((told, END_TO_END))
-        few = 0 < self.rows <= _MOST_KEPT and self.rows % 100 == 0
+        few = 0 < self.rows <= MOST_KEPT and self.rows % 100 == 0
         if few and self.columns > 4 and self.columns not in self._one_per_cell():  # noqa: PLR2004
             others.append((f"an RT-DETR head of {_classes(self.columns - 4)}", RT_DETR))
         if self.rows in self._pyramids() and self.columns > 5:  # noqa: PLR2004
             one, two = _classes(self.columns - 4), _classes(self.columns - 5)
             others += [
                 (f"a YOLOv8 head of {one} with its axes swapped", "candidates_first"),
-                (f"a YOLOX head of {two}", "with_objectness"),
+                (f"a YOLOX head of {two} in pixels", "with_objectness"),
+                (f"a YOLOX head of {two} that is not decoded", "yolox"),
             ]
         return others
 
@@ -167,12 +170,35 @@ def _classes(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a picture's candidates say, row by row."""
+
+    corners: Floats
+    """(rows, 4): left, top, right, bottom in pixels of the model's input."""
+    scores: Floats
+    codes: NDArray[np.int64]
+    extra: Floats
+    """(rows, columns): what stands behind the scores, such as the coefficients of masks."""
+
+    def of(self, chosen: NDArray[Any]) -> Rows:
+        """Some of the rows: those that a mask or their numbers choose."""
+        return Rows(
+            corners=self.corners[chosen],
+            scores=self.scores[chosen],
+            codes=self.codes[chosen],
+            extra=self.extra[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class YoloReader(OutputReader):
     """Reads one raw head, and does the suppression that the model leaves to us."""
 
     output: str
     head: Head
     input: ModelInput
+    extra: int = 0
+    """Columns behind the scores that mean something else: coefficients of masks, or an angle."""
 
     @property
     def kind(self) -> str:
@@ -193,12 +219,25 @@ class YoloReader(OutputReader):
         nms_iou: float,
     ) -> list[list[Finding]]:
         """See `OutputReader`."""
+        rows = self.rows(reply, len(regions), floor=floor, nms_iou=nms_iou)
+        found = [(row.corners, row.scores, row.codes) for row in rows]
+        return findings_of_rows(found, regions, self.input, floor)
+
+    def rows(
+        self, reply: Mapping[str, NDArray[Any]], regions: int, *, floor: float, nms_iou: float
+    ) -> list[Rows]:
+        """What is left of each region's candidates after suppression within each class."""
+        return [one.of(kept(one, nms_iou)) for one in self.candidates(reply, regions, floor=floor)]
+
+    def candidates(
+        self, reply: Mapping[str, NDArray[Any]], regions: int, *, floor: float
+    ) -> list[Rows]:
+        """Each region's candidates that are sure enough, before suppression."""
         require_outputs(reply, self.outputs)
-        head = self._checked(reply[self.output], len(regions))
+        head = self._checked(reply[self.output], regions)
         for one in head:
             self._require_dense(one, floor)
-        rows = [_suppressed(*_candidates(h, self.head.layout), floor, nms_iou) for h in head]
-        return findings_of_rows(rows, regions, self.input, floor)
+        return [_candidates(one, self.head, floor) for one in head]
 
     @property
     def _has_objectness(self) -> bool:
@@ -208,7 +247,7 @@ class YoloReader(OutputReader):
         """The raw head, checked: (n, candidates, 5 + classes) or (n, 4 + classes, c)."""
         layout, classes = self.head.layout, self.head.classes
         axis = 1 if layout is HeadLayout.TRANSPOSED else 2
-        width = classes + (5 if self._has_objectness else 4)
+        width = classes + self.extra + (5 if self._has_objectness else 4)
         if head.ndim != HEAD_RANK or head.shape[0] != regions or head.shape[axis] != width:
             raise MalformedReplyError(
                 f"output {self.output} is {head.shape}, expected {regions} x "
@@ -223,7 +262,8 @@ class YoloReader(OutputReader):
                 f"{self.input.width_px}x{self.input.height_px}"
             )
         require_numbers(head, self.output)
-        require_scores(head[:, 4:, :] if axis == 1 else head[:, :, 4:])
+        sure = slice(4, width - self.extra)
+        require_scores(head[:, sure, :] if axis == 1 else head[:, :, sure])
         is_swapped = layout is HeadLayout.CANDIDATES_FIRST
         return head.transpose(0, 2, 1) if is_swapped else head
 
@@ -249,42 +289,50 @@ class YoloReader(OutputReader):
             raise MalformedReplyError(
                 f"a candidate is {sizes.min():g} pixels wide or high: the head is not decoded"
             )
-        if with_objectness and columns[4].max(initial=0.0) >= floor and not columns[5:].any():
+        scores = columns[5 : 5 + self.head.classes]
+        if with_objectness and columns[4].max(initial=0.0) >= floor and not scores.any():
             raise MalformedReplyError(
                 f"objectness reaches {columns[4].max():g}, and no candidate has a class: "
                 "the columns mean something else"
             )
 
 
-def _candidates(head: Floats, layout: HeadLayout) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Corners (c, 4), best score (c,) and its class (c,) of one region's candidates."""
-    if layout is HeadLayout.WITH_OBJECTNESS:
-        centres, per_class = head[:, :4], head[:, 4:5] * head[:, 5:]
+def _candidates(head: Floats, of: Head, floor: float) -> Rows:
+    """One region's candidates from the floor on, the surest first."""
+    if of.layout is HeadLayout.WITH_OBJECTNESS:
+        columns = head.T
+        per_class = columns[4] * columns[5 : 5 + of.classes]
+        extra = columns[5 + of.classes :]
     else:
-        centres, per_class = head[:4].T, head[4:].T
-    codes = per_class.argmax(axis=1)
-    half = centres[:, 2:] / 2
-    corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
-    return corners, per_class.max(axis=1), codes
-
-
-def _suppressed(
-    corners: Floats, scores: Floats, codes: NDArray[np.int64], floor: float, nms_iou: float
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Greedy non-maximum suppression within each class."""
+        columns = head
+        per_class, extra = columns[4 : 4 + of.classes], columns[4 + of.classes :]
+    scores = per_class.max(axis=0)
     above = np.flatnonzero(scores >= floor)
     if above.size > MAX_CANDIDATES:
         raise MalformedReplyError(
             f"{above.size} candidates reach {floor:g}, expected at most {MAX_CANDIDATES}"
         )
     order = above[np.argsort(-scores[above], kind="stable")]
-    kept: list[int] = []
+    centres = columns[:4, order].T
+    half = centres[:, 2:] / 2
+    return Rows(
+        corners=np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1),
+        scores=scores[order],
+        codes=per_class[:, order].argmax(axis=0),
+        extra=extra[:, order].T,
+    )
+
+
+def kept(rows: Rows, nms_iou: float) -> NDArray[np.int64]:
+    """Greedy non-maximum suppression within each class, of rows that have the surest first."""
+    corners, codes, order = rows.corners, rows.codes, np.arange(len(rows.scores))
+    chosen: list[int] = []
     while order.size:
         best, rest = order[0], order[1:]
-        kept.append(int(best))
+        chosen.append(int(best))
         overlaps = _iou(corners[best], corners[rest]) > nms_iou
         order = rest[~(overlaps & (codes[rest] == codes[best]))]
-    return corners[kept], scores[kept], codes[kept]
+    return np.array(chosen, np.int64)
 
 
 def _iou(box: Floats, others: Floats) -> Floats:
@@ -301,9 +349,13 @@ def recognise(described: Described) -> Recognised:
     """By the shape of its only output, where one reading fits it."""
     if len(described.outputs) != 1 or stated_head(described):
         return None
+    if described.notes.task in OTHER_TASKS or len(described.outputs[0].shape) != HEAD_RANK:
+        return None
     (head,) = described.outputs
     model, classes = described.model, described.classes
-    if head.dtype != "FP32" or len(head.shape) != HEAD_RANK:
+    if "INT" in head.dtype:
+        return None
+    if head.dtype != "FP32":
         return Unfit(
             f'model {model}: output "{head.name}" is {head.dtype} {list(head.shape)}; expected a '
             f"YOLO head, FP32 [N,candidates,{5 + classes}] or [N,{4 + classes},candidates]"
@@ -341,7 +393,10 @@ def _unless_contradicted(described: Described, head: TensorDescription, of: Head
 def _other_classes(described: Described, has: Head, told: str) -> str:
     angle = ""
     if has.layout is HeadLayout.TRANSPOSED and has.classes == described.classes + 1:
-        angle = "; a head of oriented boxes, whose last row is an angle, is not read here"
+        angle = (
+            "; one of oriented boxes, whose last row is an angle, has to be called so: "
+            '[inference] head = "oriented"'
+        )
     return (
         f"inspection.codes names {described.classes} classes, but model {described.model} has "
         f"{has.classes} ({told}){angle}"

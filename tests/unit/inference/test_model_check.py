@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.recipes import HEADS
 from inspector.core.records import ModelSpec
 from inspector.inference.description import ModelDescription, TensorDescription
 from inspector.inference.model_check import (
@@ -309,7 +310,8 @@ def test_a_file_that_says_who_exported_it_says_its_range():
             head(11, 8400),
             (
                 'inspection.codes names 6 classes, but model m has 7 (output "out" [-1, 11, 8400])'
-                "; a head of oriented boxes, whose last row is an angle, is not read here"
+                "; one of oriented boxes, whose last row is an angle, has to be called so: "
+                '[inference] head = "oriented"'
             ),
         ),
         (
@@ -330,8 +332,9 @@ def test_a_file_that_says_who_exported_it_says_its_range():
             head(8400, 10),
             (
                 'model m: output "out" [-1, 8400, 10] looks like a YOLOv8 head of 6 classes with '
-                "its axes swapped, or like a YOLOX head of 5 classes; which it is has to be said: "
-                '[inference] head = "candidates_first" or "with_objectness"'
+                "its axes swapped, or like a YOLOX head of 5 classes in pixels, or like a YOLOX "
+                "head of 5 classes that is not decoded; which it is has to be said: "
+                '[inference] head = "candidates_first" or "with_objectness" or "yolox"'
             ),
         ),
         (
@@ -595,10 +598,7 @@ def test_a_stated_layout_is_taken_and_the_settings_word_is_the_stronger(shape, t
         (
             replace(head(300, 6), parameters={"head": "yolo"}),
             "auto",
-            (
-                'model m: its parameter head is "yolo"; expected one of: auto, transposed, '
-                "with_objectness, candidates_first, end_to_end, rt_detr"
-            ),
+            'model m: its parameter head is "yolo"; expected one of: ' + ", ".join(HEADS),
         ),
     ],
 )
