@@ -87,7 +87,10 @@ async def _with_real_model(
 ) -> tuple[list[Score], dict[str, list[RunScore]]]:
     if options.url is not None:
         return await _judged(options, folder, options.url)
-    server = EmbeddedTriton(find(Path("model_repository")), report=console.print)
+    # All that replays ask for is loaded when they do, and so are the models that they teach.
+    server = EmbeddedTriton(
+        find(Path("model_repository")), report=console.print, models=[], taught=CACHE / "models"
+    )
     async with background(server.run(), name="triton"):
         await server.wait_ready(READY_TIMEOUT_S)
         return await _judged(options, folder, server.grpc_url)
@@ -114,7 +117,7 @@ async def _judged(
 
 
 async def _judged_run(video: Path, url: str) -> RunScore:
-    found, refused = await judged_run(video, url)
+    found, refused = await judged_run(video, url, CACHE / "models")
     for problem in refused:
         console.print(f"{found.name}: {problem}", markup=False)
     console.print(f"{found.name}: {', '.join(found.shortfalls()) or 'as required'}", markup=False)

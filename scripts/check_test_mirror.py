@@ -19,7 +19,7 @@ NOT_OF_A_MODULE = frozenset({"benchmarks", "deploy", "kit", "scripts", "page/tes
 """Folders and files with unit tests of something else than modules of the package."""
 
 WITH_A_NEIGHBOUR: Mapping[str, tuple[str, ...]] = {
-    "tests/unit/batching/test_preprocess.py": ("batching/warping",),
+    "tests/unit/batching/test_preprocess.py": ("core/warping",),
     "tests/unit/commands/test_demo_summary.py": ("commands/demo", "commands/demo_mes"),
     "tests/unit/events/test_wording.py": ("core/verdicts",),
     "tests/unit/inference/outputs/test_queries.py": (

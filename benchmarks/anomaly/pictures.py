@@ -15,9 +15,9 @@ from benchmarks.line.locating import located
 from benchmarks.line.scenarios import Scenario
 from benchmarks.line.scene import Scene
 from benchmarks.line.truth import LineTruth, TrueBoard
-from inspector.batching.warping import into_letterbox, warp
 from inspector.core.geometry import fit, then, upright_matrix
 from inspector.core.records import Image, Outline, Rect
+from inspector.core.warping import into_letterbox, warp
 from inspector.products.reference import Learned, NotLearned, ShownUnit, Sight, learn
 from inspector.products.registration import Registrar
 

@@ -159,6 +159,11 @@ def match_defects(true: Sequence[TrueBox], seen: Sequence[TrueBox]) -> list[tupl
     return sorted((index, candidate) for candidate, index in taken.items())
 
 
+def overlap(one: TrueBox, other: TrueBox) -> bool:
+    """Whether two boxes share any area."""
+    return iou(one, other) > 0
+
+
 def iou(one: TrueBox, other: TrueBox) -> float:
     """Intersection over union; 0 where a box has no area."""
     width = min(one.x_px + one.width_px, other.x_px + other.width_px) - max(one.x_px, other.x_px)

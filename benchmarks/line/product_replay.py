@@ -36,7 +36,9 @@ def painted(scenario: Scenario, archive: Path | None, cache: Path) -> Path:
     return video
 
 
-async def judged_run(video: Path, url: str) -> tuple[RunScore, list[str]]:
+async def judged_run(
+    video: Path, url: str, taught_models: Path | None = None
+) -> tuple[RunScore, list[str]]:
     """What a replay with the commands of its truth makes of a run; with what was refused."""
     footage: Footage = footage_of(video)
     lines = io.StringIO()
@@ -44,7 +46,9 @@ async def judged_run(video: Path, url: str) -> tuple[RunScore, list[str]]:
         commands = Path(folder) / "commands.jsonl"
         commands.write_text("\n".join(json.dumps(one) for one in commands_of(footage.truth)))
         settings = settings_for(footage, url)
-        products = settings.products.model_copy(update={"directory": Path(folder) / "products"})
+        products = settings.products.model_copy(
+            update={"directory": Path(folder) / "products", "models": taught_models}
+        )
         settings = settings.model_copy(update={"products": products})
         tally = await run_replay(settings, Told(out=lines), read_script(commands))
     events = [json.loads(line) for line in lines.getvalue().splitlines()]

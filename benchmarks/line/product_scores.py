@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from benchmarks.line.matching import LOOKED, SeenUnit, align, match_defects
+from benchmarks.line.matching import LOOKED, SeenUnit, align, match_defects, overlap
 from benchmarks.line.truth import LineTruth, TrueBoard
+from inspector.core.recipes import ANOMALY
 
 VERDICTS_RIGHT = 0.99
 DEFECTS_FOUND = 0.98
@@ -37,7 +38,12 @@ class RunScore:
     defects: int
     found: int
     false_defects: int
-    """On boards of the product on order."""
+    """On boards of the product on order. That something is unlike good boards is true where any
+    defect is."""
+    bad_unlike: int
+    """Bad boards on which the model that was taught found something."""
+    good_unlike: int
+    """Good ones on which it did."""
     foreign: int
     foreign_refused: int
     """Neither PASSED nor FAILED."""
@@ -130,10 +136,24 @@ def score_run(truth: LineTruth, units: Sequence[SeenUnit]) -> RunScore:
         bad_passed=sum(u.result == "PASSED" and not b.ok for b, u in to_inspect),
         defects=sum(len(b.defects) for b in boards),
         found=sum(found),
-        false_defects=sum(len(u.defects) for _, u in to_inspect) - sum(found),
+        false_defects=sum(_false_defects(b, u) for b, u in to_inspect) - sum(found),
+        bad_unlike=sum(_is_unlike(u) for b, u in to_inspect if not b.ok),
+        good_unlike=sum(_is_unlike(u) for b, u in to_inspect if b.ok),
         foreign=sum(b.foreign for b in truth.boards),
         foreign_refused=sum(u.result not in LOOKED for _, u in foreign),
         trouble=tuple(_trouble(truth.boards, units)),
+    )
+
+
+def _is_unlike(unit: SeenUnit) -> bool:
+    return any(seen.code == ANOMALY for seen in unit.defects)
+
+
+def _false_defects(board: TrueBoard, unit: SeenUnit) -> int:
+    """Those found, less the anomalies that lie on a defect of any kind."""
+    return sum(
+        seen.code != ANOMALY or not any(overlap(seen, true) for true in board.defects)
+        for seen in unit.defects
     )
 
 
@@ -169,7 +189,12 @@ def _wrong_with(board: TrueBoard, unit: SeenUnit) -> Iterator[str]:
         matched = match_defects(board.defects, unit.defects)
         true, seen = {true for true, _ in matched}, {seen for _, seen in matched}
         yield from (f"not found: {d}" for n, d in enumerate(board.defects) if n not in true)
-        yield from (f"not there: {d}" for n, d in enumerate(unit.defects) if n not in seen)
+        yield from (
+            f"not there: {d}"
+            for n, d in enumerate(unit.defects)
+            if n not in seen
+            and not (d.code == ANOMALY and any(overlap(d, true) for true in board.defects))
+        )
 
 
 def runs_together(name: str, scores: Sequence[RunScore]) -> RunScore:

@@ -76,6 +76,7 @@ _RUN_COLUMNS = (
     "bad PASSED",
     "defects found",
     "false defects",
+    "unlike: bad, good",
     "foreign refused",
 )
 
@@ -96,6 +97,7 @@ def _run_cells(one: RunScore) -> list[str]:
         f"{one.bad_passed}/{one.bad}",
         _share(one.found, one.defects),
         str(one.false_defects),
+        f"{one.bad_unlike}/{one.bad}, {one.good_unlike}/{one.inspected - one.bad}",
         f"{one.foreign_refused}/{one.foreign}",
     ]
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.batching.warping import into_letterbox, warp
 from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
 from inspector.core.records import DIFFERING_CELL_PX, PADDING_GREY, Letterbox, ModelInput, Rect
+from inspector.core.warping import into_letterbox, warp
 
 Grey = NDArray[np.uint8]
 """(height, width) uint8."""

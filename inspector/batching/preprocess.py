@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspector.batching.comparing import Planes, ReferencePlanes, differing, without_natural
-from inspector.batching.warping import SKIPS_ABOVE, into_letterbox, warp, write_registered
 from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
 from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
+from inspector.core.warping import SKIPS_ABOVE, into_letterbox, warp, write_registered
 
 
 class Preprocessor:

@@ -55,7 +55,7 @@ def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:
         rect,
         width_px=model_input.width_px,
         height_px=model_input.height_px,
-        enlarges=model_input.enlarges,
+        enlarges=model_input.enlarges and not model_input.registered,
     )
 
 
@@ -77,6 +77,9 @@ def _whole(cropping: Cropping, frame: Frame, model_input: ModelInput) -> Region:
 
 def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
     scale = _fitted(rect, model_input).scale
+    if model_input.registered:
+        # It was taught with whole units, and knows a tile of them from nowhere.
+        return (rect,)
     if cropping.crop == "tiles" or (cropping.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
         return pieces_of(
             rect,

@@ -286,6 +286,7 @@ class _Replay:
             locks=locks.board,
             challenges=challenges,
         )
+        products.ask_for_features(self._triton_url)
         jobs = await products.restore(None)
         played = ReplayScript(
             script, products.references, units_to_teach=settings.products.teach_units

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from inspector.core.paths import find
+from inspector.inference.features import TritonFeatures
 from inspector.inference.model_files import ModelFiles
 from inspector.pipeline.terms import station_terms
 from inspector.products.catalogue import Catalogue
+from inspector.products.model_teaching import ModelTeacher
 from inspector.products.store import ProductStore
+from inspector.products.taught_models import TaughtModels
 from inspector.settings.settings import Settings
+from inspector.settings.types import EMBEDDED
 
 
 def model_files(settings: Settings) -> ModelFiles:
@@ -20,4 +27,26 @@ def catalogue_of(settings: Settings, models: ModelFiles | None = None) -> Catalo
         settings.products_directory, references_kept=settings.products.references_kept
     )
     files = models or model_files(settings)
-    return Catalogue(store, station_terms(settings), model_sha256=files.sha256_of)
+    return Catalogue(
+        store,
+        station_terms(settings),
+        model_sha256=files.sha256_of,
+        models=taught_models(settings),
+    )
+
+
+def taught_models(settings: Settings) -> TaughtModels:
+    """Where models that are taught are put."""
+    is_served = settings.inference.url == EMBEDDED or settings.products.models is not None
+    return TaughtModels(settings.taught_models_directory, is_served=is_served)
+
+
+def model_teacher(settings: Settings, triton_url: str) -> ModelTeacher | None:
+    """Teaches models with what the server sees in pictures; None where the settings say so."""
+    name = settings.products.features
+    if not name:
+        return None
+    repositories = [find(settings.inference.repository), find(Path("model_repository"))]
+    return ModelTeacher(
+        TritonFeatures(triton_url, settings.inference, model=name, repositories=repositories)
+    )

@@ -20,7 +20,7 @@ from inspector.core.errors import ConfigurationError
 from inspector.products.catalogue import Catalogue, misfits
 from inspector.products.files import read_product
 from inspector.products.pictures import from_png
-from inspector.products.store import reference_sha256
+from inspector.products.store import MODEL_FILE, reference_sha256
 from inspector.products.stored import Sha256, StoredReference
 from inspector.settings.product_sections import ProductName
 from inspector.settings.types import Section
@@ -92,6 +92,8 @@ def packed(
         stored, folder = store.reference(name, number), store.reference_folder(name, number)
         for path in ("reference.json", "mean.png", "deviation.png"):
             members[f"references/{number}/{path}"] = (folder / path).read_bytes()
+        if (graph := store.taught_model(stored)) is not None:
+            members[f"references/{number}/{MODEL_FILE}"] = graph
         for unit in stored.units:
             if unit.picture is not None:
                 picture = store.unit_picture(name, number, unit)
@@ -186,6 +188,8 @@ def _whole(
 ) -> tuple[StoredReference, dict[str, bytes]]:
     """A reference and its files, checked like one of our own."""
     wanted = ["mean.png", "deviation.png", *(u.picture for u in stored.units if u.picture)]
+    if stored.model is not None:
+        wanted.append(MODEL_FILE)
     files = {path: members.get(f"{folder}/{path}", b"") for path in wanted}
     mean = from_png(files["mean.png"], colour=True)
     deviation = from_png(files["deviation.png"], colour=False)
@@ -197,6 +201,10 @@ def _whole(
         and deviation is not None
         and mean.shape[:2] == size == deviation.shape
         and reference_sha256(mean, deviation) == stored.sha256
+        and (
+            stored.model is None
+            or hashlib.sha256(files[MODEL_FILE]).hexdigest() == stored.model.sha256
+        )
     )
     if not is_whole:
         raise ConfigurationError(f"{origin}: {folder} is damaged: expected a whole reference")

@@ -15,6 +15,7 @@ from inspector.products.files import Product, StationTerms, corner_outside, read
 from inspector.products.recipes import recipe_of
 from inspector.products.store import ProductStore, Revision
 from inspector.products.stored import StoredReference
+from inspector.products.taught_models import TaughtModels
 from inspector.settings.renamed import OldName
 from inspector.settings.sections import CameraSettings
 
@@ -31,11 +32,16 @@ class Catalogue:
         station: StationTerms,
         *,
         model_sha256: Callable[[str, str], str] = lambda _name, _version: "",
+        models: TaughtModels | None = None,
     ) -> None:
-        """`model_sha256` is told name and version; it hashes the model's files, where it can."""
+        """`model_sha256` is told name and version; it hashes the model's files, where it can.
+
+        `models`: where taught models are put; None: they are not used.
+        """
         self.store = store
         self.station = station
         self._model_sha256 = model_sha256
+        self._models = models
 
     def recipe(self, name: str) -> Recipe:
         """What units of the product are judged by from now on; its file's content is a revision.
@@ -48,11 +54,12 @@ class Catalogue:
         content = self.store.content(name)
         product = self._product(name, content)
         reference = self._reference(product)
+        taught = self._taught(product)
         if not content and name == DEFAULT_PRODUCT:
-            return self._with_hashes(recipe_of(product, None, reference))
+            return self._with_hashes(recipe_of(product, None, reference, taught))
         # Of what is refused nothing is kept.
         revision = self.store.note_revision(name, content)
-        return self._with_hashes(recipe_of(product, revision.text, reference))
+        return self._with_hashes(recipe_of(product, revision.text, reference, taught))
 
     def product(self, name: str) -> tuple[Product, Revision]:
         """What the product's file says, and which revision that is or would be.
@@ -143,6 +150,23 @@ class Catalogue:
         except ConfigurationError as error:
             problems += (told for told in error.problems if told not in problems)
         return problems
+
+    def _taught(self, product: Product) -> ModelName | None:
+        """The model that was taught with the reference in force, put where the server finds it."""
+        number, said = self.chosen_reference(product), product.said.reference.anomaly
+        if number is None or self._models is None or said is False:
+            return None
+        if said is None and not self._models.is_served:
+            return None
+        graph = self.store.taught_model(self.store.reference(product.name, number))
+        if graph is not None:
+            return self._models.installed(product.name, number, graph)
+        if said:
+            raise ConfigurationError(
+                f"{self.store.file_of(product.name)}: reference.anomaly: no model was taught with"
+                f" reference {product.name}/{number}; expected one: teach it again"
+            )
+        return None
 
     def _with_hashes(self, recipe: Recipe) -> Recipe:
         return replace(

@@ -145,6 +145,9 @@ class ReferencePart(Section):
     """What decides: the comparison with it, the picture alone, or both."""
     likeness: Share = LEAST_LIKENESS
     """A unit that is less like it does not fit: it is another product, or lies wrongly."""
+    anomaly: bool | None = None
+    """Whether the model that was taught with it looks too; None: where the station's server gets it
+    by itself."""
     threshold: Share = 0.55
     """Where the comparison alone judges: the confidence from which on it claims a defect, of codes
     for which the file has no threshold. It is surer than a picture alone: on three product runs it

@@ -8,6 +8,8 @@ in the map.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ def taught_graph(features: bytes, memory: PlacedMemory) -> bytes:
     rows, columns = (side * PIXELS_PER_CELL for side in memory.limit.shape)
     graph.output.extend(
         [
-            helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["n", 1]),
             helper.make_tensor_value_info(MAP, TensorProto.FLOAT, ["n", 1, rows, columns]),
             helper.make_tensor_value_info(MASK, TensorProto.BOOL, ["n", 1, rows, columns]),
         ]
@@ -52,6 +54,28 @@ def taught_graph(features: bytes, memory: PlacedMemory) -> bytes:
     model.producer_name = "inspector"
     written: bytes = model.SerializeToString(deterministic=True)
     return written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSizes:
+    """Of what goes into a taught model, and of its map."""
+
+    width_px: int
+    height_px: int
+    map_columns: int
+    map_rows: int
+
+
+def sizes_of(graph: bytes) -> GraphSizes:
+    """What the file of a taught model says of itself."""
+    model = onnx.load_from_string(graph)
+    shapes = {
+        tensor.name: [side.dim_value for side in tensor.type.tensor_type.shape.dim]
+        for tensor in (*model.graph.input, *model.graph.output)
+    }
+    _, height_px, width_px, _ = shapes[IMAGE]
+    _, _, rows, columns = shapes[MAP]
+    return GraphSizes(width_px=width_px, height_px=height_px, map_columns=columns, map_rows=rows)
 
 
 def _features_model(features: bytes) -> onnx.ModelProto:
@@ -93,7 +117,6 @@ _ANSWERS_CONSTANTS: dict[str, NDArray[np.generic]] = {
     "answers/scales": np.array([1, 1, PIXELS_PER_CELL, PIXELS_PER_CELL], np.float32),
     "answers/no_region": np.array([], np.float32),
     "answers/border": np.array(BORDER, np.float32),
-    "answers/one_each": np.array([-1], np.int64),
 }
 
 
@@ -102,8 +125,7 @@ def _answers(cells: str) -> list[onnx.NodeProto]:
     node = helper.make_node
     enlarging = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return [
-        node("ReduceMax", [cells], ["answers/highest"], axes=[2, 3], keepdims=0),
-        node("Reshape", ["answers/highest", "answers/one_each"], [SCORE]),
+        node("ReduceMax", [cells], [SCORE], axes=[2, 3], keepdims=0),
         node("Resize", [cells, "answers/no_region", "answers/scales"], [MAP], **enlarging),
         node("Less", [MAP, "answers/border"], ["answers/below"]),
         node("Not", ["answers/below"], [MASK]),

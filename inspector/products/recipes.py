@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from inspector.core.basics import CameraId, Rect
 from inspector.core.recipes import (
+    ANOMALY,
     CameraRecipe,
     Cropping,
     FusingRules,
+    ModelName,
     Recipe,
     Reference,
     Zone,
@@ -27,9 +30,14 @@ REVISION_CHARACTERS = 8
 
 
 def recipe_of(
-    product: Product, revision: str | None = None, reference: Reference | None = None
+    product: Product,
+    revision: str | None = None,
+    reference: Reference | None = None,
+    taught: ModelName | None = None,
 ) -> Recipe:
     """Everything that units of the product are judged by.
+
+    `taught`: the model that was taught with the units of the reference.
 
     A product without a file, and so without revisions, is told apart by the settings' hash.
     """
@@ -37,14 +45,16 @@ def recipe_of(
     digest = _digest(product)
     # Without a reference there is nothing to compare with.
     golden = product.golden if reference is not None else None
+    also = product.also if taught is None else (*product.also, taught)
+    codes = product.codes if taught is None else tuple(dict.fromkeys((*product.codes, ANOMALY)))
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
         sha256=digest,
-        codes=product.codes,
+        codes=codes,
         rules=FusingRules(
             thresholds=tuple(
-                _threshold(product, code, compared=golden is not None) for code in product.codes
+                _threshold(product, code, compared=golden is not None) for code in codes
             ),
             min_frames_seen=inspection.min_frames_seen,
             min_size_px=inspection.min_size_px,
@@ -63,8 +73,9 @@ def recipe_of(
         severities=dict(said.inspection.severities),
         dispositions=dict(said.inspection.dispositions),
         golden=golden,
-        also=product.also,
-        codes_of=_codes_of(product),
+        also=also,
+        codes_of=_codes_of(product, also),
+        taught=taught,
         reference=reference,
         judge=said.reference.judge,
         least_likeness=said.reference.likeness,
@@ -72,14 +83,14 @@ def recipe_of(
     )
 
 
-def _codes_of(product: Product) -> dict[str, tuple[str, ...]]:
+def _codes_of(product: Product, also: Sequence[ModelName]) -> dict[str, tuple[str, ...]]:
     """Empty where one model, and what compares with the reference, know all codes."""
-    if not product.also:
+    if not also:
         return {}
     inspection, golden = product.inspection, product.golden
     of_both = [product.model.name, *([golden.name] if golden else [])]
     return dict.fromkeys(of_both, inspection.codes) | {
-        model.name: inspection.classes_of(model.name) for model in product.also
+        model.name: inspection.classes_of(model.name) for model in also
     }
 
 

@@ -7,6 +7,7 @@
         references/1/                     a version of what a good unit looks like, never changed
           reference.json                  its hash, when and by whom it was made, of which units
           mean.png, deviation.png
+          model.onnx                      what was taught with the same units, if any
           units/12.jpg                    the units it was made of, and those left out
         approvals.json                    which reference is in force, by whom, and which before
 
@@ -36,13 +37,21 @@ from inspector.core.product_names import name_of, stem_of
 from inspector.core.recipes import DEFAULT_PRODUCT, Reference
 from inspector.products import durable
 from inspector.products.files import Product, StationTerms, read_product
+from inspector.products.model_teaching import TaughtModel
 from inspector.products.pictures import as_jpeg, as_png, from_png
-from inspector.products.stored import Approval, Approvals, StoredReference, StoredUnit
+from inspector.products.stored import (
+    Approval,
+    Approvals,
+    StoredModel,
+    StoredReference,
+    StoredUnit,
+)
 from inspector.settings.toml_files import LARGEST_FILE_BYTES
 from inspector.settings.types import Section
 from inspector.settings.wording import sentence
 
 VERSIONS = "versions"
+MODEL_FILE = "model.onnx"
 _LARGEST_NOTE_BYTES = 1_000_000
 _LARGEST_PICTURE_BYTES = 200_000_000
 _Note = TypeVar("_Note", bound=Section)
@@ -84,6 +93,7 @@ class TaughtReference:
     camera: str
     revision: str
     made_by: str
+    model: TaughtModel | None = None
 
 
 class ProductStore:
@@ -274,6 +284,21 @@ class ProductStore:
             raise ConfigurationError(f"{file}: damaged: expected the picture that was stored")
         return content
 
+    def taught_model(self, stored: StoredReference) -> bytes | None:
+        """The file of the model that was taught with a reference; None: none was.
+
+        Raises:
+            ConfigurationError: it is gone, or damaged.
+
+        """
+        if stored.model is None:
+            return None
+        file = self.reference_folder(stored.product, stored.number) / MODEL_FILE
+        content = _pixels(file)
+        if hashlib.sha256(content).hexdigest() != stored.model.sha256:
+            raise ConfigurationError(f"{file}: damaged: expected the model that was stored")
+        return content
+
     def add_reference(self, name: str, taught: TaughtReference) -> StoredReference:
         """Keep a reference as the next version, not approved yet."""
         pictures = {
@@ -295,9 +320,11 @@ class ProductStore:
                 made_at=_now(),
                 made_by=taught.made_by,
                 units=tuple(_unit(unit, pictures) for unit in taught.units),
+                model=None if taught.model is None else _stored_model(taught.model),
             )
+            others = {} if taught.model is None else {MODEL_FILE: taught.model.graph}
             self._put_reference(
-                stored, as_png(taught.mean), as_png(taught.deviation), pictures=pictures
+                stored, as_png(taught.mean), as_png(taught.deviation), others=pictures | others
             )
         return stored
 
@@ -308,12 +335,12 @@ class ProductStore:
         with self._writing(name):
             number = self._next_reference(name)
             ours = stored.model_copy(update={"product": name, "number": number})
-            pictures = {path: content for path, content in files.items() if "/" in path}
-            self._put_reference(ours, files["mean.png"], files["deviation.png"], pictures=pictures)
+            mean, deviation = files["mean.png"], files["deviation.png"]
+            self._put_reference(ours, mean, deviation, others=files)
         return ours
 
     def _put_reference(
-        self, stored: StoredReference, mean: bytes, deviation: bytes, *, pictures: dict[str, bytes]
+        self, stored: StoredReference, mean: bytes, deviation: bytes, *, others: dict[str, bytes]
     ) -> None:
         name, number = stored.product, stored.number
         folder = self.reference_folder(name, number)
@@ -322,7 +349,7 @@ class ProductStore:
         note = stored.model_dump_json(indent=1).encode()
         durable.write_folder(
             folder,
-            {"mean.png": mean, "deviation.png": deviation, **pictures, "reference.json": note},
+            {**others, "mean.png": mean, "deviation.png": deviation, "reference.json": note},
         )
         self._remove_old(name, newest=number)
 
@@ -501,6 +528,14 @@ def reference_sha256(mean: Image, deviation: NDArray[np.uint8]) -> str:
         digest.update(repr(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def _stored_model(model: TaughtModel) -> StoredModel:
+    return StoredModel(
+        sha256=hashlib.sha256(model.graph).hexdigest(),
+        units=model.units,
+        usual_times=round(model.usual_times, 3),
+    )
 
 
 def _unit(unit: TaughtUnit, pictures: dict[str, bytes]) -> StoredUnit:

@@ -30,6 +30,16 @@ class StoredUnit(Section):
     picture_sha256: Sha256 | None = None
 
 
+class StoredModel(Section):
+    """The model that was taught with the units of a reference."""
+
+    sha256: Sha256
+    """Of its file, `model.onnx`."""
+    units: Annotated[int, Field(ge=1)]
+    usual_times: Annotated[float, Field(ge=0)]
+    """By how many times the usual distance these units differ from each other at most."""
+
+
 class StoredReference(Section):
     """A version of a product's reference, as `reference.json` in its folder says."""
 
@@ -48,6 +58,8 @@ class StoredReference(Section):
     """RFC 3339."""
     made_by: str
     units: tuple[StoredUnit, ...]
+    model: StoredModel | None = None
+    """None: there was no network to teach one with."""
 
     @property
     def id(self) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from typing import TypeVar
 import structlog
 
 from inspector.core.basics import CameraId
+from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.geometry import outline_box_px
 from inspector.core.ports import Teacher
 from inspector.core.records import Frame, FrameRef, JudgedUnit, Outline
+from inspector.products.model_teaching import ModelTeacher, TaughtModel
 from inspector.products.reference import (
     Learned,
     LeftOut,
@@ -134,6 +137,8 @@ class ReferenceTeacher(Teacher):
         self._store = store
         self._units_before = units_before
         self._room_bytes = room_bytes
+        self.models: ModelTeacher | None = None
+        """Teaches a model with the units of each lesson; None: only references are made."""
         self._lock = threading.Lock()
         self._lesson: Lesson | None = None
         self._camera: CameraId | None = None
@@ -329,6 +334,7 @@ class ReferenceTeacher(Teacher):
         found = learn(units)
         if isinstance(found, NotLearned):
             return found, None
+        model = self._model_of(lesson.product, units, found)
         taught = [
             *(TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used),
             *(
@@ -353,9 +359,31 @@ class ReferenceTeacher(Teacher):
                 camera=camera,
                 revision=lesson.revision,
                 made_by=lesson.by,
+                model=model,
             ),
         )
         return found, stored
+
+    def _model_of(
+        self, product: str, units: list[ShownUnit], learned: Learned
+    ) -> TaughtModel | None:
+        """The model that these units teach; without one, the reference is worth as much."""
+        if self.models is None:
+            return None
+        began_s = time.monotonic()
+        try:
+            model = self.models.teach(units, learned)
+        except (ConfigurationError, InferenceUnavailableError) as error:
+            log.warning("no model of good units was taught", product=product, cause=str(error))
+            return None
+        log.info(
+            "a model of good units was taught",
+            product=product,
+            units=model.units,
+            usual_times=round(model.usual_times, 2),
+            seconds=round(time.monotonic() - began_s, 2),
+        )
+        return model
 
     def _end(
         self, *, reference: str = "", problem: str = "", left_out: tuple[LeftOut, ...] = ()

@@ -42,7 +42,9 @@ async def start_triton(
     repository = find(inference.repository)
     # A model that is not there is no reason to stop: the server says at the connection what it has.
     models = [inference.model] if (repository / inference.model).is_dir() else None
-    server = EmbeddedTriton(repository, models=models, report=report)
+    server = EmbeddedTriton(
+        repository, models=models, report=report, taught=settings.taught_models_directory
+    )
     running = await stack.enter_async_context(background(server.run(), name="triton"))
     await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop or asyncio.Event())
     return server.grpc_url

@@ -415,6 +415,8 @@ class Service:
             c: journal.counter(unit_counter(c)) for c in map(CameraId, self._settings.cameras)
         }
 
+        self._products.ask_for_features(triton_url)
+
         def on_verdict(group: EventGroup) -> None:
             self._products.on_verdict(group)
             self._process.on_verdict(group)

@@ -18,7 +18,7 @@ from inspector.events.wording import EventBuilder
 from inspector.flow.event_door import EventDoor
 from inspector.ops.metrics import Metrics
 from inspector.pipeline.build import Pipeline
-from inspector.pipeline.products import catalogue_of, model_files
+from inspector.pipeline.products import catalogue_of, model_files, model_teacher
 from inspector.products.by_serial import BySerial
 from inspector.products.change_over import (
     ChangeOver,
@@ -159,6 +159,10 @@ class StationProducts:
             state=state,
             detail=detail,
         )
+
+    def ask_for_features(self, triton_url: str) -> None:
+        """Teach models too, with what this server sees in units."""
+        self.references.teacher.models = model_teacher(self._settings, triton_url)
 
     def connect(self, pipeline: Pipeline, units_before: Mapping[CameraId, int]) -> ChangeOver:
         """Let commands in, now that the cameras are wired; nothing runs yet."""

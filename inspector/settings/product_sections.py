@@ -20,6 +20,11 @@ class ProductsSettings(Section):
 
     directory: Path | None = None
     """None: `products` in the journal's directory. The service writes there too."""
+    models: Path | None = None
+    """The folder of the models that are taught, as a repository that the server serves too. None:
+    `models` in the products' folder, which the embedded server serves."""
+    features: str = "unit_features"
+    """The model that says what is to be seen where, for models that are taught; empty: none are."""
     initial: ProductName = DEFAULT_PRODUCT
     """In force until the first change-over; `default` is what these settings say."""
     unknown: Literal["lock", "keep"] = "lock"

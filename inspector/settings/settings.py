@@ -109,6 +109,11 @@ class Settings(BaseSettings):
         """Where the sets of known parts are."""
         return self.challenge.directory or self.journal.directory / "challenges"
 
+    @property
+    def taught_models_directory(self) -> Path:
+        """Where the models are put that were taught."""
+        return self.products.models or self.products_directory / "models"
+
     @model_validator(mode="after")
     def _units_can_be_decided(self) -> Self:
         for camera_id, camera in self.cameras.items():

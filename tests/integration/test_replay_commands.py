@@ -113,6 +113,38 @@ def test_one_pass_teaches_inspects_refuses_what_is_foreign_and_changes_over(
     assert store.load_reference("a", 1).sha256 == units[LESSON]["reference"]["sha256"]
 
 
+def test_the_embedded_server_gets_the_model_that_is_taught_with_the_reference(
+    tmp_path: Path, footage: Path, config: Path, triton: EmbeddedTriton
+) -> None:
+    own = config.read_text().replace(triton.grpc_url, "embedded")
+    repository = Path(__file__).parents[2] / "model_repository"
+    config.write_text(own.replace("[evidence]", f'repository = "{repository}"\n[evidence]'))
+    script = commands(
+        tmp_path,
+        {"after_unit": 0, "command": "teach", "product": "a", "units": LESSON, "approve": True},
+    )
+    ended = inspector(
+        *("replay", footage, "--config", config, "--commands", script),
+        *("--out", "units.jsonl", "--products", tmp_path / "products"),
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    stored = ProductStore(tmp_path / "products").reference("a", 1)
+    assert stored.model is not None
+    assert stored.model.units == LESSON
+    good, bad = lines(tmp_path / "units.jsonl")[LESSON:INSPECTED], lines(tmp_path / "units.jsonl")
+    named = {model["name"] for model in bad[BAD]["models"]}
+    assert f"anomaly-a-1-{stored.model.sha256[:8]}" in named
+    assert [unit["result"] for unit in good] == ["PASSED"] * (INSPECTED - LESSON)
+    assert bad[BAD]["result"] == "FAILED"
+    unlike = [defect for defect in bad[BAD]["defects"] if defect["code"] == "anomaly"]
+    assert unlike, "both models find something"
+    for defect in unlike:
+        assert defect["model"].startswith("anomaly-a-1-")
+        assert defect["confidence"] >= 0.5
+        assert len(defect["polygon_px"]) >= 3
+
+
 def test_without_a_folder_of_its_own_a_replay_leaves_the_stations_products_alone(
     tmp_path: Path, footage: Path, config: Path
 ) -> None:

@@ -97,6 +97,7 @@ async def server_process(
     memory_prefix: str,
     *,
     models: Sequence[str] | None = None,
+    taught: Path | None = None,
 ) -> AsyncIterator[Process]:
     """Run a Triton server whose output arrives on `stdout`; on leaving, it and its children end.
 
@@ -106,6 +107,7 @@ async def server_process(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(environment.server)),
         f"--model-repository={repository}",
+        *(() if taught is None else (f"--model-repository={taught}",)),
         f"--backend-directory={environment.backends}",
         *(f"--grpc-address={HOST}", f"--grpc-port={ports.grpc}"),
         *(f"--http-address={HOST}", f"--http-port={ports.http}"),

@@ -72,8 +72,12 @@ class EmbeddedTriton:
         report: Report = lambda _text: None,
         cache: Path | None = None,
         models: Sequence[str] | None = None,
+        taught: Path | None = None,
     ) -> None:
         """Choose the ports; nothing is started yet.
+
+        `taught` is a second repository, of models that are loaded when a client asks for them; it
+        is made where it is not there. It has no effect where `models` is None.
 
         `models` are loaded at the start, each with the steps it needs, and others of the repository
         when a client asks for them; None: all of them are loaded at the start.
@@ -87,6 +91,7 @@ class EmbeddedTriton:
         self._report = report
         self._cache = cache
         self._models = models
+        self._taught = None if models is None else taught
         self._memory_prefix = new_memory_prefix()
         self._errors: deque[str] = deque(maxlen=50)
         self._process: Process | None = None
@@ -160,6 +165,8 @@ class EmbeddedTriton:
         self._doing = "being installed"
         environment = await prepare_environment(self._report, cache=self._cache)
         self._check_repository()
+        if self._taught is not None:
+            self._taught.mkdir(parents=True, exist_ok=True)
         _warn_of_small_shared_memory()
         delay_s = FIRST_RESTART_DELAY_S
         deaths, ever_ready = 0, False
@@ -189,7 +196,12 @@ class EmbeddedTriton:
         self._doing = "loading its models"
         remove_traces_of_dead_owners()
         running = server_process(
-            environment, self._repository, self._ports, self._memory_prefix, models=self._models
+            environment,
+            self._repository,
+            self._ports,
+            self._memory_prefix,
+            models=self._models,
+            taught=self._taught,
         )
         try:
             async with running as process, asyncio.TaskGroup() as group:

@@ -10,8 +10,11 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.recipes import CameraRecipe, Cropping
 from inspector.products.catalogue import Catalogue
 from inspector.products.files import StationTerms
+from inspector.products.model_teaching import TaughtModel
 from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
+from inspector.products.taught_models import TaughtModels
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+from tests.kit.taught_graphs import taught_graph
 
 
 def station(**camera) -> StationTerms:
@@ -237,3 +240,95 @@ def test_an_earlier_revision_is_read_over_todays_settings(catalogue):
     first, _second = catalogue.store.revisions("a")
     assert catalogue.product_at("a", first).inspection.threshold == 0.6
     assert catalogue.product("a")[0].inspection.threshold == 0.8
+
+
+def taught_with_a_model(store: ProductStore, name: str = "a") -> bytes:
+    mean = np.full((60, 80, 3), 90, np.uint8)
+    graph = taught_graph()
+    taught = TaughtReference(
+        mean=mean,
+        deviation=np.zeros((60, 80), np.uint8),
+        units=[TaughtUnit(number=n, picture=mean) for n in range(3)],
+        camera="top",
+        revision="1",
+        made_by="anna",
+        model=TaughtModel(graph=graph, units=3, usual_times=1.5),
+    )
+    store.approve(name, store.add_reference(name, taught).number, by="anna")
+    return graph
+
+
+def served(tmp_path, *, is_served: bool = True) -> Catalogue:
+    models = TaughtModels(tmp_path / "models", is_served=is_served)
+    return Catalogue(ProductStore(tmp_path), station(), models=models)
+
+
+def test_the_model_that_was_taught_looks_beside_the_comparison(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"")
+    graph = taught_with_a_model(catalogue.store)
+    recipe = catalogue.recipe("a")
+    assert recipe.taught is not None
+    assert [model.name for model in recipe.models] == ["pcb_golden_inspection", recipe.taught.name]
+    assert recipe.codes[-1] == "anomaly"
+    assert recipe.classes_of(recipe.taught) == ("anomaly",)
+    assert recipe.lowest_threshold(recipe.taught) == 0.5
+    assert recipe.placed_on is recipe.reference
+    file = tmp_path / "models" / recipe.taught.name / "1/model.onnx"
+    assert file.read_bytes() == graph
+
+
+def test_with_the_picture_alone_units_are_laid_on_the_reference_for_the_taught_model(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b'[reference]\njudge = "single"\n')
+    taught_with_a_model(catalogue.store)
+    recipe = catalogue.recipe("a")
+    assert recipe.compared_with is None
+    assert recipe.placed_on is not None
+    assert recipe.models == (recipe.model, recipe.taught)
+
+
+def test_a_product_may_do_without_the_taught_model(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"[reference]\nanomaly = false\n")
+    taught_with_a_model(catalogue.store)
+    recipe = catalogue.recipe("a")
+    assert (recipe.taught, recipe.also) == (None, ())
+    assert "anomaly" not in recipe.codes
+
+
+def test_a_server_that_does_not_get_the_model_by_itself_is_asked_only_where_the_file_says(tmp_path):
+    catalogue = served(tmp_path, is_served=False)
+    catalogue.store.write("a", b"")
+    taught_with_a_model(catalogue.store)
+    assert catalogue.recipe("a").taught is None
+    catalogue.store.write("a", b"[reference]\nanomaly = true\n")
+    assert catalogue.recipe("a").taught is not None
+
+
+def test_a_model_that_was_not_taught_is_not_promised(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"[reference]\nanomaly = true\n")
+    catalogue.store.approve("a", teach(catalogue), by="anna")
+    [told] = refusal(catalogue.recipe, "a")
+    assert "reference.anomaly: no model was taught with reference a/1" in told
+
+
+def test_a_taught_model_that_is_damaged_is_refused(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"")
+    taught_with_a_model(catalogue.store)
+    file = catalogue.store.reference_folder("a", 1) / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    [told] = refusal(catalogue.recipe, "a")
+    assert "model.onnx: damaged" in told
+
+
+def test_a_roll_back_takes_the_model_with_it(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"")
+    catalogue.store.approve("a", teach(catalogue), by="anna")
+    taught_with_a_model(catalogue.store)
+    assert catalogue.recipe("a").taught is not None
+    catalogue.store.roll_back("a")
+    assert catalogue.recipe("a").taught is None

@@ -67,8 +67,8 @@ def test_the_graph_says_what_the_memory_says() -> None:
     cells = found["anomaly_map"][0, 0, 1::3, 1::3]
     # The features reach the memory with half the digits.
     assert np.allclose(cells / (1 - cells), unlike, rtol=0.02, atol=0.005)
-    assert found["pred_score"].shape == (1,)
-    assert found["pred_score"][0] == found["anomaly_map"].max() == cells.max()
+    assert found["pred_score"].shape == (1, 1)
+    assert found["pred_score"] == found["anomaly_map"].max() == cells.max()
     assert np.array_equal(found["pred_mask"], found["anomaly_map"] >= 0.5)
 
 
@@ -93,7 +93,7 @@ def test_several_pictures_are_judged_each_by_itself() -> None:
     images = np.concatenate([pictures(40), pictures(41, (DefectCode.OPEN,)), pictures(42)])
     together = answer(images)
     alone = [answer(image[None]) for image in images]
-    assert together["pred_score"].shape == (3,)
+    assert together["pred_score"].shape == (3, 1)
     for index, one in enumerate(alone):
         assert np.allclose(together["anomaly_map"][index], one["anomaly_map"][0], atol=1e-5)
 

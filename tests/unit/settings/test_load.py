@@ -355,7 +355,7 @@ SHOWN_AS_EXAMPLE = {
     "redis.username", "redis.password", "redis.sentinel_username", "redis.sentinel_password",
     "redis.tls_ca",
     "http.token", "evidence.directory", "products.by_serial", "products.directory",
-    "challenge.directory",
+    "challenge.directory", "products.models",
 }  # fmt: skip
 """Keys whose default is nothing."""
 
