@@ -19,7 +19,7 @@ from inspector.core.errors import (
     FrameUnreadableError,
     LoginRefusedError,
 )
-from inspector.core.ports import FrameSource
+from inspector.core.ports import AnsweringSource, FrameSource
 from inspector.core.records import CameraId, Frame, FrameRef, Grabbed, MissReason
 from inspector.flow.frame_pool import FrameLease, FramePool
 from inspector.ops.metrics import Metrics
@@ -84,6 +84,7 @@ class CameraReader:
         self._last_frame_ns: int | None = None
         self._lost: str | None = None
         self._since_ns = self._returned_ns = time.monotonic_ns()
+        self._answering: AnsweringSource | None = None
         self._clock_trouble = ""
         self._claim = Lock()
         self._unsettled: FrameRef | None = None
@@ -114,17 +115,21 @@ class CameraReader:
     @property
     def sighting(self) -> Sighting:
         """What is known of the camera. Any thread."""
+        heard_ns = None if self._answering is None else self._answering.heard_mono_ns
+        last_ns = [at_ns for at_ns in (self._last_frame_ns, heard_ns) if at_ns is not None]
         return Sighting(
-            last_frame_ns=self._last_frame_ns,
+            last_frame_ns=max(last_ns, default=None),
             lost=self._lost,
             since_ns=self._since_ns,
-            returned_ns=self._returned_ns,
+            returned_ns=max(self._returned_ns, heard_ns or 0),
             clock_trouble=self._clock_trouble,
         )
 
     def _body(self) -> None:
         try:
             source = self._make_source(self.stop)
+            if isinstance(source, AnsweringSource):
+                self._answering = source
             while not self.stop.is_set():
                 self._wait(self._read_until_lost(source))
         except EndOfFootageError:
@@ -154,6 +159,8 @@ class CameraReader:
         try:
             source.open()
             self._returned_ns = time.monotonic_ns()
+            if self._answering is not None:
+                self._lost = None  # it answers, and may have no frame to send for long
             while not self.stop.is_set():
                 self._forward_next(source)
         except CameraUnavailableError as lost:

@@ -16,7 +16,8 @@ class Sighting:
     """What the capture thread last said of its camera."""
 
     last_frame_ns: int | None
-    """Monotonic arrival of the newest frame; None before the first."""
+    """Monotonic arrival of the newest frame, or of an answer of a camera that waits for triggers;
+    None before the first."""
     lost: str | None
     """Why the camera is known to be gone; None while it is open or being opened."""
     since_ns: int

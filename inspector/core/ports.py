@@ -89,6 +89,18 @@ class NotingSource(Protocol):
         """What a person should know; sentences. Empty before `open`."""
 
 
+@runtime_checkable
+class AnsweringSource(Protocol):
+    """A `FrameSource` whose camera may be asked whether it is there while it sends no frames.
+
+    One that waits for triggers is silent between units, and up all the same.
+    """
+
+    @property
+    def heard_mono_ns(self) -> int | None:
+        """When it last sent a frame or answered; None while it is not open. Any thread."""
+
+
 class UnitTrigger(Protocol):
     """Decides which frames are inspected, and for which unit: the trigger of one camera.
 

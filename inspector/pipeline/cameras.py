@@ -52,6 +52,7 @@ def open_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> Fra
             pace="max" if camera.when_full == "wait" else "recorded",
             password=camera.password.get_secret_value() if camera.password else None,
             tls_ca=camera.tls_ca,
+            features=camera.features,
         )
     )
 

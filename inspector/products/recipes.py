@@ -117,6 +117,8 @@ def _decisive(camera: CameraSettings) -> dict[str, Any]:
     said = camera.model_dump(mode="json", include=_DECISIVE)
     # As the key was called before: the same settings keep the revision that events have named.
     said["look"] = said.pop("crop")
+    if camera.features:  # a key of later versions, as above
+        said["features"] = dict(camera.features)
     return said
 
 

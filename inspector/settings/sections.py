@@ -24,6 +24,7 @@ from inspector.settings.types import (
     MIN_PICTURE_PX,
     PORTS,
     REGION_NUMBERS,
+    FeatureName,
     Identifier,
     Milliseconds,
     PictureSize,
@@ -89,6 +90,8 @@ class CameraSettings(Section):
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
     """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never asks."""
     optics: OpticsSettings = Field(default_factory=OpticsSettings)
+    features: dict[FeatureName, bool | int | float | str] = Field(default_factory=dict)
+    """Written into the camera at every connection, in this order, and read back."""
     when_full: Literal["drop_oldest", "wait"] = "drop_oldest"
     buffers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Image buffers; 0 takes as many as the pipeline needs."""
@@ -107,6 +110,16 @@ class CameraSettings(Section):
             msg = (
                 f"frames_per_unit is {self.frames_per_unit}, expected 0 or 1 with trigger"
                 ' "every_frame": each frame is a unit'
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _features_have_a_camera(self) -> Self:
+        if self.features and not self.source.has_features:
+            msg = (
+                f"features has {', '.join(self.features)}, but this kind of camera is not set"
+                " through it; expected a genicam: source"
             )
             raise ValueError(msg)
         return self

@@ -37,6 +37,9 @@ PATTERNS = {
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 """Lower case, because environment variables carry it too; becomes a Redis key and a label."""
 
+FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""As the camera or its driver calls a feature: `ExposureTime`, `exposure_time_absolute`."""
+
 Secret = Annotated[SecretStr, Field(min_length=1)]
 """An empty one is a mistake: an empty secret file, say, would otherwise switch a check off."""
 

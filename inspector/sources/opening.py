@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,9 @@ from inspector.core.errors import CameraUnavailableError
 from inspector.core.ports import FrameSource
 from inspector.core.records import CameraId
 from inspector.sources.uri import Pace
+
+FeatureValue = str | int | float | bool
+"""What a camera's feature or control may be set to."""
 
 _NOBODY = CameraId("camera")
 
@@ -32,6 +36,8 @@ class Opening:
     """Goes before one in the URI."""
     tls_ca: Path | None = None
     """Who must have signed the camera's certificate; None: it is not verified."""
+    features: Mapping[str, FeatureValue] = field(default_factory=dict)
+    """Written into the camera at every connection, in this order, and read back."""
 
 
 class SizedSource(FrameSource, Protocol):

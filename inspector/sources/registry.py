@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inspector.core.plugins import class_named, points_of
 from inspector.sources.files.uri import FileUri
+from inspector.sources.genicam.uri import GenicamUri
 from inspector.sources.rtsp.uri import RtspUri
 from inspector.sources.simulated.uri import SimulatedUri
 from inspector.sources.uri import SourceText, SourceUri
@@ -17,6 +18,7 @@ KINDS: Mapping[str, type[SourceUri]] = {
     "rtsp": RtspUri,
     "rtsps": RtspUri,
     "v4l2": V4l2Uri,
+    "genicam": GenicamUri,
     "file": FileUri,
     "sim": SimulatedUri,
 }
@@ -24,8 +26,6 @@ KINDS: Mapping[str, type[SourceUri]] = {
 
 ENTRY_POINTS = "inspector.camera_sources"
 
-_RESERVED = ("genicam",)
-"""A scheme too, though nothing serves it yet: not the beginning of a file's name."""
 _ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -62,7 +62,7 @@ def named_source(text: str, *, exists: bool) -> SourceUri:
     if exists:
         return FileUri(path=Path(text))
     scheme = text.partition(":")[0].lower() if ":" in text else ""
-    is_known = scheme in {*KINDS, *_RESERVED, *(point.name for point in points_of(ENTRY_POINTS))}
+    is_known = scheme in {*KINDS, *(point.name for point in points_of(ENTRY_POINTS))}
     return parse_source(text if is_known or _ANY_URL.match(text) else f"file:{text}")
 
 

@@ -111,6 +111,8 @@ class SourceUri(ABC):
 
     example: ClassVar[str]
     """How such a source is written; shown where a source is refused."""
+    has_features: ClassVar[bool] = False
+    """Whether a camera of this kind is set by the `features` of its settings."""
 
     @classmethod
     @abstractmethod

@@ -330,7 +330,12 @@ def uncommented(text: str) -> str:
     return "\n".join(lines)
 
 
-TABLES_OF_THE_USER = {"inspection.codes_of", "inspection.thresholds", "products.by_serial"}
+TABLES_OF_THE_USER = {
+    "cameras.top.features",
+    "inspection.codes_of",
+    "inspection.thresholds",
+    "products.by_serial",
+}
 
 
 def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_the_simulations_options_are_passed_on():
         ("", ["''", "rtsp://", "sim:"]),
         ("camera1", ["'camera1'", "file:PATH"]),
         ("http://10.0.0.7/video", ["'http://***'", "rtsp://"]),
-        ("genicam:x", ["genicam:x", "v4l2:"]),
+        ("gige:x", ["gige:x", "v4l2:"]),
         ("rtsp:/10.0.0.7/x", ["host"]),
         ("rtsp://", ["host"]),
         ("rtsp://:554/x", ["host"]),
