@@ -168,6 +168,10 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "service/external_triggers",
         "triggers/external/worker",
     ),
+    "tests/integration/test_genicam_source.py": (
+        "sources/genicam/camera",
+        "sources/genicam/library",
+    ),
     "tests/integration/test_v4l2_source.py": (
         "sources/v4l2/camera",
         "sources/v4l2/device",
