@@ -184,6 +184,24 @@ def check(
 
 
 @app.command()
+def cameras(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(help="Network cameras to ask as well: a host, or rtsp://host/path."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
+) -> None:
+    """Which cameras can be reached: USB, GenICam (asked on every network), RTSP by address."""
+    from inspector.commands.cameras import list_cameras  # noqa: PLC0415
+
+    configure_logging(LogSettings())
+    try:
+        list_cameras(addresses or (), as_json=as_json, remark=errors.print)
+    except ValueError as refused:
+        raise typer.BadParameter(str(refused)) from None
+
+
+@app.command()
 def events(  # noqa: PLR0917 - options, given by name
     config: ConfigOption = DEFAULT_CONFIG,
     stream: Annotated[EventStream, typer.Option()] = "units",

@@ -169,12 +169,16 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "triggers/external/worker",
     ),
     "tests/integration/test_genicam_source.py": (
+        "commands/cameras",
+        "sources/found",
         "sources/genicam/camera",
+        "sources/genicam/discovery",
         "sources/genicam/library",
     ),
     "tests/integration/test_v4l2_source.py": (
         "sources/v4l2/camera",
         "sources/v4l2/device",
+        "sources/v4l2/discovery",
         "sources/v4l2/gaps",
         "sources/v4l2/pixels",
     ),

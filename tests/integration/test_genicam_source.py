@@ -1,8 +1,12 @@
 """An industrial camera that speaks real GigE Vision, in a network of the test's own."""
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -270,3 +274,29 @@ async def test_every_frame_counts_on_the_line_through_a_power_cut():
                 await running.until(lambda: len(running.units) > seen + 20, within_s=15)
                 inspected = running.tally()["PASSED"] + running.tally()["FAILED"]
                 assert inspected > 40
+
+
+@in_own_network
+def test_the_command_lists_what_answers_and_says_who_is_held():
+    def listed(*addresses: str) -> list[dict[str, Any]]:
+        printed = subprocess.run(
+            [sys.executable, "-m", "inspector", "cameras", "--json", *addresses],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [c for c in json.loads(printed.stdout) if not c["source"].startswith("v4l2:")]
+
+    with FakeCamera(serial="GV77"):
+        (found,) = listed()
+        assert found["source"] == "genicam:GV77"
+        assert (found["vendor"], found["model"], found["state"]) == ("Aravis", "Fake", "free")
+        assert {"Mono8", "BayerRG8"} <= set(found["formats"])
+        assert found["size"] == [512, 512]
+        camera = source(found["source"])
+        camera.open()
+        held, nobody = listed("127.0.0.1")
+        assert held["state"].startswith("held by another program")
+        assert picture(camera).std() > 10
+        camera.close()
+        assert nobody["state"] == "does not answer RTSP"

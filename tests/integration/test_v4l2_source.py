@@ -51,6 +51,17 @@ def test_frames_come_in_order_with_the_drivers_time_stamps():
 
 
 @pytest.mark.usefixtures("emulator")
+def test_the_command_lists_it_with_what_it_offers():
+    command = [sys.executable, "-m", "inspector", "cameras", "--json"]
+    printed = v4l2_emulator.run_with_camera(command, timeout_s=60)
+    (found,) = [c for c in json.loads(printed) if c["source"] == "v4l2:/dev/video0"]
+    assert found["state"] == "free"
+    assert found["model"]
+    assert found["formats"]
+    assert len(found["size"]) == 2
+
+
+@pytest.mark.usefixtures("emulator")
 def test_an_unplugged_camera_is_noticed_at_once():
     seen = seen_by_client("--unplug-at", "20")
     assert seen["error"].startswith("CameraUnavailableError: v4l2:/dev/video0")

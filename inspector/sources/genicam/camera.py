@@ -180,7 +180,7 @@ class GenicamSource:
         if library.is_network_camera(camera):
             device = library.device_of(camera)
             if not library.is_ours(device):
-                holder = _holder(library, device)
+                holder = holder_of(library, device)
                 library.release(camera)
                 msg = f"{self._uri}: the camera is controlled by another program{holder}"
                 raise CameraUnavailableError(msg)
@@ -300,7 +300,7 @@ class GenicamSource:
                 library.register(device, _CONTROL_PRIVILEGE)
                 if not library.is_ours(device):
                     self._is_gone = True
-                    holder = _holder(library, device)
+                    holder = holder_of(library, device)
                     msg = f"{self._uri}: control of the camera was lost{holder}"
                     raise CameraUnavailableError(msg)
             else:
@@ -391,7 +391,7 @@ def _names_of(device: Device) -> set[str]:
     return {name.lower() for name in named if name}
 
 
-def _holder(library: Aravis, device: Handle) -> str:
+def holder_of(library: Aravis, device: Handle) -> str:
     """Which host controls a camera, as far as the camera says it."""
     with suppress(AravisError):
         address = library.register(device, _PRIMARY_APPLICATION_IP)

@@ -50,6 +50,13 @@ def first_refusal(uri: RtspUri, *, timeout_s: float, log_in: bool) -> Answer | N
     return None
 
 
+def answer_of(uri: RtspUri, *, timeout_s: float) -> Answer | None:
+    """What a camera first answers who asks for its stream without a login; None: nobody answers."""
+    with contextlib.suppress(OSError, ValueError), _Conversation(uri, timeout_s) as camera:
+        return camera.refusal(log_in=False) or Answer(status=_OK, reason="OK")
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reply:
     status: int

@@ -30,8 +30,9 @@ def _request(direction: int, number: int, size_bytes: int) -> int:
 
 _WRITE, _READ, _BOTH = 1, 2, 3
 _CAPABILITY_BYTES, _FORMAT_BYTES, _PARAMETERS_BYTES = 104, 208, 204
-_BUFFER_BYTES, _PLANE_BYTES, _REQUEST_BYTES = 88, 64, 20
+_BUFFER_BYTES, _PLANE_BYTES, _REQUEST_BYTES, _DESCRIPTION_BYTES = 88, 64, 20, 64
 _QUERYCAP = _request(_READ, 0, _CAPABILITY_BYTES)
+_DESCRIBE_FORMAT = _request(_BOTH, 2, _DESCRIPTION_BYTES)
 _GET_FORMAT = _request(_BOTH, 4, _FORMAT_BYTES)
 _SET_FORMAT = _request(_BOTH, 5, _FORMAT_BYTES)
 _REQUEST_BUFFERS = _request(_BOTH, 8, _REQUEST_BYTES)
@@ -48,6 +49,7 @@ _HAS_DEVICE_CAPABILITIES = 0x80000000
 _MAPPED, _ANY_FIELD = 1, 0
 _DAMAGED, _CLOCK_MASK, _MONOTONIC = 0x40, 0xE000, 0x2000
 _BUFFERS = 4
+_MOST_FORMATS = 64
 
 
 class NotACameraError(Exception):
@@ -63,6 +65,14 @@ class PixelFormat:
     height: int
     row_bytes: int
     """From one row of the first plane to the next; of no meaning for compressed frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the driver calls a camera, and where it is plugged in."""
+
+    card: str
+    bus: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +108,46 @@ class V4l2Device:
             self.close()
             raise
 
+    def identity(self) -> Identity:
+        """What the driver says of the camera."""
+        answer = bytearray(_CAPABILITY_BYTES)
+        self._call(_QUERYCAP, answer)
+        card, bus = (
+            bytes(answer[begin : begin + 32]).split(b"\0")[0].decode(errors="replace")
+            for begin in (16, 48)
+        )
+        return Identity(card=card, bus=bus)
+
+    def fourccs(self) -> tuple[str, ...]:
+        """Every pixel format that it offers, in its order."""
+        found: list[str] = []
+        with contextlib.suppress(OSError):  # EINVAL ends the list
+            for index in range(_MOST_FORMATS):
+                asked = bytearray(_DESCRIPTION_BYTES)
+                struct.pack_into("<II", asked, 0, index, self._kind)
+                self._call(_DESCRIBE_FORMAT, asked)
+                found.append(asked[44:48].decode("ascii", "replace"))
+        return tuple(found)
+
+    def format_now(self) -> PixelFormat:
+        """How it is set; changes nothing."""
+        asked = bytearray(_FORMAT_BYTES)
+        struct.pack_into("<I", asked, 0, self._kind)
+        self._call(_GET_FORMAT, asked)
+        return self._read_format(asked)
+
+    def is_free(self) -> bool:
+        """Whether nobody streams from it: the driver would not lend us buffers."""
+        asked = bytearray(_REQUEST_BYTES)
+        struct.pack_into("<III", asked, 0, 0, self._kind, _MAPPED)
+        try:
+            self._call(_REQUEST_BUFFERS, asked)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return False
+            raise
+        return True
+
     def set_format(self, fourcc: str | None, size: tuple[int, int] | None) -> PixelFormat:
         """Ask for a format and a size, or keep either; what the driver makes of it."""
         asked = bytearray(_FORMAT_BYTES)
@@ -111,13 +161,7 @@ class V4l2Device:
         if self._kind == _CAPTURE:
             struct.pack_into("<I", asked, 24, 0)  # bytes per row: the driver's choice
         self._call(_SET_FORMAT, asked)
-        width, height = struct.unpack_from("<II", asked, 8)
-        if self._kind == _CAPTURE_PLANES and asked[188] != 1:
-            msg = f"a frame in {asked[188]} pieces of memory: expected one"
-            raise NotACameraError(msg)
-        (row_bytes,) = struct.unpack_from("<I", asked, 24 if self._kind == _CAPTURE else 32)
-        found = asked[16:20].decode("ascii", "replace")
-        return PixelFormat(fourcc=found, width=width, height=height, row_bytes=row_bytes)
+        return self._read_format(asked)
 
     def set_rate(self, fps: float) -> None:
         """Ask for a frame rate; the driver takes the nearest it has."""
@@ -192,6 +236,15 @@ class V4l2Device:
                 memory.close()
         self._memory.clear()
         os.close(fd)
+
+    def _read_format(self, asked: bytearray) -> PixelFormat:
+        width, height = struct.unpack_from("<II", asked, 8)
+        if self._kind == _CAPTURE_PLANES and asked[188] != 1:
+            msg = f"a frame in {asked[188]} pieces of memory: expected one"
+            raise NotACameraError(msg)
+        (row_bytes,) = struct.unpack_from("<I", asked, 24 if self._kind == _CAPTURE else 32)
+        found = asked[16:20].decode("ascii", "replace")
+        return PixelFormat(fourcc=found, width=width, height=height, row_bytes=row_bytes)
 
     def _find_kind(self) -> int:
         answer = bytearray(_CAPABILITY_BYTES)
