@@ -162,6 +162,10 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "inference/shared_tensors",
     ),
     "tests/integration/test_host_monitor.py": ("service/certificates", "service/host_monitor"),
+    "tests/integration/test_stored_pictures.py": (
+        "pipeline/stored_pictures",
+        "service/picture_check",
+    ),
     "tests/integration/test_trigger_stream_begins_again.py": ("intake/stream_reader",),
     "tests/integration/test_triggers.py": (
         "page/trigger_routes",

@@ -41,6 +41,8 @@ class Lock:
     """For people, in one line."""
     since: str
     """RFC 3339 with offset."""
+    is_quiet: bool = False
+    """Nothing is wrong: it is waited for what will be known in a moment."""
 
     @property
     def key(self) -> tuple[LockKind, str]:
@@ -83,6 +85,7 @@ class LockBoard:
             subject=lock.subject,
             reason=plain(lock.reason),
             since=lock.since if before is None else before.since,
+            is_quiet=lock.is_quiet,
         )
         self._standing[lock.key] = kept
         self._on_change(kept, True)
@@ -129,4 +132,5 @@ def _read(part: dict[str, Any]) -> Lock:
         subject=str(part["subject"]),
         reason=str(part["reason"]),
         since=str(part["since"]),
+        is_quiet=part.get("is_quiet") is True,
     )

@@ -31,6 +31,7 @@ STATION_FAULTS = (
     ("product", ""),
     ("product", "file"),
     ("challenge", ""),
+    ("challenge", "pictures"),
     ("process", ""),
 )
 """Kind and subject of faults that any station can have; each camera has one of its own."""

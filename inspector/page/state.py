@@ -74,6 +74,8 @@ _ADVICE = {
     "exposure.",
     "challenge": "No unit is passed as good. Run the challenge with its known parts: the page "
     "leads through it.",
+    "stored pictures": "On stored pictures the network does not see what was seen when they were "
+    "stored: no unit is passed as good. Tell whoever looks after the models.",
     "process": "See to the cause at the line. Units that show no defect may be locked until "
     "somebody acknowledges it.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
@@ -205,7 +207,9 @@ class StationState:
             parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
         parts += self._product()
         parts += [
-            _good(kind, subject) | _wrong(*found, advice=_ADVICE[kind]) | self._unit(kind, subject)
+            _good(kind, subject)
+            | _wrong(*found, advice=_ADVICE["stored pictures" if subject == "pictures" else kind])
+            | self._unit(kind, subject)
             for (kind, subject), found in self._standing.items()
             if kind in LOCK_KINDS
         ]

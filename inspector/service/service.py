@@ -442,7 +442,7 @@ class Service:
         )
         pipeline = self.views.pipeline = await stack.enter_async_context(opened)
         note = journal.note(CHALLENGE_NOTE)
-        self._challenges.connect(pipeline, units_before, jobs, note=note)
+        self._challenges.connect(pipeline, units_before, jobs, note=note, triton_url=triton_url)
         self._read_others(pipeline, journal, stack, units_before)
         return pipeline
 

@@ -21,11 +21,13 @@ _AWAITED = {
     "triton": "waiting for the first answer of the model",
     "redis": "waiting for the first answer",
     "triggers": "their stream has not been read yet",
+    "challenge": "the stored pictures were not shown yet",
 }
-_NEEDED = ("camera", "triton", "disk", "triggers")
+_NEEDED = ("camera", "triton", "disk", "triggers", "challenge")
 """The kinds of parts without which no unit can be inspected."""
-_HARMLESS = (("disk", "evidence"), ("triggers", "stream"))
-"""Without evidence verdicts go on; a stream that began again is being read."""
+_HARMLESS = (("disk", "evidence"), ("triggers", "stream"), ("challenge", ""))
+"""Without evidence verdicts go on; a stream that began again is being read;
+known parts that are due can be shown."""
 
 
 class StationState:

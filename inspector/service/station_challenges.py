@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Never
 
 from inspector.challenge.book import InForce
@@ -25,6 +25,7 @@ from inspector.pipeline.build import Pipeline
 from inspector.pipeline.challenges import read_sets
 from inspector.pipeline.products import catalogue_of
 from inspector.products.change_over import Challenges
+from inspector.service.picture_check import SUBJECT, PictureCheck
 from inspector.settings.settings import Settings
 
 TICK_S = 1.0
@@ -57,7 +58,10 @@ class StationChallenges(KnownParts, Challenges):
             now_ns=time.time_ns,
         )
         self.sets: tuple[KnownSet, ...] = ()
+        self._settings = settings
         self._jobs: dict[CameraId, Job] = {}
+        self._pictures: PictureCheck | None = None
+        self._in_force: Callable[[], Mapping[CameraId, InForce]] = dict
         self._desk: ChallengeDesk | None = None
 
     async def read_sets(self, settings: Settings, *, camera: CameraId | None = None) -> None:
@@ -78,34 +82,58 @@ class StationChallenges(KnownParts, Challenges):
         jobs: Mapping[CameraId, Job],
         *,
         note: str | None,
+        triton_url: str = "",
         is_recording: bool = False,
     ) -> None:
         """Take part from the first unit on."""
         if not self.sets and note is None:
             return
-        self.on_jobs(jobs)
+        self._note_jobs(jobs)
+        self._in_force = lambda: in_force(self._jobs, pipeline)
+        if any(known.said.pictures for known in self.sets) and not is_recording:
+            self._pictures = PictureCheck(
+                self._settings, self._around, self._faults, triton_url=triton_url
+            )
+            self._pictures.jobs = lambda: self._jobs
+            self._faults.expect("challenge", SUBJECT)
         self._desk = ChallengeDesk(self.sets, self._terms, self._around, note=note)
         self._desk.begin(
-            lambda: in_force(self._jobs, pipeline),
+            self._in_force,
             lambda camera: units_before[camera] + pipeline.opened_units(camera) + 1,
             is_recording=is_recording,
         )
+        self._look()
 
     def on_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
         """These are in force from now on."""
+        self._note_jobs(jobs)
+        self._look()
+
+    def _note_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
         for camera, job in jobs.items():
             # While a change-over is under way it may still be refused, and nothing is judged.
             if job.state is not JobState.CHANGING_OVER or camera not in self._jobs:
                 self._jobs[camera] = job
+
+    def _look(self) -> None:
         if self._desk is not None:
             self._desk.look()
+        if self._pictures is not None:
+            self._pictures.see(self.sets, self._in_force())
 
-    async def run_until_cancelled(self) -> Never:
-        """Notice what time brings."""
+    async def run_until_cancelled(self) -> None:
+        """Notice what time brings, and show stored pictures."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick(), name="challenges/time")
+            if self._pictures is not None:
+                tasks.create_task(self._pictures.run_until_cancelled(), name="challenges/pictures")
+
+    async def _tick(self) -> Never:
         while True:
             await asyncio.sleep(TICK_S)
             if self._desk is not None:
                 self._desk.tick()
+            self._look()
 
     def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
         """See `ChallengeDesk.answer`."""
@@ -115,7 +143,12 @@ class StationChallenges(KnownParts, Challenges):
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
         """See `ChallengeDesk.part`."""
-        return None if self._desk is None else self._desk.part(verdict, unit_id)
+        if self._desk is None:
+            return None
+        if self._pictures is not None:
+            # A model that was put in place of another must not pass a unit before it is noticed.
+            self._pictures.see(self.sets, self._in_force())
+        return self._desk.part(verdict, unit_id)
 
     def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
         """See `ChallengeDesk.shown`."""

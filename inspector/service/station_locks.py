@@ -34,6 +34,8 @@ class StationLocks:
         self._door.put(EventGroup(events=(), notes={LOCKS_NOTE: self.board.text()}))
         of_kind = [one for one in self.board.standing if one.kind is lock.kind]
         self._metrics.locked.labels(lock.kind).set(bool(of_kind))
+        if lock.is_quiet:
+            return
         if stands:
             log.warning("nothing is PASSED", lock=lock.kind.value, reason=lock.reason)
             self._faults.raise_fault(lock.kind.value, lock.reason, lock.subject)

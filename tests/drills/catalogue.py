@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.drills import (
     camera_drills,
+    challenge_drills,
     change_over_drills,
     machine_drills,
     redis_drills,
@@ -83,6 +84,11 @@ DRILLS = (
         change_over_drills.changed_at_random_moments,
         10,
         1,
+    ),
+    Drill(
+        "known parts: shown wrongly, kills and power cuts",
+        challenge_drills.shown_wrongly_through_kills_and_power_cuts,
+        10,
     ),
     Drill("Triton: SIGKILL", triton_drills.killed, 5, recover_within_s=5),
     Drill("Triton: a model's process SIGKILL", triton_drills.model_killed, 3, recover_within_s=5),

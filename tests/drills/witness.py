@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import redis
 
-STREAMS = ("units", "defects", "health", "changes")
+STREAMS = ("units", "defects", "health", "changes", "challenges")
 INSPECTED = ("PASSED", "FAILED")
 READ_WAIT_MS = 200
 PAUSE_S = 0.1

@@ -337,6 +337,8 @@ CASES = [
     Case("ChallengeOverdue", "for 20 minutes", 20, True, challenge_due("1x30", "60+60x30")),
     Case("ChallengeOverdue", "for 10 minutes", 10, False, challenge_due("1x30", "60+60x30")),
     Case("ChallengeOverdue", "not at all", 20, False, challenge_due("0x30", "1.8e9+60x30")),
+    Case("StoredPicturesDiffer", "they do", 2, True, fault("challenge", "pictures", "1x10")),
+    Case("StoredPicturesDiffer", "parts are due", 2, False, fault("challenge", "", "1x10")),
     Case("NothingPassed", "a lock", 2, True, {'inspector_locked{lock="process"}': "1x10"}),
     Case("NothingPassed", "none", 2, False, {'inspector_locked{lock="process"}': "0x10"}),
     Case("ProcessOutOfOrder", "3 alike", 2, True, fault("process", "same_place top", "0 1x10")),

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from tests.kit.challenged_line import CAMERA, COMMANDS, Shift, sections, told_triton, write_set
 from tests.kit.json_schema import violations
 from tests.kit.line import Line, wait_for
 from tests.kit.line_events import assert_gapless, entries
+from tests.kit.page_kit import Visit, chromium
 from tests.kit.redis_server import RedisServer
 
 
@@ -34,6 +36,12 @@ def shift(tmp_path: Path, redis_server: RedisServer, request: Any) -> Iterator[S
         with line, contextlib.closing(redis_server.client()) as client:
             line.wait_ready()
             yield Shift(line, client, model)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 def outcome(unit: Any) -> tuple[str, str | None]:
@@ -183,3 +191,34 @@ def test_a_set_that_is_wrong_keeps_the_service_from_starting(
     with line:
         assert line.wait_end(30) == 78
     assert "gold.toml:3: parts.1.result: found 'BAD'" in line.log_tail()
+
+
+@pytest.mark.parametrize("shift", [{"every_units": 1}], indirect=True)
+def test_the_page_leads_through_it_part_by_part(browser: Browser, shift: Shift) -> None:
+    write_set(shift.line.state, retries=1)
+    shift.line.stop()
+    shift.line.start()
+    shift.line.wait_ready()
+    with Visit(browser, f"http://{shift.line.address}") as visit:
+        page = visit.open("#/now")
+        banner = page.locator("#locks [data-lock=challenge]")
+        expect(banner).to_contain_text("a challenge with the parts of set gold is due")
+        banner.get_by_role("link", name="Show the known parts …").click()
+        card = page.locator(".challenge")
+        expect(card).to_contain_text("It has never held.")
+        card.get_by_role("button", name="Begin").click()
+        expect(page.locator(".problem")).to_have_text("Type your name first.")
+        page.get_by_label("Your name").fill("Kim")
+        card.get_by_role("button", name="Begin").click()
+        expect(card.locator(".next")).to_have_text("Put part 1 of 2 on the line: a good one")
+        shift.unit()
+        expect(card.locator(".next")).to_contain_text("part 2 of 2 on the line: one with an open")
+        expect(card).to_contain_text("It is known as: open")
+        shift.unit()
+        expect(card).to_contain_text("it is bad and passed; expected open")
+        card.get_by_role("button", name="Show it again").click()
+        expect(card.locator(".next")).to_contain_text("part 2 of 2")
+        shift.unit("open")
+        expect(page.locator(".challenge[data-result=held]")).to_contain_text("gold: held")
+        expect(banner).to_have_count(0)
+    assert shift.wait_ended("held", 1)["by"] == "http: Kim"

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { language, many, setLanguage, t, translate } from "./language.js";
 import { LockBanner } from "./locks.js";
+import * as challenge from "./challenge.js";
 import * as figures from "./figures.js";
 import * as now from "./now.js";
 import * as product from "./product.js";
@@ -12,8 +13,8 @@ import * as unit from "./unit.js";
 import * as units from "./units.js";
 import { PARTS, ago } from "./words.js";
 
-const TITLES = { now: "Now", units: "Units", unit: "Unit", figures: "Figures", state: "State", product: "Product" };
-const VIEWS = { now, units, unit, figures, state, product };
+const TITLES = { now: "Now", units: "Units", unit: "Unit", figures: "Figures", state: "State", product: "Product", challenge: "Known parts" };
+const VIEWS = { now, units, unit, figures, state, product, challenge };
 const KEYS = { 1: "#/now", 2: "#/units", 3: "#/figures", 4: "#/state", 5: "#/product" };
 
 const view = document.getElementById("view");

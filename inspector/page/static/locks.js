@@ -32,6 +32,7 @@ function item(lock) {
     " ",
     h("span", { class: "small" }, t("since {time}", { time: time(lock.since) })),
     lock.is_acknowledged ? h("button", { type: "button", class: "judge", onclick: () => acknowledge(lock) }, t("Acknowledge …")) : null,
+    lock.kind === "challenge" && !lock.subject ? h("a", { class: "judge", href: "#/challenge" }, t("Show the known parts …")) : null,
   );
 }
 

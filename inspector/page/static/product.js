@@ -37,7 +37,7 @@ class ProductView {
     this.choice = h("select", { name: "product", onchange: (event) => this.choose(event.target.value) });
     this.of = h("div", { class: "of-product" });
     this.body = h("div", { class: "product-view", hidden: true }, h("div", { class: "column" }, this.now, this.change.element), h("div", { class: "column" }, h("label", { class: "which" }, h("span", {}, t("Teach, versions and zones of")), this.choice), this.of));
-    root.append(h("h1", {}, t("Product")), this.note, this.body);
+    root.append(h("h1", {}, t("Product")), h("p", {}, h("a", { href: "#/challenge" }, t("Show the known parts …"))), this.note, this.body);
     this.look();
     this.timer = setInterval(() => document.hidden || this.look({ all: false }), POLL_INTERVAL_MS);
   }
