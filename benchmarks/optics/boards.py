@@ -14,7 +14,7 @@ from inspector.simulation.board import draw_board
 from inspector.simulation.defects import DefectCode
 
 SEED = 20
-WIDTH_PX, HEIGHT_PX = 704, 664
+WIDTH_PX, HEIGHT_PX = 744, 664
 """Of a frame."""
 BOARD_PX = (640, 600)
 _BELT = (46, 48, 46)
@@ -24,8 +24,10 @@ _NOISE = 2.0
 _VARIATION = 1.0
 PRODUCTS = 4
 """Designs, each of another colour: green, amber, grey, blue."""
-_MARK_PX = (6, 6, 22, 20)
-"""x, y, width, height of a fixed mark beside the boards."""
+MARK_PX = (2, 2, 28, 24)
+"""x, y, width, height of a fixed mark beside the boards, with the belt around it."""
+BESIDE_MARK_PX = (34, 0, WIDTH_PX - 34, HEIGHT_PX)
+"""What a network sees that would take the mark for a defect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,9 @@ def _scene(product: int, number: int, *, is_bad: bool) -> Image:
         variation=_VARIATION,
     )
     scene = np.full((HEIGHT_PX, WIDTH_PX, 3), _BELT, np.uint8)
-    x, y, width, height = _MARK_PX
-    scene[y : y + height, x : x + width] = 210
-    scene[y + 6 : y + height - 6, x + 6 : x + width - 6] = 20
+    x, y, width, height = MARK_PX
+    scene[y + 4 : y + height - 4, x + 4 : x + width - 4] = 210
+    scene[y + 9 : y + height - 9, x + 10 : x + width - 8] = 20
     left, top = (
         (side - of_board) // 2 + int(random.integers(-_PLACE_PX, _PLACE_PX + 1))
         for side, of_board in ((WIDTH_PX, BOARD_PX[0]), (HEIGHT_PX, BOARD_PX[1]))

@@ -6,14 +6,22 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from threading import Event
 from typing import Any
 
-from benchmarks.optics.boards import HEIGHT_PX, WIDTH_PX, Shown, Spoilt, boards
-from inspector.capture.optics import measure
+from benchmarks.optics.boards import (
+    BESIDE_MARK_PX,
+    HEIGHT_PX,
+    PRODUCTS,
+    WIDTH_PX,
+    Shown,
+    Spoilt,
+    boards,
+)
+from inspector.capture.optics import LEARNED_FROM, measure
 from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
 from inspector.core.errors import EndOfFootageError
 from inspector.core.optics import baseline_of
@@ -28,7 +36,16 @@ from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
 LESSON = 6
-OFF = {"blur_px": 0, "clipped": 0, "contrast": 0, "darker": 0, "brighter": 0, "tint": 0, "noise": 0}
+OFF = {
+    "blur_px": 0,
+    "clipped": 0,
+    "contrast": 0,
+    "darker": 0,
+    "brighter": 0,
+    "tint": 0,
+    "noise": 0,
+    "moved_px": 0,
+}
 """The guard refuses nothing."""
 
 
@@ -36,11 +53,16 @@ class _Boards(FrameSource):
     def __init__(self, shown: Sequence[Shown]) -> None:
         self._left: Iterator[Shown] = iter(shown)
         self._now: Image | None = None
+        self._number = 0
+        self.before_each: Callable[[int], None] = lambda _number: None
+        """Called with how many were shown before. The capture thread."""
 
     def open(self) -> None:
         pass
 
     def grab(self) -> Grabbed:
+        self.before_each(self._number)
+        self._number += 1
         one = next(self._left, None)
         if one is None:
             raise EndOfFootageError("all boards were shown")
@@ -84,7 +106,7 @@ def taught(product: int) -> Reference:
     )
 
 
-def settings_of(url: str, optics: Mapping[str, Any]) -> Settings:
+def settings_of(url: str, optics: Mapping[str, Any], *, golden: bool) -> Settings:
     """Each picture is a unit."""
     return Settings.model_validate(
         {
@@ -97,6 +119,7 @@ def settings_of(url: str, optics: Mapping[str, Any]) -> Settings:
                     "size": f"{WIDTH_PX}x{HEIGHT_PX}",
                     "when_full": "wait",
                     "optics": dict(optics),
+                    "region": None if golden else BESIDE_MARK_PX,
                 }
             },
         }
@@ -113,30 +136,45 @@ def job_of(settings: Settings, product: int, *, golden: bool) -> Job:
     return replace(job, recipe=recipe)
 
 
-async def events_of(shown: Sequence[Shown], settings: Settings, job: Job) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What became of boards that were shown."""
+
+    events: Sequence[Mapping[str, Any]]
     """The unit events, one for each board, in order."""
+    raised_after: int | None
+    """Boards shown when the fault `optics` was raised; None: it was not."""
+
+
+async def shown_to_a_station(shown: Sequence[Shown], settings: Settings, job: Job) -> Run:
+    """Show them one by one to a camera of its own."""
+    lines, source = io.StringIO(), _Boards(shown)
 
     def make_source(_id: CameraId, _camera: CameraSettings, _stop: Event) -> FrameSource:
-        return _Boards(shown)
+        return source
 
-    lines = io.StringIO()
     reports = reports_of(settings)
+    tally = Tally()
     async with open_pipeline(
         settings,
         reports,
-        JsonLinesSink(reports.door, lines, Tally(), lambda: None),
+        JsonLinesSink(reports.door, lines, tally, lambda: None),
         triton_url=settings.inference.url,
         jobs={CameraId(CAMERA): job},
         hooks=Hooks(make_source=make_source),
     ) as pipeline:
         if job.recipe.golden is not None:
             pipeline.model.require(job.recipe.golden, job.recipe.codes)
+        guard = pipeline.optics[CameraId(CAMERA)]
+        raised: list[int] = []
+        source.before_each = lambda number: raised.append(number) if guard.cause else None
         await run_to_the_end(
             pipeline.captures,
             pipeline.stages,
             drain_timeout_s=settings.shutdown.drain_timeout_s,
         )
-    return [json.loads(line) for line in lines.getvalue().splitlines()]
+    events = [json.loads(line) for line in lines.getvalue().splitlines()]
+    return Run(events=events, raised_after=raised[0] if raised else None)
 
 
 async def tally(
@@ -147,15 +185,29 @@ async def tally(
     golden: bool,
     bad: int,
     good: int,
-    products: int,
-) -> Counter[str]:
-    """What became of bad and good boards: `bad PASSED`, `good FAILED`, `bad camera_blurred`, …."""
-    settings = settings_of(url, optics)
+) -> tuple[Counter[str], int | None]:
+    """What became of bad and good boards: `bad PASSED`, `good FAILED`, `bad camera_blurred`, ….
+
+    Before them come good ones through good optics, from which the guard learns what is usual. Also
+    with how many of the spoilt boards it noticed, at the latest.
+    """
+    settings = settings_of(url, optics, golden=golden)
     found: Counter[str] = Counter()
-    for product in range(products):
+    noticed: list[int] = []
+    for product in range(PRODUCTS):
+        before = [] if not optics.get("mark") else _before(product)
         shown = list(boards(product, spoilt, bad=bad, good=good))
-        events = await events_of(shown, settings, job_of(settings, product, golden=golden))
-        for one, event in zip(shown, events, strict=True):
+        run = await shown_to_a_station(
+            [*before, *shown], settings, job_of(settings, product, golden=golden)
+        )
+        for one, event in zip(shown, run.events[len(before) :], strict=True):
             said = event["reason"] or event["result"]
             found[f"{'bad' if one.is_bad else 'good'} {said}"] += 1
-    return found
+        if run.raised_after is not None:
+            noticed.append(run.raised_after - len(before))
+    is_always = len(noticed) == PRODUCTS
+    return found, max(noticed) if is_always else None
+
+
+def _before(product: int) -> list[Shown]:
+    return list(boards(product, Spoilt(), bad=0, good=LEARNED_FROM, first=20))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition
 
 import cv2
@@ -11,7 +11,7 @@ import structlog
 
 from inspector.capture.dark import DarkDetector
 from inspector.capture.frozen import FrozenDetector, fingerprint
-from inspector.capture.optics import OpticsGuard, OpticsLimits, Refusal
+from inspector.capture.optics import OpticsGuard, OpticsLimits, OpticsState, Refusal
 from inspector.core.ports import Preview, Teacher, UnitTrigger
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame, FrameRef, MissedFrame, MissReason, UnitInView
@@ -156,6 +156,11 @@ class CameraGate:
         """Why the pictures that are chosen are not inspected; empty while they are. Any thread."""
         return "" if self._optics is None else self._optics.cause
 
+    @property
+    def optics_state(self) -> OpticsState | None:
+        """How the chosen pictures are; None before the first. Any thread."""
+        return None if self._optics is None else self._optics.state
+
     def change(self, limits: GateLimits) -> None:
         """Other limits, from the next frame or trigger on."""
         with self._one_at_a_time:
@@ -284,12 +289,13 @@ class CameraGate:
         return dark if judged == frame.ref.sequence else self._dark.is_dark(frame.lease.image)
 
     def _offer(self, chosen: Sequence[Frame]) -> None:
-        for frame in chosen:
+        for taken in chosen:
+            frame = taken
             if self._is_dark(frame):
                 # Nobody can see a unit in it: the model would find no defect and call it good.
                 self._give_back(frame, MissReason.CAMERA_DARK, DARK)
                 continue
-            refused = None if self._optics is None else self._judged_by(self._optics, frame)
+            frame, refused = self._measured(frame)
             if refused is not None:
                 self._give_back(frame, refused.reason, refused.detail)
                 continue
@@ -306,12 +312,17 @@ class CameraGate:
                 continue
             self._inbox.offer(frame)
 
-    def _judged_by(self, optics: OpticsGuard, frame: Frame) -> Refusal | None:
+    def _measured(self, frame: Frame) -> tuple[Frame, Refusal | None]:
+        """The frame with its measures, and why it must not be inspected."""
+        if self._optics is None:
+            return frame, None
         try:
-            return optics.judge(frame.ref, frame.lease.image)
+            optics, refused = self._optics.see(frame.ref, frame.lease.image)
         except (cv2.error, ArithmeticError, ValueError):
             log.exception("a picture could not be measured", camera=frame.ref.camera_id)
-            return Refusal(reason=MissReason.INTERNAL_ERROR, detail="it could not be measured")
+            detail = "it could not be measured"
+            return frame, Refusal(reason=MissReason.INTERNAL_ERROR, detail=detail)
+        return replace(frame, ref=replace(frame.ref, optics=optics)), refused
 
     def _give_back(self, frame: Frame, reason: MissReason, detail: str) -> None:
         frame.lease.release()

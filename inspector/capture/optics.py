@@ -1,16 +1,31 @@
-"""Whether a picture is too blurred or too bright to show a defect: pure, no clock."""
+"""Whether a picture can show a defect, and whether it is as pictures of this product are: pure.
+
+What is too blurred or burnt out is refused whatever it shows. All else is compared with what is
+usual: with the pictures that the product was taught with, or with the first good ones.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
-from inspector.core.faults import PICTURE_REFUSED
+from inspector.capture.mark import Mark, MarkFinder
+from inspector.core.faults import PICTURE_REFUSED, PICTURES_CHANGE
 from inspector.core.geometry import outline_box_px
-from inspector.core.optics import Optics
+from inspector.core.optics import (
+    LEAST_CONTRAST,
+    SPREADS,
+    Measure,
+    Optics,
+    OpticsBaseline,
+    baseline_of,
+    shows_something,
+    tint,
+)
 from inspector.core.records import FrameRef, Image, MissReason, Rect
 
 Region = tuple[int, int, int, int]
@@ -25,8 +40,6 @@ _WIDEST_PX = 1024
 """More of a band says nothing new, and costs time."""
 _REACH = 10
 """Means; an edge that is blurred by a sigma of 6 pixels rises within them."""
-_LEAST_RISE = 12
-"""Grey levels. Edges lower than that do not say how sharp a picture is."""
 _SHARPEST = 25
 """Per cent of the bands: a board's are not all of the same kind, and one sharp edge in a quarter of
 them proves the focus."""
@@ -38,7 +51,7 @@ _MARGIN_PX = 8
 """Around a unit: its own border is an edge, on a blank one the only."""
 _GAUSS = 2.507
 """A step of 1 that is blurred by a sigma of s rises by 1 / (2.507 s) per pixel at its steepest."""
-_NOISE_ROWS = 4
+_NOISE_ROWS = 6
 _NOISE_KERNEL = np.array([[-1, 2, -1]], np.float32)
 _NOISE_SHARE = 0.3
 """Of the pixels: so many lie where there is no edge, also where conductors are dense."""
@@ -47,19 +60,62 @@ _NOISE_BEND = 0.943
 root of 6."""
 _NOTICED_AFTER = 2
 """Refused frames in a row: one may be a hand, or a flash."""
+_CALM_AFTER = 8
+"""Pictures without a warning that end one: what hovers at the limit is said once."""
+LEARNED_FROM = 24
+"""Pictures: eight units, where three are taken of each."""
+SMOOTHED_OVER = 20
+_PRODUCTS_KEPT = 64
+NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticsLimits:
-    """From where on a picture is refused; 0 never refuses."""
+    """From where on a picture is refused or warned of; 0 never is."""
 
     blur_px: float
     clipped: float
+    blurrier_px: float = 0.0
+    blurrier_compared_px: float = 0.0
+    contrast: float = 0.0
+    darker: float = 0.0
+    brighter: float = 0.0
+    tint: float = 0.0
+    noise: float = 0.0
+    moved_px: float = 0.0
+    warn_share: float = 0.6
+    mark: Region | None = None
+    """What never moves in the picture."""
 
     @property
     def ask(self) -> bool:
         """Whether pictures are measured at all."""
-        return self.blur_px > 0 or self.clipped > 0
+        return any(
+            limit > 0
+            for limit in (
+                self.blur_px,
+                self.clipped,
+                self.contrast,
+                self.darker,
+                self.brighter,
+                self.tint,
+                self.noise,
+                self.moved_px,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """How far a measure is from what is usual."""
+
+    used: float
+    """Of what it may change, the share that it has: 1 is the limit."""
+    words: str
+    """For people."""
+    warns: bool = False
+    reason: MissReason | None = None
+    """Why such a picture is refused; None where it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +126,7 @@ class Refusal:
     detail: str
 
 
-def measure(image: Image, area: Rect, *, across_px: float | None = None) -> Optics:
+def measure(image: Image, area: Rect) -> Optics:
     """Measure bands of that part of a picture: 0.14 ms of a board, 0.2 ms of all of 1280x720."""
     bands = _bands(image, area)
     # Grey first: means of one channel cost a third of those of three, and differ by rounding only.
@@ -88,7 +144,6 @@ def measure(image: Image, area: Rect, *, across_px: float | None = None) -> Opti
         contrast=int(rise.max()),
         colour=(blue, green, red),
         noise=_noise(whole),
-        across_px=across_px,
     )
 
 
@@ -120,36 +175,313 @@ def area_of(ref: FrameRef, image: Image, region: Region | None) -> Rect | None:
     return Rect(int(left), int(top), width, height)
 
 
-class OpticsGuard:
-    """One camera's; one thread at a time asks, any thread reads `cause`."""
+def departures(
+    optics: Optics, usual: OpticsBaseline, limits: OpticsLimits, *, compared: bool = False
+) -> dict[Measure, Departure]:
+    """How far a picture is from what is usual, by measure; what nobody asks for is left out.
 
-    def __init__(self, limits: OpticsLimits, *, region: Region | None = None) -> None:
+    `compared`: a network sees it beside its reference, which bears more blur than one that sees it
+    alone. What nobody vouched for refuses nothing: the line may make another product.
+    """
+    found = {
+        Measure.FOCUS: _focus(optics, usual, limits, compared=compared),
+        Measure.LIGHT: _light(optics, usual, limits),
+        Measure.COLOUR: _colour(optics, usual, limits),
+        Measure.NOISE: _noisiness(optics, usual, limits),
+    }
+    return {measure: one for measure, one in found.items() if one is not None}
+
+
+def _focus(
+    optics: Optics, usual: OpticsBaseline, limits: OpticsLimits, *, compared: bool
+) -> Departure | None:
+    if optics.blur_px is None or usual.blur_px is None or limits.blur_px <= usual.blur_px:
+        return None
+    limit_px = limits.blur_px
+    more_px = limits.blurrier_compared_px if compared else limits.blurrier_px
+    is_strict = usual.vouched and more_px > 0
+    if is_strict:
+        limit_px = min(limit_px, usual.blur_px + more_px)
+    used = max(0.0, optics.blur_px - usual.blur_px) / (limit_px - usual.blur_px)
+    words = (
+        f"its edges are blurred by a sigma of {optics.blur_px:.1f} pixels, usually"
+        f" {usual.blur_px:.1f}"
+    )
+    refuses = is_strict and used >= 1
+    reason = MissReason.CAMERA_BLURRED if refuses else None
+    return Departure(used=used, words=words, warns=used >= limits.warn_share, reason=reason)
+
+
+def _light(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Departure | None:
+    change = optics.bright / usual.bright - 1
+    limit = limits.darker if change < 0 else limits.brighter
+    if limit <= 0:
+        return None
+    used = max(0.0, abs(change) - SPREADS * usual.bright_spread) / limit
+    words = f"it has {abs(change):.0%} {'less' if change < 0 else 'more'} light than usual"
+    reason = MissReason.CAMERA_DARK if change < 0 else MissReason.CAMERA_BRIGHT
+    # Light that drifts is usual; a network that sees too little of it is none the wiser for that.
+    refuses = usual.vouched and abs(change) >= limit
+    return Departure(
+        used=used,
+        words=words,
+        warns=used >= limits.warn_share,
+        reason=reason if refuses else None,
+    )
+
+
+def _colour(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Departure | None:
+    if limits.tint <= 0 or not usual.vouched:
+        return None
+    found = tint(optics.colour, usual.colour)
+    used, words = found / limits.tint, f"its colour is {found:.0%} off"
+    return Departure(used=used, words=words, warns=used >= 1)
+
+
+def _noisiness(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Departure | None:
+    if limits.noise <= 0:
+        return None
+    used = max(0.0, optics.noise - usual.noise) / limits.noise
+    words = f"its noise is {optics.noise:.1f} grey levels, usually {usual.noise:.1f}"
+    return Departure(used=used, words=words, warns=used >= 1)
+
+
+def blank(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Refusal | None:
+    """Why a picture shows nothing: no edge in it is nearly as high as in others."""
+    least = limits.contrast * usual.contrast
+    if optics.contrast >= least:
+        return None
+    if optics.bright < usual.bright * (1 - limits.darker) and limits.darker > 0:
+        detail = f"{PICTURE_REFUSED}too dark: {1 - optics.bright / usual.bright:.0%} less light"
+        return Refusal(reason=MissReason.CAMERA_DARK, detail=f"{detail} than usual")
+    detail = (
+        f"{PICTURE_REFUSED}blank: its edges are {optics.contrast} grey levels high, usually"
+        f" {usual.contrast} and more"
+    )
+    return Refusal(reason=MissReason.CAMERA_BLANK, detail=detail)
+
+
+def _moved(shift_px: float | None, limits: OpticsLimits) -> Departure:
+    if shift_px is None:
+        words = "its fixed mark is not seen"
+        return Departure(used=1.0, words=words, warns=True, reason=MissReason.CAMERA_MOVED)
+    used = shift_px / limits.moved_px
+    return Departure(
+        used=used,
+        words=f"its fixed mark lies {shift_px:.1f} pixels from its place",
+        warns=used >= limits.warn_share,
+        reason=MissReason.CAMERA_MOVED if used >= 1 else None,
+    )
+
+
+_REFUSED_AS = {
+    MissReason.CAMERA_BLURRED: "blurred",
+    MissReason.CAMERA_DARK: "too dark",
+    MissReason.CAMERA_BRIGHT: "too bright",
+    MissReason.CAMERA_MOVED: "moved",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpticsMemory:
+    """What a camera's guard has learned; kept through restarts."""
+
+    usual: Mapping[str, OpticsBaseline] = field(default_factory=dict)
+    """By product, for those that were not taught."""
+    mark: Mark | None = None
+    renewed_unix_s: float | None = None
+    """When a person said that the pictures are good as they are: what was usual before is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpticsState:
+    """How a camera's pictures are, for people."""
+
+    product: str
+    usual: OpticsBaseline | None
+    """None while it is being learned."""
+    used: Mapping[Measure, float]
+    """Smoothed over some `SMOOTHED_OVER` pictures."""
+    latest: Optics
+
+
+class OpticsGuard:
+    """One camera's; one thread at a time asks. Any thread reads what it found."""
+
+    def __init__(
+        self,
+        limits: OpticsLimits,
+        *,
+        camera: str = "",
+        region: Region | None = None,
+        memory: OpticsMemory | None = None,
+    ) -> None:
         """`region`: what is judged where a unit's place is not known."""
         self._limits = limits
+        self._camera = camera
         self._region = region
+        self._learning: OrderedDict[str, list[Optics]] = OrderedDict()
         self._last: deque[bool] = deque(maxlen=_NOTICED_AFTER)
+        self._warned: deque[bool] = deque(maxlen=_CALM_AFTER)
+        self._is_to_renew = False
+        self.memory = memory or OpticsMemory()
+        """Replaced whenever something was learned."""
+        self.state: OpticsState | None = None
+        """After the latest picture; None before the first."""
         self.cause = ""
-        """Why pictures are refused; empty while they are not."""
+        """Why pictures are refused, or warned of; empty while they are good."""
+        self._mark: MarkFinder | None = None
+        self._find_mark(limits.mark)
 
     def change(self, limits: OpticsLimits) -> None:
-        """Other limits from the next picture on."""
+        """Other limits from the next picture on. No picture is judged meanwhile."""
         self._limits = limits
+        self._find_mark(limits.mark)
         if not limits.ask:
             self._last.clear()
+            self._warned.clear()
             self.cause = ""
+
+    def _find_mark(self, mark: Region | None) -> None:
+        rect = None if mark is None else Rect(*mark)
+        if self._mark is not None and self._mark.rect == rect:
+            return
+        self._mark = None if rect is None else MarkFinder(rect)
+        known = self.memory.mark
+        if known is not None and known.rect != rect:
+            self.memory = replace(self.memory, mark=None)
+
+    def renew(self) -> None:
+        """The pictures are good as they are: learn anew what is usual. Any thread."""
+        self._is_to_renew = True
 
     def judge(self, ref: FrameRef, image: Image) -> Refusal | None:
         """Why this frame, chosen for inspection, must not be inspected; None: it may."""
-        area = area_of(ref, image, self._region) if self._limits.ask else None
+        return self.see(ref, image)[1]
+
+    def see(self, ref: FrameRef, image: Image) -> tuple[Optics | None, Refusal | None]:
+        """What a frame that was chosen for inspection is like, and why it must not be inspected."""
+        limits = self._limits
+        area = area_of(ref, image, self._region) if limits.ask else None
         if area is None:
+            return None, None
+        if self._is_to_renew:
+            self._is_to_renew = False
+            self._forget(ref.captured_unix_ns / NS_PER_S)
+        optics = measure(image, area)
+        refused, warnings = refusal(optics, limits), list[str]()
+        product, usual = self._usual_for(ref)
+        found: dict[Measure, Departure] = {}
+        if usual is not None:
+            refused = refused or blank(optics, usual, limits)
+            found = departures(optics, usual, limits, compared=_is_compared(ref))
+        if (place := self._placed(image)) is not None:
+            found[Measure.PLACE] = place
+        refused = refused or _refused_for(found)
+        if refused is None and usual is None:
+            self._learn(product, optics, ref)
+        warnings = [one.words for one in found.values() if one.warns]
+        self._note(refused, warnings)
+        self.state = _smoothed(self.state, product, usual, found, optics)
+        return optics, refused
+
+    def _usual_for(self, ref: FrameRef) -> tuple[str, OpticsBaseline | None]:
+        """What pictures of its product are like: as it was taught, unless that is out of date."""
+        recipe = None if ref.unit is None or ref.unit.job is None else ref.unit.job.recipe
+        if recipe is None:
+            return "", self.memory.usual.get("")
+        taught = None if recipe.reference is None else recipe.reference.optics
+        if (
+            taught is not None
+            and taught.camera == self._camera
+            and taught.since_unix_s >= (self.memory.renewed_unix_s or 0.0)
+        ):
+            return recipe.product, taught
+        return recipe.product, self.memory.usual.get(recipe.product)
+
+    def _learn(self, product: str, optics: Optics, ref: FrameRef) -> None:
+        if not shows_something(optics):
+            return
+        pictures = self._learning.setdefault(product, [])
+        self._learning.move_to_end(product)
+        while len(self._learning) > _PRODUCTS_KEPT:
+            self._learning.popitem(last=False)
+        pictures.append(optics)
+        if len(pictures) < LEARNED_FROM:
+            return
+        del self._learning[product]
+        usual = baseline_of(
+            pictures,
+            camera=self._camera,
+            since_unix_s=ref.captured_unix_ns / NS_PER_S,
+            vouched=self.memory.renewed_unix_s is not None,
+        )
+        if usual is not None:
+            kept = [item for item in self.memory.usual.items() if item[0] != product]
+            known = dict([*kept, (product, usual)][-_PRODUCTS_KEPT:])
+            self.memory = replace(self.memory, usual=known)
+
+    def _forget(self, now_unix_s: float) -> None:
+        self._learning.clear()
+        self._last.clear()
+        self._warned.clear()
+        self.cause = ""
+        self.memory = OpticsMemory(renewed_unix_s=now_unix_s)
+        if self._mark is not None:
+            self._mark.forget()
+
+    def _placed(self, image: Image) -> Departure | None:
+        if self._mark is None or self._limits.moved_px <= 0:
             return None
-        found = refusal(measure(image, area), self._limits)
-        self._last.append(found is not None)
-        if len(self._last) == _NOTICED_AFTER and found is not None and all(self._last):
-            self.cause = found.detail
-        elif not any(self._last):
+        known = self.memory.mark
+        if known is None:
+            learned = self._mark.learn(image)
+            if learned is not None:
+                self.memory = replace(self.memory, mark=learned)
+            return None
+        return _moved(self._mark.shift_px(image, known), self._limits)
+
+    def _note(self, refused: Refusal | None, warnings: Sequence[str]) -> None:
+        self._last.append(refused is not None)
+        self._warned.append(bool(warnings) and refused is None)
+        if len(self._last) == _NOTICED_AFTER and refused is not None and all(self._last):
+            self.cause = refused.detail
+        elif any(self._last):
+            return
+        elif warnings and all(list(self._warned)[-_NOTICED_AFTER:]) and len(self._warned) > 1:
+            self.cause = f"{PICTURES_CHANGE}{'; '.join(warnings)}"
+        elif self.cause.startswith(PICTURE_REFUSED) or not any(self._warned):
             self.cause = ""
-        return found
+
+
+def _is_compared(ref: FrameRef) -> bool:
+    job = None if ref.unit is None else ref.unit.job
+    return (
+        job is not None and job.recipe.judge == "reference" and job.recipe.compared_with is not None
+    )
+
+
+def _refused_for(found: Mapping[Measure, Departure]) -> Refusal | None:
+    for one in found.values():
+        if one.reason is not None:
+            detail = f"{PICTURE_REFUSED}{_REFUSED_AS[one.reason]}: {one.words}"
+            return Refusal(reason=one.reason, detail=detail)
+    return None
+
+
+def _smoothed(
+    before: OpticsState | None,
+    product: str,
+    usual: OpticsBaseline | None,
+    found: Mapping[Measure, Departure],
+    optics: Optics,
+) -> OpticsState:
+    known = before.used if before is not None and before.product == product else {}
+    used = {
+        measure: one.used + (known.get(measure, one.used) - one.used) * (1 - 1 / SMOOTHED_OVER)
+        for measure, one in found.items()
+    }
+    return OpticsState(product=product, usual=usual, used=used, latest=optics)
 
 
 def _bands(image: Image, area: Rect) -> Image:
@@ -162,11 +494,12 @@ def _bands(image: Image, area: Rect) -> Image:
 
 def _means(grey: Image) -> Image:
     """Of `_BAND_ROWS` by `_COLUMNS` pixels each. A third of what OpenCV's own costs."""
-    columns = max(1, grey.shape[1] // _COLUMNS)
-    rows = len(grey) // _BAND_ROWS
-    sums = grey.reshape(rows, _BAND_ROWS, -1).sum(axis=1, dtype=np.uint16)
     wide = min(_COLUMNS, grey.shape[1])
-    boxes = sums[:, : columns * wide].reshape(rows, columns, wide).sum(axis=2, dtype=np.uint16)
+    used = grey.shape[1] // wide * wide
+    sums = grey.reshape(len(grey) // _BAND_ROWS, _BAND_ROWS, -1).sum(axis=1, dtype=np.uint16)
+    boxes = sums[:, 0:used:wide].copy()
+    for column in range(1, wide):
+        boxes += sums[:, column:used:wide]
     return np.asarray((boxes + _BAND_ROWS * wide // 2) // (_BAND_ROWS * wide), np.uint8)
 
 
@@ -177,7 +510,7 @@ def _rise(grey: Image) -> Image:
 
 
 def _blur_px(grey: Image, rise: Image) -> float | None:
-    says = rise >= _LEAST_RISE
+    says = rise >= LEAST_CONTRAST
     if grey.shape[1] <= _REACH or not says.any():
         return None
     steepest = cv2.absdiff(grey[:, _APART:], grey[:, :-_APART]).max(axis=1)

@@ -15,6 +15,10 @@ PICTURE_REFUSED = "the picture is "
 """How the cause of the fault `optics` begins where the camera's units are not inspected for it."""
 
 
+PICTURES_CHANGE = "the pictures change: "
+"""How it begins where they are still inspected, and are not as they used to be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultUnit:
     """The unit that a fault was noticed at, and where on it."""

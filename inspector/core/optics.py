@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import median
 
 Colour = tuple[float, float, float]
 """Blue, green and red."""
 
-SPREADS = 5.0
-"""So many times what good pictures differ among themselves is usual as well."""
+LEAST_CONTRAST = 12
+"""Grey levels: a rise that is lower is no edge."""
+SPREADS = 2.0
+"""So many times what good pictures differ among themselves is usual as well: lamps that drift."""
 _NORMAL = 1.4826
 """Of a normal distribution, the standard deviation over the median deviation."""
+
+
+class Measure(StrEnum):
+    """What of the optics is compared with what is usual. A closed list."""
+
+    FOCUS = "focus"
+    LIGHT = "light"
+    COLOUR = "colour"
+    NOISE = "noise"
+    PLACE = "place"
+    """Of the fixed mark in the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +49,6 @@ class Optics:
     """The mean of each channel, in grey levels."""
     noise: float = 0.0
     """Standard deviation of the noise of single pixels, in grey levels."""
-    across_px: float | None = None
-    """Where the middle of the unit lies across the travel; None where its place is not known."""
-
-    @property
-    def light(self) -> float:
-        """The mean grey level."""
-        blue, green, red = self.colour
-        return 0.114 * blue + 0.587 * green + 0.299 * red
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,33 +61,26 @@ class OpticsBaseline:
     blur_px: float | None
     contrast: int
     """The lowest of these pictures."""
+    bright: float
+    bright_spread: float
+    """Standard deviation, as a share of it."""
     colour: Colour
-    light_spread: float
-    """Standard deviation of the light, as a share of it."""
     noise: float
-    across_px: float | None = None
-    across_spread_px: float = 0.0
+    since_unix_s: float = 0.0
+    """When the last of these pictures was taken."""
     vouched: bool = False
     """A person said that these pictures were good: those of a lesson, or after a renewal."""
 
-    @property
-    def light(self) -> float:
-        """The mean grey level."""
-        blue, green, red = self.colour
-        return 0.114 * blue + 0.587 * green + 0.299 * red
-
 
 def baseline_of(
-    pictures: Sequence[Optics], *, camera: str, vouched: bool = False
+    pictures: Sequence[Optics], *, camera: str, since_unix_s: float = 0.0, vouched: bool = False
 ) -> OpticsBaseline | None:
     """What is usual where these are good; None where they show nothing to compare with."""
-    lit = [picture for picture in pictures if picture.light > 0 and picture.contrast > 0]
+    lit = [picture for picture in pictures if shows_something(picture)]
     if not lit:
         return None
-    light = median(picture.light for picture in lit)
+    bright = median(picture.bright for picture in lit)
     blurs = [picture.blur_px for picture in lit if picture.blur_px is not None]
-    across = [picture.across_px for picture in lit if picture.across_px is not None]
-    middle = median(across) if across else None
     return OpticsBaseline(
         camera=camera,
         pictures=len(lit),
@@ -92,12 +91,17 @@ def baseline_of(
             median(picture.colour[1] for picture in lit),
             median(picture.colour[2] for picture in lit),
         ),
-        light_spread=_spread([picture.light / light for picture in lit]),
+        bright=bright,
+        bright_spread=_spread([picture.bright / bright for picture in lit]),
         noise=median(picture.noise for picture in lit),
-        across_px=middle,
-        across_spread_px=_spread(across) if across else 0.0,
+        since_unix_s=since_unix_s,
         vouched=vouched,
     )
+
+
+def shows_something(picture: Optics) -> bool:
+    """Whether there is an edge in it, and light: others say nothing of what is usual."""
+    return picture.bright > 0 and picture.contrast >= LEAST_CONTRAST
 
 
 def tint(found: Colour, usual: Colour) -> float:

@@ -14,6 +14,7 @@ from inspector.core.basics import Affine
 from inspector.core.basics import CameraId as CameraId  # noqa: PLC0414 - passed on
 from inspector.core.basics import Image as Image  # noqa: PLC0414
 from inspector.core.basics import Rect as Rect  # noqa: PLC0414
+from inspector.core.optics import Optics
 from inspector.core.places import Box, Place, WholeUnit
 from inspector.core.recipes import Job, ModelName, Triple
 
@@ -39,6 +40,10 @@ class MissReason(StrEnum):
     """So much of the picture is burnt out that it shows no defect."""
     CAMERA_BLURRED = "camera_blurred"
     """Too blurred to show a defect."""
+    CAMERA_BLANK = "camera_blank"
+    """Evenly grey: nothing in it that a defect could be seen against."""
+    CAMERA_MOVED = "camera_moved"
+    """The fixed mark is not where it was."""
     NO_FRAME = "no_frame"
     """A trigger came and no usable frame did."""
     DEADLINE_MISSED = "deadline_missed"
@@ -278,6 +283,8 @@ class FrameRef:
     """Where that unit lies in it; None where that is not known."""
     placed: Placed | None = None
     """None before that is known, and where the unit is not compared with a reference."""
+    optics: Optics | None = None
+    """What its pixels are like; None where nobody measures that."""
 
     @property
     def under(self) -> Job:

@@ -22,6 +22,8 @@ Reason = Literal[
     "camera_dark",
     "camera_bright",
     "camera_blurred",
+    "camera_blank",
+    "camera_moved",
     "no_frame",
     "frame_dropped",
     "frame_unreadable",

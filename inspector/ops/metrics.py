@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from inspector.core.faults import ProcessRule, camera_clock, process_at, reference_at
 from inspector.core.locks import LockKind
+from inspector.core.optics import Measure
 from inspector.core.records import CameraId, Doubt, Judgement, MissReason, Result, Stream
 
 NS_PER_S = 1_000_000_000
@@ -135,6 +136,11 @@ class Metrics:
         )
         self.camera_frozen = make.gauge(
             "inspector_camera_frozen", "1 while a camera repeats the same picture", ["camera"]
+        )
+        self.optics_used = make.gauge(
+            "inspector_optics_used",
+            "Of what a picture may differ from usual ones, the share that it does; 1: the limit",
+            ["camera", "measure"],
         )
         self.camera_dark = make.gauge(
             "inspector_camera_dark",
@@ -429,6 +435,8 @@ class Metrics:
             self.units_doubtful.labels(camera, doubt)
         self.fault.labels("camera", camera)
         self.fault.labels("optics", camera)
+        for measure in Measure:
+            self.optics_used.labels(camera, measure)
         self.fault.labels("product", reference_at(camera))
         self.fault.labels("clock", camera_clock(camera))
         for rule in ProcessRule:

@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from inspector.core.faults import PICTURE_REFUSED, Fault, FaultUnit, camera_clock, reference_at
+from inspector.core.faults import (
+    PICTURE_REFUSED,
+    PICTURES_CHANGE,
+    Fault,
+    FaultUnit,
+    camera_clock,
+    reference_at,
+)
 from inspector.core.locks import LockKind
 from inspector.core.records import CameraId
 
@@ -69,9 +76,12 @@ _ADVICE = {
     "with the one on the line.",
     "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
     "after the camera.",
-    "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the "
-    "lens, and focus it anew. Too bright: see what changed at the lamp, and at the camera's "
-    "exposure.",
+    "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the lens, "
+    "and focus it anew. Too bright or too dark: see what changed at the lamp, and at the camera's "
+    "exposure. Blank: see what covers the lens. Moved: put the camera back where it was. Where the "
+    "pictures are good all the same, say so below.",
+    "optics change": "Units are inspected, for now. Clean the lens, see to the focus and the lamp, "
+    "before pictures are refused. Where the pictures are good all the same, say so below.",
     "challenge": "No unit is passed as good. Run the challenge with its known parts: the page "
     "leads through it.",
     "stored pictures": "On stored pictures the network does not see what was seen when they were "
@@ -89,6 +99,12 @@ _ADVICE_OF_PRODUCT = {"": "product", "file": "product's file"}
 def _advice_of_product(subject: str) -> str:
     other = "reference" if subject.startswith(reference_at("")) else "serials"
     return _ADVICE_OF_PRODUCT.get(subject, other)
+
+
+def _advice_of_optics(cause: str) -> str:
+    if cause.startswith(PICTURE_REFUSED):
+        return "refused"
+    return "optics change" if cause.startswith(PICTURES_CHANGE) else "optics"
 
 
 class Deadlines:
@@ -234,8 +250,7 @@ class StationState:
         """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""
         doubt = self._standing.get(("optics", camera))
         if part["good"] and doubt is not None:
-            advice = _ADVICE["refused" if doubt[0].startswith(PICTURE_REFUSED) else "optics"]
-            return part | _wrong(*doubt, advice=advice)
+            return part | _wrong(*doubt, advice=_ADVICE[_advice_of_optics(doubt[0])])
         clock = self._standing.get(("clock", camera_clock(camera)))
         if part["good"] and clock is not None:
             part |= _wrong(*clock, advice=_ADVICE["camera's clock"])

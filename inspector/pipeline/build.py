@@ -12,6 +12,7 @@ import structlog
 
 from inspector.batching.worker import BatchWorker
 from inspector.capture.gate import CameraGate, NoTeacher, never
+from inspector.capture.optics import OpticsGuard, OpticsMemory
 from inspector.capture.worker import STOPPED_WITHIN_S, CaptureWorker
 from inspector.core.faults import Fault, FaultBoard, reference_at
 from inspector.core.locks import LockBoard
@@ -173,6 +174,8 @@ class Hooks:
     locks: LockBoard = field(default_factory=LockBoard)
     """While one stands, nothing is PASSED."""
     teacher: Teacher = field(default_factory=NoTeacher)
+    optics: Mapping[CameraId, OpticsMemory] = field(default_factory=dict)
+    """What the optics guards learned before this start."""
     is_held: Callable[[int], bool] = never
     """Whether a recording's unit, by its index, has to wait before it is opened."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
@@ -211,6 +214,11 @@ class Pipeline:
     def triggered(self) -> dict[CameraId, CameraGate]:
         """The cameras that are triggered from outside."""
         return {c.camera_id: c.gate for c in self.cameras if c.is_external}
+
+    @property
+    def optics(self) -> dict[CameraId, OpticsGuard]:
+        """What judges the cameras' pictures."""
+        return {camera.camera_id: camera.optics for camera in self.cameras}
 
     @property
     def handed_on(self) -> int:
@@ -407,6 +415,7 @@ def _capture_surroundings(
         eyes=hooks.eyes,
         jobs=around.jobs,
         teacher=hooks.teacher,
+        optics=hooks.optics,
         is_held=hooks.is_held,
         deadline_ns=round(settings.inspection.deadline_ms * NS_PER_MS),
         # Half of the drain: what a stuck library holds up must still be inspected.

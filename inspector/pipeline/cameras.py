@@ -13,7 +13,7 @@ from inspector.capture.camera_reader import CameraReader, FrameCount, Outlets
 from inspector.capture.dark import DarkDetector
 from inspector.capture.frozen import FrozenDetector
 from inspector.capture.gate import DARK, FROZEN, CameraGate, GateLimits, JobInForce, Shown
-from inspector.capture.optics import OpticsGuard, OpticsLimits
+from inspector.capture.optics import OpticsGuard, OpticsLimits, OpticsMemory, OpticsState
 from inspector.capture.reconnect import ReconnectDelay
 from inspector.capture.worker import CaptureWorker
 from inspector.core.faults import FaultBoard, camera_clock
@@ -72,6 +72,8 @@ class CaptureSurroundings:
     jobs: Mapping[CameraId, Job]
     """Under which the first units are opened."""
     teacher: Teacher
+    optics: Mapping[CameraId, OpticsMemory]
+    """What the cameras' guards learned before this start."""
     is_held: Callable[[int], bool]
     """Whether a unit, by its index, has to wait before it is opened: for recordings."""
     deadline_ns: int
@@ -87,6 +89,7 @@ class Camera:
     gate: CameraGate
     is_external: bool
     """Triggered from outside."""
+    optics: OpticsGuard
 
 
 def build_camera(
@@ -95,6 +98,12 @@ def build_camera(
     """Wire one camera; nothing runs yet. Event loop only."""
     job = JobInForce(around.jobs[camera_id], is_held=around.is_held)
     trigger = _trigger(camera_id, camera, job, around)
+    optics = OpticsGuard(
+        _optics_limits(camera),
+        camera=camera_id,
+        region=camera.region,
+        memory=around.optics.get(camera_id),
+    )
     gate = CameraGate(
         trigger,
         around.inbox,
@@ -102,7 +111,7 @@ def build_camera(
         job=job,
         frozen=_frozen(camera),
         dark=DarkDetector(below=camera.dark_below, region=camera.region),
-        optics=OpticsGuard(_optics_limits(camera), region=camera.region),
+        optics=optics,
         on_chosen=around.on_chosen,
         shown=_shown(trigger, around.eyes.get(camera_id)),
         teacher=around.teacher,
@@ -115,6 +124,7 @@ def build_camera(
         worker=_worker(camera_id, camera, outlets, around, _doubt(trigger)),
         gate=gate,
         is_external=camera.trigger == "external",
+        optics=optics,
     )
 
 
@@ -176,6 +186,12 @@ def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
         faults.clear("optics", camera_id)
 
 
+def _tell_optics(camera_id: CameraId, state: OpticsState | None, metrics: Metrics) -> None:
+    if state is not None:
+        for measure, used in state.used.items():
+            metrics.optics_used.labels(camera_id, measure).set(used)
+
+
 def _interval_ns(camera: CameraSettings) -> int | None:
     """Of a recording that is read as fast as it is inspected; None where frames come in time."""
     if camera.when_full != "wait":
@@ -191,7 +207,21 @@ def _frozen(camera: CameraSettings) -> FrozenDetector | None:
 
 
 def _optics_limits(camera: CameraSettings) -> OpticsLimits:
-    return OpticsLimits(blur_px=camera.optics.blur_px, clipped=camera.optics.clipped)
+    optics = camera.optics
+    return OpticsLimits(
+        blur_px=optics.blur_px,
+        clipped=optics.clipped,
+        blurrier_px=optics.blurrier_px,
+        blurrier_compared_px=optics.blurrier_compared_px,
+        contrast=optics.contrast,
+        darker=optics.darker,
+        brighter=optics.brighter,
+        tint=optics.tint,
+        noise=optics.noise,
+        moved_px=optics.moved_px,
+        warn_share=optics.warn_share,
+        mark=optics.mark,
+    )
 
 
 def gate_limits(camera: CameraSettings) -> GateLimits:
@@ -258,6 +288,7 @@ def _worker(
     def poll(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)
         _tell_doubt(camera_id, gate.refused_because or doubt(), faults)
+        _tell_optics(camera_id, gate.optics_state, metrics)
 
     return CaptureWorker(
         camera_id,

@@ -28,6 +28,7 @@ from inspector.products.commands import (
     Discard,
     MalformedCommandError,
     OfReferences,
+    RenewOptics,
     Request,
     RollBack,
     Said,
@@ -180,6 +181,8 @@ class ChangeOverTerms:
     challenges: Challenges = field(default_factory=NoChallenges)
     locks: LockBoard = field(default_factory=LockBoard)
     """What people acknowledge."""
+    renew_optics: Callable[[CameraId | None], Mapping[str, str]] = lambda _camera: {}
+    """The pictures of a camera, or of all, are good; returns what the journal is to keep of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,6 +342,8 @@ class ChangeOver:
             return self._challenge(asked, command)
         if isinstance(command, Acknowledge):
             return self._acknowledge(asked, command)
+        if isinstance(command, RenewOptics):
+            return self._renew_optics(asked, command)
         return await self._of_references(asked, command)
 
     def _challenge(self, asked: _Asked, command: Challenge) -> Change:
@@ -361,6 +366,16 @@ class ChangeOver:
         for lock in over:
             locks.clear(*lock.key)
         return change
+
+    def _renew_optics(self, asked: _Asked, command: RenewOptics) -> Change:
+        """The answer, and what is forgotten of the optics, enter the journal together."""
+        camera = None if command.camera is None else CameraId(command.camera)
+        if camera is not None and camera not in self._jobs:
+            known = ", ".join(self._jobs)
+            return self._refuse(
+                asked, f"camera is {shown(command.camera or '')}, expected one of: {known}"
+            )
+        return self._publish(asked, self.job, {}, "", notes=self._terms.renew_optics(camera))
 
     async def _of_references(self, asked: _Asked, command: OfReferences) -> Change:
         product = command.product or self._one_product()

@@ -101,7 +101,17 @@ class Challenge:
 
 
 OfReferences = Teach | Approve | Discard | RollBack
-Command = SetProduct | OfReferences | Acknowledge | Challenge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewOptics:
+    """Somebody has seen the pictures, and they are good: learn anew what is usual."""
+
+    camera: str | None
+    """None: those of every camera."""
+
+
+Command = SetProduct | OfReferences | Acknowledge | RenewOptics | Challenge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +235,12 @@ def _challenge(fields: Mapping[str, str]) -> Challenge:
     return Challenge(step=Step(text), set_name=_word(fields, "set"))
 
 
+def _renew_optics(fields: Mapping[str, str]) -> RenewOptics:
+    if _word(fields, "by") is None:
+        raise MalformedCommandError("by is missing, expected the name of who has seen the pictures")
+    return RenewOptics(camera=_word(fields, "camera"))
+
+
 _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Command]]] = {
     "set_product": (("product", "order", "lot", "context"), _set_product),
     "teach": (("product", "units", "approve"), _teach),
@@ -233,6 +249,7 @@ _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Comm
     "rollback": (("product",), _rollback),
     "acknowledge": (("lock",), _acknowledge),
     "challenge": (("set", "step"), _challenge),
+    "renew_optics": (("camera",), _renew_optics),
 }
 COMMANDS: Iterable[str] = tuple(_READERS)
 """What they are called."""

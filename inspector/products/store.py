@@ -8,6 +8,7 @@
           reference.json                  its hash, when and by whom it was made, of which units
           mean.png, deviation.png
           model.onnx                      what was taught with the same units, if any
+          optics.json                     what the pictures were like
           units/12.jpg                    the units it was made of, and those left out
         approvals.json                    which reference is in force, by whom, and which before
 
@@ -33,6 +34,7 @@ from pydantic import ValidationError
 
 from inspector.core.basics import Image, Rect
 from inspector.core.errors import ConfigurationError
+from inspector.core.optics import OpticsBaseline
 from inspector.core.product_names import name_of, stem_of
 from inspector.core.recipes import DEFAULT_PRODUCT, Reference
 from inspector.products import durable
@@ -43,6 +45,7 @@ from inspector.products.stored import (
     Approval,
     Approvals,
     StoredModel,
+    StoredOptics,
     StoredReference,
     StoredUnit,
 )
@@ -52,6 +55,7 @@ from inspector.settings.wording import sentence
 
 VERSIONS = "versions"
 MODEL_FILE = "model.onnx"
+OPTICS = "optics.json"
 _LARGEST_NOTE_BYTES = 1_000_000
 _LARGEST_PICTURE_BYTES = 200_000_000
 _Note = TypeVar("_Note", bound=Section)
@@ -94,6 +98,8 @@ class TaughtReference:
     revision: str
     made_by: str
     model: TaughtModel | None = None
+    optics: OpticsBaseline | None = None
+    """What the pictures were like; None where nobody measured them."""
 
 
 class ProductStore:
@@ -265,7 +271,16 @@ class ProductStore:
                 f"{folder}: reference {stored.id} is damaged: its pixels hash to {sha256[:12]}…;"
                 f" expected {stored.sha256[:12]}…, as it was stored"
             )
-        return Reference(id=stored.id, sha256=sha256, mean=mean, deviation=deviation)
+        optics = self._optics(folder)
+        return Reference(id=stored.id, sha256=sha256, mean=mean, deviation=deviation, optics=optics)
+
+    @staticmethod
+    def _optics(folder: Path) -> OpticsBaseline | None:
+        """What the pictures were like; None where that is not known, as of another station's."""
+        try:
+            return _noted(folder / OPTICS, StoredOptics).baseline()
+        except FileNotFoundError:
+            return None
 
     def reference_folder(self, name: str, number: int) -> Path:
         """Where that version is."""
@@ -324,7 +339,10 @@ class ProductStore:
             )
             others = {} if taught.model is None else {MODEL_FILE: taught.model.graph}
             self._put_reference(
-                stored, as_png(taught.mean), as_png(taught.deviation), others=pictures | others
+                stored,
+                as_png(taught.mean),
+                as_png(taught.deviation),
+                others=pictures | others | _optics_file(taught.optics),
             )
         return stored
 
@@ -576,6 +594,12 @@ def _noted(file: Path, kind: type[_Note]) -> _Note:
         where = [str(part) for part in first["loc"]]
         told = sentence(first, where or [""], kind)
         raise ConfigurationError(f"{file}: damaged: {'.'.join(where)}: {told}") from None
+
+
+def _optics_file(optics: OpticsBaseline | None) -> dict[str, bytes]:
+    if optics is None:
+        return {}
+    return {OPTICS: StoredOptics.of(optics).model_dump_json(indent=1).encode()}
 
 
 def _pixels(file: Path) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from inspector.core.optics import OpticsBaseline
 from inspector.settings.types import Section
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -70,6 +72,33 @@ class StoredReference(Section):
     def units_used(self) -> int:
         """How many units it is made of."""
         return sum(unit.used for unit in self.units)
+
+
+class StoredOptics(Section):
+    """What pictures are like of a good unit, as `optics.json` beside a reference says."""
+
+    format: Literal["inspector.optics/1"] = "inspector.optics/1"
+    camera: str
+    pictures: Annotated[int, Field(ge=1)]
+    blur_px: Annotated[float, Field(gt=0)] | None
+    contrast: Annotated[int, Field(ge=1, le=255)]
+    bright: Annotated[float, Field(gt=0, le=255)]
+    bright_spread: Annotated[float, Field(ge=0)]
+    colour: tuple[float, float, float]
+    """Means of blue, green and red."""
+    noise: Annotated[float, Field(ge=0)]
+    since_unix_s: float
+    """When the last of these pictures was taken."""
+    vouched: bool
+
+    @classmethod
+    def of(cls, usual: OpticsBaseline) -> StoredOptics:
+        """To be written down."""
+        return cls(**asdict(usual))
+
+    def baseline(self) -> OpticsBaseline:
+        """As it is compared with."""
+        return OpticsBaseline(**self.model_dump(exclude={"format"}))
 
 
 class Approval(Section):

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
 from inspector.core.basics import CameraId
 from inspector.core.errors import ConfigurationError, InferenceUnavailableError
 from inspector.core.geometry import outline_box_px
+from inspector.core.optics import Optics, baseline_of
 from inspector.core.ports import Teacher
 from inspector.core.records import Frame, FrameRef, JudgedUnit, Outline
 from inspector.products.model_teaching import ModelTeacher, TaughtModel
@@ -46,6 +47,7 @@ MARGIN_SHARE = 0.06
 NICENESS = 15
 """Of the thread that compares: the line goes first."""
 MOST_PLACES_NAMED = 3
+NS_PER_S = 1_000_000_000
 _T = TypeVar("_T")
 
 _WORDS = {
@@ -112,11 +114,23 @@ class _Collected:
     frames: int = 0
     """That came, kept or not."""
     is_complete: bool = False
+    optics: list[Optics] = field(default_factory=list)
+    """Of its frames, where they are measured."""
+    seen_unix_ns: int = 0
 
     @property
     def bytes(self) -> int:
         """Of pixels kept."""
         return sum(sight.image.nbytes for sight in self.sights)
+
+
+class _Known(NamedTuple):
+    """What is known of the units besides their pictures, by number."""
+
+    ids: Mapping[int, str]
+    optics: Mapping[int, tuple[Optics, ...]]
+    seen_unix_s: float
+    """When the last one was seen."""
 
 
 class ReferenceTeacher(Teacher):
@@ -170,6 +184,9 @@ class ReferenceTeacher(Teacher):
             if collected is None or self._is_closed:
                 return
             collected.frames += 1
+            collected.seen_unix_ns = frame.ref.captured_unix_ns
+            if frame.ref.optics is not None:
+                collected.optics.append(frame.ref.optics)
             collected.is_complete |= collected.frames >= wanted
             if collected.bytes + sight.image.nbytes <= room_bytes:
                 collected.sights.append(sight)
@@ -302,9 +319,12 @@ class ReferenceTeacher(Teacher):
             if one.sights
         ]
         ids = {one.number: one.id for one in collected}
+        optics = {one.number: tuple(one.optics) for one in collected}
+        seen_unix_s = max((one.seen_unix_ns for one in collected), default=0) / NS_PER_S
         try:
             found, stored = await in_background(
-                lambda: self._learned(lesson, camera, units, ids), name="teaching"
+                lambda: self._learned(lesson, camera, units, _Known(ids, optics, seen_unix_s)),
+                name="teaching",
             )
         except BaseException as error:
             if self._lesson is lesson:
@@ -329,12 +349,13 @@ class ReferenceTeacher(Teacher):
             self._last = None
 
     def _learned(
-        self, lesson: Lesson, camera: CameraId, units: list[ShownUnit], ids: Mapping[int, str]
+        self, lesson: Lesson, camera: CameraId, units: list[ShownUnit], known: _Known
     ) -> tuple[Learned | NotLearned, StoredReference | None]:
         found = learn(units)
         if isinstance(found, NotLearned):
             return found, None
         model = self._model_of(lesson.product, units, found)
+        ids = known.ids
         taught = [
             *(TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used),
             *(
@@ -360,6 +381,12 @@ class ReferenceTeacher(Teacher):
                 revision=lesson.revision,
                 made_by=lesson.by,
                 model=model,
+                optics=baseline_of(
+                    [one for unit in found.used for one in known.optics[unit.number]],
+                    camera=camera,
+                    since_unix_s=known.seen_unix_s,
+                    vouched=True,
+                ),
             ),
         )
         return found, stored

@@ -31,6 +31,7 @@ from inspector.page.archive import AnsweredCommands, Archive
 from inspector.page.challenge_routes import challenge_routes
 from inspector.page.http import HttpServer, StatusSources, build_app
 from inspector.page.operator_page import OperatorPage, ShownPictures
+from inspector.page.optics_route import optics_route
 from inspector.page.product_routes import product_routes
 from inspector.page.product_shelf import ProductShelf
 from inspector.page.trigger_routes import trigger_routes
@@ -55,6 +56,7 @@ from inspector.service.servers import ToldToStopError, start_redis, start_triton
 from inspector.service.state import StationState
 from inspector.service.station_challenges import StationChallenges
 from inspector.service.station_locks import StationLocks
+from inspector.service.station_optics import StationOptics
 from inspector.service.station_process import PROCESS_NOTE, StationProcess
 from inspector.service.station_products import StationProducts
 from inspector.service.systemd import Notifier
@@ -117,6 +119,7 @@ class Service:
             events=self._builder,
             locks=self.locks.board,
         )
+        self._optics = StationOptics(cameras)
         self._products = StationProducts(
             settings,
             metrics=self.metrics,
@@ -125,6 +128,7 @@ class Service:
             events=self._builder,
             locks=self.locks.board,
             challenges=self._challenges,
+            renew_optics=self._optics.renew,
         )
         self._process = StationProcess(
             settings.process,
@@ -277,6 +281,7 @@ class Service:
         await beside(self._readers().run_until_cancelled(), "readers")
         await beside(self._products.run_until_cancelled(), "products")
         await beside(self._challenges.run_until_cancelled(), "challenges")
+        await beside(self._optics.run_until_cancelled(), "optics")
         if self._reloader is not None:
             await beside(self._reloader.run_until_cancelled(), "reload")
 
@@ -387,6 +392,7 @@ class Service:
                 *trigger_routes(self._triggers),
                 *product_routes(self._products),
                 *challenge_routes(self._challenges),
+                optics_route(self._optics.shown),
                 *page.routes(self.views.status),
             ],
         )
@@ -435,6 +441,7 @@ class Service:
                 products=self._products,
                 known_parts=self._challenges,
                 locks=self.locks.board,
+                optics=self._optics.restore(journal.note),
                 teacher=self._products.references.teacher,
                 on_verdict=on_verdict,
                 before_end=self._end_triggers,
@@ -443,6 +450,7 @@ class Service:
         pipeline = self.views.pipeline = await stack.enter_async_context(opened)
         note = journal.note(CHALLENGE_NOTE)
         self._challenges.connect(pipeline, units_before, jobs, note=note, triton_url=triton_url)
+        self._optics.connect(pipeline.optics, keep=journal.keep_notes)
         self._read_others(pipeline, journal, stack, units_before)
         return pipeline
 

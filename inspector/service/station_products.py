@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -56,7 +56,9 @@ class StationProducts:
         events: EventBuilder,
         locks: LockBoard,
         challenges: StationChallenges,
+        renew_optics: Callable[[CameraId | None], Mapping[str, str]] = lambda _camera: {},
     ) -> None:
+        self._renew_optics = renew_optics
         self._settings = settings
         self._metrics = metrics
         self._faults = faults
@@ -187,6 +189,7 @@ class StationProducts:
                 on_jobs=self._on_jobs,
                 locks=self._locks,
                 challenges=self._challenges,
+                renew_optics=self._renew_optics,
             ),
         )
         self._by_serial = BySerial(

@@ -37,6 +37,7 @@ from inspector.settings.types import (
     Transport,
 )
 from inspector.settings.unit_sections import (
+    SMALLEST_MARK_PX,
     Arrival,
     CropSetting,
     OpticsSettings,
@@ -149,6 +150,20 @@ class CameraSettings(Section):
             return region
         msg = "expected four whole numbers in pixels: [x, y, width, height]"
         raise ValueError(msg)
+
+    @model_validator(mode="after")
+    def _mark_fits(self) -> Self:
+        mark = self.optics.mark
+        if mark is not None:
+            x, y, width, height = mark
+            inside = x >= 0 and y >= 0 and min(width, height) >= SMALLEST_MARK_PX
+            if not (inside and x + width <= self.size[0] and y + height <= self.size[1]):
+                msg = (
+                    f"optics.mark is {list(mark)}, expected x, y, width and height of a part of the"
+                    f" {self.size} picture, at least {SMALLEST_MARK_PX} pixels wide and high"
+                )
+                raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -51,13 +51,41 @@ class SerialSettings(Section):
         return pattern
 
 
+SMALLEST_MARK_PX = 12
+"""What is smaller says too little of where it lies."""
+
+
 class OpticsSettings(Section):
-    """From where on a camera's picture shows too little to be inspected; 0 never refuses one."""
+    """From where on a camera's picture shows too little, or is not as usual; 0 never asks.
+
+    What is usual was taught with the product, or is learned from the first pictures.
+    """
 
     blur_px: Annotated[float, Field(ge=0, le=100)] = 4.5
-    """Sigma of the blur of its edges, in pixels of the frame."""
+    """Sigma of the blur of its edges, in pixels of the frame: refused."""
     clipped: Share = 0.2
-    """Share of the unit that is burnt out, the mean of the colours, where nothing in it is dark."""
+    """Share of the unit that is burnt out, the mean of the colours, where nothing in it is dark:
+    refused."""
+    blurrier_px: Annotated[float, Field(ge=0, le=100)] = 0.6
+    """So much more blur than usual is refused where a network sees the unit alone."""
+    blurrier_compared_px: Annotated[float, Field(ge=0, le=100)] = 1.5
+    """The same where it sees the unit beside its reference, which bears more."""
+    contrast: Share = 0.35
+    """Edges lower than this share of the usual ones: refused as blank."""
+    darker: Share = 0.4
+    """Share of the usual light that is missing: refused."""
+    brighter: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Share of the usual light that is there in addition: refused."""
+    tint: Share = 0.25
+    """Share by which the part of one colour differs: warned of."""
+    noise: Annotated[float, Field(ge=0, le=255)] = 15.0
+    """Grey levels of noise more than usual: warned of."""
+    mark: tuple[int, int, int, int] | None = None
+    """x, y, width, height of something in the picture that never moves and that nothing covers."""
+    moved_px: Annotated[float, Field(ge=0, le=1000)] = 6.0
+    """So far from its place the mark lies in a picture that is refused."""
+    warn_share: Share = 0.6
+    """Of the way from usual to refused: warned of from there on."""
 
 
 class EvidenceSettings(Section):

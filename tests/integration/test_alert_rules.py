@@ -33,6 +33,11 @@ class Case:
     series: dict[str, str]
 
 
+def optics(values: str) -> dict[str, str]:
+    """How far from usual the light is."""
+    return {'inspector_optics_used{camera="top",measure="light"}': values}
+
+
 def units(
     passed: str, failed: str = "0x3000", *, not_inspected: str = "0x3000", error: str = "0x3000"
 ):
@@ -343,6 +348,9 @@ CASES = [
     Case("NothingPassed", "none", 2, False, {'inspector_locked{lock="process"}': "0x10"}),
     Case("ProcessOutOfOrder", "3 alike", 2, True, fault("process", "same_place top", "0 1x10")),
     Case("ProcessOutOfOrder", "broken", 8, False, fault("process", "failed top", "0 1x5 0x10")),
+    Case("OpticsDrift", "a lamp that ages", 4320, True, optics("0.1+0.0001x4400")),
+    Case("OpticsDrift", "slower", 4320, False, optics("0.3+0.00001x4400")),
+    Case("OpticsDrift", "not long enough", 1400, False, optics("0.1+0.0003x1500")),
     Case("NoProduct", "a file that is wrong", 2, False, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "a file that is wrong", 2, True, fault("product", "file", "1x10")),
     Case("ProductDoubtful", "serials", 2, True, fault("product", "top", "1x10")),

@@ -13,6 +13,13 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
+export function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
 // Shapes differ as much as their colours do: a disc, an octagon, a triangle, a diamond, a ring.
 const SHAPES = {
   PASSED: [["circle", { cx: 50, cy: 50, r: 46, class: "fill" }], ["path", { d: "M28 52 44 68 74 34", class: "mark" }]],
@@ -23,16 +30,8 @@ const SHAPES = {
 };
 
 export function shape(result) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 100 100");
-  svg.setAttribute("class", "shape");
-  svg.setAttribute("aria-hidden", "true");
-  for (const [name, attributes] of SHAPES[result] ?? SHAPES.NONE) {
-    const part = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) part.setAttribute(key, value);
-    svg.append(part);
-  }
-  return svg;
+  const parts = SHAPES[result] ?? SHAPES.NONE;
+  return svg("svg", { viewBox: "0 0 100 100", class: "shape", "aria-hidden": "true" }, ...parts.map(([name, attributes]) => svg(name, attributes)));
 }
 
 export function say(text) {

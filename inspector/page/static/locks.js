@@ -2,10 +2,9 @@
 
 import { h, say } from "./dom.js";
 import { t } from "./language.js";
-import { ask, look } from "./station.js";
+import { askName } from "./named.js";
+import { look } from "./station.js";
 import { time } from "./words.js";
-
-const NAME = "name"; // of the person who acknowledged last on this device
 
 export class LockBanner {
   constructor(root) {
@@ -37,47 +36,14 @@ function item(lock) {
 }
 
 function acknowledge(lock) {
-  const name = h("input", { name: "by", required: true, maxlength: "128", autocomplete: "name", value: localStorage.getItem(NAME) ?? "" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
-  const send = async (event) => {
-    event.preventDefault();
-    try {
-      await ask("/api/commands", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ command: "acknowledge", lock: lock.kind, by: name.value.trim() }),
-      });
-    } catch (error) {
-      problem.hidden = false;
-      problem.textContent = error.message;
-      return;
-    }
-    localStorage.setItem(NAME, name.value.trim());
-    dialog.close();
-    say(t("The lock is over."));
-    look();
-  };
-  const dialog = h(
-    "dialog",
-    { class: "card confirm", "aria-labelledby": "acknowledge-title" },
-    h("h2", { id: "acknowledge-title" }, t("Is the cause dealt with?")),
-    h("p", {}, lock.reason),
-    h("p", {}, t("From the next unit on, units are passed as good again.")),
-    h(
-      "form",
-      { onsubmit: send },
-      h("label", {}, h("span", {}, t("Your name")), name),
-      problem,
-      h(
-        "div",
-        { class: "judges" },
-        h("button", { class: "main" }, t("Acknowledge")),
-        h("button", { type: "button", class: "judge", onclick: () => dialog.close() }, t("Cancel")),
-      ),
-    ),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
-  name.focus();
+  askName({
+    title: t("Is the cause dealt with?"),
+    words: [lock.reason, t("From the next unit on, units are passed as good again.")],
+    main: t("Acknowledge"),
+    command: { command: "acknowledge", lock: lock.kind },
+    done: () => {
+      say(t("The lock is over."));
+      look();
+    },
+  });
 }

@@ -2,18 +2,22 @@
 
 import { h, shape } from "./dom.js";
 import { many, t } from "./language.js";
+import { OpticsPart } from "./optics.js";
 import { listen, station } from "./station.js";
 import { PARTS, ago, time } from "./words.js";
 
 export function mount(root) {
   const head = h("div", { class: "overall", role: "status" });
   const list = h("ul", { class: "parts" });
-  root.append(h("h1", {}, t("State")), head, list);
+  const pictures = h("div", { class: "parts" });
+  root.append(h("h1", {}, t("State")), head, list, pictures);
+  const optics = new OpticsPart(pictures);
   const draw = () => show(head, list);
   const unlisten = listen(draw);
   const timer = setInterval(draw, 1000);
   return () => {
     unlisten();
+    optics.close();
     clearInterval(timer);
   };
 }

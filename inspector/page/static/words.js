@@ -20,6 +20,8 @@ export const REASONS = {
   camera_dark: "the picture was dark",
   camera_bright: "the picture was too bright",
   camera_blurred: "the picture was blurred",
+  camera_blank: "the picture showed nothing",
+  camera_moved: "the camera was moved",
   camera_lost: "the camera was lost",
   model_unavailable: "the model was not there",
   malformed_reply: "the model's answer could not be read",
@@ -65,6 +67,15 @@ export const PARTS = {
   challenge: "Known parts",
   process: "The line",
   deadline: "Deadline",
+};
+
+// What is measured of pictures.
+export const MEASURES = {
+  focus: "Focus",
+  light: "Light",
+  colour: "Colour",
+  noise: "Noise",
+  place: "Place of the mark",
 };
 
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });

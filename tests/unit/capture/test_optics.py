@@ -1,23 +1,42 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.capture.optics import (
+    LEARNED_FROM,
+    Departure,
     OpticsGuard,
     OpticsLimits,
     area_of,
+    blank,
+    departures,
     measure,
     refusal,
 )
-from inspector.core.records import CameraId, FrameRef, Image, MissReason, Outline, Rect
+from inspector.core.faults import PICTURE_REFUSED, PICTURES_CHANGE
+from inspector.core.optics import Measure, OpticsBaseline, baseline_of
+from inspector.core.recipes import Reference
+from inspector.core.records import (
+    CameraId,
+    FrameRef,
+    Image,
+    MissReason,
+    Outline,
+    Rect,
+    TriggerKind,
+    UnitRef,
+)
 from inspector.settings.unit_sections import OpticsSettings
+from tests.kit import jobs
 
 DEFAULT = OpticsSettings()
-LIMITS = OpticsLimits(blur_px=DEFAULT.blur_px, clipped=DEFAULT.clipped)
+LIMITS = OpticsLimits(**DEFAULT.model_dump())
 REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
 WHOLE = Rect(0, 0, 640, 480)
 
@@ -137,6 +156,198 @@ def test_limits_of_zero_never_refuse_and_end_the_cause() -> None:
     guard, blurred = OpticsGuard(LIMITS), spoilt(board(), sigma_px=8)
     for _ in range(2):
         assert guard.judge(REF, blurred) is not None
-    guard.change(OpticsLimits(blur_px=0, clipped=0))
+    guard.change(OpticsLimits(blur_px=0, clipped=0, contrast=0))
     assert guard.judge(REF, blurred) is None
     assert guard.cause == ""
+
+
+def usual(*, vouched: bool = True, light: tuple[float, ...] = (1.0,)) -> OpticsBaseline:
+    """What good boards are like, the lamp at each of these shares of its light."""
+    shown = [
+        measure(spoilt(board(seed=seed), gain=gain), WHOLE) for seed in range(8) for gain in light
+    ]
+    found = baseline_of(shown, camera="a", vouched=vouched)
+    assert found is not None
+    return found
+
+
+USUAL = usual()
+
+
+def found_in(
+    picture: Image, than: OpticsBaseline = USUAL, *, compared: bool = False
+) -> dict[Measure, Departure]:
+    return departures(measure(picture, WHOLE), than, LIMITS, compared=compared)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(100, 1000), gain=st.floats(0.8, 1.3), noise=st.floats(0, 8))
+def test_of_pictures_as_usual_nothing_is_refused_or_warned_of(
+    seed: int, gain: float, noise: float
+) -> None:
+    picture = spoilt(board(seed=seed), gain=gain, noise=noise)
+    assert not any(one.warns or one.reason for one in found_in(picture).values())
+    assert blank(measure(picture, WHOLE), USUAL, LIMITS) is None
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(100, 1000), gain=st.floats(0.63, 0.7))
+def test_30_per_cent_less_light_is_warned_of(seed: int, gain: float) -> None:
+    light = found_in(spoilt(board(seed=seed), gain=gain))[Measure.LIGHT]
+    assert light.warns
+    assert light.reason is None
+    assert "less light than usual" in light.words
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(100, 1000), gain=st.floats(0.2, 0.55))
+def test_half_the_light_is_refused_where_somebody_vouched_for_what_is_usual(
+    seed: int, gain: float
+) -> None:
+    picture = spoilt(board(seed=seed), gain=gain)
+    assert found_in(picture)[Measure.LIGHT].reason is MissReason.CAMERA_DARK
+    first_ones = replace(USUAL, vouched=False)
+    unknown = found_in(picture, first_ones)[Measure.LIGHT]
+    assert (unknown.reason, unknown.warns) == (None, True)
+
+
+def test_light_that_drifts_while_the_product_is_taught_is_usual() -> None:
+    drifting = usual(light=(0.8, 0.9, 1.0, 1.1, 1.2))
+    dim = spoilt(board(seed=200), gain=0.7)
+    assert not found_in(dim, drifting)[Measure.LIGHT].warns
+    assert found_in(spoilt(board(seed=200), gain=0.3), drifting)[Measure.LIGHT].reason is not None
+
+
+def test_a_network_that_compares_bears_more_blur_than_one_that_does_not() -> None:
+    picture = spoilt(board(seed=200), sigma_px=3)
+    assert found_in(picture)[Measure.FOCUS].reason is MissReason.CAMERA_BLURRED
+    compared = found_in(picture, compared=True)[Measure.FOCUS]
+    assert (compared.reason, compared.warns) == (None, True)
+    softer = spoilt(board(seed=200), sigma_px=5)
+    assert found_in(softer, compared=True)[Measure.FOCUS].reason is MissReason.CAMERA_BLURRED
+    first_ones = replace(USUAL, vouched=False)
+    assert found_in(picture, first_ones)[Measure.FOCUS].reason is None
+
+
+def test_another_tint_and_much_noise_are_warned_of_only() -> None:
+    reddish = np.clip(board(seed=200) * np.array([0.5, 1.0, 1.3]), 0, 255).astype(np.uint8)
+    colour = found_in(reddish)[Measure.COLOUR]
+    assert (colour.warns, colour.reason) == (True, None)
+    noisy = found_in(spoilt(board(seed=200), noise=40))[Measure.NOISE]
+    assert (noisy.warns, noisy.reason) == (True, None)
+
+
+@pytest.mark.parametrize("level", [40, 128, 200])
+def test_evenly_grey_is_blank_once_it_is_known_what_is_usual(level: int) -> None:
+    guard = OpticsGuard(LIMITS, camera="a")
+    grey = np.full((480, 640, 3), level, np.uint8)
+    assert guard.judge(REF, grey) is None
+    for seed in range(LEARNED_FROM):
+        assert guard.judge(REF, board(seed=seed)) is None
+    refused = guard.judge(REF, spoilt(grey))
+    assert refused is not None
+    assert refused.reason in {MissReason.CAMERA_BLANK, MissReason.CAMERA_DARK}
+    assert refused.detail.startswith(PICTURE_REFUSED)
+
+
+def learned() -> OpticsGuard:
+    guard = OpticsGuard(LIMITS, camera="a")
+    for seed in range(LEARNED_FROM):
+        guard.judge(REF, board(seed=seed))
+    assert guard.memory.usual.keys() == {""}
+    return guard
+
+
+def test_a_warning_comes_with_the_second_picture_and_ends_after_eight_good_ones() -> None:
+    guard, dim = learned(), spoilt(board(seed=99), gain=0.66)
+    told = []
+    for picture in [dim, board(seed=98), dim, dim, *[board(seed=97)] * 9]:
+        guard.judge(REF, picture)
+        told.append(guard.cause.startswith(PICTURES_CHANGE))
+    assert told == [False] * 3 + [True] * 8 + [False] * 2
+
+
+def test_what_is_usual_is_learned_anew_when_somebody_says_so() -> None:
+    guard, dim = learned(), [spoilt(board(seed=seed), gain=0.6) for seed in range(LEARNED_FROM)]
+    guard.judge(REF, dim[0])
+    guard.judge(REF, dim[1])
+    assert guard.cause
+    guard.renew()
+    for picture in dim:
+        assert guard.judge(REF, picture) is None
+        assert guard.cause == ""
+    assert guard.memory.usual[""].vouched
+    guard.judge(REF, dim[0])
+    assert guard.cause == ""
+    refused = guard.judge(REF, spoilt(board(seed=5), gain=0.3))
+    assert refused is not None
+    assert refused.reason is MissReason.CAMERA_DARK
+
+
+def test_what_was_learned_goes_on_in_another_guard() -> None:
+    guard = OpticsGuard(LIMITS, camera="a", memory=learned().memory)
+    assert guard.judge(REF, np.full((480, 640, 3), 128, np.uint8)) is not None
+
+
+def under_taught(*, seen_unix_s: float = 0.0, camera: str = "a") -> FrameRef:
+    optics = replace(USUAL, camera=camera, since_unix_s=seen_unix_s)
+    reference = Reference(
+        id="b/1",
+        sha256="0",
+        mean=np.zeros((4, 4, 3), np.uint8),
+        deviation=np.zeros((4, 4), np.uint8),
+        optics=optics,
+    )
+    job = jobs.job()
+    unit = UnitRef(
+        camera_id=CameraId("a"),
+        index=0,
+        kind=TriggerKind.EVERY_FRAME,
+        triggered_mono_ns=0,
+        triggered_unix_ns=0,
+        job=replace(job, recipe=replace(job.recipe, reference=reference)),
+    )
+    return replace(REF, unit=unit, captured_unix_ns=50_000_000_000)
+
+
+def test_a_taught_product_is_compared_with_its_lesson_from_the_first_picture_on() -> None:
+    blurred = spoilt(board(seed=50), sigma_px=3)
+    assert OpticsGuard(LIMITS, camera="a").judge(under_taught(), blurred) is not None
+    # Another camera's lesson says nothing of this one's pictures.
+    assert OpticsGuard(LIMITS, camera="a").judge(under_taught(camera="b"), blurred) is None
+
+
+def test_a_lesson_before_a_renewal_is_out_of_date() -> None:
+    guard, blurred = OpticsGuard(LIMITS, camera="a"), spoilt(board(seed=50), sigma_px=3)
+    guard.renew()
+    assert guard.judge(under_taught(seen_unix_s=10), blurred) is None
+    assert guard.judge(under_taught(seen_unix_s=60), blurred) is not None
+
+
+MARKED = replace(LIMITS, mark=(10, 10, 30, 24))
+
+
+def marked(*, seed: int, right: int = 0) -> Image:
+    """A board beside a mark on the rail, before a camera that was moved to the left."""
+    picture = np.asarray(board(seed=seed), np.float32)
+    picture[:39] = 40
+    picture[12:32, 12:38] = 200
+    picture[18:28, 18:28] = 20
+    return spoilt(np.roll(picture, right, axis=1))
+
+
+def test_a_camera_that_was_moved_is_noticed_by_its_mark() -> None:
+    guard = OpticsGuard(MARKED, camera="a")
+    for seed in range(LEARNED_FROM):
+        assert guard.judge(REF, marked(seed=seed)) is None
+    assert guard.judge(REF, marked(seed=60, right=2)) is None
+    refused = guard.judge(REF, marked(seed=61, right=10))
+    assert refused is not None
+    assert refused.reason is MissReason.CAMERA_MOVED
+    assert refused.detail == "the picture is moved: its fixed mark lies 10.0 pixels from its place"
+    gone = guard.judge(REF, marked(seed=62, right=100))
+    assert gone is not None
+    assert gone.reason is MissReason.CAMERA_MOVED
+    # Another mark is learned anew.
+    guard.change(replace(MARKED, mark=(20, 10, 30, 24)))
+    assert guard.judge(REF, marked(seed=63, right=10)) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inspector.core.optics import Optics, baseline_of, tint
 
 GREY = Optics(
-    blur_px=3.0, clipped=0.0, darkest=20, contrast=90, colour=(100.0, 100.0, 100.0), across_px=240.0
+    blur_px=3.0, clipped=0.0, darkest=20, bright=150, contrast=90, colour=(100.0, 100.0, 100.0)
 )
 levels = st.floats(1.0, 255.0)
 
@@ -24,22 +24,26 @@ def usual(*pictures: Optics) -> Any:
 
 
 def test_one_odd_picture_among_good_ones_does_not_change_what_is_usual() -> None:
-    odd = replace(GREY, blur_px=6.0, colour=(250.0, 250.0, 250.0), across_px=900.0)
+    odd = replace(GREY, blur_px=6.0, bright=250, colour=(250.0, 250.0, 250.0), noise=40.0)
     alone, with_odd = usual(*[GREY] * 5), usual(*[GREY] * 5, odd)
-    assert with_odd.light == pytest.approx(alone.light)
-    assert with_odd.light_spread == alone.light_spread == 0
-    assert (with_odd.blur_px, with_odd.across_px) == (3.0, 240.0)
+    assert with_odd == replace(alone, pictures=6)
+    assert with_odd.bright_spread == 0
+
+
+def test_light_that_changes_from_picture_to_picture_is_usual() -> None:
+    drifting = usual(*[replace(GREY, bright=bright) for bright in (120, 135, 150, 165, 180)])
+    assert drifting.bright == 150
+    assert drifting.bright_spread == pytest.approx(0.148, abs=0.001)
 
 
 def test_pictures_that_show_nothing_are_no_baseline() -> None:
-    black = replace(GREY, colour=(0.0, 0.0, 0.0))
+    black = replace(GREY, bright=0)
     assert baseline_of([black, replace(GREY, contrast=0)], camera="top") is None
     assert usual(black, GREY).pictures == 1
 
 
 def test_what_no_picture_knows_the_baseline_does_not_know_either() -> None:
-    found = usual(replace(GREY, blur_px=None, across_px=None))
-    assert (found.blur_px, found.across_px, found.across_spread_px) == (None, None, 0.0)
+    assert usual(replace(GREY, blur_px=None)).blur_px is None
 
 
 @given(levels, levels, levels, st.floats(0.1, 10))

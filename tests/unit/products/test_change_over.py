@@ -156,6 +156,7 @@ class Station:
                 unknown=unknown,
                 on_change=self._see,
                 locks=self.locks,
+                renew_optics=lambda camera: {f"optics:{camera or 'all'}": "renewed"},
             ),
         )
 
@@ -230,6 +231,22 @@ def test_an_acknowledged_lock_is_over_and_out_of_the_journal_with_the_answer() -
         assert group.events[0].body["result"] == "accepted"
         assert group.notes[COMMANDS_NOTE] == "5-2"
         assert group.notes[LOCKS_NOTE] == station.locks.text()
+
+    run(main)
+
+
+def test_what_is_usual_is_forgotten_in_the_journal_with_the_answer() -> None:
+    async def main() -> None:
+        station = Station()
+        change = await station.say("5-1", command="renew_optics")
+        assert "by is missing" in change.problem
+        change = await station.say("5-2", command="renew_optics", by="Kim", camera="c")
+        assert change.problem == "camera is 'c', expected one of: a, b"
+        await station.groups()
+        assert (await station.say("5-3", command="renew_optics", by="Kim", camera="a")).accepted
+        (group,) = await station.groups()
+        assert group.notes["optics:a"] == "renewed"
+        assert group.notes[COMMANDS_NOTE] == "5-3"
 
     run(main)
 

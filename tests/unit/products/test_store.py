@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from inspector.core.errors import ConfigurationError
+from inspector.core.optics import OpticsBaseline
 from inspector.core.records import Rect
 from inspector.products.files import StationTerms
 from inspector.products.store import ProductStore, TaughtReference, TaughtUnit, reference_sha256
@@ -237,3 +240,21 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "products").write_bytes(b"a file")
     store = ProductStore(tmp_path / "products")
     assert "cannot be written" in refusal(store.write, "a", b"")
+
+
+def test_optics_that_are_damaged_are_named(store):
+    optics = OpticsBaseline(
+        camera="top",
+        pictures=8,
+        blur_px=None,
+        contrast=150,
+        bright=170.0,
+        bright_spread=0.0,
+        colour=(1.0, 2.0, 3.0),
+        noise=0.0,
+    )
+    store.add_reference("a", dataclasses.replace(taught(), optics=optics))
+    assert store.load_reference("a", 1).optics == optics
+    file = store.reference_folder("a", 1) / "optics.json"
+    file.write_text(file.read_text().replace("150", "-1"))
+    assert f"{file}: damaged: contrast" in refusal(store.load_reference, "a", 1)

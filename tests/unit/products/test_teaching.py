@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from inspector.core.optics import Optics
 from inspector.core.recipes import Job, JobState
 from inspector.core.records import Frame
 from inspector.products.reference import NotLearned, ShownUnit, learn
@@ -349,3 +350,38 @@ def test_work_in_the_background_gives_way_to_the_line_and_brings_its_result_or_f
             await in_background(fail, name="teaching")
 
     asyncio.run(run())
+
+
+def test_what_the_pictures_of_good_units_are_like_is_kept_beside_the_reference(store, seen):
+    def measured(frame: Frame, blur_px: float) -> Frame:
+        optics = Optics(blur_px=blur_px, clipped=0.0, darkest=9, bright=170, contrast=150)
+        return replace(frame, ref=replace(frame.ref, optics=optics, captured_unix_ns=7_000_000_000))
+
+    bad = unit(3, board(3, [DefectCode.COPPER, DefectCode.SHORT]).picture)
+
+    async def run() -> None:
+        taught = teacher(store)
+        taught.begin(replace(LESSON, units=5))
+        for one in [*seen[:2], bad, *seen[3:5]]:
+            for number in range(3):
+                blur_px = 9.0 if one is bad else 2.5 + number / 10
+                taught.take(measured(frame_of(one, number, job=JOB), blur_px))
+        assert isinstance(await taught.outcome(), StoredReference)
+
+    asyncio.run(run())
+    usual = store.load_reference("a/1", 1).optics
+    assert usual is not None
+    assert (usual.camera, usual.pictures, usual.blur_px) == (TOP, 12, 2.6)
+    assert (usual.vouched, usual.since_unix_s, usual.bright) == (True, 7.0, 170)
+
+
+def test_where_nobody_measures_pictures_nothing_is_kept_of_them(store, seen):
+    async def run() -> None:
+        taught = teacher(store)
+        taught.begin(LESSON)
+        show(taught, seen)
+        await taught.outcome()
+
+    asyncio.run(run())
+    assert store.load_reference("a/1", 1).optics is None
+    assert not (store.reference_folder("a/1", 1) / "optics.json").exists()

@@ -358,7 +358,7 @@ SHOWN_AS_EXAMPLE = {
     "inference.mean", "inference.deviation", "inference.padding",
     "inference.tls_ca", "inference.token", "inspection.codes_of", "inspection.thresholds",
     "redis.username", "redis.password", "redis.sentinel_username", "redis.sentinel_password",
-    "redis.tls_ca",
+    "redis.tls_ca", "cameras.top.optics.mark",
     "http.token", "evidence.directory", "products.by_serial", "products.directory",
     "challenge.directory", "products.models",
 }  # fmt: skip

@@ -1,0 +1,111 @@
+"""A fixed mark in a camera's pictures: where it lies says whether the camera was moved. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspector.core.records import Image, Rect
+
+PATCH_PX = 32
+"""The longer side, at most, at which it is compared: larger marks are shrunk by a whole number."""
+REACH = 10
+"""Pixels of the patch, each way, in which it is looked for."""
+LEARNED_FROM = 5
+"""Pictures in a row that show the same."""
+_SAME_LIKENESS = 0.8
+_FOUND_LIKENESS = 0.5
+"""Correlation below which it is not there, or covered. A mark blurred by a sigma of 6 has 0.7."""
+_LEAST_LEVELS = 20
+"""Grey levels between its dark and its light parts: a plain surface lies anywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mark:
+    """What the mark looks like."""
+
+    rect: Rect
+    """Where it lies in the picture."""
+    patch: Image
+    """(height, width) grey, shrunk to `PATCH_PX`."""
+
+
+class MarkFinder:
+    """Learns the mark from the first pictures, and finds it again. One thread at a time."""
+
+    def __init__(self, rect: Rect) -> None:
+        self.rect = rect
+        self._shrink = max(1, math.ceil(max(rect.width_px, rect.height_px) / PATCH_PX))
+        self._seen: list[Image] = []
+
+    def forget(self) -> None:
+        """Learn it anew."""
+        self._seen.clear()
+
+    def learn(self, image: Image) -> Mark | None:
+        """The mark, once pictures in a row show the same there; None before."""
+        rect = self.rect
+        patch = self._grey(image, rect.x_px, rect.y_px, rect.width_px, rect.height_px)
+        if int(patch.max()) - int(patch.min()) < _LEAST_LEVELS:
+            self._seen.clear()
+            return None
+        if self._seen and _likeness(patch, self._seen[-1]) < _SAME_LIKENESS:
+            self._seen.clear()
+        self._seen.append(patch)
+        if len(self._seen) < LEARNED_FROM:
+            return None
+        middle = np.asarray(np.median(np.stack(self._seen), axis=0), np.uint8)
+        self._seen.clear()
+        return Mark(rect=rect, patch=middle)
+
+    def shift_px(self, image: Image, mark: Mark) -> float | None:
+        """How far it lies from its place; None where it is not seen within reach."""
+        height_px, width_px = image.shape[:2]
+        rect, reach_px = mark.rect, REACH * self._shrink
+        # Whole steps of the shrunk picture, so that both are shrunk alike.
+        left = min(REACH, rect.x_px // self._shrink) * self._shrink
+        top = min(REACH, rect.y_px // self._shrink) * self._shrink
+        right = min(reach_px, width_px - rect.x_px - rect.width_px)
+        below = min(reach_px, height_px - rect.y_px - rect.height_px)
+        around = self._grey(
+            image,
+            rect.x_px - left,
+            rect.y_px - top,
+            left + rect.width_px + right,
+            top + rect.height_px + below,
+        )
+        like = cv2.matchTemplate(around, mark.patch, cv2.TM_CCOEFF_NORMED)
+        _, best, _, (column, row) = cv2.minMaxLoc(like)
+        if not best >= _FOUND_LIKENESS:
+            return None
+        across = (_peak(like[row], column)) * self._shrink - left
+        down = (_peak(like[:, column], row)) * self._shrink - top
+        return math.hypot(across, down)
+
+    def _grey(self, image: Image, x: int, y: int, width: int, height: int) -> Image:
+        grey = cv2.cvtColor(image[y : y + height, x : x + width], cv2.COLOR_BGR2GRAY)
+        if self._shrink == 1:
+            return np.asarray(grey, np.uint8)
+        rows, columns = height // self._shrink, width // self._shrink
+        whole = grey[: rows * self._shrink, : columns * self._shrink]
+        return np.asarray(
+            cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8
+        )
+
+
+def _likeness(one: Image, other: Image) -> float:
+    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+def _peak(values: NDArray[Any], at: int) -> float:
+    """Between the values: the top of the parabola through the highest and those beside it."""
+    if not 0 < at < len(values) - 1:
+        return float(at)
+    before, top, after = (float(value) for value in values[at - 1 : at + 2])
+    bend = before - 2 * top + after
+    return at if bend >= 0 else at + 0.5 * (before - after) / bend
