@@ -472,6 +472,22 @@ def test_the_state_is_told_in_words(visit: Visit) -> None:
     assert page.locator(".part[data-good=true]").count() == 6
 
 
+def test_somebody_says_with_a_name_that_the_pictures_are_good(
+    visit: Visit, station: Station
+) -> None:
+    page = visit.open("#/state")
+    expect(page.locator(".optics h2").first).to_contain_text("Pictures of camera")
+    page.locator(".optics button").first.click()
+    page.get_by_label("Your name").fill("Kim")
+    page.get_by_role("button", name="They are good").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page.locator("#said")).to_contain_text("What is usual is being learned.")
+    wait_for(lambda: station.entries("changes"), within_s=10, what="the answer")
+    [change] = [entry.event for entry in station.entries("changes")]
+    assert (change["command"], change["result"]) == ("renew_optics", "accepted")
+    assert "Kim" in change["by"]
+
+
 # --- how it looks, for everybody ---
 
 
