@@ -69,7 +69,7 @@ class Seen:
     """Claimed on these."""
 
     def on_verdict(self, group: EventGroup) -> None:
-        """A unit's verdict, as it is handed on to be published."""
+        """A unit's verdict, as it is passed on to be published."""
         if group.verdict is None:
             return
         body, now = group.verdict.body, ProcessTimes.now()

@@ -41,7 +41,7 @@ class FrameCount:
         self.total = 0
 
     def next(self, stop: Event) -> int | None:
-        """The next number; None to a reader that was told to stop while it grabbed."""
+        """The next number; None for a reader that was asked to stop while it grabbed."""
         with self._lock:
             if stop.is_set():
                 return None
@@ -61,7 +61,7 @@ class Outlets:
 
 
 class CameraReader:
-    """Opens, reads and reopens one source until told to stop or the footage ends.
+    """Opens, reads and reopens one source until it is asked to stop or the footage ends.
 
     The thread is a daemon: a driver stuck in a read cannot keep the process alive.
     """
@@ -109,7 +109,7 @@ class CameraReader:
 
     @property
     def has_ended(self) -> bool:
-        """The thread is done: footage over, told to stop, or `error`."""
+        """The thread is done: the footage is over, it was asked to stop, or `error`."""
         return not self._thread.is_alive()
 
     @property

@@ -39,7 +39,7 @@ class DarkDetector:
         self._region = region
         self._since_ns: int | None = None
         self.lasts = False
-        """It has been dark for so long that somebody should look."""
+        """It has been dark for so long that a person should check the light."""
 
     @property
     def asks(self) -> bool:

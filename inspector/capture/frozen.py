@@ -11,7 +11,7 @@ from inspector.core.records import Image
 _SAMPLED_ROWS = 15
 _REVIVING_NS = 500_000_000
 _REVIVING_CHANGES = 3
-"""New pictures in a row, and for how long, until a frozen camera counts as live."""
+"""New pictures in a row, and for how long, until a frozen camera counts as working."""
 _LONGEST_STEP_NS = 1_000_000_000
 """A gap between frames says nothing of what the camera would have shown: it counts as this."""
 
@@ -26,9 +26,9 @@ def fingerprint(image: Image) -> int:
 
 
 class FrozenDetector:
-    """Notices a live camera whose pictures, or time stamps, stay exactly the same.
+    """Detects a real-time camera whose pictures, or time stamps, stay exactly the same.
 
-    Frozen after `after_ns` of the same picture; live again once pictures have been new, one after
+    Frozen after `after_ns` of the same picture; works again once pictures have been new, one after
     the other, for half a second. Any single difference counts as new: the darkest picture of a
     sensor has noise. What an encoder makes of a still scene without noise may stay the same until
     its next key frame: `after_ns` must be longer than the distance between two.

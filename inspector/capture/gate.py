@@ -1,4 +1,4 @@
-"""What a camera's frames pass on their way to inspection: live, not dark; which unit; where to."""
+"""What a camera's frames pass on their way to inspection: fit or not, which unit, where to."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class GateLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What people see of a camera while they look."""
+    """What the viewers of a camera see."""
 
     eye: Preview
     in_view: Callable[[], Sequence[UnitInView]]
@@ -126,7 +126,7 @@ class CameraGate:
     ) -> None:
         """`job` is the one that `trigger` reads.
 
-        `frozen` of None: the source need not be live. `on_chosen` sees each frame chosen.
+        `frozen` of None: the source need not be in real time. `on_chosen` sees each frame chosen.
         """
         self._job = job
         self._teacher = teacher or NoTeacher()
@@ -334,7 +334,7 @@ def _show(shown: Shown, ref: FrameRef, chosen: Sequence[Frame]) -> None:
     try:
         units = {unit.index: unit for unit in shown.in_view()}
     except Exception:
-        log.exception("where units are could not be told", camera=ref.camera_id)
+        log.exception("the units in view could not be shown", camera=ref.camera_id)
     for frame in chosen:
         if frame.ref.sequence == ref.sequence and frame.ref.unit is not None:
             index = frame.ref.unit.index

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
 MAX_CAUSES = 8
-"""Of one outage; no more are told."""
+"""Causes reported of one outage; further ones are not."""
 _SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")
 
 
@@ -60,7 +60,7 @@ class Outage:
         self._causes: set[str] = set()
 
     def is_news(self, *, up: bool, cause: str) -> bool:
-        """Each cause of an outage is told once, however often it takes turns with another."""
+        """Each cause of an outage is reported once, however often it alternates with another."""
         kind = _SECONDS.sub("", cause)
         if up != self._up:
             self._up, self._causes = up, {kind}

@@ -26,7 +26,7 @@ async def background(
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a service ended badly", service=name, error=error)
+            log.error("a background service failed", service=name, error=error)
 
 
 async def ready_or_failed(ready: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:

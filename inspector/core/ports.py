@@ -228,7 +228,7 @@ class PictureKeeper(Protocol):
 
 
 class Preview(Protocol):
-    """Shows people what a camera sees, while somebody looks. Capture threads, one per camera.
+    """Shows what a camera sees to the viewers of the page. Capture threads, one per camera.
 
     Nothing here may hold a frame's buffer: what is to be shown is copied in `take`.
     """
@@ -282,5 +282,5 @@ class SerialService(Protocol):
     async def serial_of(self, unit: UnitRef) -> Serial | None:
         """What is on a unit that is decided; waits a bounded time for reading under way.
 
-        None when nobody looks for serials. Once per unit: it is forgotten then.
+        None where no serial is read. Once per unit: it is forgotten then.
         """

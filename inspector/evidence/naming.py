@@ -1,4 +1,4 @@
-"""Names pictures: a listing tells time order and verdict, whatever a unit is called. Pure."""
+"""Names pictures: a listing shows time order and verdict, whatever a unit is called. Pure."""
 
 from __future__ import annotations
 

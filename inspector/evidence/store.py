@@ -219,7 +219,7 @@ class EvidenceStore:
             job.done.set_result(evidence)
 
     def _call(self, callback: Callable[..., object], *arguments: object) -> None:
-        # A loop that ended meanwhile has nobody left to tell.
+        # The loop may have ended meanwhile: then nobody waits for the answer.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 

@@ -1,4 +1,4 @@
-"""Hands what capture knows, and the model cannot tell, to the results stage, from any thread."""
+"""Passes what only capture knows, units and missed frames, to the results stage. Any thread."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class TensorBlock:
             # bus error at the first write.
             os.posix_fallocate(fd, 0, size_bytes)
             memory = mmap.mmap(fd, size_bytes)
-            # Held until we close it or die: tells a living owner's segment from a dead one's,
+            # Held until we close it or die: a living owner's segment is locked, a dead one's is not,
             # across process-id namespaces too.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -190,7 +190,7 @@ class TensorPool:
         """For a new connection: form tensors for these models and no others from now on.
 
         The block there is stays if they fit it. Leases of one that does not stay good as memory;
-        the server is told nothing of it any more.
+        the server hears no more of it.
         """
         if (larger := self.larger_block_for(inputs.values())) is not None:
             self.put_in_place(larger)

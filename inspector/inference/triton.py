@@ -252,7 +252,7 @@ class TritonModel:
     def change(self, terms: ModelTerms) -> None:
         """Compare the station's model with these terms at the next connection.
 
-        They differ from those before in nothing but what may change live.
+        They differ from those before only in what can be reloaded.
         """
         self._terms = terms
         of_station = (configured_model(self._inference), terms.needs.codes)

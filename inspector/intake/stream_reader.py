@@ -76,7 +76,7 @@ class ReadEntry:
 
 
 class ReadingTelemetry:
-    """What a reader says of itself; the default tells nobody. Event loop only."""
+    """What a reader reports about itself; the default ignores it. Event loop only."""
 
     def on_reading(self, reading: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
         """The stream is read, or is not and why. Called at least on every change."""
@@ -136,7 +136,7 @@ class Taker(Protocol):
     """Who answers the entries. Event loop only."""
 
     def identity(self, fields: Fields) -> str | None:
-        """What of an entry tells it from another of the same ID; None where that is unreadable."""
+        """What sets an entry apart from another of the same ID; None where it is unreadable."""
 
     async def take(self, entry: ReadEntry) -> bool:
         """Answer it, or see to it that it will be. False: read nothing more."""
@@ -215,7 +215,7 @@ class StreamReader:
         self._stop.set()
 
     async def run(self) -> None:
-        """Read until told to stop, through every loss of Redis."""
+        """Read until asked to stop, through every loss of Redis."""
         reading = asyncio.create_task(self._read_for_ever(), name=f"{self._what}/read")
         stopping = asyncio.create_task(self._stop.wait(), name=f"{self._what}/stop")
         try:
@@ -309,7 +309,7 @@ class StreamReader:
         try:
             last = await self._answered.last()
         except RetryableError:
-            return None  # one way less to notice; the position tells too
+            return None  # one check less; the position shows it, too
         if last is None:
             return None
         mark = LastRead(parse_entry_id(last[0]), last[1])
@@ -461,5 +461,5 @@ class ReadingStage(Taker):
         self._reader.request_stop()
 
     async def run(self) -> None:
-        """Read until told to stop, through every loss of Redis."""
+        """Read until asked to stop, through every loss of Redis."""
         await self._reader.run()

@@ -162,7 +162,7 @@ class FileKeeper:
     ) -> sqlite3.Connection:
         """The connection to go on with: this one, or to a file that was written anew.
 
-        `tell` hears what is wrong. Where it cannot be put right now, the line goes on: events
+        `tell` gets what is wrong. Where it cannot be put right now, the line goes on: events
         still reach Redis, and only a crash or a power cut would lose some.
 
         Raises:

@@ -28,7 +28,7 @@ class Causes:
 
 
 class Room:
-    """Knows whether more may be added, and tells when that changes. Event loop only.
+    """Knows whether more may be added, and reports when that changes. Event loop only.
 
     `on_fault` hears why nothing may be added, and None when there is room again.
     """

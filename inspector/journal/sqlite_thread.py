@@ -225,7 +225,7 @@ def _answer(jobs: list[_Job]) -> None:
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    # A loop that ended while its last jobs were committed has nobody left to tell.
+    # The loop may have ended while its last jobs were committed: then nobody waits for the answer.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(callback)
 

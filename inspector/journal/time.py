@@ -23,7 +23,7 @@ from inspector.journal.station_time import (
 )
 
 KEEP_EVERY_MS = MINUTE_MS
-"""So often the file is told how late it is; a power cut costs no more of the time that passed."""
+"""How often the time is written to the file: a power cut loses no more of it than that."""
 LONGEST_PAUSE_MINUTES = 4 * DAY_MS // MINUTE_MS
 """In what an earlier version noted by the wall clock: a longer pause may be a wrong clock."""
 
@@ -65,7 +65,7 @@ class StationTime:
         return Moment(station_ms=self.known.station_ms_at(reading), unix_ms=reading.unix_ms)
 
     def pass_by(self, connection: sqlite3.Connection) -> None:
-        """Look at the clocks, and note in the file what they tell."""
+        """Read the clocks, and note in the file what they say."""
         before = self.known
         self.known, older = tick(before, self._read_clocks())
         if older is not None:
@@ -136,7 +136,7 @@ def _make_older(connection: sqlite3.Connection, older: Older) -> None:
 
 
 def kept_time(connection: sqlite3.Connection) -> Known | None:
-    """What the file was last told; None where it never was."""
+    """The time that was last written to the file; None where none was."""
     found = connection.execute("SELECT known FROM station_time").fetchone()
     if found is None:
         return None
@@ -158,7 +158,7 @@ def _keep(connection: sqlite3.Connection, known: Known) -> None:
 
 
 def _newest_ms(connection: sqlite3.Connection) -> int:
-    """What came after the file was last told the time shows that it was later."""
+    """What came after the time was last written shows that it is later."""
     minutes = connection.execute("SELECT max(minute) FROM marks").fetchone()[0] or 0
     event = connection.execute("SELECT station_ms FROM events ORDER BY row DESC LIMIT 1").fetchone()
     return max(minutes * MINUTE_MS, (event and event[0]) or 0)

@@ -118,7 +118,7 @@ class ConnectionBook:
     def crowded(self, cause: str) -> None:
         """There was no room for somebody; one line says so until it has been quiet for a while."""
         if self._crowded_s is None:
-            log.warning("http connections are closed", cause=cause, limit=self.limit)
+            log.warning("too many http connections, some are closed", cause=cause, limit=self.limit)
         self._crowded_s = time.monotonic()
 
     def refused(self) -> None:

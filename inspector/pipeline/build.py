@@ -179,7 +179,7 @@ class Hooks:
     is_held: Callable[[int], bool] = never
     """Whether a recording's unit, by its index, has to wait before it is opened."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
-    """Sees every verdict as it is handed on to be published. Event loop."""
+    """Called with every verdict as it is passed on to be published. Event loop."""
     before_end: Callable[[], None] = lambda: None
     """Called when no frame comes any more: the last moment to open a unit."""
 
@@ -250,7 +250,7 @@ class Pipeline:
             camera.gate.let_on()
 
     def change(self, settings: Settings) -> None:
-        """Work by other settings of those that may change live. Event loop."""
+        """Work by other settings, of those that can be reloaded. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
         self.model.change(model_terms(settings))

@@ -200,7 +200,7 @@ def _interval_ns(camera: CameraSettings) -> int | None:
 
 
 def _frozen(camera: CameraSettings) -> FrozenDetector | None:
-    """Only what claims to be live can be found not to be."""
+    """Only a source that runs in real time can be frozen."""
     if not camera.source.traits.realtime:
         return None
     return FrozenDetector(after_ns=round(camera.frozen_after_s * NS_PER_S))
@@ -254,10 +254,10 @@ class _CameraReports:
 
     def clock(self, camera_id: CameraId, trouble: str) -> None:
         if trouble:
-            log.warning("camera's clock", camera=camera_id, cause=trouble)
+            log.warning("the camera's clock is wrong", camera=camera_id, cause=trouble)
             self.faults.raise_fault("clock", trouble, camera_clock(camera_id))
         else:
-            log.info("camera's clock is right again", camera=camera_id)
+            log.info("the camera's clock is right again", camera=camera_id)
             self.faults.clear("clock", camera_clock(camera_id))
 
 

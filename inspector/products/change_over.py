@@ -735,7 +735,7 @@ def _usable(fields: Mapping[str, str]) -> Said:
         try:
             kept[name] = getattr(read_said({name: fields.get(name, "")}), name)
         except MalformedCommandError as malformed:
-            log.warning("a trigger's field is of no use", problem=str(malformed))
+            log.warning("a field of a trigger was ignored", problem=str(malformed))
     return Said(**kept)
 
 

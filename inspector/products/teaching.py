@@ -429,7 +429,7 @@ class ReferenceTeacher(Teacher):
         )
         self._changed.set()
         log.info(
-            "taught" if reference else "nothing learned",
+            "taught" if reference else "the lesson taught nothing",
             product=state.lesson.product,
             reference=reference or None,
             left_out=[told(one) for one in left_out],

@@ -67,7 +67,7 @@ class Readers:
 
 
 class ReaderTelemetry:
-    """What is told of readers; the default tells nobody. Event loop only."""
+    """What is reported about readers; the default ignores it. Event loop only."""
 
     def on_readers(self, readers: Readers) -> None:
         """How far they are, at every look. While Redis is away there is none."""
@@ -102,7 +102,7 @@ class ReaderMonitor:
         self._refused: str | None = None
 
     async def run_until_cancelled(self) -> None:
-        """Look again and again. A Redis that is away is looked at again later; never raises."""
+        """Check at intervals. A Redis that is away is asked again later; never raises."""
         try:
             while True:
                 await self.check()
@@ -116,7 +116,7 @@ class ReaderMonitor:
             await self._redis.aclose()
 
     async def check(self) -> None:
-        """Look once and tell; never raises."""
+        """Check once, and report; never raises."""
         try:
             readers, refused = await self._ask_all()
         except (exceptions.RedisError, OSError, LookupError, TypeError, ValueError):

@@ -41,7 +41,7 @@ async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> s
     if numbers := last_numbers(bodies):
         await journal.raise_counters({unit_counter(CameraId(c)): n for c, n in numbers.items()})
         log.info("unit numbers go on after those in Redis", numbers=numbers)
-    # Where a damaged one was set aside, that was told.
+    # Where a damaged one was set aside, that was reported.
     return LOST if numbers and journal.set_aside is None else None
 
 

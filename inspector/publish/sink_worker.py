@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class SinkTelemetry:
-    """What a sink's worker tells about itself; the default tells nobody. Event loop only."""
+    """What a sink's worker reports about itself; the default ignores it. Event loop only."""
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
         """The sink accepts events, or does not and why. Called on every change, also of the why."""

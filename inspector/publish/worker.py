@@ -33,7 +33,7 @@ class PublishTerms:
 
 
 class PublishTelemetry(SinkTelemetry):
-    """What the worker tells of Redis and the journal; the default tells nobody. Event loop only."""
+    """What the worker reports of Redis and the journal; the default ignores it. Event loop."""
 
     def on_clock(self, known: Known) -> None:
         """What the station knows about time, and about its wall clock."""

@@ -46,7 +46,7 @@ class NoPictures(PictureKeeper):
 
 
 class NoSerials(SerialService):
-    """No camera looks for serials."""
+    """No camera reads serials."""
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:
         """Nothing was read."""
@@ -55,7 +55,7 @@ class NoSerials(SerialService):
 
 
 class AnyProduct(ProductCheck):
-    """Nobody says which product a unit is."""
+    """Every unit is of the product it was judged as."""
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """As it is."""
@@ -78,12 +78,12 @@ class NoKnownParts(KnownParts):
 
 
 def ignore_verdict(group: EventGroup) -> None:
-    """Nobody wants to see verdicts before they are published."""
+    """Ignores verdicts before they are published."""
     del group
 
 
 def ignore_misfit(camera: CameraId, cause: str) -> None:
-    """Nobody wants to know that the line makes another product."""
+    """Ignores that the line makes another product."""
     del camera, cause
 
 
@@ -105,7 +105,7 @@ class VerdictServices:
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
-    """Told after each verdict why a camera's units are of another product; empty while they fit."""
+    """Called after each verdict: why a camera's units are of another product; empty while they fit."""
 
 
 class VerdictDesk:
@@ -132,7 +132,7 @@ class VerdictDesk:
                 group.create_task(self._serve(queue), name=f"results/verdicts/{camera}")
 
     async def put(self, decided: DecidedUnit, picture: Frame | None) -> None:
-        """Hand over a unit and the frame that shows it best; waits while the queue is full."""
+        """Pass on a unit and the frame that shows it best; waits while the queue is full."""
         await self._queues[decided.unit.camera_id].put((decided, picture))
 
     async def close(self) -> None:

@@ -49,7 +49,7 @@ log = structlog.get_logger("results")
 
 
 class ResultsWorker:
-    """Every frame handed on comes here once, inspected or missed; every unit leaves as a verdict.
+    """Every frame passed on comes here once, inspected or missed; every unit leaves as a verdict.
 
     Releases the frames' buffers. The one place where frames are counted as inspected or missed.
     """
@@ -107,7 +107,7 @@ class ResultsWorker:
                 readers.create_task(self._read_outcomes(), name="results/outcomes")
                 readers.create_task(self._read_notices(), name="results/notices")
             async with self._one_at_a_time:
-                # Not while it hands on what it took out of the books: that would be lost.
+                # Not while it passes on what it took out of the books: that would be lost.
                 watching.cancel()
             await self._publish_what_waits_in_vain()
             await self._desk.close()

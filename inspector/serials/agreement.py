@@ -1,4 +1,4 @@
-"""What the codes seen on a unit's frames say its serial is, and how sure that is: pure."""
+"""Decides what a unit's serial is from the codes on its frames, and how sure that is: pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Code:
 
 
 Reading = tuple[Code, ...] | None
-"""The codes one frame shows on the unit; None when nobody has looked by now."""
+"""The codes that one frame shows on the unit; None where it was not read in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

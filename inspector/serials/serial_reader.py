@@ -89,7 +89,7 @@ class SerialReader:
             reading: Reading = None
             if not (job.unit.is_over or self._closed):
                 reading = self._read(job)
-            # A loop that ended meanwhile has nobody left to tell.
+            # The loop may have ended meanwhile: then nobody waits for the answer.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_settle, job.done, reading)
 

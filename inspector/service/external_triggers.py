@@ -1,4 +1,4 @@
-"""Triggers from outside, put between their stream, the page's server and the cameras."""
+"""Connects external triggers: their stream, the HTTP server and the cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells everybody of a fault that was raised or cleared: metrics, the page, the health stream."""
+"""Reports a fault that was raised or cleared to the metrics, the page and the health stream."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _REDISS_PORT = 6379
 class HostMonitor:
     """A thread that looks every now and then, so that a disk or a peer that hangs holds up nobody.
 
-    What cannot be measured keeps its last value: the alert on the thing itself tells of it.
+    What cannot be measured keeps its last value: there is an alert for the thing itself.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""Reads the settings again, when told to or when their file changed, and applies what it can."""
+"""Reads the settings again on request or when their file changed, and applies what it can."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reloader:
     A file that is wrong in any way is refused as a whole. What cannot change while the service
     runs keeps its old value, and the log names it. `check` gets the changes and what the file says,
     and raises ConfigurationError where a running part objects. `apply` is called with settings
-    that differ from those in force in nothing but live keys.
+    that differ from those in force only in reloadable keys.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Reloader:
             self._notifier.send("READY=1")
 
     async def _change(self, changes: Changes) -> str:
-        """Put in force what is live; returns what the status should add."""
+        """Put in force what can be reloaded; returns what the status should add."""
         if changes.applied:
             await self._apply(changes.settings)
         self._settings = changes.settings
@@ -127,4 +127,4 @@ class Reloader:
 
 
 def _tell_refusal(problems: Sequence[str]) -> None:
-    log.error("settings refused, the old ones stay", problems=list(problems))
+    log.error("settings refused, the old ones stay in force", problems=list(problems))

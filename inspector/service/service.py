@@ -1,4 +1,4 @@
-"""The service: settings in, a running pipeline with everything around it, until told to stop."""
+"""The service: settings in, a running pipeline with everything around it, until it stops."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class Service:
                 )
                 self.redis_url = await start_redis(self._settings, stack, stop=self._stop)
             except ToldToStopError:
-                log.info("told to stop before it ran")
+                log.info("stopped before it ran")
                 return
             writer = self._open_writer(stack)
             lost = await recover_unit_numbers(journal, writer)
@@ -321,7 +321,7 @@ class Service:
         )
 
     async def _apply(self, settings: Settings) -> None:
-        """Live changes; what is under way keeps the settings it began with."""
+        """Reloaded settings; what is under way keeps the settings it began with."""
         pipeline = self.views.pipeline
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         self._settings = settings

@@ -1,4 +1,4 @@
-"""What the service tells about itself: healthy, ready, and everything at a glance."""
+"""What the service reports about itself: healthy, ready, and everything at a glance."""
 
 from __future__ import annotations
 

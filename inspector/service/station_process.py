@@ -91,7 +91,7 @@ class StationProcess:
             try:
                 page = await archive.units(query)
             except ArchiveUnreadableError as error:
-                log.warning("verdicts of before are not counted", camera=camera, cause=str(error))
+                log.warning("earlier verdicts are not counted", camera=camera, cause=str(error))
                 continue
             alarms: Mapping[ProcessRule, Alarm] = {}
             for stored in reversed(page.units):
@@ -134,11 +134,11 @@ class StationProcess:
         for subject in raised - standing.keys() - locked:
             raised.discard(subject)
             self._faults.clear("process", subject)
-            log.info("the process is as it was", subject=subject)
+            log.info("all process rules hold again", subject=subject)
         for subject in standing.keys() - raised:
             alarm = standing[subject]
             raised.add(subject)
-            log.warning("the process is out of order", subject=subject, cause=alarm.cause)
+            log.warning("a process rule is violated", subject=subject, cause=alarm.cause)
             self._faults.raise_fault("process", alarm.cause, subject, unit=_told(alarm))
             if self._process.lock:
                 locked.add(subject)
@@ -157,7 +157,7 @@ def _acknowledged(note: str | None) -> dict[str, int]:
         found = orjson.loads(note or "{}")
         return {str(camera): int(number) for camera, number in found.items()}
     except (ValueError, TypeError, AttributeError):
-        log.warning("what was acknowledged is not known any more", note=note)
+        log.warning("what was acknowledged could not be restored", note=note)
         return {}
 
 

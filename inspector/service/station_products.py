@@ -126,7 +126,7 @@ class StationProducts:
         cameras = [CameraId(camera) for camera in self._settings.cameras]
         kept = self._kept = read_kept(note)
         if note is not None and kept is None:
-            log.warning("the product in force is not known any more", note=note[:200])
+            log.warning("the product in force could not be restored", note=note[:200])
         if kept is None or not kept.cameras:
             first = Job(number=0, recipe=await self._initial())
             self._jobs = dict.fromkeys(cameras, first)
@@ -237,11 +237,13 @@ class StationProducts:
         """Whether a unit is of the product it was opened as, by its serial."""
         return verdict if self._by_serial is None else self._by_serial.check(verdict, serial)
 
-    # --- what others are told ---
+    # --- what is reported ---
 
     def _tell_problems(self, problems: tuple[str, ...]) -> None:
         if problems:
-            log.error("a product is wrong, the old one stays", problems=list(problems))
+            log.error(
+                "a product's file is wrong, the old one stays in force", problems=list(problems)
+            )
             self._faults.raise_fault("product", problems[0], "file")
         else:
             self._faults.clear("product", "file")

@@ -1,4 +1,4 @@
-"""Tells systemd what we are doing, when it asked to be told."""
+"""Reports the service's state to systemd, where systemd asked for it."""
 
 from __future__ import annotations
 

@@ -75,11 +75,11 @@ class Telemetry(PublishTelemetry):
     def _clock(self, subject: str, cause: str | None) -> None:
         if cause is not None:
             if subject not in self._wrong_clocks:
-                log.warning("clock wrong", subject=subject, cause=cause)
+                log.warning("the clock is wrong", subject=subject, cause=cause)
             self._wrong_clocks.add(subject)
             self._faults.raise_fault("clock", cause, subject)
         elif subject in self._wrong_clocks:
-            log.info("clock right again", subject=subject)
+            log.info("the clock is right again", subject=subject)
             self._wrong_clocks.discard(subject)
             self._faults.clear("clock", subject)
 
@@ -205,10 +205,10 @@ class ReaderNews(ReaderTelemetry):
     def on_refused(self, cause: str | None) -> None:
         """Inspection and events go on without."""
         if cause is None:
-            log.info("how far readers are can be seen")
+            log.info("the position of readers can be read again")
         else:
             log.warning(
-                "how far readers are cannot be seen: allow the user of redis.username"
+                "the position of readers cannot be read: allow the user of redis.username"
                 " +xinfo|groups and +xpending",
                 cause=cause,
             )

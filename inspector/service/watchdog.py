@@ -1,4 +1,4 @@
-"""Tells systemd how the service is: alive while verdicts keep up with frames; ready, or why not."""
+"""Reports to systemd: alive while verdicts keep up with frames; ready, or why not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StateNews:
     def tell(self, now_s: float) -> None:
         """Say what is new; call it often."""
         if self._views.stopping.is_set():
-            return  # whoever set that tells it
+            return  # whoever set that reports it
         waited = now_s - self._since_s > READY_AT_LATEST_S
         words = self._views.in_words()
         if not self._notifier.is_ready_told and (self._views.is_all_known or waited):

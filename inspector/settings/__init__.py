@@ -1,1 +1,1 @@
-"""Every setting: its section, how it is read and checked, what may change live."""
+"""Every setting: its section, how it is read and checked, what can be reloaded."""

@@ -55,7 +55,7 @@ class Changes:
     """What a settings file that was read again changes."""
 
     settings: Settings
-    """What is in force from now on: the new values of what is live, the old ones of the rest."""
+    """What is in force from now on: new values of what can be reloaded, old ones of the rest."""
     applied: tuple[str, ...]
     """Dotted keys whose new value takes effect now."""
     needs_restart: tuple[str, ...]
@@ -76,7 +76,7 @@ def compare(running: Settings, wanted: Settings) -> Changes:
     """Tell what changes now from what waits for a restart.
 
     Raises:
-        ConfigurationError: the new values of what is live contradict the old ones of the rest.
+        ConfigurationError: new values of what can be reloaded contradict old ones of the rest.
 
     """
     before, after = dict(_leaves(running)), dict(_leaves(wanted))

@@ -84,12 +84,12 @@ class CameraSettings(Section):
     tile_overlap_px: Annotated[int, Field(ge=0, le=4096)] = 96
     """At least the size of the largest defect, so that each is whole in one tile."""
     region: tuple[int, int, int, int] | None = None
-    """x, y, width, height of the part that is looked at; None for the whole picture."""
+    """x, y, width, height of the part that is inspected; None for the whole picture."""
     serial: SerialSettings | None = None
     frozen_after_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
-    """Pictures that stay exactly the same for so long are no live pictures; 0 never asks."""
+    """A camera whose pictures stay exactly the same for this long is frozen; 0 never checks."""
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
-    """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never asks."""
+    """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never checks."""
     optics: OpticsSettings = Field(default_factory=OpticsSettings)
     features: dict[FeatureName, bool | int | float | str] = Field(default_factory=dict)
     """Written into the camera at every connection, in this order, and read back."""
@@ -394,7 +394,7 @@ class ReloadSettings(Section):
     """How new settings reach the running service, besides SIGHUP."""
 
     watch: bool = True
-    """Look at the settings file every second."""
+    """Check the settings file for changes every second."""
 
 
 class HealthSettings(Section):
@@ -402,4 +402,4 @@ class HealthSettings(Section):
 
     stalled_after_s: Seconds = 15.0
     watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    """Without a sign of life for so long the process ends itself; 0: systemd or nobody watches."""
+    """Without progress for this long the process ends itself; 0: never, as under systemd."""

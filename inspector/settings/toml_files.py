@@ -42,7 +42,7 @@ class Written:
         return key.at(self.place(tuple(key.before.split("."))))
 
     def in_order(self, problems: Sequence[str]) -> list[str]:
-        """As somebody mends them who reads the file from its beginning."""
+        """In the order in which a person who reads the file from its beginning corrects them."""
 
         def line(problem: str) -> int:
             number = problem.removeprefix(f"{self.origin}:").partition(":")[0]

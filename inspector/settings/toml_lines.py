@@ -1,4 +1,4 @@
-"""In which line of a TOML file a key stands, for those who have to mend it: pure.
+"""In which line of a TOML file a key stands, for those who have to correct it: pure.
 
 Python's parser keeps no places. It is asked again and again instead: what a file's first lines say
 is valid TOML wherever a value has ended, so the first of these beginnings that holds the key ends

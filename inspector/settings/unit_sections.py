@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from inspector.settings.types import Milliseconds, Section, Share
 
 Trigger = Literal["every_frame", "presence", "external"]
-"""Each frame is a unit; a virtual light barrier sees units pass; the PLC or MES says when."""
+"""Each frame is a unit; a virtual photo-eye sees units pass; the PLC or MES says when."""
 
 CropSetting = Literal["auto", "region", "unit", "tiles", "unit_tiles"]
 """What of a frame is inspected: a fixed region; the unit, cut out and turned upright; the region in
@@ -28,7 +28,7 @@ SerialFormat = Literal["DataMatrix", "QRCode", "Code128"]
 
 
 class SerialSettings(Section):
-    """How the serial number on a unit is read; without this section none is looked for."""
+    """How the serial number on a unit is read; without this section none is read."""
 
     formats: Annotated[tuple[SerialFormat, ...], Field(min_length=1)] = (
         "DataMatrix",

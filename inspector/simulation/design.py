@@ -24,7 +24,7 @@ _FEATURES = (
 def design(seed: int, product: int, width_px: int, height_px: int, quirks: int = 0) -> Circuit:
     """Return the circuit of a product with so many such features; the same on all its boards.
 
-    Whoever sees one board only cannot tell them from defects. About 0.1 s once, then remembered.
+    On one board alone they look like defects. About 0.1 s once, then remembered.
     Any thread.
     """
     circuit = lay_out(seed, product, width_px, height_px)

@@ -64,7 +64,7 @@ class SimulationOptions:
     """So many boards after each change are without defects, for a reference to be taught."""
     quirks: int = 0
     """So many places of each circuit look like defects and are none: whoever sees one board only
-    cannot tell them apart."""
+    cannot distinguish them."""
     variation: float = 0.0
     """How much boards of a circuit differ, 0 to 2: etching, tint, specks, where the label sticks,
     light that drifts; 1 is usual."""

@@ -21,7 +21,7 @@ _NOBODY = CameraId("camera")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a camera is told besides its URI; a kind takes from it what concerns it."""
+    """What a camera is given besides its URI; a kind takes from it what concerns it."""
 
     camera_id: CameraId = _NOBODY
     size: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""When a stream's frame was captured, told from its time stamps: pure, no clock of its own."""
+"""When a stream's frame was captured, by its time stamps: pure, no clock of its own."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_any_number_of_silent_connections_leaves_room_for_one_that_asks(
             assert site.answers()
     assert "Traceback" not in caplog.text
     said = capfd.readouterr()
-    assert (said.out + said.err).count("http connections are closed") == 1
+    assert (said.out + said.err).count("too many http connections, some are closed") == 1
 
 
 IMPATIENT = Patience(request_s=0.5, unread_s=0.5, closing_s=0.5)
@@ -358,7 +358,7 @@ def test_eleven_hundred_idle_connections_change_no_verdict(
         results = Counter(e.event["result"] for e in list(entries(client, "units"))[before:])
         assert results["NOT_INSPECTED"] == results["ERROR"] == 0, results
         said = Counter(entry["event"] for entry in line.log())
-        assert said["http connections are closed"] == 1
+        assert said["too many http connections, some are closed"] == 1
         assert sum(said.values()) < 40, said
         assert "Traceback" not in line.log_tail()
         line.stop()

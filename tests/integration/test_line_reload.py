@@ -98,7 +98,7 @@ def test_settings_change_live_without_a_missed_frame_and_a_wrong_file_changes_no
         # One mistake, and nothing of the file counts: not the good threshold beside it either.
         change(line, "threshold = 0.3", 'threshold = 1.0\nmin_size_px = "large"')
         line.send(signal.SIGHUP)
-        refused = wait_told(line, "settings refused, the old ones stay", 1)
+        refused = wait_told(line, "settings refused, the old ones stay in force", 1)
         [problem] = refused["problems"]
         assert "inspection.min_size_px: found 'large'; expected a number" in problem
         failed = sum(u.event["result"] == "FAILED" for u in units())
@@ -168,7 +168,7 @@ def test_new_settings_that_the_model_contradicts_are_refused_as_a_whole(
         for times, (right, mistake, problem) in enumerate(wrong, 1):
             change(line, right, mistake)
             line.send(signal.SIGHUP)
-            refused = wait_told(line, "settings refused, the old ones stay", times)
+            refused = wait_told(line, "settings refused, the old ones stay in force", times)
             assert [told.startswith(problem) for told in refused["problems"]] == [True], refused
             change(line, mistake, right)
         refusals = line.scrape().total("inspector_settings_reloads_total", outcome="refused")
@@ -201,7 +201,7 @@ def test_thresholds_wait_for_a_model_that_was_never_seen_and_other_settings_do_n
         wait_told(line, "running", 1, within_s=30.0)
         change(line, "threshold = 0.5", "threshold = 0.6")
         line.send(signal.SIGHUP)
-        [problem] = wait_told(line, "settings refused, the old ones stay", 1)["problems"]
+        [problem] = wait_told(line, "settings refused, the old ones stay in force", 1)["problems"]
         assert problem.startswith("inspection: the model is not known yet")
         change(line, "threshold = 0.6", "threshold = 0.5")
         change(line, "passed_share = 0.0", "passed_share = 1.0")
@@ -236,7 +236,7 @@ def test_a_settings_file_that_changes_is_noticed_and_a_half_written_one_is_refus
 
         whole = line.config.read_text()
         line.config.write_text(whole[: whole.index("[inference]") + 14])
-        refused = wait_told(line, "settings refused, the old ones stay", 1)
+        refused = wait_told(line, "settings refused, the old ones stay in force", 1)
         assert "not valid TOML" in refused["problems"][0]
         line.config.unlink()
         line.config.write_text(whole.replace("700.0", "900.0"))

@@ -360,7 +360,7 @@ def test_each_refused_trigger_is_answered_and_each_kind_logged_once(
         assert all(fields["problem"].isprintable() for _, fields in answers)
 
     asyncio.run(main(), debug=True)
-    logged = capsys.readouterr().out.count("a trigger is of no use")
+    logged = capsys.readouterr().out.count("trigger refused")
     assert logged == 4
 
 

@@ -289,6 +289,6 @@ async def _run(failure: str, *command: str) -> None:
 
 
 def _why(lines: list[str]) -> str:
-    """The line of pip's output that tells the cause: its last error, else its last line."""
+    """The line of pip's output that names the cause: its last error, else its last line."""
     errors = [line for line in lines if line.startswith("ERROR:")]
     return (errors or lines)[-1].removeprefix("ERROR:").strip()

@@ -287,7 +287,7 @@ def exit_text(exit_code: int) -> str:
 
 
 def new_memory_prefix() -> str:
-    """A name for one server's shared memory, which tells whether its owner still lives."""
+    """A name for one server's shared memory, which shows whether its owner still lives."""
     return f"{_namespace_prefix()}{os.getpid()}-{secrets.token_hex(4)}-"
 
 

@@ -104,7 +104,7 @@ class RedisStreamWriter(Sink):
         """Add the rows, all or none, provided each of their streams still ends at `ends`.
 
         False when a stream ends elsewhere, and nothing was added. After an error they may have
-        been added or not: the streams' ends tell.
+        been added or not: the ends of the streams show which.
         """
         with self._talking():
             try:

@@ -27,7 +27,7 @@ class Cadence:
         self._watched: deque[bool] = deque(maxlen=_WATCHED)
 
     def missing(self, delta: float) -> int | None:
-        """How many numbers are missing before the next, `delta` on; None: nobody can tell."""
+        """How many numbers are missing before the next, `delta` on; None: not known."""
         step = self.step
         if step is None:
             self._learn(delta)

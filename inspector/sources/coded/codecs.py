@@ -1,4 +1,4 @@
-"""Which reader tells of a codec's pictures: pure."""
+"""Which reader understands a codec's pictures: pure."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ FAR_S = 3.0
 
 
 class KeyFrameDistance:
-    """Watches the packets of a camera, over all its connections; what it finds is told once."""
+    """Watches the packets of a camera, over all its connections; what it finds is reported once."""
 
     def __init__(self) -> None:
         self._last_key_ns: int | None = None

@@ -109,7 +109,7 @@ class FootageSource:
 
 
 class Schedule:
-    """When the next frame of a recording is due: pure, gets the time told."""
+    """When the next frame of a recording is due: pure, the time is passed in."""
 
     def __init__(self) -> None:
         self._start_mono_ns: int | None = None

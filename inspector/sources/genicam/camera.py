@@ -373,7 +373,7 @@ class GenicamSource:
 def _let_go(
     library: Aravis, camera: Handle, stream: Handle | None, *, stop: bool
 ) -> Callable[[], None]:
-    """What gives a camera and its stream back; `stop` tells it first to send no more."""
+    """What gives a camera and its stream back; `stop` first has it send no more."""
 
     def let_go() -> None:
         if stream is not None:

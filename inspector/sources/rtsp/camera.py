@@ -295,7 +295,7 @@ class _Connection:
         pts_ns = stamp_ns(packet)
         self._clock.arrived(pts_ns, arrival_ns, waited_ns=arrival_ns - asked_ns)
         for news in self._clock.take_news():
-            log.warning("camera's clock", source=str(self._uri), note=news)
+            log.warning("the camera's clock is wrong", source=str(self._uri), note=news)
         if pts_ns is not None and packet.has_sidedata("prft"):
             unix_us, _ = _PRODUCER_TIME.unpack_from(bytes(packet.get_sidedata("prft")))
             self._sender.reported(pts_ns, unix_us * 1000)
@@ -308,7 +308,7 @@ class _Connection:
 
     def _decode(self, packet: Packet[VideoStream], arrival_ns: int, *, waited_ns: int) -> None:
         if self._key_frames.is_far(is_key=packet.is_keyframe, pts_ns=stamp_ns(packet)):
-            log.warning("key frames far apart", source=str(self._uri), advice=_KEY_FRAMES)
+            log.warning("key frames are far apart", source=str(self._uri), advice=_KEY_FRAMES)
         lost = self._losses.take()
         for outcome in self._decoder.decode(packet, arrival_ns=arrival_ns, lost=lost):
             picture = _Picture(

@@ -16,8 +16,8 @@ _LOST = re.compile(
 class RtpLosses:
     """Listens to FFmpeg while a packet is read: one thread, around each read.
 
-    FFmpeg's RTP reader hands on what came as if nothing were missing between, and its packets
-    carry no sequence numbers. Its log tells of a gap before it hands on what follows the gap.
+    FFmpeg's RTP reader passes on what came as if nothing were missing, and its packets
+    carry no sequence numbers. Its log reports a gap before it passes on what follows the gap.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class RtpLosses:
 
 
 def _let_ffmpeg_speak() -> None:
-    """FFmpeg's warnings reach us, and nobody else: what matters of them is told in our words."""
+    """FFmpeg's warnings reach us, and nobody else: what matters is reported in our words."""
     logger = logging.getLogger("libav")
     logger.propagate = False
     if not logger.handlers:

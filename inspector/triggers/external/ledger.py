@@ -14,7 +14,7 @@ from inspector.core.records import CameraId
 
 COUNTER_PREFIX = "triggers:"
 BEGUN = "triggers-begun"
-"""Set once the station knows from where on it answers; a position of 0 would not tell."""
+"""Set once the station knows from where on it answers; a position of 0 would not say so."""
 EPOCH = "triggers-epoch"
 """How often the stream began again. The journal's counters never go back, and positions do then:
 each epoch has names of its own."""

@@ -1,4 +1,4 @@
-"""What whoever triggers from outside hands to a camera, and is told in return."""
+"""What an external trigger passes to a camera, and the answer to it."""
 
 from __future__ import annotations
 

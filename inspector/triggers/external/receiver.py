@@ -1,4 +1,4 @@
-"""Where triggers from outside arrive, whichever way they come."""
+"""Takes in external triggers, from the Redis stream and over HTTP."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class StreamEntry:
     entry_id: str | None = None
     """As Redis writes it; for the verdict's event."""
     is_answered: bool | None = None
-    """Whether its verdict is in the journal; None: its position tells."""
+    """Whether its verdict is in the journal; None: its position says so."""
     came_mono_ns: int | None
     """When it was added, by our monotonic clock; None where that cannot be known."""
     too_late: str = ""

@@ -49,7 +49,7 @@ class _Waiting:
     taken: int = 0
     """Frames given out for it, or missed."""
     lost: int = 0
-    """Frames that were missed before the trigger came: nobody can be told whose they were."""
+    """Frames that were missed before the trigger came: whose they were is not known."""
     miss: MissReason | None = None
     detail: str = ""
 
@@ -87,7 +87,7 @@ class ExternalTrigger:
         """`wait_ns`: how long after its trigger, or after its last frame, a unit may wait.
 
         It must be shorter than the time between two units: of a unit whose frame never came and
-        the next one, whose trigger is not here yet, a frame does not tell which it shows.
+        the next one, whose trigger is not here yet, a frame does not show which of the two it is.
         `announce` and `on_idle` are called from either thread and must not call back.
         """
         self._camera_id = camera_id

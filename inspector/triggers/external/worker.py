@@ -173,7 +173,7 @@ class TriggerWorker(ReadingStage):
         return "it came while the service was not running" if before else ""
 
     async def _is_answered(self, entry: ReadEntry) -> bool | None:
-        """Of an entry whose position does not tell: whether the journal has its verdict."""
+        """Whether the journal has the verdict of an entry, where its position does not say so."""
         if is_exact(entry.entry_id) or entry.identity is None:
             return None
         found = await self._reader.in_journal({entry.entry_id: entry.identity})
@@ -186,7 +186,7 @@ class TriggerWorker(ReadingStage):
             return
         self._told.add(kind)
         log.warning(
-            "a trigger is of no use",
+            "trigger refused",
             outcome=receipt.outcome,
             entry=entry_id,
             problem=receipt.problem,

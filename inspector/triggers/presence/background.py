@@ -42,7 +42,7 @@ _ALIKE = 16.0
 _PATIENCE_FRAMES = 300
 """Light that stays so changed so long is the new light; a view without any belt, a new belt."""
 _ENOUGH = 0.01
-"""Share of the cells by which the light can be told."""
+"""Share of the cells that is enough to measure the light."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +67,7 @@ class Belt:
         self._spots = max(1, round(rows * 0.03))
         """So many cells of a column may differ and it is still empty: dirt, noise."""
         self._busy: Mask = np.zeros((rows, columns), np.bool_)
-        """Where something lies, or may: told by `learn`."""
+        """Where something lies, or may lie: set by `learn`."""
         self._usual: Cells = np.zeros((3, rows, columns), np.float32)
         """The latest picture in usual light."""
         self.off: Cells = self._usual
@@ -396,7 +396,7 @@ def _followed(gain: Cells, ratio: Cells) -> Cells:
 
 
 def _is_seen(free: Mask) -> bool:
-    """Enough empty cells to tell the light by."""
+    """Enough empty cells to measure the light."""
     return bool(np.count_nonzero(free) >= _ENOUGH * free.size)
 
 

@@ -1,4 +1,4 @@
-"""What came in over a border and goes with the belt, told from what changes in place: pure.
+"""Separates what came in over a border and goes with the belt from what changes in place: pure.
 
 A belt carries everything on it by the same way at once. A clock in the picture, a lamp mirrored
 by the belt, dirt on the lens, a hand, what a frugal encoder leaves behind: nothing of this comes

@@ -51,7 +51,7 @@ LIMITS = {
     Cause.RESTLESS: _RESTLESS_SHARE,
     Cause.STUCK: _STUCK_SHARE,
 }
-"""What a measure must exceed; in the order in which causes are told."""
+"""What a measure must exceed; in the order in which causes are reported."""
 _WORDS = {
     Cause.TOO_FAST: (
         "units go {:.0%} of the view from one picture to the next, and may be missed: more pictures"

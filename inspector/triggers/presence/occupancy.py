@@ -1,4 +1,4 @@
-"""The cheap look at every frame: where, along the travel, something lies on the belt."""
+"""The cheap check of every frame: where, along the travel, something lies on the belt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies on a belt, as a virtual light barrier sees and remembers it."""
+"""What lies on a belt, as a virtual photo-eye sees and remembers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the virtual light barrier asks to be done with units and frames."""
+"""What the virtual photo-eye asks to be done with units and frames."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class _Side:
 
 
 def find_outline(image: Image, place: Place) -> Outline | None:
-    """Return the outline of the unit at `place`; None where too little of it can be told.
+    """Return the outline of the unit at `place`; None where too little of it can be seen.
 
     Sides that do not stand out against the belt stay where the coarse place has them, as long
     as two others were found. About 8 ms for a unit of 700 pixels. Any thread.
@@ -115,7 +115,7 @@ def _coarse(place: Place) -> Outline | None:
 def _measured(
     image: Image, place: Place, outline: Outline, index: int, reach_px: tuple[int, int, int]
 ) -> _Side | None:
-    """Side 0 right, 1 bottom, 2 left, 3 top; None where no edge can be told."""
+    """Side 0 right, 1 bottom, 2 left, 3 top; None where no edge can be found."""
     turn = math.radians(outline.turn_deg + 90 * index)
     outward = np.array([math.cos(turn), math.sin(turn)])
     along = np.array([-outward[1], outward[0]])
@@ -202,7 +202,7 @@ def _is_free(place: Place, spots: Floats) -> NDArray[np.bool_]:
 
 
 def _edges(differs: NDArray[np.float32], out_px: Floats) -> Floats:
-    """(at,): how far out the unit ends; nan where that cannot be told.
+    """(at,): how far out the unit ends; nan where that cannot be measured.
 
     From outside, the first place as different from the belt as half of what the unit is just
     inside its edge: a shadow is less, blur has its middle there.

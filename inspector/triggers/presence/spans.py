@@ -1,4 +1,4 @@
-"""Tells things on the belt from one another by the gaps between them: pure."""
+"""Separates the things on the belt by the gaps between them: pure."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Tracks:
     def follow(self, at_ns: int, spans: Sequence[Span], moved_px: float | None = None) -> Changes:
         """Bring every track to `at_ns`; the spans are sorted and do not overlap.
 
-        `moved_px`: how far the belt went, where that was measured; else edges tell.
+        `moved_px`: how far the belt went, where that was measured; else the edges say.
         """
         spans = [span for span in spans if self._is_something(span)]
         interval_ns = BLIND_NS + 1 if self._at_ns is None else at_ns - self._at_ns

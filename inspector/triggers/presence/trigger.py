@@ -1,4 +1,4 @@
-"""Watches a free-running camera for units that pass, and picks the frames to inspect."""
+"""Finds the units that pass a free-running camera, and picks the frames to inspect."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ class _Outlined:
 
 
 class PresenceTrigger:
-    """A `UnitTrigger`: a virtual light barrier. One per camera, for the life of the process.
+    """A `UnitTrigger`: a virtual photo-eye. One per camera, for the life of the process.
 
     Looks at every frame for 1 to 2 ms and holds at most `units.FRAMES_HELD`; a chosen one
     costs another 8 ms for its outline. Frames that are not chosen are released and counted by
-    `on_idle`. A unit's opening is told before its first frame is returned; its closing may be
-    told before the last frame of it is.
+    `on_idle`. A unit's opening is announced before its first frame is returned; its closing may be
+    announced before its last frame is.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""A virtual light barrier: tells units that pass a free-running picture from one another.
+"""A virtual photo-eye: separates the units that pass through a free-running picture.
 
-Pure: it is told what is seen and when, and answers what to do. `trigger` does it.
+Pure: it is given what is seen and when, and answers what to do. `trigger` does it.
 """
 
 from __future__ import annotations
