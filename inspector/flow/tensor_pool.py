@@ -109,8 +109,8 @@ class TensorBlock:
             # bus error at the first write.
             os.posix_fallocate(fd, 0, size_bytes)
             memory = mmap.mmap(fd, size_bytes)
-            # Held until we close it or die: a living owner's segment is locked, a dead one's is not,
-            # across process-id namespaces too.
+            # Held until we close it or die: a living owner's segment is locked, a dead one's is
+            # not, across process-id namespaces too.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(fd)

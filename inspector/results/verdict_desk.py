@@ -105,7 +105,7 @@ class VerdictServices:
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Sees each verdict before it is sent on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
-    """Called after each verdict: why a camera's units are of another product; empty while they fit."""
+    """Gets, after each verdict, why a camera's units are of another product; empty: they fit."""
 
 
 class VerdictDesk:
