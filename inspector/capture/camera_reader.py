@@ -1,4 +1,4 @@
-"""Reads one camera on a thread of its own, for as long as anybody wants its frames."""
+"""Reads one camera on a thread of its own, for as long as its frames are wanted."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class CameraReader:
             self._interrupt(MissReason.SHUTTING_DOWN, "the service stops")
 
     def _wait(self, delay_s: float) -> None:
-        """Wait before the next attempt; nobody is to take this for a library that is stuck."""
+        """Wait before the next attempt; this does not count as a library that is stuck."""
         until_s = time.monotonic() + delay_s
         while (left_s := until_s - time.monotonic()) > 0 and not self.stop.wait(min(left_s, 1.0)):
             self._returned_ns = time.monotonic_ns()

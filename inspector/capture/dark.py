@@ -34,7 +34,7 @@ class DarkDetector:
     """A light that is only switched on for each unit may leave some pictures dark between them."""
 
     def __init__(self, *, below: int, region: Region | None = None) -> None:
-        """`region`: x, y, width, height of the part that is looked at."""
+        """`region`: x, y, width, height of the part that is checked."""
         self._below = below
         self._region = region
         self._since_ns: int | None = None
@@ -43,7 +43,7 @@ class DarkDetector:
 
     @property
     def asks(self) -> bool:
-        """Whether pictures are looked at at all."""
+        """Whether pictures are checked at all."""
         return self._below > 0
 
     def change(self, below: int) -> None:

@@ -1,4 +1,4 @@
-"""Keeps one camera read: starts its thread, notices silence, replaces a thread that is stuck."""
+"""Keeps one camera running: starts its thread, detects silence, replaces a thread that is stuck."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger("capture")
 
 POLL_INTERVAL_S = 0.2
 STUCK_AFTER_S = 15.0
-"""A library inside one call for so long is taken to be stuck: all its time-outs are shorter."""
+"""A library inside one call for this long is taken to be stuck: all its time-outs are shorter."""
 STOPPED_WITHIN_S = 4.0
 """What a read under way gets to return after a stop; a thread that takes longer is left behind."""
 MAX_STUCK_READERS = 4

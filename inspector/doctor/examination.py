@@ -42,7 +42,7 @@ LOW_DISK_BYTES = 1_000_000_000
 
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
-    """Look at cameras, Triton, Redis, disk and clock; never raises for what it finds."""
+    """Check cameras, Triton, Redis, disk and clock; never raises for what it finds."""
     findings = [_settings(settings), *map(renamed, settings.old_names)]
     findings += await asyncio.to_thread(check_products, settings)
     findings += await asyncio.to_thread(check_challenges, settings)
@@ -164,7 +164,7 @@ async def _model(settings: Settings, url: str) -> list[Finding]:
 
 
 def _disk(directory: Path) -> Finding:
-    """Look only: a folder made here would belong to whoever checks, not to the service."""
+    """Read only: a folder made here would belong to whoever checks, not to the service."""
     what = f"disk {directory}"
     there = next((p for p in (directory, *directory.absolute().parents) if p.exists()), Path("/"))
     try:

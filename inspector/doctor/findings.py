@@ -1,4 +1,4 @@
-"""What was looked at, and how it turned out."""
+"""What was checked, and the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspector.settings.renamed import OldName
 
 
 class Mark(StrEnum):
-    """How a finding turned out."""
+    """The result of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -18,7 +18,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     what: str
     mark: Mark

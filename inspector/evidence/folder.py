@@ -74,7 +74,7 @@ class EvidenceFolder:
         return self._scan is None
 
     def scan_on(self) -> None:
-        """Look at the next few files that were there at start; cheap once all are known.
+        """Take in the next few files that were there at start; cheap once all are known.
 
         What was being written when the last process died is removed.
 
@@ -136,7 +136,7 @@ class EvidenceFolder:
             self._meanwhile.append(kept)
 
     def withdraw(self, kept: Kept) -> None:
-        """Nobody will refer to the picture: remove it."""
+        """No event will name the picture: remove it."""
         if kept.path not in self._index:
             self._remove(kept)
 
@@ -164,7 +164,7 @@ class EvidenceFolder:
         return self._newest_ns
 
     def _put_last(self, pictures: list[Kept]) -> None:
-        """What was written while others were still looked at is younger than all of those."""
+        """What was written while others were still being taken in is younger than all of those."""
         for kept in pictures:
             if kept.path in self._index:
                 later = replace(kept, written_ns=self._next_ns())
@@ -234,7 +234,7 @@ class EvidenceFolder:
         )
 
     def _delete(self, needed_bytes: int) -> int:
-        """Delete pictures until so much is freed; returns how much was."""
+        """Delete pictures until that much is freed; returns how much was."""
         return self._remove_until(needed_bytes, self._index.first_to_go())
 
     def _remove_until(self, needed_bytes: int, going: Iterator[Kept]) -> int:

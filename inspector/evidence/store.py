@@ -155,7 +155,7 @@ class EvidenceStore:
                 self._keep(job)
 
     def _meanwhile(self) -> None:
-        """Nothing is to be written: look at what is there, or whether the disk works again."""
+        """Nothing is to be written: take in what is there, or check if the disk works again."""
         try:
             if self._faulty:
                 started_s = time.monotonic()

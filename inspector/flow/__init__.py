@@ -1,1 +1,1 @@
-"""Hand-overs between threads and stages: buffers, queues, and the one place where load is shed."""
+"""What passes between threads and stages: buffers, queues, and the one place where load is shed."""

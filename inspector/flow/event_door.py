@@ -36,7 +36,7 @@ class EventDoor:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is let in; groups may still be inside."""
+        """Whether nothing more is accepted; groups may still be inside."""
         return self._closed
 
     async def room(self) -> None:
@@ -77,7 +77,7 @@ class EventDoor:
         return kept
 
     def close(self) -> None:
-        """Let nothing more in; the receiver still gets what is inside."""
+        """Accept nothing more; the receiver still gets what is inside."""
         self._closed = True
         self._arrived.set()
 

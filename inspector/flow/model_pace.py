@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspector.core.recipes import ModelName
 
 FRESH_NS = 100_000_000
-"""What one request may take. A model that needs longer for a full one gets smaller ones, and one
+"""How long a request may take. A model that needs longer for a full one gets smaller ones, and one
 that needs longer for a single region gets none to wait behind another: what waits is replaced by
 something fresher. A slow model gains nothing from company: on a CPU a request of four takes four
 times as long as one of one."""

@@ -454,6 +454,6 @@ def _further(terms: ModelTerms) -> dict[Need, ModelNeeds]:
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:
-    """Look at the failure of a call whose connection failed before it: one report is enough."""
+    """Consume the failure of a call whose connection failed before it: one report is enough."""
     if not call.cancelled():
         call.exception()

@@ -273,7 +273,7 @@ class StreamReader:
             self._tell_read()
 
     async def _find_place(self) -> None:
-        """Look whether the stream is still the one that was read before."""
+        """Check that the stream is still the one that was read before."""
         extent = await self._extent()
         if self._last_id is None:
             self._read_through = extent.last

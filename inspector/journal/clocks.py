@@ -38,7 +38,7 @@ def read_clocks() -> Reading:
 
 
 def is_synchronised() -> bool | None:
-    """Whether a time server vouches for the clock now; None where nobody may say."""
+    """Whether a time server vouches for the clock now; None where that cannot be known."""
     by_kernel = _synchronised_by_kernel()
     return _synchronised_by_timesyncd() if by_kernel is None else by_kernel
 
@@ -57,7 +57,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _synchronised_by_kernel() -> bool | None:
-    """The kernel's own word; it takes it back when somebody sets the clock by hand."""
+    """What the kernel says; it takes that back when somebody sets the clock by hand."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)
     if not _IS_64_BIT or _libc().adjtimex(timex) < 0:
         return None  # the sandbox of the unit, or a container, forbids the question

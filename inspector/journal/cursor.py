@@ -17,7 +17,7 @@ from inspector.journal.time import StationTime, old_through
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a sink is, as of the last commit."""
+    """How far a sink had got at the last commit."""
 
     streams: frozenset[Stream]
     pending: int
@@ -27,7 +27,7 @@ class Position:
 
 
 def read_position(connection: sqlite3.Connection, sink: str) -> Position:
-    """How far a sink is now."""
+    """How far a sink has got now."""
     streams, cursors = sql.read_streams(connection), sql.read_cursors(connection, sink)
     return Position(
         streams=frozenset(cursors),
@@ -71,7 +71,7 @@ class SinkCursor:
 
     @property
     def streams(self) -> frozenset[Stream]:
-        """Those that the sink takes."""
+        """The streams that the sink takes."""
         return self._position().streams
 
     @property

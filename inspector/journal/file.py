@@ -23,7 +23,7 @@ from inspector.journal.sqlite_thread import is_corrupt, primary_code
 FILE_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
 PUT_BACK_EVERY_S = 5.0
-"""So often it is tried to write a journal anew whose file was removed."""
+"""How often the service tries to write a journal anew whose file was removed."""
 QUICK_CHECK_BELOW_BYTES = 64 * 1024 * 1024
 """A larger file is read through at start only after damage was met while running."""
 
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
-# Added since; an inspector of before passes them over, so that going back to it stays possible.
+# Added later; earlier versions ignore these, so that going back to one stays possible.
 # `deliveries` is what it notes, by the wall clock: taken over at the next start of this one.
 _SINCE = """
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -245,13 +245,13 @@ def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def salvage(aside: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """What a damaged journal still tells of its counters and notes.
+    """What can still be read of a damaged journal's counters and notes.
 
     Never raises for what it finds.
     """
     counters: dict[str, int] = {}
     notes: dict[str, str] = {}
-    # Not changed by looking: what it holds may be wanted by people.
+    # Opened without changing it: people may want what it holds.
     uri = f"{aside.resolve().as_uri()}?mode=ro"
     with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
         counters = {

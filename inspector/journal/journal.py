@@ -239,7 +239,7 @@ class Journal:
         await self._thread.run(lambda c: sql.keep_notes(c, notes))
 
     def take_the_rest(self) -> None:
-        """We stop: what is decided already is kept, also beyond the limit."""
+        """The service stops: what is decided already is kept, also beyond the limit."""
         self._at_end = True
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ PRUNED_ROWS_PER_STEP = 200
 PRUNE_EVERY_MS = 1000
 PRUNED_ROWS_WHEN_FULL = 2000
 NEARLY_FULL = 0.9
-"""Of the journal's limit: from there on, what the main sink has is deleted before its time."""
+"""Share of the journal's limit from which what the main sink has is deleted before its time."""
 
 
 class Pruning:

@@ -9,14 +9,14 @@ ROOM_POLL_INTERVAL_S = 0.1
 
 
 class Causes:
-    """What is wrong with the journal, of several who look at it. Event loop only."""
+    """What is wrong with the journal, as several parts report it. Event loop only."""
 
     def __init__(self, on_fault: Callable[[str | None], None]) -> None:
         self._on_fault = on_fault
         self._standing: dict[str, str] = {}
 
     def of(self, who: str) -> Callable[[str | None], None]:
-        """For one of them to call; what another still finds wrong is not called right."""
+        """What one of them calls; a fault that another still reports is not cleared."""
 
         def tell(cause: str | None) -> None:
             self._standing.pop(who, None)

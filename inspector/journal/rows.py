@@ -21,13 +21,13 @@ MAIN = "main"
 """The sink whose streams the numbering follows, and that decides what is old enough to go."""
 _SAMPLE_ROWS = 200
 _STATION_MS = "coalesce(station_ms, 0)"
-"""An inspector of before knew no station time; it begins with the first start of this one."""
+"""Earlier versions knew no station time; it begins with the first start of this one."""
 _COLUMNS = "row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamState:
-    """How far a stream is."""
+    """How far a stream has got."""
 
     last_seq: int
     last_id: StreamId
@@ -37,7 +37,7 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far a sink has a stream."""
+    """How much of a stream a sink has got."""
 
     seq: int = 0
     entry_id: StreamId = NOTHING
@@ -46,7 +46,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refill:
-    """What goes to a sink once more, and what is too old to be here still."""
+    """What is sent to a sink again, and what is too old to be here still."""
 
     events: int
     gone: int
@@ -71,7 +71,7 @@ def read_streams(connection: sqlite3.Connection) -> dict[Stream, StreamState]:
 
 
 def read_cursors(connection: sqlite3.Connection, sink: str) -> dict[Stream, Cursor]:
-    """How far a sink is, in every stream that it takes."""
+    """How far a sink has got in every stream that it takes."""
     if sink == MAIN:
         states = read_streams(connection)
         return dict.fromkeys(Stream, Cursor()) | {
@@ -88,7 +88,7 @@ def read_cursors(connection: sqlite3.Connection, sink: str) -> dict[Stream, Curs
 
 
 def keep_cursor(connection: sqlite3.Connection, sink: str, stream: Stream, cursor: Cursor) -> None:
-    """Note how far a sink has a stream."""
+    """Note how much of a stream a sink has got."""
     if sink == MAIN:
         state = read_streams(connection).get(stream, _FRESH)
         state = replace(state, delivered_seq=cursor.seq, delivered_id=cursor.entry_id)
@@ -253,8 +253,8 @@ def adopt(connection: sqlite3.Connection, sink: str, stream: Stream, tip: Tip) -
 def reopen_after(connection: sqlite3.Connection, sink: str, stream: Stream, tip: Tip) -> Refill:
     """Make every retained event after `tip` pending again for a sink."""
     before = read_cursors(connection, sink)[stream].seq
-    # IDs and numbers grow together. The first by ID is one look into the index; the smallest
-    # number of all would be a look at every event, and verdicts would wait for that.
+    # IDs and numbers grow together. The first by ID is one access to the index; the smallest
+    # number of all would be a scan of every event, and verdicts would wait for that.
     found = connection.execute(
         "SELECT seq FROM events WHERE stream = ?1 AND (id_ms, id_n) > (?2, ?3)"
         " ORDER BY id_ms, id_n LIMIT 1",

@@ -17,13 +17,13 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 TOLERANCE_MS = 10 * MINUTE_MS
-"""A wall clock that is further from the time that passed was set, or has stopped."""
+"""A wall clock that is off by more than this was set, or has stopped."""
 LONGEST_REST_MS = 4 * DAY_MS
-"""A machine that was off for longer than a long weekend has more likely lost its time."""
+"""A machine that was off for longer than a long weekend has more probably lost its time."""
 TAKEN_AS_IT_IS_AFTER_MS = DAY_MS
-"""So long after a step, with no other, a clock without a time server is taken as it is."""
+"""After this long without another step, a clock without a time server is believed as it is."""
 SETTLED_AFTER_MS = HOUR_MS
-"""So long a time server must have vouched for the clock before time that was off counts."""
+"""How long a time server must have vouched for the clock before the time while off counts."""
 LONGEST_OFF_MS = 366 * DAY_MS
 """More cannot be true: such steps come from receivers whose week counter began again."""
 

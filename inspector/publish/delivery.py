@@ -1,4 +1,4 @@
-"""Brings the journal's pending events into a sink: once, in order, whatever it went through."""
+"""Delivers the journal's pending events to a sink: exactly once, in order, whatever fails."""
 
 from __future__ import annotations
 

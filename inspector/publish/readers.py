@@ -1,4 +1,4 @@
-"""How far those who read the station's streams are: asked of Redis now and then.
+"""How far the readers of the station's streams have got: Redis is asked at intervals.
 
 A consumer group that is away for longer than `redis.retention_days` loses events. Only Redis knows
 where groups stand, and the users who read may not be watched: so the station, which trims, asks.

@@ -17,7 +17,7 @@ from inspector.publish.delivery import Delivery
 from inspector.publish.throttle import ThrottleLimits
 
 POLL_INTERVAL_S = 2.0
-"""How often an idle worker looks whether the sink is there and still has its streams."""
+"""How often an idle worker checks that the sink is there and still has its streams."""
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 TRIM_EVERY_S = 300.0

@@ -1,4 +1,4 @@
-"""How fast a backlog is brought to Redis beside a running line: pure."""
+"""How fast a backlog is sent to Redis while the line runs: pure."""
 
 from __future__ import annotations
 

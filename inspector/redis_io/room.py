@@ -12,7 +12,7 @@ HOLD_ABOVE = 0.9
 RESUME_BELOW = 0.88
 ASK_EVERY_S = 10.0
 SPENT_BETWEEN = 0.1
-"""Of what was left when Redis was last asked: so much may be written before it is asked again."""
+"""Share of the room left when Redis was last asked that may be written before it is asked again."""
 
 # An entry of a stream takes its JSON, its flat fields and IDs, and what Redis leaves empty in the
 # nodes it keeps them in. Measured on Redis 7.0: 215 to 315 bytes more than a JSON of 900 to 1000
@@ -25,7 +25,7 @@ SHORTEST_SPAN_S = 3600.0
 
 
 def bytes_in_redis(json_bytes: float) -> float:
-    """What an event takes in Redis, its JSON being so long."""
+    """What an event of this length of JSON takes in Redis."""
     return _ENTRY_BYTES + _PER_JSON_BYTE * json_bytes
 
 

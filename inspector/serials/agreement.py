@@ -17,7 +17,7 @@ class SerialQuality(StrEnum):
     """How sure a unit's serial is; also a metric label, so the list is closed."""
 
     GOOD = "good"
-    """Every frame that was looked at shows it."""
+    """Every frame that was read shows it."""
     PARTIAL = "partial"
     """Some of the frames show it, and none shows another."""
     CONFLICT = "conflict"
@@ -29,9 +29,9 @@ class SerialQuality(StrEnum):
     UNREADABLE = "unreadable"
     """No code was read on any frame."""
     LATE = "late"
-    """Nothing was read by the time the verdict was due, and frames were still to be looked at."""
+    """Nothing was read by the time the verdict was due, and frames were still waiting."""
     NOT_LOOKED = "not_looked"
-    """No frame of the unit was there to look at."""
+    """No frame of the unit was there to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class AgreedSerial:
     frames_read: int
     """Frames that show it."""
     frames: int
-    """Frames that were to be looked at."""
+    """Frames that were to be read."""
     detail: str = ""
     """For people: what was read instead."""
 

@@ -34,7 +34,7 @@ _TEXTS = frozenset({zxingcpp.ContentType.Text, zxingcpp.ContentType.GS1})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GreyPicture:
-    """The part of a frame that is looked at, of its own memory."""
+    """The part of a frame that is searched, in memory of its own."""
 
     pixels: NDArray[np.uint8]
     """(height, width), C-contiguous."""
@@ -46,7 +46,7 @@ class GreyPicture:
 
 
 def grey_picture(frame: Image, outline: Outline | None) -> GreyPicture:
-    """Copy what is to be looked at, so that the frame can be released; about 0.3 ms at 720p.
+    """Copy what is to be searched, so that the frame can be released; about 0.3 ms at 720p.
 
     Not turned upright: the reader does not mind a turn, and turning softens small codes. Of 180
     frames of the line videos 180 were read from such a box and 175 from the upright picture.
@@ -116,7 +116,7 @@ def _said(barcode: zxingcpp.Barcode) -> str:
 
 
 def can_be_enlarged(picture: GreyPicture) -> bool:
-    """Whether it is small enough for a second look at twice its size."""
+    """Whether it is small enough to be searched again at twice its size."""
     return picture.pixels.size * 4 <= ENLARGED_AT_MOST_PX
 
 

@@ -36,7 +36,7 @@ class _Job:
 
 
 class SerialReader:
-    """Looks for codes on frames, one after the other, in a thread of its own. Event loop only.
+    """Searches frames for codes, one after the other, in a thread of its own. Event loop only.
 
     When MAX_WAITING pictures wait, a further one is not looked at. One reader serves the cameras
     that share its settings.
@@ -59,7 +59,7 @@ class SerialReader:
         return UnitSerial(self)
 
     async def close(self, wait_s: float = 2.0) -> None:
-        """Read nothing more; pictures that still wait count as not looked at."""
+        """Read nothing more; pictures that still wait count as not read."""
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, wait_s)
@@ -121,7 +121,7 @@ class UnitSerial:
     is_read: bool = False
     """Whether a code was read on one of its frames; the reader's thread."""
     is_over: bool = False
-    """Nobody asks any more: frames that still wait are not looked at."""
+    """Nobody asks any more: frames that still wait are not read."""
     _readings: list[asyncio.Future[Reading]] = field(default_factory=list)
     _refused: list[str] = field(default_factory=list)
     """Why codes that were read are no serial; filled by the reader's thread."""

@@ -1,4 +1,4 @@
-"""Until when certificates hold: those we trust, and those we are shown."""
+"""Until when certificates are valid: those we trust, and those that servers show."""
 
 from __future__ import annotations
 

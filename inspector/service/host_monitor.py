@@ -1,4 +1,4 @@
-"""What nobody else measures: room on the disks, and until when certificates hold."""
+"""Monitors the host: room on the disks, and until when certificates are valid."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _REDISS_PORT = 6379
 
 
 class HostMonitor:
-    """A thread that looks every now and then, so that a disk or a peer that hangs holds up nobody.
+    """A thread that checks at intervals, so that a disk or a peer that hangs holds up nothing else.
 
     What cannot be measured keeps its last value: there is an alert for the thing itself.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Look at once, then now and then until closed."""
+        """Check at once, then at intervals until closed."""
         self._metrics = metrics
         self._folders = folders_of(settings)
         self._peers = list(peers_of(settings))

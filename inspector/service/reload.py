@@ -17,7 +17,7 @@ from inspector.settings.changes import Changes, compare
 from inspector.settings.settings import Settings
 
 POLL_INTERVAL_S = 1.0
-"""A file that looks the same twice in a row is not being written any more."""
+"""A file that is the same twice in a row is not being written any more."""
 US_PER_NS = 1000
 
 log = structlog.get_logger("service")
@@ -63,7 +63,7 @@ class Reloader:
         self._asked.set()
 
     async def run_until_cancelled(self) -> None:
-        """Serve requests, and look at the file every second where the settings say so."""
+        """Serve requests, and check the file every second where the settings say so."""
         wait_s = POLL_INTERVAL_S if self._settings.reload.watch else None
         while True:
             with suppress(TimeoutError):

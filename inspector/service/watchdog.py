@@ -55,7 +55,7 @@ class StateNews:
 async def feed_watchdog(
     pipeline: Pipeline, views: StationState, notifier: Notifier, health: HealthSettings
 ) -> Never:
-    """Look whether there is progress and what works, and say so, until cancelled."""
+    """Check progress and what works, and report it, until cancelled."""
     last_resort = LastResort(health.watchdog_s)
     try:
         await _feed(pipeline, views, notifier, health, last_resort)

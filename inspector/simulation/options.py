@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class View(StrEnum):
-    """What the simulated camera looks at."""
+    """What the simulated camera shows."""
 
     BELT = "belt"
     STROBE = "strobe"
@@ -53,7 +53,7 @@ class SimulationOptions:
     defect_rate: float = 0.3
     """Share of boards with defects, 0 to 1; such a board has one to four."""
     boards: int = 0
-    """The line ends after so many boards; 0 never ends."""
+    """The line ends after this many boards; 0 never ends."""
     products: int = 1
     """How many circuits are on the line."""
     change_every: int = 1

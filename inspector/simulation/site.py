@@ -21,7 +21,7 @@ _BORDER_PX = 34
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a defect may look at and draw on."""
+    """What a defect may read and draw on."""
 
     circuit: Circuit
     copper: Mask

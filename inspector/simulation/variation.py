@@ -22,7 +22,7 @@ _SPECK_LEVELS = 26
 _LABEL_PX = 2
 _DRIFT_SHARE = 0.15
 _DRIFT_BOARDS = 80
-"""The light falls for so many boards, and comes back in as many."""
+"""The light falls over this many boards, and comes back over as many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Writes journaled events to the station's streams in Redis, and looks at how they end."""
+"""Writes journaled events to the station's streams in Redis, and reads how they end."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class TriggerOutcome(StrEnum):
     DOUBLED = "doubled"
     """The same unit was triggered a moment ago: its verdict is that one's."""
     REFUSED = "refused"
-    """The station is at its end: nobody would give a verdict."""
+    """The station is stopping: the unit would get no verdict."""
     MALFORMED = "malformed"
     """It does not say which unit, when or where in a way that can be read."""
     UNKNOWN_CAMERA = "unknown_camera"

@@ -170,7 +170,7 @@ class TriggerReceiver:
         return self.ledger.counters()
 
     def close(self) -> None:
-        """Accept no more: nobody is left to give verdicts."""
+        """Accept no more: no further verdicts will be given."""
         self._is_closed = True
 
     def _read(

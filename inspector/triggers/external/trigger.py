@@ -56,7 +56,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A frame of a moment ago that served nobody; without pixels where it was missed."""
+    """A recent frame that served no unit; without pixels where it was missed."""
 
     captured_ns: int
     frame: Frame | None
@@ -192,7 +192,7 @@ class ExternalTrigger:
                 self._close(waiting, *self._nothing_came(waiting))
 
     def close(self) -> None:
-        """Accept no further trigger: nobody is left to give verdicts."""
+        """Accept no further trigger: no further verdicts will be given."""
         with self._lock:
             self._closed = True
 

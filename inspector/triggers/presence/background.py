@@ -40,7 +40,7 @@ _EVEN, _ABRUPT = 0.012, 0.25
 _ALIKE = 16.0
 """Grey levels between columns of belt, at the start: the lens darkens corners."""
 _PATIENCE_FRAMES = 300
-"""Light that stays so changed so long is the new light; a view without any belt, a new belt."""
+"""After this many frames, changed light is the new normal; without any belt, a new one is learned."""
 _ENOUGH = 0.01
 """Share of the cells that is enough to measure the light."""
 
@@ -95,7 +95,7 @@ class Belt:
 
     @property
     def _is_lost(self) -> bool:
-        """For so long nothing looked like the belt that it must be another."""
+        """Nothing has looked like the belt for so long that it must be another belt."""
         return self._dark_frames > _PATIENCE_FRAMES or self._crowded_frames > 3 * _PATIENCE_FRAMES
 
     @property

@@ -31,7 +31,7 @@ _NEAR_COLUMNS = 2
 _NEW_SHARE = 0.15
 """What a cell counts that came in over a border, or went out, beside one that fits nowhere."""
 _EXPECTED, _STANDS = 0.9, 0.8
-"""What is expected explains a picture better by so much; a belt that stands, too."""
+"""How much better the expected movement explains a picture; so does a belt that stands."""
 _GOOD = 0.6
 """Of what a standing belt leaves unexplained: then no further way is tried."""
 _MATCHED = 0.05
@@ -39,13 +39,13 @@ _MATCHED = 0.05
 _STILL = 0.03
 """Of what is seen: less than this unexplained, and the belt stands."""
 _FITS = 0.5
-"""Of what is seen: more than this unexplained, and nobody knows how far the belt went."""
+"""Share of what is seen: with more than this unexplained, it is not known how far the belt went."""
 _FIRST_MOVE = 0.45
 """Share of the view that things go at most from a picture to the next, at first."""
 _GATE, _FASTER = 0.04, 1.6
 """Share of the view, and of the usual speed, by which a belt may jerk."""
 _COST_ROWS = 3
-"""Of so many rows of cells one is compared for each way that is tried."""
+"""One row of cells out of this many is compared for each movement that is tried."""
 _STALE, _STALE_MEMORY = 0.8, 0.1
 """What was seen in one place in so large a share of the last pictures came in over no border."""
 

@@ -56,7 +56,7 @@ class Grid:
     rows: int
     step_along: int
     step_across: int
-    """Of so many lines of the frame one is looked at."""
+    """One line of the frame out of this many is used."""
 
     @property
     def length_px(self) -> int:
@@ -109,7 +109,7 @@ def lay_grid(left_px: int, top_px: int, width_px: int, height_px: int, travel: T
 
 
 class Occupancy:
-    """Looks at the frames of one camera; learns its belt. One thread."""
+    """Takes the frames of one camera, and learns its belt. One thread."""
 
     def __init__(
         self,

@@ -99,8 +99,8 @@ class Changes:
     new: tuple[Track, ...]
     gone: tuple[tuple[Track, Way], ...]
     blind: bool
-    """Nobody looked for a while before: what is new may have come in any way."""
+    """No frame was seen for a while before: what is new may have come in any way."""
     jumped: int = 0
     """Things that are gone from where they must be, while others are where none can have come."""
     missed_view: bool = False
-    """Nobody looked for so long that a running belt went the whole view."""
+    """No frame was seen for so long that a running belt went the whole view."""

@@ -19,7 +19,7 @@ _CLOSE = (-10, 10, 1)
 """Edges are looked for from so far inside to so far outside the coarse place, in such steps; then
 about where they were found. Coarse places hold shadows, so they are rather too large."""
 _CELL_PX = 12
-"""Each edge is measured once in so many pixels along a side."""
+"""Each edge is measured once in this many pixels along a side."""
 _CORNER_SHARE = 0.05
 """Of a side, at each end: left out, corners are round and neighbours' edges begin there."""
 _FEWEST = 6
@@ -49,7 +49,7 @@ class Place:
     belt_px: tuple[float, float, float, float]
     """x, y, width, height of the part of the frame that `belt` stands for."""
     free_px: tuple[float, float, float, float]
-    """Left, top, right, bottom: beyond these lies another unit, or nothing is looked at."""
+    """Left, top, right, bottom: beyond these lies another unit, or nothing is searched."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,7 +40,7 @@ FRAMES_HELD = 2
 log = structlog.get_logger("capture")
 
 OUTLINES_REMEMBERED = 8
-"""Of so many units, the last, it is known where they are in view."""
+"""Outlines are remembered for this many most recent units."""
 
 Tell = Callable[[UnitOpened | UnitClosed], None]
 

@@ -135,7 +135,7 @@ class Presence:
         return actions
 
     def missed(self, reason: MissReason) -> None:
-        """A frame came and could not be looked at: units that lack one will say why."""
+        """A frame came and could not be inspected: units that lack one will say why."""
         for track in self._tracks.all:
             if track.passage is not None and not track.passage.is_closed:
                 track.passage.miss = reason
