@@ -88,7 +88,7 @@ async def density(
 ) -> int:
     """How many belts with a board every 2.5 s this machine holds; found by doubling and halving.
 
-    It holds them when every board is looked at and has its verdict before the deadline.
+    It carries them when every board is inspected and has its verdict before the deadline.
     """
     held, failed = 0, _MOST_CAMERAS + 1
     cameras = 1

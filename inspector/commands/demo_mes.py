@@ -119,7 +119,7 @@ class DemoMes:
 
 @asynccontextmanager
 async def demo_mes(url: str, settings: Settings) -> AsyncIterator[DemoMes | None]:
-    """The MES of a simulated line of several products; None where another source is looked at."""
+    """The MES of a simulated line of several products; None where another source is inspected."""
     plan = LinePlan.of(settings)
     if plan is None:
         yield None

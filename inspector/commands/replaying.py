@@ -54,7 +54,7 @@ _COPIED = {
     "region",
     "serial",
 }
-"""What a recording is looked at with, as its camera would be."""
+"""What a recording is inspected by, as its camera would be."""
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ def replay_settings(
 ) -> Settings:
     """The line's settings with its cameras replaced by the footage.
 
-    What is looked at, and how, is as for `camera`, or for the first. `products` is where the
+    What is inspected, and how, is as for `camera`, or for the first. `products` is where the
     products are; None: where the settings say.
 
     Raises:

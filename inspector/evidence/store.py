@@ -52,7 +52,7 @@ class _Job:
 class EvidenceStore:
     """Writes pictures as JPEG in a thread of its own, and keeps quota and free-disk floor.
 
-    Event loop only. At start the pictures that are there already are looked at in the thread,
+    Event loop only. At start the pictures that are there already are taken in by the thread,
     between the writing of new ones. When the disk does not take a picture in time, for whatever
     cause, the picture is given up and counted, and the fault `disk`/`evidence` stands until the
     disk takes one again; that is tried every few seconds without a picture too.

@@ -18,7 +18,7 @@ from inspector.serials.agreement import MAX_SERIAL_CHARACTERS, Code
 from inspector.settings.unit_sections import SerialFormat
 
 QUIET_PX = 16
-"""What is looked at around a unit: a code at its edge needs something light beside it."""
+"""What is searched around a unit: a code at its edge needs something light beside it."""
 ENLARGED_AT_MOST_PX = 4_000_000
 """Pixels of an enlarged picture; larger ones would hold the next unit's up."""
 

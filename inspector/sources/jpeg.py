@@ -84,7 +84,7 @@ def decode_jpeg(encoded: Encoded, image: Image | None = None) -> Image:
 def check_jpeg(encoded: Encoded) -> None:
     """Return if the picture is whole; for about two thirds of what decoding it costs.
 
-    Of Motion JPEG with two fields in a frame, both are looked at.
+    Of Motion JPEG with two fields in a frame, both are checked.
 
     Raises:
         FrameUnreadableError: something is missing or damaged.

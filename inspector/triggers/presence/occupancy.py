@@ -119,7 +119,7 @@ class Occupancy:
         *,
         anywhere: bool = False,
     ) -> None:
-        """`size` is the picture's (width, height), `region` the part that is looked at.
+        """`size` is the picture's (width, height), `region` the part that is used.
 
         `anywhere`: what appears inside the view lies on the belt, too.
         """
