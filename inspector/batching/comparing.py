@@ -83,7 +83,7 @@ class ReferencePlanes:
         outside = _letterboxed(np.zeros_like(grey), place, around=255)
         outside[outside > 0] = 255
         # The largest deviation that a pixel of the model's input covers, not their mean.
-        reach = math.ceil(1 / place.letterbox.scale)
+        reach = math.ceil(1 / min(place.letterbox.scale, place.letterbox.scale_down))
         largest = cv2.dilate(reference.deviation, np.ones((reach, reach), np.uint8))
         deviation = _letterboxed(np.asarray(largest, np.uint8), place, around=0)
         exceeds = np.maximum(deviation, NATURAL_FROM_LEVELS) - np.uint8(NATURAL_FROM_LEVELS)
@@ -106,7 +106,7 @@ def _letterboxed(plane: Grey, place: _Place, *, around: int) -> Grey:
     width_px, height_px = place.size_px
     canvas = np.empty((height_px, width_px), np.uint8)
     matrix = into_letterbox(place.rect, place.letterbox)
-    warp(plane, matrix, canvas, scale=place.letterbox.scale, around=around)
+    warp(plane, matrix, canvas, scale=place.letterbox.least_shrunk, around=around)
     return canvas
 
 

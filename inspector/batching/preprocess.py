@@ -108,7 +108,7 @@ class Preprocessor:
         part, x_px, y_px = _part(region.frame.lease.image, back(matrix), unit.shape)
         grey = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), np.uint8)
         there = then(((1.0, 0.0, x_px), (0.0, 1.0, y_px)), matrix)
-        warp(grey, there, unit, scale=region.letterbox.scale)
+        warp(grey, there, unit, scale=region.letterbox.least_shrunk)
         cv2.copyTo(planes.padding, planes.outside, unit)
         without_natural(unit, planes)
         return unit, planes
@@ -122,7 +122,7 @@ class Preprocessor:
             rect.y_px : rect.y_px + rect.height_px, rect.x_px : rect.x_px + rect.width_px
         ]
         width_px = scaled_px(rect.width_px, box.scale)
-        height_px = scaled_px(rect.height_px, box.scale)
+        height_px = scaled_px(rect.height_px, box.scale_down)
         right_px, bottom_px = box.left_px + width_px, box.top_px + height_px
         grey = self._input.padding
         canvas[: box.top_px] = grey
@@ -139,9 +139,24 @@ class Preprocessor:
         In one step from the frame. Detectors are trained on boards on a belt, so the belt beside
         the unit says more than grey would; what lies outside the frame is grey.
         """
-        matrix = then(upright_matrix(outline), into_letterbox(rect, box))
         grey = self._input.padding
-        warp(image, matrix, canvas, scale=box.scale, around=grey, scratch=self._scratch_of)
+        if max(box.stretch, 1 / box.stretch) > SKIPS_ABOVE:
+            self._turn_and_stretch(image, outline, rect, box, canvas)
+            return
+        matrix = then(upright_matrix(outline), into_letterbox(rect, box))
+        warp(image, matrix, canvas, scale=box.least_shrunk, around=grey, scratch=self._scratch_of)
+
+    def _turn_and_stretch(
+        self, image: Image, outline: Outline, rect: Rect, box: Letterbox, canvas: Image
+    ) -> None:
+        """In two steps: turning in one would skip pixels in the direction that shrinks more."""
+        even = Letterbox(scale=box.least_shrunk, left_px=0, top_px=0)
+        size = (scaled_px(rect.height_px, even.scale), scaled_px(rect.width_px, even.scale), 3)
+        upright = np.empty(size, np.uint8)
+        matrix = then(upright_matrix(outline), into_letterbox(rect, even))
+        grey = self._input.padding
+        warp(image, matrix, upright, scale=even.scale, around=grey, scratch=self._scratch_of)
+        cv2.resize(upright, canvas.shape[1::-1], dst=canvas, interpolation=cv2.INTER_AREA)
 
     def _scale(self, pixels: Image, target: Image) -> None:
         """Shrink without making small defects vanish.
@@ -170,7 +185,10 @@ class Preprocessor:
         if pixels.shape == target.shape:
             np.copyto(target, pixels)
             return
-        cv2.resize(pixels, (width_px, height_px), dst=target, interpolation=cv2.INTER_LINEAR)
+        # One that is not stretched was halved until it is less than twice too large.
+        skips = pixels.shape[0] >= 2 * height_px or pixels.shape[1] >= 2 * width_px
+        how = cv2.INTER_AREA if skips else cv2.INTER_LINEAR
+        cv2.resize(pixels, (width_px, height_px), dst=target, interpolation=how)
 
     def _scratch_of(self, height_px: int, width_px: int, use: str) -> Image:
         key = (height_px, width_px, use)

@@ -38,9 +38,14 @@ def unseen(cropping: Cropping, frame: Frame) -> Region:
     return Region(frame=frame, rect=cropping.rect, letterbox=box)
 
 
+def can_be_shown(frame: Frame, model_input: ModelInput) -> bool:
+    """Whether a model gets what it takes: one that sees units on their reference needs one."""
+    return frame.ref.placed is not None or not model_input.is_on_reference
+
+
 def pieces(cropping: Cropping, frame: Frame, model_input: ModelInput | None) -> int:
     """How many inputs of a model a frame becomes; 1 while the model's input is not known."""
-    if model_input is None:
+    if model_input is None or not can_be_shown(frame, model_input):
         return 1
     return len(_cut(cropping, _whole(cropping, frame, model_input).rect, model_input))
 
@@ -56,6 +61,7 @@ def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:
         width_px=model_input.width_px,
         height_px=model_input.height_px,
         enlarges=model_input.enlarges and not model_input.registered,
+        stretches=model_input.stretches and not model_input.registered,
     )
 
 
@@ -76,10 +82,11 @@ def _whole(cropping: Cropping, frame: Frame, model_input: ModelInput) -> Region:
 
 
 def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
-    scale = _fitted(rect, model_input).scale
     if model_input.registered:
         # It was taught with whole units, and knows a tile of them from nowhere.
         return (rect,)
+    fitted = _fitted(rect, model_input)
+    scale = min(fitted.scale, fitted.scale_down)
     if cropping.crop == "tiles" or (cropping.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
         return pieces_of(
             rect,

@@ -10,12 +10,18 @@ from inspector.core.places import Box, Place, Point, Polygon, WholeUnit, clipped
 from inspector.core.records import Letterbox, ModelInput, Outline, Rect, Region
 
 
-def fit(rect: Rect, *, width_px: int, height_px: int, enlarges: bool = False) -> Letterbox:
+def fit(
+    rect: Rect, *, width_px: int, height_px: int, enlarges: bool = False, stretches: bool = False
+) -> Letterbox:
     """Place a region in a model input: centred, in proportion.
 
     Enlarging adds no information, and detectors lose accuracy away from the scale they were
-    trained at: it is for models that were trained on pictures scaled up to their input.
+    trained at: it is for models that were trained on pictures scaled up to their input. Stretching
+    is for those that were trained on pictures drawn to the input's sides, each by itself.
     """
+    if stretches:
+        across, down = width_px / rect.width_px, height_px / rect.height_px
+        return Letterbox(scale=across, left_px=0, top_px=0, stretch=down / across)
     scale = min(width_px / rect.width_px, height_px / rect.height_px)
     if not enlarges:
         scale = min(1.0, scale)
@@ -36,7 +42,8 @@ def fills_little(width_px: int, height_px: int, model_input: ModelInput) -> bool
     Most trainings scale pictures up to the input, so that the network never saw parts so small.
     """
     share = max(width_px / model_input.width_px, height_px / model_input.height_px)
-    return share < FILLS_LITTLE_BELOW and not model_input.enlarges
+    fills = model_input.enlarges or model_input.stretches
+    return share < FILLS_LITTLE_BELOW and not fills
 
 
 def scaled_px(length_px: int, scale: float) -> int:
@@ -55,7 +62,7 @@ def to_frame(
         return rect.x_px + inside
 
     def y(value: float) -> float:
-        inside = min(max((value - box.top_px) / box.scale, 0.0), float(rect.height_px))
+        inside = min(max((value - box.top_px) / box.scale_down, 0.0), float(rect.height_px))
         return rect.y_px + inside
 
     left, top, right, bottom = corners_px
@@ -81,7 +88,7 @@ def on_picture(place: Place, region: Region) -> Place | None:
             points = [
                 (
                     rect.x_px + (x_px - box.left_px) / box.scale,
-                    rect.y_px + (y_px - box.top_px) / box.scale,
+                    rect.y_px + (y_px - box.top_px) / box.scale_down,
                 )
                 for x_px, y_px in place.points_px
             ]

@@ -88,6 +88,8 @@ class Stated:
     """The classes that are no defect, where every picture or pixel is of some class."""
     enlarge: bool = False
     """A picture smaller than the input is scaled up to it."""
+    stretch: bool = False
+    """A picture is drawn to the input's sides, whatever its proportions."""
 
 
 NOTHING_STATED = Stated()

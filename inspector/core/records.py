@@ -343,6 +343,18 @@ class Letterbox:
     scale: float
     left_px: int
     top_px: int
+    stretch: float = 1.0
+    """Down it is scaled by so much more than across."""
+
+    @property
+    def scale_down(self) -> float:
+        """The scale from top to bottom."""
+        return self.scale * self.stretch
+
+    @property
+    def least_shrunk(self) -> float:
+        """The scale in the direction in which it is shrunk less."""
+        return max(self.scale, self.scale_down)
 
 
 DIFFERING_CELL_PX = 8
@@ -400,6 +412,8 @@ class ModelInput:
     """What lies beside a region that does not fill the input, 0 to 255."""
     registered: bool = False
     """The unit is shown in the geometry of its reference, alone."""
+    stretches: bool = False
+    """A region fills the input, whatever its proportions, as training did."""
     enlarges: bool = False
     """A region smaller than the input is scaled up to it, as training did."""
     most: int = 0

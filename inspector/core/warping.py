@@ -30,7 +30,7 @@ def into_letterbox(rect: Rect, box: Letterbox) -> Affine:
     """From the pixels that a rectangle is part of to those of the model's input."""
     return (
         (box.scale, 0.0, box.left_px - box.scale * rect.x_px),
-        (0.0, box.scale, box.top_px - box.scale * rect.y_px),
+        (0.0, box.scale_down, box.top_px - box.scale_down * rect.y_px),
     )
 
 
@@ -71,9 +71,9 @@ def write_registered(
 ) -> None:
     """Fill `canvas` with what of a unit lies on this part of its reference; grey beside it."""
     matrix = then(to_reference, into_letterbox(rect, box))
-    warp(image, matrix, canvas, scale=box.scale, scratch=scratch)
+    warp(image, matrix, canvas, scale=box.least_shrunk, scratch=scratch)
     right_px = box.left_px + scaled_px(rect.width_px, box.scale)
-    bottom_px = box.top_px + scaled_px(rect.height_px, box.scale)
+    bottom_px = box.top_px + scaled_px(rect.height_px, box.scale_down)
     canvas[: box.top_px] = PADDING_GREY
     canvas[bottom_px:] = PADDING_GREY
     canvas[:, : box.left_px] = PADDING_GREY

@@ -164,7 +164,8 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         mean=levels.mean,
         deviation=levels.deviation,
         padding=_padding(description, needs),
-        enlarges=needs.stated.enlarge or _is_enlarged(description),
+        enlarges=needs.stated.enlarge or _says_true(description, "enlarge"),
+        stretches=needs.stated.stretch or _says_true(description, "stretch"),
         most=most,
         exactly=exactly,
     )
@@ -282,8 +283,8 @@ def _padding(description: ModelDescription, needs: ModelNeeds) -> int:
     return int(text)
 
 
-def _is_enlarged(description: ModelDescription) -> bool:
-    return description.parameters.get("enlarge", "").lower() == "true"
+def _says_true(description: ModelDescription, parameter: str) -> bool:
+    return description.parameters.get(parameter, "").lower() == "true"
 
 
 def _head(description: ModelDescription, needs: ModelNeeds) -> str:

@@ -67,6 +67,7 @@ class ModelPart(Section):
     head: HeadName | None = None
     good: Annotated[tuple[str, ...], Field(max_length=1000)] | None = None
     enlarge: bool | None = None
+    stretch: bool | None = None
 
 
 class InspectionPart(Section):

@@ -59,7 +59,8 @@ def _differs_there(place: Place, region: Region) -> bool:
         (x_px - rect.x_px) * box.scale + box.left_px for x_px in (around.left_px, around.right_px)
     )
     top, bottom = (
-        (y_px - rect.y_px) * box.scale + box.top_px for y_px in (around.top_px, around.bottom_px)
+        (y_px - rect.y_px) * box.scale_down + box.top_px
+        for y_px in (around.top_px, around.bottom_px)
     )
     rows = slice(max(0, int(top / DIFFERING_CELL_PX)), int(bottom / DIFFERING_CELL_PX) + 1)
     columns = slice(max(0, int(left / DIFFERING_CELL_PX)), int(right / DIFFERING_CELL_PX) + 1)

@@ -246,6 +246,8 @@ class InferenceSettings(Section):
     """Classes that are no defect, of a model that gives every picture or pixel a class."""
     enlarge: bool = False
     """A region smaller than the model's input is scaled up to it, as many trainings do."""
+    stretch: bool = False
+    """A region is drawn to the input's sides, whatever its proportions, as Anomalib trains."""
     tls: bool = False
     tls_ca: Path | None = None
     token: Secret | None = None

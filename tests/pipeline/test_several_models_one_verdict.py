@@ -82,6 +82,22 @@ def test_thresholds_are_by_code_over_all_models() -> None:
     assert [defect["code"] for defect in run.units[0]["defects"]] == ["mousebite"]
 
 
+def test_a_model_that_wants_a_reference_passes_no_unit_of_a_product_without_one() -> None:
+    compares = Deployed(
+        name="surface",
+        classes=2,
+        code=1,
+        side_px=96,
+        channels=2,
+        parameters={"channels": "unit,reference"},
+    )
+    run = inspect(FakeTriton(Deployed(), more=[compares]), [Picture(), Picture(spot=SPOT)])
+    assert [unit["reason"] for unit in run.units] == ["model_unavailable"] * 2
+    assert {unit["detail"] for unit in run.units} == {
+        "model surface sees units on a reference; there is none"
+    }
+
+
 def test_an_answer_of_a_class_that_a_further_model_has_not_is_no_verdict() -> None:
     def says_class_five(response: Any) -> None:
         names = [output.name for output in response.outputs]

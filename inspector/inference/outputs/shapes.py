@@ -45,13 +45,20 @@ def outline_of(mask: Mask) -> Corners | None:
 
 def parts_of(mask: Mask, *, at_most: int) -> list[tuple[slice, slice, Mask]]:
     """The connected parts of a mask, the largest first: rows, columns, and the mask therein."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    lines, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not lines.size:
+        return []
+    # Labelling costs as much as the picture is large, and defects are small.
+    first_row, first_column = int(lines[0]), int(across[0])
+    used = mask[first_row : lines[-1] + 1, first_column : across[-1] + 1]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(used.astype(np.uint8))
     order = np.argsort(-stats[1:count, cv2.CC_STAT_AREA], kind="stable")[:at_most] + 1
     parts = []
     for number in order.tolist():
         left, top, width, height, _area = stats[number].tolist()
-        rows, columns = slice(top, top + height), slice(left, left + width)
-        parts.append((rows, columns, labels[rows, columns] == number))
+        part = labels[top : top + height, left : left + width] == number
+        top, left = top + first_row, left + first_column
+        parts.append((slice(top, top + height), slice(left, left + width), part))
     return parts
 
 

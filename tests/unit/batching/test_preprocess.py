@@ -156,6 +156,45 @@ def test_a_model_that_enlarges_sees_a_small_region_at_the_size_of_its_input() ->
     assert np.array_equal(row, expected)
 
 
+def test_a_model_that_stretches_sees_nothing_but_the_region() -> None:
+    """As OpenCV draws a picture to other sides; nothing of the grey that is around others."""
+    image = noise(24, 96)
+    spec = replace(model(48), stretches=True)
+    expected = cv2.resize(image, (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(written(image, spec), expected)
+    small = noise(12, 40)
+    expected = cv2.resize(small, (48, 48), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(written(small, spec), expected)
+
+
+@pytest.mark.parametrize("size", [(1200, 300), (300, 1200), (640, 600)])
+@pytest.mark.parametrize("turn_deg", [0.0, 20.0])
+def test_small_bright_specks_survive_stretching(size: tuple[int, int], turn_deg: float) -> None:
+    """Also in the direction that shrinks more, and on a unit that lies turned."""
+    spec = replace(model(256), stretches=True)
+    where = outline((700, 700), size, turn_deg)
+    region = refitted(upright_of(np.zeros((1, 1, 3), np.uint8), spec, where), spec)
+    box = region.letterbox
+    for number in range(12):
+        on_unit = size[0] * (0.1 + 0.07 * number), size[1] * (0.9 - 0.063 * number)
+        x, y = moved(frame_matrix(where), *on_unit)
+        image = np.zeros((1400, 1400, 3), np.uint8)
+        image[round(y) : round(y) + 3, round(x) : round(x) + 3] = 255
+        row = np.zeros((256, 256, 3), np.uint8)
+        frame = Frame(ref=REF, lease=Picture(image))
+        Preprocessor(spec).write(replace(region, frame=frame), row)
+        light = row[..., 0].astype(np.float64)
+        assert light.max() >= 20
+        middle = np.array(
+            [
+                (light.sum(axis=0) * np.arange(0.5, 256)).sum() / light.sum(),
+                (light.sum(axis=1) * np.arange(0.5, 256)).sum() / light.sum(),
+            ]
+        )
+        wanted = np.array([on_unit[0] * box.scale, on_unit[1] * box.scale_down])
+        assert np.abs(middle - wanted).max() < 2.5
+
+
 def test_the_padding_is_what_detectors_were_trained_with() -> None:
     row = written(np.zeros((20, 64, 3), np.uint8), model(64))
     assert PADDING_GREY == 114

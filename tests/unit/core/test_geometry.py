@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inspector.core.geometry import Affine, back, fit, moved, scaled_px, then, to_frame
+from inspector.core.geometry import Affine, back, fit, moved, on_picture, scaled_px, then, to_frame
+from inspector.core.places import Box, Polygon
 from inspector.core.records import CameraId, Frame, FrameRef, Image, Rect, Region
 
 REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
@@ -123,3 +125,23 @@ def test_the_way_back_leads_back(matrix: Affine, x_px: float, y_px: float) -> No
     (a, b, _), (d, e, _) = matrix
     assume(abs(a * e - b * d) > 0.01)
     assert np.allclose(moved(back(matrix), *moved(matrix, x_px, y_px)), (x_px, y_px), atol=1e-6)
+
+
+@given(st.integers(8, 900), st.integers(8, 900), st.integers(32, 640), st.integers(32, 640))
+def test_a_stretched_region_fills_the_input_and_places_find_their_way_back(
+    width: int, height: int, wide: int, high: int
+) -> None:
+    rect = Rect(30, 40, width, height)
+    box = fit(rect, width_px=wide, height_px=high, stretches=True)
+    assert (box.left_px, box.top_px) == (0, 0)
+    assert box.scale * width == pytest.approx(wide)
+    assert box.scale_down * height == pytest.approx(high)
+    region = Region(frame=Frame(ref=REF, lease=NoLease()), rect=rect, letterbox=box)
+    whole = on_picture(Box(left_px=0, top_px=0, right_px=wide, bottom_px=high), region)
+    assert isinstance(whole, Box)
+    assert (whole.left_px, whole.top_px) == (30, 40)
+    assert (whole.right_px, whole.bottom_px) == pytest.approx((30 + width, 40 + height))
+    corners = ((0, 0), (wide / 2, 0), (wide / 2, high))
+    shape = on_picture(Polygon(points_px=corners), region)
+    assert isinstance(shape, Polygon)
+    assert shape.area_px == pytest.approx(width * height / 4)
