@@ -343,6 +343,48 @@ def test_a_model_that_does_not_fit_goes_back_to_the_old_product() -> None:
     run(main)
 
 
+FURTHER = (ModelName(name="surface"), ModelName(name="label", version="2"))
+TWO_MORE: dict[str, Any] = {
+    "codes": (*jobs.CODES, "anomaly", "torn"),
+    "codes_of": {
+        "pcb_inspection": jobs.CODES,
+        "surface": ("anomaly",),
+        "label": ("torn",),
+    },
+    "thresholds": (0.5,) * 6 + (0.4, 0.9),
+    "also": FURTHER,
+}
+
+
+def test_every_further_model_is_made_ready_each_with_the_lowest_threshold_of_its_codes() -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x", **TWO_MORE))
+        changing = asyncio.create_task(station.say(**set_product("x")))
+        await station.server.begun.wait()
+        assert station.line.jobs[A].detail == (
+            "x: models pcb_inspection, surface, label are being made ready"
+        )
+        station.server.may_answer.set()
+        assert (await changing).accepted
+        assert station.server.asked == [("surface", 0.4), ("label", 0.9)]
+        assert station.server.in_use == {"pcb_inspection", "surface", "label"}
+
+    run(main)
+
+
+def test_one_further_model_that_does_not_fit_keeps_the_old_product() -> None:
+    async def main() -> None:
+        station = Station(x=recipe("x", **TWO_MORE))
+        station.server.fails = [ConfigurationError("surface: has no pred_score")]
+        station.server.may_answer.set()
+        change = await station.say(**set_product("x"))
+        assert (change.accepted, change.problem) == (False, "surface: has no pred_score")
+        assert station.line.jobs[A].recipe.product == "default"
+        assert station.server.in_use == {"pcb_inspection"}
+
+    run(main)
+
+
 def test_a_server_that_is_away_for_a_moment_refuses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
