@@ -112,16 +112,18 @@ def _findings(rows: Rows, corners: Floats, region: Region) -> list[Finding]:
 
 
 def _suppressed(rows: Rows, nms_iou: float) -> Rows:
-    """Greedy suppression within each class, by how much two turned boxes overlap as blurs."""
-    shapes = _blurs(rows)
-    order = np.arange(len(rows.scores))
-    kept: list[int] = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        kept.append(int(best))
-        overlaps = _likeness(shapes[best], shapes[rest]) > nms_iou
-        order = rest[~(overlaps & (rows.codes[rest] == rows.codes[best]))]
-    return rows.of(np.array(kept, np.int64))
+    """Suppression within each class, by how much two turned boxes overlap as blurs.
+
+    As Ultralytics does it, a box that is suppressed itself suppresses others too: so what is
+    reported is what its own `predict` shows.
+    """
+    shapes, codes = _blurs(rows), rows.codes
+    is_kept = np.ones(len(codes), np.bool_)
+    for sure in range(len(codes) - 1):
+        behind = slice(sure + 1, None)
+        overlaps = _likeness(shapes[sure], shapes[behind]) >= nms_iou
+        is_kept[behind] &= ~(overlaps & (codes[behind] == codes[sure]))
+    return rows.of(is_kept)
 
 
 def _blurs(rows: Rows) -> NDArray[np.float64]:
