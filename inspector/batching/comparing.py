@@ -10,10 +10,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspector.core.geometry import Affine
 from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
-from inspector.core.records import DIFFERING_CELL_PX, PADDING_GREY, Letterbox, ModelInput, Rect
-from inspector.core.warping import into_letterbox, warp
+from inspector.core.records import (
+    DIFFERING_CELL_PX,
+    PADDING_GREY,
+    Image,
+    Letterbox,
+    ModelInput,
+    Rect,
+)
+from inspector.core.warping import grey_onto, into_letterbox, warp
 
 Grey = NDArray[np.uint8]
 """(height, width) uint8."""
@@ -35,6 +43,10 @@ it. Edges that are etched a little differently, or lie half a pixel aside: 0.15.
 _DIFFERS_LEVELS = 8.0
 """At least: below that is noise."""
 _SPECK_PX = 3
+_STRETCHED_FROM, _STRETCHED_LEVELS = 50, 150
+"""Of a close-up: the darkest and the difference to the lightest of a reference."""
+_LEAST_CONTRAST = 20.0
+"""Grey levels: what varies less is plain, and its noise would be stretched."""
 _PLANES_KEPT = 32
 """Each is as large as a model's input; a large unit has one per tile."""
 
@@ -53,8 +65,13 @@ class Planes:
     """By how many grey levels a unit may differ; None where that is nowhere more than noise."""
     certain: Grey
     """255 where it may not."""
-    differs_from: float
-    """Grey levels that are a difference, and not noise or an edge."""
+    contrast: float
+    """By how many grey levels what is light in the reference is lighter than what is dark."""
+
+    @property
+    def differs_from(self) -> float:
+        """Grey levels that are a difference, and not noise or an edge."""
+        return _DIFFERS_SHARE * self.contrast
 
 
 class _Place(NamedTuple):
@@ -69,14 +86,27 @@ class ReferencePlanes:
 
     def __init__(self) -> None:
         self._known: Newest[_Place, Planes] = Newest(_PLANES_KEPT)
+        self._levels: Newest[str, Grey] = Newest(_PLANES_KEPT)
 
     def of(
         self, reference: Reference, rect: Rect, letterbox: Letterbox, model_input: ModelInput
     ) -> Planes:
         """What is shown beside that part of a unit."""
-        size_px = (model_input.width_px, model_input.height_px)
+        return self.sized(reference, rect, letterbox, (model_input.width_px, model_input.height_px))
+
+    def sized(
+        self, reference: Reference, rect: Rect, letterbox: Letterbox, size_px: tuple[int, int]
+    ) -> Planes:
+        """The same, where no model's input says how large the picture is: width, height."""
         place = _Place(reference.sha256, rect, letterbox, size_px)
         return self._known.used(place, lambda: self._prepared(reference, place))
+
+    def levels_of(self, reference: Reference) -> Grey:
+        """What each grey level of a close-up is shown as: (256,)."""
+        return self._levels.used(
+            reference.sha256,
+            lambda: _stretched(cv2.cvtColor(reference.mean, cv2.COLOR_BGR2GRAY)),
+        )
 
     def _prepared(self, reference: Reference, place: _Place) -> Planes:
         grey = np.asarray(cv2.cvtColor(reference.mean, cv2.COLOR_BGR2GRAY), np.uint8)
@@ -98,8 +128,21 @@ class ReferencePlanes:
             padding=np.full_like(outside, PADDING_GREY),
             natural=natural if natural.any() else None,
             certain=np.where(natural, np.uint8(0), np.uint8(255)),
-            differs_from=max(_DIFFERS_LEVELS, _DIFFERS_SHARE * float(light - dark)),
+            contrast=max(_DIFFERS_LEVELS / _DIFFERS_SHARE, float(light - dark)),
         )
+
+
+def _stretched(reference: Any) -> Grey:
+    """Each grey level, where what is dark and what is light in the reference lie further apart.
+
+    They are never brought nearer together.
+    """
+    dark, light = np.percentile(reference, (5, 95))
+    gain = max(1.0, _STRETCHED_LEVELS / max(float(light - dark), _LEAST_CONTRAST))
+    levels = np.arange(256, dtype=np.float32)
+    if gain > 1:
+        levels = (levels - float(dark)) * gain + _STRETCHED_FROM
+    return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
 def _letterboxed(plane: Grey, place: _Place, *, around: int) -> Grey:
@@ -108,6 +151,17 @@ def _letterboxed(plane: Grey, place: _Place, *, around: int) -> Grey:
     matrix = into_letterbox(place.rect, place.letterbox)
     warp(plane, matrix, canvas, scale=place.letterbox.least_shrunk, around=around)
     return canvas
+
+
+def shown_beside(image: Image, matrix: Affine, planes: Planes, unit: Grey, *, scale: float) -> None:
+    """Fill `unit` with the unit's grey as it lies beside the planes; `matrix` leads there.
+
+    In one step from the frame. What lies beside the unit is grey as beside the reference: there is
+    nothing to compare. What differs from unit to unit anyway is made smaller.
+    """
+    grey_onto(image, matrix, unit, scale=scale)
+    cv2.copyTo(planes.padding, planes.outside, unit)
+    without_natural(unit, planes)
 
 
 def without_natural(unit: Grey, planes: Planes) -> None:
@@ -143,10 +197,16 @@ def differing(unit: Grey, planes: Planes) -> NDArray[np.bool_]:
 
 def _in_tone_of(unit: Grey, planes: Planes) -> Grey:
     """The reference, as light as the unit is around there."""
+    gain = gain_of(unit, planes)
+    return np.asarray(cv2.multiply(planes.wanted, gain, dtype=cv2.CV_8U), np.uint8)
+
+
+def gain_of(unit: Grey, planes: Planes) -> NDArray[np.float32]:
+    """How many times as light as the reference a unit is, around each pixel."""
     own = _tone(cv2.bitwise_and(planes.wanted, planes.certain))
     gain = _tone(cv2.bitwise_and(unit, planes.certain)) / own
     wide = cv2.resize(gain, unit.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(planes.wanted, wide, dtype=cv2.CV_8U), np.uint8)
+    return np.asarray(wide, np.float32)
 
 
 def _tone(plane: Any) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from inspector.batching.differences import Differences
 from inspector.core.geometry import upright_matrix
 from inspector.core.newest import Newest
 from inspector.core.recipes import Reference
@@ -16,10 +17,11 @@ turn."""
 
 
 class Placing:
-    """Finds frames on their references. One thread at a time."""
+    """Finds frames on their references, and where they differ. One thread at a time."""
 
     def __init__(self) -> None:
         self._registrars: Newest[str, Registrar] = Newest(REFERENCES_KEPT)
+        self._differences = Differences()
 
     def place(self, frame: Frame, reference: Reference) -> Pose:
         """Where a frame lies on a reference, expected where its outline says."""
@@ -28,16 +30,20 @@ class Placing:
             frame.lease.image, None if outline is None else upright_matrix(outline)
         )
 
+    def placed(self, frame: Frame, reference: Reference) -> tuple[Frame, Pose]:
+        """The frame that says where it lies on a reference, and where it differs if it fits."""
+        pose = self.place(frame, reference)
+        place = Placed(likeness=pose.likeness, shift_px=pose.shift_px, matrix=pose.matrix)
+        recipe = frame.ref.under.recipe
+        if recipe.differences != "ignored" and pose.fits(recipe.least_likeness):
+            found = self._differences.of(frame.lease.image, place, reference)
+            place = replace(place, differences=found)
+        return replace(frame, ref=replace(frame.ref, placed=place)), pose
+
     def _of(self, reference: Reference) -> Registrar:
         return self._registrars.used(
             reference.sha256, lambda: Registrar(reference.mean, reference.deviation)
         )
-
-
-def placed(frame: Frame, pose: Pose) -> Frame:
-    """The frame that says where it lies on the reference."""
-    place = Placed(likeness=pose.likeness, shift_px=pose.shift_px, matrix=pose.matrix)
-    return replace(frame, ref=replace(frame.ref, placed=place))
 
 
 def misfit(pose: Pose, reference: Reference, least_likeness: float) -> str:

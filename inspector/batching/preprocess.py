@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,10 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.batching.comparing import Planes, ReferencePlanes, differing, without_natural
-from inspector.core.geometry import Affine, back, moved, scaled_px, then, upright_matrix
-from inspector.core.records import Image, Letterbox, ModelInput, Outline, Rect, Region
-from inspector.core.warping import SKIPS_ABOVE, into_letterbox, warp, write_registered
+from inspector.batching.comparing import Planes, ReferencePlanes, differing, shown_beside
+from inspector.core.geometry import scaled_px, then, upright_matrix
+from inspector.core.records import PADDING_GREY, Image, Letterbox, ModelInput, Outline, Rect, Region
+from inspector.core.warping import (
+    SKIPS_ABOVE,
+    grey_onto,
+    into_letterbox,
+    warp,
+    write_registered,
+)
 
 
 class Preprocessor:
@@ -44,6 +49,9 @@ class Preprocessor:
         """
         if region.on_reference and not self._input.takes_reference:
             self._write_registered(region, row)
+            return region
+        if region.close_ups:
+            self._spread(self._close_ups(region), row)
             return region
         if region.on_reference:
             unit, planes = self._compared(region)
@@ -94,24 +102,47 @@ class Preprocessor:
                 np.add(target, black, out=target)
 
     def _compared(self, region: Region) -> tuple[NDArray[np.uint8], Planes]:
-        """The unit's grey as it lies on the reference, and what it is compared with, letterboxed.
-
-        In one step from the frame. What lies beside the unit is grey in both: there is nothing to
-        compare.
-        """
+        """The unit's grey as it lies on the reference, and what it is compared with."""
         reference, placed = region.frame.ref.under.recipe.compared_with, region.frame.ref.placed
         if reference is None or placed is None:
             raise RuntimeError("a region lies on a reference that it was not placed on")
         planes = self._references.of(reference, region.rect, region.letterbox, self._input)
+        unit, image = self._planes[0], region.frame.lease.image
         matrix = then(placed.matrix, into_letterbox(region.rect, region.letterbox))
-        unit = self._planes[0]
-        part, x_px, y_px = _part(region.frame.lease.image, back(matrix), unit.shape)
-        grey = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), np.uint8)
-        there = then(((1.0, 0.0, x_px), (0.0, 1.0, y_px)), matrix)
-        warp(grey, there, unit, scale=region.letterbox.least_shrunk)
-        cv2.copyTo(planes.padding, planes.outside, unit)
-        without_natural(unit, planes)
+        shown_beside(image, matrix, planes, unit, scale=region.letterbox.least_shrunk)
         return unit, planes
+
+    def _close_ups(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Places of the unit and of its reference, enlarged, side by side.
+
+        In the contrast of the designs that the network was trained with: of a dark board's close-up
+        it saw half as much as it was.
+        """
+        reference, placed = region.frame.ref.under.recipe.compared_with, region.frame.ref.placed
+        if reference is None or placed is None:
+            raise RuntimeError("a region lies on a reference that it was not placed on")
+        unit, wanted = self._planes[:2]
+        unit[:], wanted[:] = PADDING_GREY, PADDING_GREY
+        levels = self._references.levels_of(reference)
+        for close_up in region.close_ups:
+            cell, scale, (x_px, y_px) = close_up.cell, close_up.enlarged, close_up.middle_px
+            into = (
+                (scale, 0.0, cell.width_px / 2 - scale * x_px),
+                (0.0, scale, cell.height_px / 2 - scale * y_px),
+            )
+            part = np.s_[
+                cell.y_px : cell.y_px + cell.height_px, cell.x_px : cell.x_px + cell.width_px
+            ]
+            image = region.frame.lease.image
+            for canvas, picture, matrix in (
+                (unit, image, then(placed.matrix, into)),
+                (wanted, reference.mean, into),
+            ):
+                # A cell of its own: OpenCV writes into no part of a larger picture's rows.
+                shown = np.empty((cell.height_px, cell.width_px), np.uint8)
+                grey_onto(picture, matrix, shown, scale=scale)
+                canvas[part] = cv2.LUT(shown, levels)
+        return unit, wanted
 
     def _letterbox(self, region: Region, canvas: Image) -> None:
         rect, box = region.rect, region.letterbox
@@ -205,16 +236,3 @@ def _levels(model_input: ModelInput) -> list[tuple[np.float32, np.float32]]:
         by_channel.reverse()
     step = model_input.white / 255
     return [(np.float32(step / by), np.float32(-off / by)) for off, by in by_channel]
-
-
-def _part(image: Image, to_frame: Affine, shape: tuple[int, ...]) -> tuple[Image, int, int]:
-    """What of a frame a model's input of this shape shows, and where that begins in the frame."""
-    corners = [moved(to_frame, x_px, y_px) for x_px in (0, shape[1]) for y_px in (0, shape[0])]
-    xs, ys = zip(*corners, strict=True)
-    height_px, width_px = image.shape[:2]
-    # At least one pixel, even of a frame that shows nothing of it; and those beside, to blend with.
-    left = min(max(0, math.floor(min(xs)) - 1), width_px - 1)
-    top = min(max(0, math.floor(min(ys)) - 1), height_px - 1)
-    right = max(left + 1, min(width_px, math.ceil(max(xs)) + 1))
-    bottom = max(top + 1, min(height_px, math.ceil(max(ys)) + 1))
-    return image[top:bottom, left:right], left, top

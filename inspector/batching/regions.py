@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from inspector.batching.close_ups import close_ups_of
 from inspector.batching.tiling import pieces_of
 from inspector.core.geometry import fit, upright_size_px
 from inspector.core.recipes import Cropping
-from inspector.core.records import Frame, Letterbox, ModelInput, Rect, Region
+from inspector.core.records import CloseUp, Frame, Letterbox, ModelInput, Rect, Region
 
 MUCH_LARGER = 1.4
 """`unit_tiles`: a unit that is larger than the model's input by more than this is cut into tiles.
@@ -20,16 +21,16 @@ def regions_of(cropping: Cropping, frame: Frame, model_input: ModelInput) -> tup
     """The pieces of a frame, in the order of their numbers; at least one."""
     whole = _whole(cropping, frame, model_input)
     rects = _cut(cropping, whole.rect, model_input)
-    return tuple(
-        replace(
-            whole,
-            rect=rect,
-            letterbox=_fitted(rect, model_input),
-            piece=piece,
-            pieces=len(rects),
-        )
+    close_ups = _close_ups(frame, model_input)
+    count = len(rects) + bool(close_ups)
+    parts = [
+        replace(whole, rect=rect, letterbox=_fitted(rect, model_input), piece=piece, pieces=count)
         for piece, rect in enumerate(rects)
-    )
+    ]
+    if close_ups:
+        enlarged = replace(whole, close_ups=close_ups, piece=len(rects), pieces=count)
+        parts.append(_filled(enlarged, model_input))
+    return tuple(parts)
 
 
 def unseen(cropping: Cropping, frame: Frame) -> Region:
@@ -47,12 +48,33 @@ def pieces(cropping: Cropping, frame: Frame, model_input: ModelInput | None) -> 
     """How many inputs of a model a frame becomes; 1 while the model's input is not known."""
     if model_input is None or not can_be_shown(frame, model_input):
         return 1
-    return len(_cut(cropping, _whole(cropping, frame, model_input).rect, model_input))
+    rects = _cut(cropping, _whole(cropping, frame, model_input).rect, model_input)
+    return len(rects) + bool(_close_ups(frame, model_input))
 
 
 def refitted(region: Region, model_input: ModelInput) -> Region:
     """The same part of the frame for another model input, numbered as it was."""
+    if region.close_ups:
+        return _filled(
+            replace(region, close_ups=_close_ups(region.frame, model_input)), model_input
+        )
     return replace(region, letterbox=_fitted(region.rect, model_input))
+
+
+def _filled(region: Region, model_input: ModelInput) -> Region:
+    """Close-ups lie in the model's input itself."""
+    rect = Rect(0, 0, model_input.width_px, model_input.height_px)
+    return replace(region, rect=rect, letterbox=Letterbox(scale=1.0, left_px=0, top_px=0))
+
+
+def _close_ups(frame: Frame, model_input: ModelInput) -> tuple[CloseUp, ...]:
+    """Of the places where it differs from its reference, for a model that sees both."""
+    placed = frame.ref.placed
+    if placed is None or not model_input.takes_reference:
+        return ()
+    if frame.ref.under.recipe.differences == "ignored":
+        return ()
+    return close_ups_of(placed.differences, model_input)
 
 
 def _fitted(rect: Rect, model_input: ModelInput) -> Letterbox:

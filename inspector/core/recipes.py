@@ -36,6 +36,12 @@ ANOMALY = "anomaly"
 ANOMALY_THRESHOLD = 0.5
 """Such a model's scores are made so that this is the border that it was given with its weights."""
 
+Differences = Literal["defects", "shown", "ignored"]
+"""What becomes of places where a unit is not as its reference, pixel by pixel: they are shown to
+the model once more, enlarged, and what stays unexplained is a defect; they are shown; nothing."""
+DIFFERENCES = "reference"
+"""Stands for a model where the pixels alone say that something differs."""
+
 LEAST_LIKENESS = 0.6
 """Right designs have 0.95 and more, bad boards too; others less than 0.2."""
 
@@ -219,6 +225,8 @@ class Recipe:
     """The model that was taught from the good units that the reference is made of."""
     judge: Judge = "reference"
     """Without a reference and a model that compares, it is the picture alone that judges."""
+    differences: Differences = "ignored"
+    """What becomes of places that differ from the reference."""
     least_likeness: float = LEAST_LIKENESS
     """What is less like the reference than this is another product, or lies wrongly."""
     serial_pattern: str = ""

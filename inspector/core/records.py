@@ -251,6 +251,17 @@ class UnitClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A compact place where a frame of a unit is not as the product's reference."""
+
+    place: Box
+    """In the pixels of the reference."""
+    weight: float
+    """How large it is: in pixels of the compared picture that differ by all of the reference's
+    contrast."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """Where a frame lies on the reference of its unit's product."""
 
@@ -260,6 +271,8 @@ class Placed:
     """How far it lies from where the outline, or the frame, says, in pixels of the reference."""
     matrix: Affine
     """From the frame's pixels to those of the reference."""
+    differences: tuple[Difference, ...] = ()
+    """Where it is not as the reference, the largest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,6 +374,19 @@ DIFFERING_CELL_PX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloseUp:
+    """A place of a unit that is shown to the model once more, enlarged."""
+
+    cell: Rect
+    """Where in the model's input."""
+    middle_px: tuple[float, float]
+    """What the middle of the cell shows, in the pixels of the reference."""
+    enlarged: float
+    differences: tuple[Difference, ...]
+    """For the sake of which it is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """The part of a frame that becomes one model input."""
 
@@ -376,6 +402,8 @@ class Region:
     differing: NDArray[np.bool_] | None = field(default=None, compare=False)
     """Where it then differs from the reference, by cells of DIFFERING_CELL_PX pixels of the model's
     input; None where that is not known. What is as on the reference is no defect."""
+    close_ups: tuple[CloseUp, ...] = ()
+    """What is shown instead of `rect`, which is the model's input then, side by side."""
     piece: int = 0
     """A frame becomes `pieces` model inputs; this is which."""
     pieces: int = 1
@@ -450,6 +478,8 @@ class Finding:
     """In frame pixels, or those of the unit's upright picture."""
     model: str = ""
     """Which of the recipe's models claims it; empty before that is known."""
+    is_close_up: bool = False
+    """It was seen when the place was shown once more, enlarged."""
 
     @property
     def box(self) -> Box | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspector.core.geometry import Affine, between_centres, scaled_px, then
+from inspector.core.geometry import Affine, back, between_centres, moved, scaled_px, then
 from inspector.core.records import PADDING_GREY, Letterbox, Rect
 
 SKIPS_ABOVE = 1.5
@@ -103,3 +104,23 @@ def shrunk(image: Picture, scale: float, scratch: Scratch) -> tuple[Picture, NDA
         # Each pixel is now the mean of itself and those before it: half a pixel too far.
         back[:2, 2] -= back[0, 0] / 2
     return pixels, back
+
+
+def grey_onto(image: Picture, matrix: Affine, canvas: Picture, *, scale: float) -> None:
+    """Fill `canvas` with the picture's grey, moved by `matrix`: only what is shown is converted."""
+    part, x_px, y_px = _part(image, back(matrix), canvas.shape)
+    grey = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), np.uint8)
+    warp(grey, then(((1.0, 0.0, x_px), (0.0, 1.0, y_px)), matrix), canvas, scale=scale)
+
+
+def _part(image: Picture, to_frame: Affine, shape: tuple[int, ...]) -> tuple[Picture, int, int]:
+    """What of a frame a model's input of this shape shows, and where that begins in the frame."""
+    corners = [moved(to_frame, x_px, y_px) for x_px in (0, shape[1]) for y_px in (0, shape[0])]
+    xs, ys = zip(*corners, strict=True)
+    height_px, width_px = image.shape[:2]
+    # At least one pixel, even of a frame that shows nothing of it; and those beside, to blend with.
+    left = min(max(0, math.floor(min(xs)) - 1), width_px - 1)
+    top = min(max(0, math.floor(min(ys)) - 1), height_px - 1)
+    right = max(left + 1, min(width_px, math.ceil(max(xs)) + 1))
+    bottom = max(top + 1, min(height_px, math.ceil(max(ys)) + 1))
+    return image[top:bottom, left:right], left, top

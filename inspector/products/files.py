@@ -18,7 +18,14 @@ from pydantic_core import to_json
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
-from inspector.core.recipes import LEAST_LIKENESS, HeadName, Judge, ModelName
+from inspector.core.recipes import (
+    ANOMALY,
+    LEAST_LIKENESS,
+    Differences,
+    HeadName,
+    Judge,
+    ModelName,
+)
 from inspector.settings.product_sections import ProductName
 from inspector.settings.renamed import OldName, rename
 from inspector.settings.sections import (
@@ -144,6 +151,10 @@ class ReferencePart(Section):
     """None: the one that was approved last."""
     judge: Judge = "reference"
     """What decides: the comparison with it, the picture alone, or both."""
+    differences: Differences = "defects"
+    """What becomes of a place where a unit is not as the reference, pixel by pixel, and the
+    comparison claims no defect: it is shown to the model once more, enlarged ("shown"), and if it
+    still claims none, a large one is a defect, "anomaly" ("defects"); or nothing ("ignored")."""
     likeness: Share = LEAST_LIKENESS
     """A unit that is less like it does not fit: it is another product, or lies wrongly."""
     anomaly: bool | None = None
@@ -305,7 +316,9 @@ def _codes_of(said: ProductFile, station: StationTerms) -> tuple[str, ...]:
     }
     inspection = of_station.model_copy(update=changed)
     also = station.inference.also if said.model.also is None else said.model.also
-    return inspection.codes_with(told.partition("/")[0] for told in also)
+    codes = inspection.codes_with(told.partition("/")[0] for told in also)
+    compares = bool(said.model.golden or station.inference.golden)
+    return tuple(dict.fromkeys((*codes, ANOMALY))) if compares else codes
 
 
 def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, object]]]:

@@ -13,6 +13,7 @@ from inspector.core.recipes import (
     ANOMALY,
     CameraRecipe,
     Cropping,
+    Differences,
     FusingRules,
     ModelName,
     Recipe,
@@ -46,7 +47,11 @@ def recipe_of(
     # Without a reference there is nothing to compare with.
     golden = product.golden if reference is not None else None
     also = product.also if taught is None else (*product.also, taught)
-    codes = product.codes if taught is None else tuple(dict.fromkeys((*product.codes, ANOMALY)))
+    is_compared = golden is not None and said.reference.judge != "single"
+    differences: Differences = said.reference.differences if is_compared else "ignored"
+    codes = product.codes
+    if taught is not None or differences == "defects":
+        codes = tuple(dict.fromkeys((*codes, ANOMALY)))
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
@@ -74,18 +79,21 @@ def recipe_of(
         dispositions=dict(said.inspection.dispositions),
         golden=golden,
         also=also,
-        codes_of=_codes_of(product, also),
+        codes_of=_codes_of(product, also, codes),
         taught=taught,
         reference=reference,
         judge=said.reference.judge,
+        differences=differences,
         least_likeness=said.reference.likeness,
         serial_pattern=product.serial_pattern,
     )
 
 
-def _codes_of(product: Product, also: Sequence[ModelName]) -> dict[str, tuple[str, ...]]:
+def _codes_of(
+    product: Product, also: Sequence[ModelName], codes: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
     """Empty where one model, and what compares with the reference, know all codes."""
-    if not also:
+    if not also and codes == product.inspection.codes:
         return {}
     inspection, golden = product.inspection, product.golden
     of_both = [product.model.name, *([golden.name] if golden else [])]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inspector.core.places import Box, Place
-from inspector.core.recipes import SUPPORT_SHARE, FusingRules
+from inspector.core.recipes import DIFFERENCES, SUPPORT_SHARE, FusingRules
 from inspector.core.records import Finding
 from inspector.results.boxes import Corners, content, corners_of, overlaps
 from inspector.results.zones import PlaceRules
@@ -73,7 +73,9 @@ def fuse(
     What is about the unit as a whole is one defect per code, however many frames say so.
 
     Frames agree on what one model says of them: models are sure in ways of their own. What two
-    models agree on, each by itself, is one defect, as the surer one has it.
+    models agree on, each by itself, is one defect, as the surer one has it. So it is with what is
+    seen in close-ups, and what differs from the reference by mere pixels: where nothing else claims
+    a defect, they do.
 
     `places` says where on the unit other thresholds hold, and where nothing is a defect; None:
     nowhere. Whether a zone ignores it is asked of the defect and not of each frame: boxes jitter,
@@ -87,12 +89,13 @@ def fuse(
         for finding in findings
         if finding.confidence >= SUPPORT_SHARE * at.threshold(finding)
     ]
-    per_code: dict[tuple[int, str, bool], list[_Sight]] = {}
+    per_code: dict[tuple[int, str, bool, bool], list[_Sight]] = {}
     for sight in sights:
-        has_place, model = sight.finding.box is not None, sight.finding.model
-        per_code.setdefault((sight.finding.code_index, model, has_place), []).append(sight)
+        seen_as, has_place = sight.finding, sight.finding.box is not None
+        key = (seen_as.code_index, seen_as.model, seen_as.is_close_up, has_place)
+        per_code.setdefault(key, []).append(sight)
     defects = []
-    for (_code, _model, has_place), alike in per_code.items():
+    for (_code, _model, _close, has_place), alike in per_code.items():
         for cluster in _clusters(alike) if has_place else [_of_the_whole(alike)]:
             seen = sorted((s.finding for s in cluster), key=content)
             if len(seen) < needed:
@@ -101,7 +104,37 @@ def fuse(
             is_sure = fused.confidence >= at.threshold(fused)
             if is_sure and is_large(fused, rules) and not at.ignores(fused):
                 defects.append(Fused(finding=fused, frames_seen=len(seen)))
-    return _of_several_models(sorted(defects, key=lambda d: content(d.finding)))
+    return _unexplained(_of_several_models(sorted(defects, key=lambda d: content(d.finding))))
+
+
+def _unexplained(defects: list[Fused]) -> list[Fused]:
+    """Without what is told already: the whole picture first, then close-ups, then mere pixels.
+
+    A place is shown once more because it differs, and differs because of the defect that is there.
+    """
+    kept = [one for one in defects if _rank(one.finding) == 0]
+    if len(kept) == len(defects):
+        return defects
+    for defect in sorted(defects, key=lambda one: _rank(one.finding)):
+        is_told = any(_touch(defect.finding, one.finding) for one in kept)
+        if _rank(defect.finding) and not is_told:
+            kept.append(defect)
+    return sorted(kept, key=lambda d: content(d.finding))
+
+
+def _rank(finding: Finding) -> int:
+    if finding.model == DIFFERENCES:
+        return 2
+    return 1 if finding.is_close_up else 0
+
+
+def _touch(one: Finding, other: Finding) -> bool:
+    """Whether two places have anything in common; what is about the whole unit explains none."""
+    if (a := one.box) is None or (b := other.box) is None:
+        return False
+    return min(a.right_px, b.right_px) > max(a.left_px, b.left_px) and min(
+        a.bottom_px, b.bottom_px
+    ) > max(a.top_px, b.top_px)
 
 
 def _of_several_models(defects: list[Fused]) -> list[Fused]:
@@ -212,6 +245,7 @@ def _fused(seen: list[Finding], needed: int) -> Finding:
         confidence=float(np.clip(best.mean(), best.min(), best.max())),
         place=_fused_place(seen, confidences),
         model=seen[0].model,
+        is_close_up=seen[0].is_close_up,
     )
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from inspector.core.locks import LOCKED, Lock
-from inspector.core.recipes import JobState, Recipe
-from inspector.core.records import MissReason, Result
-from inspector.core.verdicts import DecidedUnit, Defect, Verdict
+from inspector.core.recipes import ANOMALY, JobState, Recipe
+from inspector.core.records import Finding, MissReason, Result
+from inspector.core.verdicts import DecidedUnit, Defect, FrameResult, Verdict
 from inspector.results.fusing import Fused, fuse
 from inspector.results.near import nearest_miss
+from inspector.results.on_unit import of_differences
 from inspector.results.zones import PlaceRules
 
 _REASONS = {
@@ -78,7 +79,7 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     job = decided.unit.job
     is_wanted = job is None or job.state is JobState.INSPECTING
     fits = all(f.miss is not MissReason.REFERENCE_MISMATCH for f in decided.frames)
-    inspected = [f.findings for f in decided.frames if f.findings is not None]
+    inspected = [_seen(f, recipe) for f in decided.frames if f.findings is not None]
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
     judged = inspected if is_wanted and fits else []
     fused = fuse(judged, recipe.rules, frames_expected=decided.frames_expected, places=places)
@@ -114,6 +115,14 @@ def under_lock(verdict: Verdict, lock: Lock | None) -> Verdict:
     if lock is None or verdict.result is not Result.PASSED:
         return verdict
     return replace(verdict, result=Result.NOT_INSPECTED, reason=LOCKED, detail=lock.reason)
+
+
+def _seen(frame: FrameResult, recipe: Recipe) -> tuple[Finding, ...]:
+    """What the models claim of a frame, and where it is not as the reference."""
+    findings = frame.findings or ()
+    if recipe.differences != "defects":
+        return findings
+    return (*findings, *of_differences(frame.ref, recipe.codes.index(ANOMALY)))
 
 
 def _defect(fused: Fused, recipe: Recipe) -> Defect:

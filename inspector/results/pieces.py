@@ -102,9 +102,15 @@ class FrameParts:
 
 def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
     """What one model says of a frame."""
-    region, result = tiles[-1].region, _one_result([tile.result for tile in tiles])
+    result = _one_result([tile.result for tile in tiles])
     if result.findings is None:
         return result
+    close = [tile for tile in tiles if tile.region.close_ups]
+    if close:
+        whole = _by_one_model([tile for tile in tiles if not tile.region.close_ups])
+        more = of_region(close[0].result.findings or (), close[0].region)
+        return replace(result, findings=(*(whole.findings or ()), *more))
+    region = tiles[-1].region
     seen = [(tile.region.rect, tile.result.findings or ()) for tile in tiles]
     findings = result.findings if len(tiles) == 1 else tuple(without_doubles(seen))
     on_unit = of_region(findings, region)

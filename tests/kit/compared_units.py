@@ -82,6 +82,14 @@ def reference(
     return Reference(id=f"{product}/1", sha256=digest, mean=mean.copy(), deviation=deviation)
 
 
+def damaged(picture: Image, x_px: int, y_px: int, *, side_px: int = 9) -> Image:
+    """A square of it is as dark as a light place, or the reverse: changed where it is."""
+    changed = picture.copy()
+    part = changed[y_px : y_px + side_px, x_px : x_px + side_px]
+    part[:] = np.where(part.mean(axis=2, keepdims=True) < 128, 235, 15)
+    return changed
+
+
 def job(of: Reference | None = None, **of_recipe: Any) -> Job:
     """Under which every frame is compared."""
     made = jobs.job(cropping=of_recipe.pop("cropping", jobs.CROPPING))

@@ -17,7 +17,7 @@ import pytest
 
 from inspector.core.geometry import between_centres
 from inspector.core.ports import PictureKeeper
-from inspector.core.recipes import Cropping, Job, Reference
+from inspector.core.recipes import ANOMALY, DIFFERENCES, Cropping, Job, Reference
 from inspector.core.records import CameraId, Image, Rect, UnitPicture
 from inspector.settings.settings import Settings
 from inspector.simulation.defects import DefectCode
@@ -228,3 +228,39 @@ def test_a_unit_is_compared_by_the_job_it_was_opened_under() -> None:
 
     run = asyncio.run(main())
     assert len(run.units) == 20
+
+
+def dim(picture: Image) -> Image:
+    """With a quarter of its contrast: what differs is too little for the model of these tests."""
+    return (picture * 0.25 + 90).astype(np.uint8)
+
+
+def test_what_the_model_overlooks_it_is_shown_once_more_enlarged_and_in_full_contrast() -> None:
+    good, bad = dim(board(1).picture), dim(compared.damaged(board(1).picture, 200, 150, side_px=12))
+    of = compared.reference(good)
+    overlooked = inspect([good, bad], under(of))
+    assert overlooked.results() == ["PASSED", "PASSED"], "the model does overlook it"
+    run = inspect([good, bad], under(of, differences="shown"))
+    assert run.results() == ["PASSED", "FAILED"]
+    (defect,) = run.units[1]["defects"]
+    assert (defect["code"], defect["model"]) == ("short", GOLDEN.name)
+    left, top, wide, high = defect["bbox_px"]
+    middle = (left + wide / 2 - MARGIN_PX, top + high / 2 - MARGIN_PX)
+    assert middle == pytest.approx((206, 156), abs=3)
+    assert 12 <= wide <= 26, "not as large as it was shown"
+
+
+def test_a_unit_that_no_model_finds_fault_with_fails_where_it_is_not_as_the_reference() -> None:
+    good, bad = dim(board(1).picture), dim(compared.damaged(board(1).picture, 200, 150, side_px=12))
+    job = under(compared.reference(good), differences="defects")
+    codes = (*job.recipe.codes, ANOMALY)
+    rules = replace(job.recipe.rules, thresholds=(1.0,) * len(job.recipe.codes) + (0.5,))
+    of_models = dict.fromkeys((GOLDEN.name, job.recipe.model.name), job.recipe.codes)
+    recipe = replace(job.recipe, codes=codes, rules=rules, codes_of=of_models)
+    run = inspect([good, bad], replace(job, recipe=recipe))
+    assert run.results() == ["PASSED", "FAILED"]
+    (defect,) = run.units[1]["defects"]
+    assert (defect["code"], defect["model"]) == (ANOMALY, DIFFERENCES)
+    left, top, wide, high = defect["bbox_px"]
+    middle = (left + wide / 2 - MARGIN_PX, top + high / 2 - MARGIN_PX)
+    assert middle == pytest.approx((206, 156), abs=3)

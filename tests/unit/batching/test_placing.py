@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from inspector.batching.placing import REFERENCES_KEPT, Placing, misfit, placed
+from inspector.batching.placing import REFERENCES_KEPT, Placing, misfit
 from inspector.core.geometry import between_centres, frame_matrix, moved
 from inspector.core.records import Image, Outline
 from inspector.products.registration import Pose
-from tests.kit.compared_units import HEIGHT_PX, WIDTH_PX, board, frame, job, reference
+from tests.kit.compared_units import HEIGHT_PX, WIDTH_PX, board, damaged, frame, job, reference
 
 LIES = Outline(centre_x_px=300, centre_y_px=240, width_px=WIDTH_PX, height_px=HEIGHT_PX, turn_deg=3)
 
@@ -35,15 +35,31 @@ def test_a_frame_is_placed_by_its_outline() -> None:
         centre_x_px=302, centre_y_px=239, width_px=WIDTH_PX, height_px=HEIGHT_PX, turn_deg=3.2
     )
     one = frame(on_a_belt(board(2).picture), outline=found)
-    pose = Placing().place(one, of)
-    known = placed(one, pose).ref.placed
+    seen, pose = Placing().placed(one, of)
+    known = seen.ref.placed
+    assert pose.fits(0.95)
     assert known is not None
     assert known.likeness > 0.95
     assert 1 < known.shift_px < 4
     for corner in ((0.0, 0.0), (float(WIDTH_PX), float(HEIGHT_PX))):
         back = moved(known.matrix, *moved(frame_matrix(LIES), *corner))
         assert math.dist(back, corner) < 0.3
-    assert placed(one, pose).lease is one.lease
+    assert seen.lease is one.lease
+    assert known.differences == (), "nobody asks for them"
+
+
+def test_a_frame_that_fits_says_where_it_differs_if_somebody_asks() -> None:
+    picture = damaged(board().picture, 200, 150, side_px=10)
+    of = reference(board().picture)
+    seen, _pose = Placing().placed(frame(picture, job(of, differences="shown")), of)
+    assert seen.ref.placed is not None
+    (difference,) = seen.ref.placed.differences
+    assert difference.place.middle_px == pytest.approx((205, 155), abs=2)
+    foreign = frame(board(product=2).picture, job(of, differences="shown"))
+    other, pose = Placing().placed(foreign, of)
+    assert not pose.fits(0.6)
+    assert other.ref.placed is not None
+    assert other.ref.placed.differences == (), "it is compared with nothing that it should be like"
 
 
 def test_without_an_outline_the_frame_is_the_units_picture() -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from inspector.batching.regions import MUCH_LARGER, pieces, refitted, regions_of, unseen
 from inspector.core.geometry import fit
-from inspector.core.recipes import Cropping
+from inspector.core.places import Box
+from inspector.core.recipes import Cropping, Differences
 from inspector.core.records import (
     CameraId,
+    Difference,
     Frame,
     FrameRef,
     Image,
@@ -208,3 +210,36 @@ def test_a_large_reference_is_cut_as_its_unit_is() -> None:
     assert len(regions) == 6
     assert all(region.on_reference for region in regions)
     assert {(r.rect.width_px, r.rect.height_px) for r in regions} == {(640, 640)}
+
+
+def test_places_that_differ_are_a_further_piece_of_a_frame_for_a_model_that_compares() -> None:
+    place = Box(left_px=90, top_px=80, right_px=96, bottom_px=86)
+    lies = Placed(
+        likeness=0.99,
+        shift_px=0.0,
+        matrix=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+        differences=(Difference(place=place, weight=9.0),),
+    )
+    image = compared.board().picture
+
+    def differing(differences: Differences) -> Frame:
+        seen = compared.frame(image, compared.job(differences=differences))
+        return replace(seen, ref=replace(seen.ref, placed=lies))
+
+    cropping = Cropping(rect=Rect(0, 0, compared.WIDTH_PX, compared.HEIGHT_PX))
+    shown = differing("shown")
+    whole, close = regions_of(cropping, shown, compared.INPUT)
+    assert pieces(cropping, shown, compared.INPUT) == 2
+    assert [(one.piece, one.pieces) for one in (whole, close)] == [(0, 2), (1, 2)]
+    assert whole.close_ups == ()
+    (close_up,) = close.close_ups
+    assert close_up.middle_px == (93, 83)
+    assert close.rect == Rect(0, 0, compared.INPUT.width_px, compared.INPUT.height_px)
+    assert close.letterbox.scale == 1
+    larger = replace(compared.INPUT, width_px=512, height_px=512)
+    again = refitted(close, larger)
+    assert again.rect == Rect(0, 0, 512, 512)
+    assert again.close_ups[0].cell.width_px == 2 * close_up.cell.width_px
+    assert (again.piece, again.pieces) == (1, 2)
+    assert len(regions_of(cropping, differing("ignored"), compared.INPUT)) == 1
+    assert len(regions_of(cropping, shown, MODEL)) == 1, "a picture alone shows no difference"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.recipes import Stated
+from inspector.core.recipes import ANOMALY, Stated
 from inspector.products.files import (
     Product,
     ProductFile,
@@ -18,6 +18,7 @@ from inspector.products.files import (
 )
 from inspector.products.recipes import recipe_of
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+from tests.kit import compared_units as compared
 
 STATION = StationTerms(
     inspection=InspectionSettings(threshold=0.7, thresholds={"short": 0.6}),
@@ -160,7 +161,7 @@ def test_a_zone_has_corners_and_a_rule():
             '[inspection.severities]\nshrot = "major"\n',
             (
                 "a.toml:2: inspection.severities.shrot: unknown code; expected one of: "
-                "open, short, mousebite, spur, copper, pin-hole"
+                "open, short, mousebite, spur, copper, pin-hole, anomaly"
             ),
         ),
         (
@@ -228,7 +229,7 @@ def test_a_zone_has_corners_and_a_rule():
             ZONE.replace("ignore = true", "thresholds = { shrot = 0.9 }"),
             (
                 "a.toml:4: zones.1.thresholds.shrot: unknown code; expected one of: "
-                "open, short, mousebite, spur, copper, pin-hole"
+                "open, short, mousebite, spur, copper, pin-hole, anomaly"
             ),
         ),
         (
@@ -371,3 +372,26 @@ def test_further_models_that_cannot_be_are_refused_with_file_and_key(text: str, 
     (problem,) = refusals(text)
     assert told in problem
     assert problem.startswith("a.toml")
+
+
+def test_what_differs_from_the_reference_is_a_defect_of_its_own_code_if_the_file_says_so() -> None:
+    of = compared.reference()
+    recipe = recipe_of(read(""), reference=of)
+    assert recipe.differences == "defects"
+    assert recipe.codes == (*STATION.inspection.codes, ANOMALY)
+    assert recipe.golden is not None
+    assert recipe.classes_of(recipe.golden) == STATION.inspection.codes
+    assert recipe.rules.thresholds[-1] == 0.5
+    stricter = recipe_of(read("[inspection.thresholds]\nanomaly = 0.3\n"), reference=of)
+    assert stricter.rules.thresholds[-1] == 0.3
+    for text, wanted in (
+        ('[reference]\ndifferences = "shown"\n', "shown"),
+        ('[reference]\ndifferences = "ignored"\n', "ignored"),
+        ('[reference]\njudge = "single"\n', "ignored"),
+    ):
+        other = recipe_of(read(text), reference=of)
+        assert (other.differences, other.codes) == (wanted, STATION.inspection.codes)
+    alone = recipe_of(read(""))
+    assert (alone.differences, alone.codes) == ("ignored", STATION.inspection.codes)
+    with pytest.raises(ConfigurationError, match=r"reference\.differences"):
+        read('[reference]\ndifferences = "told"\n')

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.core.recipes import FusingRules
+from inspector.core.recipes import DIFFERENCES, FusingRules
 from inspector.core.records import Finding
 from inspector.results.fusing import fuse
 from tests.kit.findings import box_of, boxed, of_the_whole, rhombus
@@ -321,3 +321,28 @@ def test_what_two_models_claim_of_the_whole_unit_is_one_defect_for_each_code() -
     one, other = by("one", of_the_whole(confidence=0.6)), by("other", of_the_whole(confidence=0.9))
     (defect,) = fuse([[one, other]], RULES, frames_expected=1)
     assert defect.finding == other
+
+
+def test_a_close_up_tells_only_what_the_whole_picture_does_not() -> None:
+    close = replace(seen(102, 101, side=12, code=1), is_close_up=True)
+    elsewhere = replace(seen(300, 300, side=12, code=1), is_close_up=True)
+    frames = [[seen(), close, elsewhere]] * 3
+    assert fused(*frames) == [(0, 0.8, 3), (1, 0.8, 3)]
+    (kept,) = [d for d in fuse(frames, RULES, frames_expected=3) if d.finding.is_close_up]
+    assert box_of(kept.finding).left_px == pytest.approx(300)
+    unsure = replace(seen(confidence=0.3), code_index=0)
+    assert fused(*[[unsure, close]] * 3) == [(1, 0.8, 3)], "what is not claimed explains nothing"
+
+
+def test_mere_pixels_tell_only_what_nothing_else_does() -> None:
+    differs = replace(seen(105, 104, side=6, code=2), model=DIFFERENCES)
+    close = replace(seen(102, 101, side=12, code=1), is_close_up=True)
+    assert fused(*[[differs]] * 3) == [(2, 0.8, 3)]
+    assert fused(*[[differs, close]] * 3) == [(1, 0.8, 3)]
+    assert fused(*[[differs, seen()]] * 3) == [(0, 0.8, 3)]
+    assert fused([differs], [], []) == [], "one frame of three shows it"
+
+
+def test_sightings_of_the_whole_picture_and_of_close_ups_are_not_added_up() -> None:
+    close = replace(seen(), is_close_up=True)
+    assert fused([seen()], [close], []) == []

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.core.locks import Lock, LockKind
-from inspector.core.recipes import JobState, ModelName
+from inspector.core.places import Box
+from inspector.core.recipes import ANOMALY, DIFFERENCES, Differences, JobState, ModelName
 from inspector.core.records import (
     CameraId,
+    Difference,
     Finding,
     FrameRef,
     MissReason,
+    Placed,
     Result,
     TriggerKind,
     UnitRef,
@@ -251,3 +254,38 @@ def test_under_a_lock_nothing_is_passed_and_what_failed_stays_failed() -> None:
     )
     assert under_lock(bad, lock) == bad
     assert under_lock(good, None) == good
+
+
+def differing_frame(sequence: int, weight: float = 60.0) -> FrameResult:
+    """Nothing is claimed, and it is not as its reference."""
+    place = Box(left_px=97, top_px=77, right_px=103, bottom_px=83)
+    placed = Placed(
+        likeness=0.98,
+        shift_px=0.0,
+        matrix=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
+        differences=(Difference(place=place, weight=weight),),
+    )
+    return FrameResult(ref=replace(ref(sequence), placed=placed), findings=(), miss=None)
+
+
+def of_differing(*frames: FrameResult, differences: Differences) -> Verdict:
+    codes = (*CODES, ANOMALY) if differences == "defects" else CODES
+    return judge(
+        DecidedUnit(unit=UNIT, frames=frames, frames_expected=len(frames)),
+        unit_number=7,
+        recipe=jobs.recipe(codes=codes, differences=differences),
+    )
+
+
+def test_a_unit_that_is_visibly_not_as_its_reference_never_passed() -> None:
+    frames = [differing_frame(sequence) for sequence in range(3)]
+    told = of_differing(*frames, differences="defects")
+    assert told.result is Result.FAILED
+    (defect,) = told.defects
+    assert (defect.code, defect.frames_seen, defect.model) == (ANOMALY, 3, DIFFERENCES)
+    assert of_differing(*frames, differences="shown").result is Result.PASSED
+    assert of_differing(*frames, differences="ignored").result is Result.PASSED
+    small = [differing_frame(sequence, 3.0) for sequence in range(3)]
+    assert of_differing(*small, differences="defects").result is Result.PASSED
+    once = [differing_frame(0), *(inspected(sequence=n) for n in (1, 2))]
+    assert of_differing(*once, differences="defects").result is Result.PASSED

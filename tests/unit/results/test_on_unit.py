@@ -19,9 +19,19 @@ from inspector.core.geometry import (
     upright_matrix,
     upright_size_px,
 )
-from inspector.core.places import Polygon
-from inspector.core.records import Finding, Outline, Placed, Rect, Region
-from inspector.results.on_unit import of_region, on_unit
+from inspector.core.places import Box, Polygon
+from inspector.core.recipes import DIFFERENCES
+from inspector.core.records import (
+    CloseUp,
+    Difference,
+    Finding,
+    Letterbox,
+    Outline,
+    Placed,
+    Rect,
+    Region,
+)
+from inspector.results.on_unit import DEFECT_WEIGHT, of_differences, of_region, on_unit
 from tests.kit import compared_units as compared
 from tests.kit.findings import box_of, boxed, corners_of, of_the_whole, rhombus, shifted
 from tests.kit.units_in_view import outlines
@@ -248,3 +258,67 @@ def test_a_difference_is_looked_for_in_the_tile_that_the_region_is() -> None:
 def test_shapes_are_asked_by_what_is_around_them_and_the_whole_unit_is_not_asked() -> None:
     whole = of_the_whole()
     assert of_region([rhombus(100, 80, 10), whole], compared_region(None)) == (whole,)
+
+
+def close_up_region(*close_ups: CloseUp) -> Region:
+    side_px = compared.INPUT.width_px
+    one = region(LIES, placed=upright_matrix(LIES))
+    return replace(
+        one,
+        rect=Rect(0, 0, side_px, side_px),
+        letterbox=Letterbox(scale=1.0, left_px=0, top_px=0),
+        close_ups=close_ups,
+    )
+
+
+def close_up(x_px: float, y_px: float, *, column: int = 0) -> CloseUp:
+    """Of 64 pixels, twice as large; a difference of 6 pixels lies in its middle."""
+    place = Box(left_px=x_px - 3, top_px=y_px - 3, right_px=x_px + 3, bottom_px=y_px + 3)
+    return CloseUp(
+        cell=Rect(64 * column, 0, 64, 64),
+        middle_px=(x_px, y_px),
+        enlarged=2.0,
+        differences=(Difference(place=place, weight=9.0),),
+    )
+
+
+def test_what_a_close_up_shows_is_told_at_its_place_on_the_unit() -> None:
+    shown = close_up_region(close_up(100, 80), close_up(200, 150, column=1))
+    first, second = of_region([seen_at(32, 32, 6), seen_at(64 + 36, 30, 8)], shown)
+    assert first.is_close_up
+    assert second.is_close_up
+    left, top, right, bottom = corners_of(first)
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((100, 80))
+    # 12 pixels are 6 of the reference, and a margin of 10 is 5 in a close-up of twice the size.
+    assert (right - left, bottom - top) == pytest.approx((16, 16))
+    left, top, right, bottom = corners_of(second)
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((202, 149))
+
+
+def test_of_a_close_up_only_what_lies_where_the_unit_differs_is_a_finding() -> None:
+    shown = close_up_region(close_up(100, 80))
+    assert of_region([seen_at(10, 10, 6)], shown) == ()
+    assert of_region([seen_at(200, 32, 6)], shown) == (), "nothing is shown there"
+    assert of_region([of_the_whole()], shown) == ()
+
+
+def test_of_a_place_in_a_close_up_the_surest_finding_is_told() -> None:
+    shown = close_up_region(close_up(100, 80))
+    sure = replace(seen_at(32, 32, 8), code_index=1, confidence=0.9)
+    (found,) = of_region([sure, replace(seen_at(33, 32, 7), confidence=0.7)], shown)
+    assert (found.code_index, found.confidence) == (1, 0.9)
+
+
+def test_what_differs_from_the_reference_is_a_finding_the_surer_the_heavier() -> None:
+    one = region(LIES, placed=upright_matrix(LIES)).frame.ref
+    assert one.placed is not None
+    place = Box(left_px=97, top_px=77, right_px=103, bottom_px=83)
+    differences = tuple(Difference(place=place, weight=w) for w in (DEFECT_WEIGHT, 30.0))
+    ref = replace(one, placed=replace(one.placed, differences=differences))
+    border, large = of_differences(ref, 6)
+    assert (border.code_index, border.model) == (6, DIFFERENCES)
+    assert border.confidence == pytest.approx(0.5)
+    assert large.confidence > 0.8
+    assert border.box is not None
+    assert border.box.middle_px == pytest.approx((100, 80))
+    assert of_differences(replace(ref, placed=None), 6) == ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.batching.tiling import pieces_of
-from inspector.core.geometry import fit
-from inspector.core.places import Polygon
+from inspector.core.geometry import fit, upright_matrix
+from inspector.core.places import Box, Polygon
 from inspector.core.recipes import ModelName
 from inspector.core.records import (
     CameraId,
+    CloseUp,
+    Difference,
     Finding,
     Frame,
     FrameRef,
     Image,
     MissReason,
+    Outline,
+    Placed,
     Rect,
     Region,
 )
@@ -272,3 +277,40 @@ def test_a_shape_that_no_tile_saw_whole_is_joined_from_its_parts() -> None:
     assert isinstance(one.place, Polygon)
     assert corners_of(one) == (500, 100, 700, 140)
     assert one.place.area_px == 200 * 40
+
+
+def test_close_ups_add_to_what_the_whole_picture_showed() -> None:
+    outline = Outline(centre_x_px=300, centre_y_px=240, width_px=320, height_px=300, turn_deg=0)
+    to_reference = upright_matrix(outline)
+    lies = Placed(likeness=1.0, shift_px=0.0, matrix=to_reference)
+    of = replace(ref(), outline=outline, placed=lies)
+    whole = replace(region(Rect(0, 0, 320, 300), 0, 2, of), on_reference=True)
+    place = Box(left_px=97, top_px=77, right_px=103, bottom_px=83)
+    close_up = CloseUp(
+        cell=Rect(0, 0, 64, 64),
+        middle_px=(100, 80),
+        enlarged=2.0,
+        differences=(Difference(place=place, weight=9.0),),
+    )
+    close = replace(
+        region(Rect(0, 0, 256, 256), 1, 2, of), on_reference=True, close_ups=(close_up,)
+    )
+    parts = FrameParts()
+    assert parts.add(close, result(seen(26, 26, 38, 38), frame=of)) is None
+    found = parts.add(whole, result(seen(200, 200, 220, 220), frame=of))
+    assert found is not None
+    assert found.findings is not None
+    first, second = found.findings
+    assert (first.is_close_up, second.is_close_up) == (False, True)
+    assert corners_of(first) == pytest.approx((200, 200, 220, 220))
+    assert corners_of(second) == pytest.approx((92, 72, 108, 88))
+
+
+def test_a_frame_whose_close_ups_were_not_seen_was_not_inspected() -> None:
+    parts = FrameParts()
+    close_up = CloseUp(cell=Rect(0, 0, 64, 64), middle_px=(100, 80), enlarged=2.0, differences=())
+    close = replace(region(Rect(0, 0, 256, 256), 1, 2), on_reference=True, close_ups=(close_up,))
+    assert parts.add(region(Rect(0, 0, 320, 300), 0, 2), result()) is None
+    missed = parts.add(close, replace(result(), findings=None, miss=MissReason.INFERENCE_FAILED))
+    assert missed is not None
+    assert (missed.findings, missed.miss) == (None, MissReason.INFERENCE_FAILED)

@@ -1,0 +1,65 @@
+"""Which places of a unit are shown to the model once more, enlarged: pure.
+
+A network that compares two pictures overlooks damage that a child would see where the design is
+dense or its contrast small, and names it when it is shown the same place twice as large: of 13
+defects that it overlooked on 27 product runs it named 10 so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.core.records import CloseUp, Difference, ModelInput, Rect
+
+ENLARGED = 2.0
+"""Of the reference's own pixels. At 1.3 the network still overlooks half of them."""
+CELLS = 4
+"""Along each side of the model's input: 16 places, in one picture."""
+LEAST_WEIGHT = 2.0
+"""Of a difference that is shown. Specks of dust have less, and so has the smallest mouse bite:
+shown from 1 on, dust became defects on good boards."""
+FILLED_SHARE = 0.6
+"""Of a cell: a large difference is enlarged less, so that its surroundings are seen too."""
+_TOGETHER_SHARE = 0.25
+"""Of what a cell shows: differences whose middles lie nearer to each other share it."""
+
+
+def close_ups_of(differences: Sequence[Difference], model_input: ModelInput) -> tuple[CloseUp, ...]:
+    """The cells of one model's input, the largest difference first; what has no room is left out.
+
+    None where nothing is large enough.
+    """
+    width_px, height_px = model_input.width_px // CELLS, model_input.height_px // CELLS
+    groups: list[list[Difference]] = []
+    for one in sorted(differences, key=lambda difference: -difference.weight):
+        if one.weight < LEAST_WEIGHT:
+            break
+        near = (group for group in groups if _share_a_cell(group[0], one, width_px, height_px))
+        group = next(near, None)
+        if group is not None:
+            group.append(one)
+        elif len(groups) < CELLS * CELLS:
+            groups.append([one])
+    return tuple(
+        CloseUp(
+            cell=Rect(number % CELLS * width_px, number // CELLS * height_px, width_px, height_px),
+            middle_px=group[0].place.middle_px,
+            enlarged=_enlarged(group[0], width_px, height_px),
+            differences=tuple(group),
+        )
+        for number, group in enumerate(groups)
+    )
+
+
+def _enlarged(shown: Difference, width_px: int, height_px: int) -> float:
+    place = shown.place
+    fills = max(
+        (place.right_px - place.left_px) / width_px, (place.bottom_px - place.top_px) / height_px
+    )
+    return min(ENLARGED, max(1.0, FILLED_SHARE / max(fills, 1e-6)))
+
+
+def _share_a_cell(shown: Difference, other: Difference, width_px: int, height_px: int) -> bool:
+    (x_px, y_px), (other_x_px, other_y_px) = shown.place.middle_px, other.place.middle_px
+    reach = _TOGETHER_SHARE / ENLARGED
+    return abs(x_px - other_x_px) < reach * width_px and abs(y_px - other_y_px) < reach * height_px
