@@ -4,6 +4,7 @@
                                                         checkout, and product runs painted for it
     python -m benchmarks.line_accuracy --runs           the product runs beside the checkout only
     python -m benchmarks.line_accuracy --painted        those painted for it, or some: amber_grey,…
+    … --seeds-from 100 the same painted runs with boards and lines that nobody has seen: other seeds
     python -m benchmarks.line_accuracy VIDEO.mp4 …      others, their truth in VIDEO.json
     python -m benchmarks.line_accuracy --generated      other lines, painted for this
     python -m benchmarks.line_accuracy --generated lights_off,fast
@@ -31,7 +32,7 @@ from rich.console import Console
 
 from benchmarks.line.footage import Footage, encoded, of_scene, of_video
 from benchmarks.line.product_replay import judged_run, painted
-from benchmarks.line.product_runs import PRODUCT_RUNS
+from benchmarks.line.product_runs import PRODUCT_RUNS, others
 from benchmarks.line.product_scores import RunScore, runs_together
 from benchmarks.line.report import run_table, table
 from benchmarks.line.running import oracle_for, replay, seen_units, settings_for
@@ -111,7 +112,7 @@ async def _judged(
         archive = ARCHIVE if ARCHIVE.exists() else None
         runs["painted product runs"] = [
             await _judged_run(painted(scenario, archive, CACHE), url)
-            for scenario in _chosen(options.painted or "", PRODUCT_RUNS)
+            for scenario in others(_chosen(options.painted or "", PRODUCT_RUNS), options.seeds_from)
         ]
     return scores, runs
 
@@ -201,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--generated", nargs="?", const="", metavar="NAMES")
     parser.add_argument("--runs", action="store_true")
     parser.add_argument("--painted", nargs="?", const="", metavar="NAMES")
+    parser.add_argument("--seeds-from", type=int, default=0, metavar="N")
     parser.add_argument("--oracle", action="store_true")
     parser.add_argument("--url", help="a Triton server's HOST:PORT; without it, the embedded one")
     parser.add_argument("--write", metavar="DIR")

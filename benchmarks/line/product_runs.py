@@ -6,6 +6,7 @@ They are not to be tuned to: what counts is that the next design works too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.line.scenarios import Light, ProductRun, Scenario
 
@@ -74,3 +75,12 @@ PRODUCT_RUNS: Sequence[Scenario] = (
     ),
     _drawn("drawn_tilted", 324, "grey", travel="right", run=_ONE, tilt_deg=1.5),
 )
+
+
+def others(runs: Sequence[Scenario], seeds_from: int) -> list[Scenario]:
+    """The same lines with other boards: each seed is so much larger."""
+    if not seeds_from:
+        return list(runs)
+    return [
+        replace(run, name=f"{run.name}_{seeds_from}", seed=run.seed + seeds_from) for run in runs
+    ]

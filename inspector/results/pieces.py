@@ -109,7 +109,8 @@ def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
     if close:
         whole = _by_one_model([tile for tile in tiles if not tile.region.close_ups])
         more = of_region(close[0].result.findings or (), close[0].region)
-        return replace(result, findings=(*(whole.findings or ()), *more))
+        faint = (*whole.faint, *of_region(close[0].result.faint, close[0].region))
+        return replace(result, findings=(*(whole.findings or ()), *more), faint=faint)
     region = tiles[-1].region
     seen = [(tile.region.rect, tile.result.findings or ()) for tile in tiles]
     findings = result.findings if len(tiles) == 1 else tuple(without_doubles(seen))
