@@ -66,7 +66,10 @@ async def inference_stage(
     url: str, *, max_in_flight: int = 4, **inference: Any
 ) -> AsyncIterator[InferenceStage]:
     """Connected inside the `with`; at its end every batch has left and every tensor is back."""
-    settings = settings_for(url, {"a": {}}, inference={"max_in_flight": max_in_flight, **inference})
+    # The server runs in this process: on a busy machine it needs more than the second that other
+    # tests give it for describing a model or mapping a block, and `prepare` would give up.
+    unhurried = {"max_in_flight": max_in_flight, "connect_timeout_s": 10.0, **inference}
+    settings = settings_for(url, {"a": {}}, inference=unhurried)
     tensors = tensor_pool(settings)
     model = TritonModel(url, model_terms(settings), tensors)
     batches: Channel[Batch] = Channel(1)
