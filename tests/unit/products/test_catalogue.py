@@ -290,7 +290,8 @@ def test_with_the_picture_alone_units_are_laid_on_the_reference_for_the_taught_m
 
 def test_a_product_may_do_without_the_taught_model(tmp_path):
     catalogue = served(tmp_path)
-    catalogue.store.write("a", b"[reference]\nanomaly = false\n")
+    without = b'[reference]\nanomaly = false\ndifferences = "shown"\n'
+    catalogue.store.write("a", without)
     taught_with_a_model(catalogue.store)
     recipe = catalogue.recipe("a")
     assert (recipe.taught, recipe.also) == (None, ())
