@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Protocol
 
 from inspector.capture.gate import END_OF_RECORDING
+from inspector.core.challenges import Step
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
 from inspector.core.part_names import shown
-from inspector.products.commands import Request, Teach, read_request
+from inspector.products.commands import Challenge, Request, Teach, read_request
 from inspector.products.references import StationReferences
 from inspector.products.store import ProductStore
 
 LARGEST_SCRIPT_BYTES = 10_000_000
 MOST_UNITS = 1_000_000_000
 BY = "replay"
+VERDICTS_WITHIN_S = 30.0
+ASK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +134,14 @@ class ReplayScript:
         references: StationReferences,
         *,
         units_to_teach: int,
+        may_ask: Callable[[Step], bool] = lambda _step: True,
     ) -> None:
-        """`units_to_teach`: where a command does not say how many."""
+        """`units_to_teach`: where a command does not say how many.
+
+        `may_ask`: whether what a challenge waits for has come, so that it may go on or another may
+        begin; units that were opened may not be judged yet.
+        """
+        self._may_ask = may_ask
         self._due = deque(script)
         self._references = references
         self._units_to_teach = units_to_teach
@@ -197,12 +206,22 @@ class ReplayScript:
             self.never_due += self._never_due()
 
     async def _answer(self, scripted: ScriptedCommand, change_over: AnswersCommands) -> None:
+        command = scripted.request.command
+        if isinstance(command, Challenge):
+            await self._until_it_may(command.step)
         change = await change_over.handle(scripted.request, by=BY)
         if change.accepted and isinstance(scripted.request.command, Teach):
             units = scripted.request.command.units or self._units_to_teach
             self._lesson_ends = scripted.after_unit + units
         elif not self._references.teacher.is_under_way:
             self._lesson_ends = None
+
+    async def _until_it_may(self, step: Step) -> None:
+        """The units before it are judged, but for those that are still in view: nothing comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(VERDICTS_WITHIN_S):
+                while not self._may_ask(step):  # noqa: ASYNC110 - verdicts tell nobody here
+                    await asyncio.sleep(ASK_EVERY_S)
 
     async def _end_lesson(self) -> None:
         """Its units were all opened: no further frame of them is waited for."""

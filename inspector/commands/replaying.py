@@ -289,7 +289,10 @@ class _Replay:
         products.ask_for_features(self._triton_url)
         jobs = await products.restore(None)
         played = ReplayScript(
-            script, products.references, units_to_teach=settings.products.teach_units
+            script,
+            products.references,
+            units_to_teach=settings.products.teach_units,
+            may_ask=challenges.may_ask,
         )
         hooks = Hooks(
             products=products,

@@ -141,6 +141,12 @@ class StationChallenges(KnownParts, Challenges):
             return Answer(problem="this station has no known parts")
         return self._desk.answer(step, set_name, by=by)
 
+    def may_ask(self, step: Step) -> bool:
+        """Whether nothing is being shown that has to be seen before this step."""
+        running = self.status()["running"]
+        is_asked = running is not None and running["phase"] == "differs"
+        return step is Step.ABORT or running is None or (step is Step.RETRY and is_asked)
+
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
         """See `ChallengeDesk.part`."""
         if self._desk is None:

@@ -192,3 +192,56 @@ def test_what_cannot_be_read_is_one_line_and_nothing_is_replayed(
     assert ended.returncode == code
     assert says in " ".join(ended.stderr.split())
     assert not list(tmp_path.glob("run*.jsonl"))
+
+
+def test_known_parts_are_shown_between_the_units_of_a_recording(
+    tmp_path: Path, config: Path
+) -> None:
+    folder, sets = tmp_path / "run", tmp_path / "state" / "challenges"
+    folder.mkdir()
+    sets.mkdir(parents=True)
+    # Two in place of the known parts, one more, the known parts, and two more.
+    for number, is_bad in enumerate([False, False, False, False, True, False, False]):
+        board = draw_board(
+            number,
+            seed=4,
+            width_px=WIDTH_PX,
+            height_px=HEIGHT_PX,
+            defects=(DefectCode.SHORT, DefectCode.OPEN) if is_bad else (),
+        ).picture
+        cv2.imwrite(str(folder / f"{number}.png"), board, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    (sets / "gold.toml").write_text(
+        'camera = "top"\nretries = 0\n[[parts]]\nname = "good"\nresult = "PASSED"\n'
+        '[[parts]]\nname = "bad"\nresult = "FAILED"\ndefects = [{ code = "short" }]\n'
+    )
+    state = f'[journal]\ndirectory = "{tmp_path / "state"}"\n'
+    config.write_text(config.read_text() + state + "[challenge]\nevery_units = 1\n")
+    script = commands(
+        tmp_path,
+        {"after_unit": 0, "command": "challenge", "set": "gold", "by": "Kim"},
+        {"after_unit": 3, "command": "challenge"},
+    )
+    ended = inspector(
+        *("replay", folder, "--config", config, "--commands", script, "--out", "units.jsonl"),
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = [
+        (unit["result"], unit["reason"], (unit["challenge"] or {}).get("part"))
+        for unit in lines(tmp_path / "units.jsonl")
+    ]
+    assert found == [
+        ("PASSED", None, "good"),
+        ("PASSED", None, "bad"),
+        ("NOT_INSPECTED", "locked", None),
+        ("PASSED", None, "good"),
+        ("FAILED", None, "bad"),
+        ("PASSED", None, None),
+        ("NOT_INSPECTED", "locked", None),
+    ]
+    told = lines(tmp_path / "units.changes.jsonl")
+    checks = [event for event in told if event.get("kind") == "check"]
+    assert [(check["result"], check["by"]) for check in checks] == [
+        ("failed", "replay: Kim"),
+        ("held", "replay"),
+    ]
