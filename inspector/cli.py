@@ -17,6 +17,7 @@ from rich.console import Console
 
 from inspector import __version__
 from inspector.commands import product_app
+from inspector.commands.model import app as model_app
 from inspector.core import web_proxy
 from inspector.core.errors import ConfigurationError, InspectorError
 from inspector.ops import standard_error
@@ -42,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(product_app.app, name="product")
+app.add_typer(model_app.app, name="model")
 log = structlog.get_logger()
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
