@@ -13,7 +13,7 @@ TRAINING_VENV := .venv-training/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test docs drills soak check static format bench lock setup setup-app train evaluate test-training
+.PHONY: help demo test docs drills soak check static format bench lock setup setup-app train evaluate test-training test-exports
 
 # $(call step,name,command): runs it and says how long it took; the output of the tools stays as it is.
 define step
@@ -77,6 +77,10 @@ evaluate: ## DATA=PATH: judges that model by a data set's test part; needs no to
 test-training: ## the tests of training/, in .venv-training/
 	@scripts/bootstrap-training.sh train
 	@$(TRAINING_VENV)/python -m pytest tests/training $(ARGS)
+
+test-exports: setup ## real exports (Ultralytics, torchvision, ...) added and served; makes .venv-exports/ (some GB)
+	@scripts/bootstrap-exports.sh
+	@$(VENV)/python -m pytest tests/exports $(ARGS)
 
 lock: ## writes the locks (ARGS=--upgrade: newest of everything)
 	@scripts/lock.sh $(ARGS)

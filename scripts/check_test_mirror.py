@@ -123,6 +123,15 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
     "tests/integration/test_line_reload.py": ("service/reload",),
     "tests/integration/test_line_replay.py": ("commands/replay", "commands/replaying"),
     "tests/integration/test_line_shutdown.py": ("service/faults", "service/service"),
+    "tests/integration/test_model_command.py": (
+        "commands/model/adding",
+        "commands/model/app",
+        "commands/model/asking",
+        "commands/model/pictures",
+        "commands/model/working",
+        "embedded/triton/onnx_files",
+        "embedded/triton/onnx_runs",
+    ),
     "tests/integration/test_page.py": ("page/preview_socket", "page/unit_routes"),
     "tests/integration/test_page_products.py": ("page/beside", "page/shelf_routes"),
     "tests/integration/test_product_changes.py": (

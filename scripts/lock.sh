@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes requirements.lock (to run) and requirements-dev.lock (to develop and test) from pyproject.toml,
-# and training/requirements.lock and benchmarks/contenders/*/requirements.lock each from the
-# requirements.in beside it.
+# and training/requirements.lock, tests/exports/requirements.lock and
+# benchmarks/contenders/*/requirements.lock each from the requirements.in beside it.
 #
 #   scripts/lock.sh              keeps every locked version that still fits
 #   scripts/lock.sh --upgrade    takes the newest of everything
@@ -45,7 +45,11 @@ for name in roboflow ultralytics; do
     --excludes $others/$name/excludes.txt "$@"
 done
 
+exports=tests/exports
+compile $exports/requirements.in --output-file $exports/requirements.lock \
+  --excludes $exports/excludes.txt "$@"
+
 for lock in requirements.lock requirements-dev.lock training/requirements.lock \
-  benchmarks/contenders/*/requirements.lock; do
+  tests/exports/requirements.lock benchmarks/contenders/*/requirements.lock; do
   echo "$lock: $(grep -cE '^[a-z0-9]' "$lock") packages"
 done

@@ -16,8 +16,13 @@ from tritonclient.utils import InferenceServerException
 
 from inspector.batching.preprocess import Preprocessor
 from inspector.batching.regions import regions_of
+from inspector.commands.model.pictures import Shown
 from inspector.core.background import background, ready_or_failed
-from inspector.core.errors import InferenceUnavailableError
+from inspector.core.errors import (
+    ConfigurationError,
+    InferenceUnavailableError,
+    MalformedReplyError,
+)
 from inspector.core.recipes import Cropping, ModelName
 from inspector.core.records import (
     CameraId,
@@ -89,6 +94,23 @@ def findings_in(
     return found
 
 
+def readable(
+    answer: dict[str, NDArray[Any]], spec: ModelSpec, image: Image, reading: Reading, name: str
+) -> list[Finding]:
+    """The same; a model whose answers cannot be read is no model to inspect with.
+
+    Raises:
+        ConfigurationError: the answer is no result; says of which picture.
+
+    """
+    try:
+        return findings_in(answer, spec, image, reading)
+    except MalformedReplyError as error:
+        raise ConfigurationError(
+            f"model {spec.name}: its answer to {name} is no result of {spec.reader.kind}: {error}"
+        ) from None
+
+
 @asynccontextmanager
 async def embedded_server(
     repository: Path, models: Sequence[str], report: Any
@@ -157,11 +179,11 @@ class AskedModel:
             ) from error
         return read_outputs(result, spec.reader.outputs)
 
-    async def findings(self, image: Image, reading: Reading) -> list[Finding]:
-        """What it finds in a picture; see `OutputReader.decode`."""
+    async def findings(self, shown: Shown, reading: Reading) -> list[Finding]:
+        """What it finds in a picture; see `readable`."""
         assert self.spec is not None  # noqa: S101 - after connect
-        answer = await self.answer(tensor_of(image, self.spec.input))
-        return findings_in(answer, self.spec, image, reading)
+        answer = await self.answer(tensor_of(shown.image, self.spec.input))
+        return readable(answer, self.spec, shown.image, reading, shown.name)
 
     async def close(self) -> None:
         """Never raises."""

@@ -19,7 +19,7 @@ from inspector.commands.model.asking import (
     AskedModel,
     Reading,
     embedded_server,
-    findings_in,
+    readable,
     tensor_of,
 )
 from inspector.commands.model.comparing import (
@@ -156,8 +156,8 @@ async def _served(  # noqa: PLR0917 - one caller
     raw, _ = await run_graph(environment, file, requests)
     found, compared = [], NO_DIFFERENCE
     for one, served, own in zip(shown, answers, raw, strict=True):
-        findings = findings_in(served, spec, one.image, reading)
-        in_process = findings_in(as_read(own), spec, one.image, reading)
+        findings = readable(served, spec, one.image, reading, one.name)
+        in_process = readable(as_read(own), spec, one.image, reading, one.name)
         compared += difference(findings, in_process, reading.floor)
         found.append(Found(picture=one, findings=tuple(findings)))
     return found, compared
@@ -245,8 +245,7 @@ async def try_out(
         asked, spec, codes = await _asked(settings, model, codes, stack)
         shown = given or drawn_pictures(spec.input.width_px, spec.input.height_px)
         found = [
-            Found(picture=one, findings=tuple(await asked.findings(one.image, reading)))
-            for one in shown
+            Found(picture=one, findings=tuple(await asked.findings(one, reading))) for one in shown
         ]
     if as_json:
         sys.stdout.write(json.dumps(_as_json(found, codes)) + "\n")

@@ -2,7 +2,7 @@
 
 Runs in the environment of the exports (`scripts/bootstrap-exports.sh`), never in ours:
 
-    .venv-exports/bin/python tests/integration/exports/ultralytics_exports.py OUT [NAME ...]
+    .venv-exports/bin/python tests/exports/ultralytics_exports.py OUT [NAME ...]
 
 Nothing is downloaded: a model is made from its .yaml with weights drawn from a fixed seed. Such a
 network is sure of nothing, so that its last layers are scaled until some dozen candidates of the
@@ -92,7 +92,9 @@ def made(wanted: Wanted, image: np.ndarray) -> Any:
     kind = type(model.model)
     model.model = kind(wanted.yaml, ch=3, nc=len(NAMES), verbose=False)
     model.model.names = dict(enumerate(NAMES))
-    model.model.args = {**model.model.args} if isinstance(getattr(model.model, "args", None), dict) else {}
+    model.model.args = (
+        {**model.model.args} if isinstance(getattr(model.model, "args", None), dict) else {}
+    )
     model.model.task = model.task
     model.model.eval()
     _settle_norms(model.model, image)
@@ -140,17 +142,18 @@ def _make_small(network: torch.nn.Module) -> None:
             with torch.no_grad():
                 last.weight *= 3
                 bins = last.bias.reshape(4, -1)
-                bins -= torch.arange(bins.shape[1]) * 0.5
+                bins -= torch.arange(bins.shape[1]) * 0.9
 
 
 def _make_sure(network: torch.nn.Module, image: np.ndarray) -> None:
     """Let about CANDIDATES be surer than the threshold."""
     for group in _last_layers(network):
         seen: list[torch.Tensor] = []
-        hooks = [
-            layer.register_forward_hook(lambda _m, _i, out: seen.append(out.detach()))
-            for layer in group
-        ]
+
+        def note(_layer: Any, _inputs: Any, out: torch.Tensor, to: list[Any] = seen) -> None:
+            to.append(out.detach())
+
+        hooks = [layer.register_forward_hook(note) for layer in group]
         with torch.no_grad():
             network(_tensor(image))
         for hook in hooks:
@@ -174,7 +177,12 @@ def expectation(model: Any, path: Path, wanted: Wanted, image: np.ndarray) -> di
     """What Ultralytics itself finds with the exported file."""
     exported = RTDETR(str(path)) if wanted.kind is RTDETR else YOLO(str(path), task=model.task)
     (result,) = exported.predict(
-        image, imgsz=list(wanted.size), conf=THRESHOLD, iou=IOU, verbose=False, device="cpu",
+        image,
+        imgsz=list(wanted.size),
+        conf=THRESHOLD,
+        iou=IOU,
+        verbose=False,
+        device="cpu",
         max_det=300,
     )
     found: dict[str, Any] = {"task": model.task, "names": NAMES}
@@ -186,7 +194,9 @@ def expectation(model: Any, path: Path, wanted: Wanted, image: np.ndarray) -> di
         {"box": corners, "score": score, "class": int(number)}
         for corners, score, number in zip(
             (boxes.xyxyxyxy.reshape(-1, 8) if result.obb is not None else boxes.xyxy).tolist(),
-            boxes.conf.tolist(), boxes.cls.tolist(), strict=True,
+            boxes.conf.tolist(),
+            boxes.cls.tolist(),
+            strict=True,
         )
     ]
     if result.masks is not None:
@@ -206,16 +216,23 @@ def main() -> None:
             weights = folder / "model.pt"
             torch.save({"model": model.model, "train_args": {"task": model.task}}, weights)
             loaded = wanted.kind(str(weights))
-            path = Path(loaded.export(
-                format="onnx", imgsz=list(wanted.size), device="cpu", simplify=False, **wanted.options
-            ))
+            path = Path(
+                loaded.export(
+                    format="onnx",
+                    imgsz=list(wanted.size),
+                    device="cpu",
+                    simplify=False,
+                    **wanted.options,
+                )
+            )
             weights.unlink()
             cv2.imwrite(str(folder / "picture.png"), image)
             found = expectation(loaded, path, wanted, image)
             (folder / "expected.json").write_text(json.dumps(found))
-            print(name, "ok", len(found.get("found", [])))
+            told = f"ok: {len(found.get('found', []))} found"
         except Exception as failed:  # noqa: BLE001 - each export by itself
-            print(name, "FAILED", type(failed).__name__, failed)
+            told = f"FAILED: {type(failed).__name__}: {failed}"
+        sys.stdout.write(f"{name}: {told}\n")
 
 
 if __name__ == "__main__":
