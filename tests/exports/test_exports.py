@@ -49,8 +49,8 @@ def test_a_model_of_another_task_is_refused(made: Made, tmp_path: Path, name: st
 
 def run_add(folder: Path, where: Path, *more: str) -> Any:
     return inspector(
-        *("model", "add", folder / "model.onnx", "--repository", where / "models"),
-        *("-p", folder / "picture.png", "--threshold", str(THRESHOLD), "--json", *more),
+        *("model", "add", str(folder / "model.onnx"), "--repository", str(where / "models")),
+        *("-p", str(folder / "picture.png"), "--threshold", str(THRESHOLD), "--json", *more),
         cwd=where,
         timeout_s=300,
     )
