@@ -271,7 +271,7 @@ class Products:
                 kept = self.store.adopt_reference(ours, stored, files).number
             sys.stdout.write(f"reference {ours}/{kept}: {stored.units_used} units\n")
             if approve and number == found.manifest.in_force:
-                self.store.approve(ours, kept, by=_who())
+                self.store.approve(ours, kept, by=whoever())
         self.store.write(ours, found.content)
         sys.stdout.write(f"{self.store.file_of(ours)}: from {found.manifest.product}\n")
 
@@ -303,7 +303,7 @@ class Products:
                 f" {self.settings.http.host}:{self.settings.http.port}; units are taught while it"
                 " runs, or from a recording with inspector replay --commands"
             )
-        told = {"command": "teach", "product": name, "by": by or _who()}
+        told = {"command": "teach", "product": name, "by": by or whoever()}
         if units is not None:
             told["units"] = str(units)
         if approve:
@@ -317,14 +317,14 @@ class Products:
         self._require(name)
         service = RunningService.of(self.settings)
         if service is not None:
-            told = {"command": "approve", "product": name, "by": by or _who()}
+            told = {"command": "approve", "product": name, "by": by or whoever()}
             if number is not None:
                 told["version"] = str(number)
             service.command(told)
             in_force = self.store.approvals(name).in_force
             sys.stdout.write(f"reference {name}/{in_force} is in force, and the service knows\n")
             return
-        approval = self.store.approve(name, number, by=by or _who())
+        approval = self.store.approve(name, number, by=by or whoever())
         sys.stdout.write(f"reference {name}/{approval.number} is in force\n")
 
     def roll_back(self, name: str) -> None:
@@ -332,7 +332,7 @@ class Products:
         self._require(name)
         service = RunningService.of(self.settings)
         if service is not None:
-            service.command({"command": "rollback", "product": name, "by": _who()})
+            service.command({"command": "rollback", "product": name, "by": whoever()})
             in_force = self.store.approvals(name).in_force
             sys.stdout.write(f"reference {name}/{in_force} is in force, and the service knows\n")
             return
@@ -455,7 +455,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else orjson.dumps(value).decode()
 
 
-def _who() -> str:
+def whoever() -> str:
     """Who types here, for the record."""
     try:
         user = getpass.getuser()

@@ -28,6 +28,8 @@ FEWEST_UNITS = 3
 SHRINKAGE = 0.1
 """So much of the covariance is that of features that vary by the same, each by itself: what six
 units do not happen to show may still vary."""
+OWN_TIMES = 8.0
+"""Where most units differ by so many times more than elsewhere, each has something of its own."""
 SPREAD_CELLS = 1.5
 """Over so many cells around it a distance that a good unit has is usual."""
 LEAST_TIMES = 4.0
@@ -89,11 +91,12 @@ def _spread(means: Sequence[Floats], inside: NDArray[np.bool_]) -> tuple[Floats,
     """
     mean = np.asarray(np.mean(means, axis=0), np.float32)
     features = len(mean)
+    differences = [(one - mean)[:, inside] for one in means]
+    common = _in_common(differences)
     covariance = np.zeros((features, features), np.float64)
-    for one in means:
-        difference = (one - mean)[:, inside]
-        covariance += difference @ difference.T
-    covariance /= max(1, int(inside.sum())) * max(1, len(means) - 1)
+    for difference in differences:
+        covariance += difference[:, common] @ difference[:, common].T
+    covariance /= max(1, int(common.sum())) * max(1, len(means) - 1)
     # Features vary by more and by less: each is first measured by its own variation.
     own = np.sqrt(np.maximum(np.diag(covariance), np.finfo(np.float32).tiny))
     alike = covariance / np.outer(own, own)
@@ -101,6 +104,13 @@ def _spread(means: Sequence[Floats], inside: NDArray[np.bool_]) -> tuple[Floats,
     values, vectors = np.linalg.eigh(alike)
     whitening = (vectors / np.sqrt(values * features)).T / own
     return mean, np.asarray(whitening, np.float32)
+
+
+def _in_common(differences: Sequence[Floats]) -> NDArray[np.bool_]:
+    """Cells in which most units show the same: a lot number says nothing of how units vary."""
+    by_unit = np.stack([np.sqrt(np.einsum("fc,fc->c", one, one)) for one in differences])
+    usual = np.median(by_unit, axis=0)
+    return np.asarray(usual <= OWN_TIMES * np.median(usual))
 
 
 def _distance(frame: UnitFeatures, mean: Floats, whitening: Floats) -> Floats:

@@ -88,6 +88,11 @@ class ModelTeacher:
         )
 
 
+def placed_pictures(unit: ShownUnit, learned: Learned, size_px: tuple[int, int]) -> list[Image]:
+    """A unit as a model that was taught with this reference sees it, frame by frame."""
+    return list(_Placing(learned, size_px).pictures(unit))
+
+
 _NOWHERE = np.zeros((1, 1), np.bool_)
 
 

@@ -200,6 +200,45 @@ def remove(
     remove_it(station, _repository(repository, station), model)
 
 
+@app.command()
+def teach(  # noqa: PLR0917 - options, given by name
+    product: Annotated[str, typer.Option("--product", help="Whose good units they are.")],
+    units: Annotated[
+        int | None,
+        typer.Option(min=3, help="How many of the line's next; else products.teach_units."),
+    ] = None,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--pictures", "-p", help="Of good units, one each, or a folder; instead of the line."
+        ),
+    ] = None,
+    approve: Annotated[  # noqa: FBT002
+        bool, typer.Option("--approve", help="In force at once, without anybody having seen it.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who says that they are good.")] = None,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The TOML settings file of the station.")
+    ] = DEFAULT_CONFIG,
+) -> None:
+    """Good units teach a model, without labels: it says anomaly where one looks otherwise."""
+    settings = load_station(config)
+    configure_logging(LogSettings(level="error"), settings.secrets())
+    from inspector.commands.products import Products, checked_name, whoever  # noqa: PLC0415
+
+    name = checked_name(product)
+    if not pictures:
+        Products.of(settings).teach(name, units, approve=approve, by=by)
+        return
+    if units is not None:
+        raise typer.BadParameter(
+            "it is for units of the line; all of the pictures count", param_hint="--units"
+        )
+    from inspector.commands.model.teaching import teach_from_pictures  # noqa: PLC0415
+
+    asyncio.run(teach_from_pictures(settings, name, pictures, approve=approve, by=by or whoever()))
+
+
 def _station(config: Path | None) -> Settings | None:
     """The settings, where there are some: named, or at the usual place."""
     configure_logging(LogSettings(level="error"))
