@@ -21,6 +21,9 @@ BLIND_BELOW = 3.0
 """The shipped float network differs by 24 in the range that it was trained in, by 0.6 in pictures
 that are 255 times darker."""
 SEES_FROM = 6.0
+SEES_MORE = 20.0
+"""Times as much: a small network may differ by less than `SEES_FROM`, and by 100 times less where it
+is shown nearly black pictures."""
 _SURE = 1e-6
 _STEP_PX = 8.0
 
@@ -75,7 +78,8 @@ def range_objection(model: str, in_ones: float, in_bytes: float) -> str:
     """Why the range 0..1 must not be assumed, or nothing."""
     says_nothing = math.isnan(in_ones)
     # NaN fails every comparison: silence in 0..255 is no evidence for it.
-    if not says_nothing and not (in_ones < BLIND_BELOW and in_bytes >= SEES_FROM):
+    sees_in_bytes = in_bytes >= min(SEES_FROM, SEES_MORE * in_ones)
+    if not says_nothing and not (in_ones < BLIND_BELOW and sees_in_bytes):
         return ""
     if says_nothing and math.isnan(in_bytes):
         # One that suppresses by itself, which these pictures show nothing that it knows.

@@ -26,7 +26,7 @@ from inspector.core.records import Finding, ModelSpec
 from inspector.embedded.triton.environment import EmbeddedEnvironment
 from inspector.embedded.triton.onnx_files import Answer, GraphFacts, read_graph, run_graph
 from inspector.inference.model_check import ModelNeeds, check_model
-from inspector.inference.trial import range_objection, response, trial_pictures
+from inspector.inference.trial import BLIND_BELOW, range_objection, response, trial_pictures
 
 WRONG_FILES = {
     ".pt": "holds a network of PyTorch; expected an ONNX file: yolo export model={name} "
@@ -282,7 +282,13 @@ class _Inquiry:
             ]
             answers, _ = await run_graph(self._environment, self._file, requests)
             responses.append(response([as_read(answer) for answer in answers]))
-        if objection := range_objection(entry.name, *responses):
+        objection = range_objection(entry.name, *responses)
+        if not objection and not responses[0] >= BLIND_BELOW:
+            objection = (
+                f"{self._file.name}: answers nearly alike to trial pictures in 0..1; expected "
+                '--pixel-range "0..1" or "0..255", whichever it was trained with'
+            )
+        if objection:
             raise ConfigurationError(_as_options(objection, self._file.name, entry.name))
         entry = replace(entry, stated=replace(entry.stated, pixel_range="0..1"))
         self._unsure.append(

@@ -50,6 +50,11 @@ def test_silence_is_asked_about():
     assert "neither in 0..1 nor in 0..255" in range_objection("m", math.nan, math.nan)
 
 
+def test_a_small_network_that_sees_little_sees_far_more_in_its_own_range():
+    assert range_objection("m", 0.04, 5.0)
+    assert not range_objection("m", 2.9, 5.0)
+
+
 def test_an_answer_in_0_to_1_and_none_in_0_to_255_is_one_for_0_to_1():
     assert not range_objection("m", 40.0, math.nan)
     assert not range_objection("m", 0.0, math.nan)
