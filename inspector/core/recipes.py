@@ -53,6 +53,7 @@ HeadName = Literal[
     "candidates_first",
     "end_to_end",
     "rt_detr",
+    "rt_detr_rows",
     "yolox",
     "yolo_nas",
     "d_fine",

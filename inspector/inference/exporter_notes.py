@@ -26,6 +26,8 @@ class ExporterNotes:
     task: str = ""
     suppresses: bool = False
     """Its answer comes after non-maximum suppression."""
+    head: str = ""
+    """What the exporting program calls its last layer."""
     takes_ones: bool = False
     """It was exported by a program whose networks take pictures in 0..1."""
 
@@ -39,11 +41,12 @@ def read_notes(text: str) -> ExporterNotes:
 def _notes_in(content: Mapping[str, Any]) -> ExporterNotes:
     arguments = content.get("args")
     nms = arguments.get("nms") if isinstance(arguments, Mapping) else None
-    task = content.get("task")
+    task, head = content.get("task"), content.get("head")
     return ExporterNotes(
         names=_names(content.get("names")),
         task=task if isinstance(task, str) else "",
         suppresses=_is_true(content.get("end2end")) or _is_true(nms),
+        head=head if isinstance(head, str) else "",
         takes_ones=content.get("author") == _AUTHOR,
     )
 
@@ -64,6 +67,7 @@ def notes_of(parameters: Mapping[str, str], file: Mapping[str, str] | None = Non
         names=notes.names or of_file.names,
         task=notes.task or of_file.task,
         suppresses=notes.suppresses or of_file.suppresses,
+        head=notes.head or of_file.head,
         takes_ones=notes.takes_ones or of_file.takes_ones,
     )
 
@@ -71,7 +75,7 @@ def notes_of(parameters: Mapping[str, str], file: Mapping[str, str] | None = Non
 def notes_in_file(metadata: Mapping[str, str]) -> ExporterNotes:
     """The notes in an ONNX file's metadata: the same keys, each with a text of its own."""
     content = {key: _parsed(metadata.get(key, "")) for key in ("names", "args")}
-    plain = {key: metadata.get(key, "") for key in ("task", "end2end", "author")}
+    plain = {key: metadata.get(key, "") for key in ("task", "end2end", "author", "head")}
     return _notes_in({**plain, **content})
 
 

@@ -22,8 +22,8 @@ BLIND_BELOW = 3.0
 that are 255 times darker."""
 SEES_FROM = 6.0
 SEES_MORE = 20.0
-"""Times as much: a small network may differ by less than `SEES_FROM`, and by 100 times less where it
-is shown nearly black pictures."""
+"""Times as much: a small network may differ by less than `SEES_FROM`, and by 100 times less where
+it is shown nearly black pictures."""
 _SURE = 1e-6
 _STEP_PX = 8.0
 

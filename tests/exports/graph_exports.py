@@ -1,3 +1,4 @@
+# mypy: disable-error-code="misc"
 """Exports of torchvision's detectors, and of small networks that answer as YOLOX and D-FINE do.
 
     .venv-exports/bin/python tests/exports/graph_exports.py OUT NAME
@@ -11,6 +12,7 @@ sources.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -19,9 +21,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torchvision
+import torchvision  # type: ignore[import-not-found]
 from torch import nn
-from ultralytics_exports import IOU, NAMES, THRESHOLD, picture
+from ultralytics_exports import (  # type: ignore[import-not-found]
+    IOU,
+    NAMES,
+    THRESHOLD,
+    picture,
+)
 
 SIDE_PX = 320
 QUERIES = 60
@@ -86,9 +93,7 @@ class YoloxLike(nn.Module):
         rows = []
         for head, stride in zip(self.backbone(images / 64 - 2), (8, 16, 32), strict=True):
             height, width = head.shape[2:]
-            down, across = torch.meshgrid(
-                torch.arange(height), torch.arange(width), indexing="ij"
-            )
+            down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
             grid = torch.stack([across, down], 2).reshape(1, -1, 2)
             cells = head.flatten(2).transpose(1, 2)
             rows.append(
@@ -206,11 +211,14 @@ def torchvision_detector(
         detector.eval()
         heads = [m for n, m in detector.named_modules() if n.endswith(("cls_score",))]
         heads += [
-            m for n, m in detector.named_modules()
-            if "classification_head" in n and isinstance(m, nn.Conv2d) and m.groups == 1
+            m
+            for n, m in detector.named_modules()
+            if re.search(r"classification_head\.module_list\.\d+\.1$", n)
         ]
         for layer in heads:
-            layer.weight *= 20 if name == "ssd" else 250
+            if name == "ssd":  # the first class of each anchor is "nothing"
+                layer.bias.view(-1, 1 + len(NAMES))[:, 0] += 0.15
+            layer.weight *= 5 if name == "ssd" else 250
         network = (Bare(detector) if bare else WithPictures(detector)).eval()
         given = tensor if bare else tensor[None]
         export(network, given, folder, ["images"], ["boxes", "labels", "scores"])

@@ -200,7 +200,8 @@ def expectation(model: Any, path: Path, wanted: Wanted, image: np.ndarray) -> di
         )
     ]
     if result.masks is not None:
-        found["masks"] = [mask.tolist() for mask in result.masks.xy]
+        masks = result.masks.data.numpy() > 0
+        np.savez_compressed(path.with_name("masks.npz"), masks=masks)
     return found
 
 

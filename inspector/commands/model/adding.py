@@ -338,6 +338,7 @@ def _numbered(number: int) -> tuple[str, ...]:
 
 _OPTIONS: Mapping[str, str] = {
     "[inference] head = ": "--head ",
+    "[inference] good = ": "--good ",
     "[inference] pixel_range = ": "--pixel-range ",
     " (of a product's own model: in its file's [model])": "",
     "inspection.codes": "--codes",

@@ -58,6 +58,9 @@ def add(  # noqa: PLR0917 - options, given by name
     head: Annotated[
         str | None, typer.Option(help=f"The layout of its output: {', '.join(HEADS[1:])}.")
     ] = None,
+    good: Annotated[
+        str | None, typer.Option(help="Of its classes, those that are no defect, with commas.")
+    ] = None,
     size: Annotated[
         str | None, typer.Option(help="WIDTHxHEIGHT, where the file takes any size.")
     ] = None,
@@ -98,6 +101,7 @@ def add(  # noqa: PLR0917 - options, given by name
         "mean": _triple("--mean", mean),
         "deviation": _triple("--deviation", deviation),
         "padding": padding,
+        "good": _codes(good),
     }
     wishes = Wishes(
         name=name or _name_of(file),

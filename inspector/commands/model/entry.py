@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LONGEST_NAME = 64
 _PICTURE_RANK = 4
 _DATA_TYPES = {"FP32": "TYPE_FP32", "FP16": "TYPE_FP16", "FP64": "TYPE_FP64", "BOOL": "TYPE_BOOL"}
-_TOLD_BY_FILES = ("names", "task", "end2end", "author", "args", "imgsz", "classes")
+_TOLD_BY_FILES = ("names", "task", "head", "end2end", "author", "args", "imgsz", "classes")
 """Of a file's metadata: what is copied into the configuration, for a service that sees no file."""
 
 
@@ -182,6 +182,7 @@ def parameters(entry: Entry) -> dict[str, str]:
         "classes": metadata.get("classes", ""),
         "names": "" if is_named or not entry.names else json.dumps(list(entry.names)),
         "head": stated.head,
+        "good": ",".join(stated.good),
         "colour": stated.colour,
         "pixel_range": stated.pixel_range,
         "mean": _numbers(stated.mean),
@@ -198,6 +199,8 @@ def _as_dictionary(told: Mapping[str, str]) -> str:
     content: dict[str, object] = {"names": dict(enumerate(notes.names))}
     if notes.task:
         content["task"] = notes.task
+    if notes.head:
+        content["head"] = notes.head
     if notes.suppresses:
         content["end2end"] = True
     if notes.takes_ones:

@@ -13,6 +13,9 @@ from inspector.inference.exporter_notes import ExporterNotes
 AUTO = "auto"
 END_TO_END = "end_to_end"
 RT_DETR = "rt_detr"
+RT_DETR_ROWS = "rt_detr_rows"
+_RT_DETR_DECODER = "RTDETRDecoder"
+"""What Ultralytics calls its last layer, in files that have such rows."""
 _END_TO_END_SHAPE = (-1, 1000, 6)
 """Of an export with its suppression: at most so many rows."""
 
@@ -45,6 +48,9 @@ def stated_head(described: Described) -> str:
     if described.head != AUTO:
         return described.head
     shape = described.outputs[0].shape if len(described.outputs) == 1 else ()
+    is_row = len(shape) == len(_END_TO_END_SHAPE) and shape[2] == _END_TO_END_SHAPE[2]
+    if is_row and described.notes.head == _RT_DETR_DECODER:
+        return RT_DETR_ROWS
     is_suppressed = (
         described.notes.suppresses
         and len(shape) == len(_END_TO_END_SHAPE)

@@ -94,6 +94,12 @@ class RowsReader(OutputReader):
     def _of_queries(self, head: Floats) -> Rows:
         centres, per_class = head[:, :4], head[:, 4:]
         require_scores(per_class)
+        last = per_class[:, -1]
+        if self.classes == 2 and last.any() and (last == np.rint(last)).all():  # noqa: PLR2004
+            raise MalformedReplyError(
+                "the last column holds whole numbers, as class numbers are: expected scores "
+                '(head "rt_detr_rows" has such rows)'
+            )
         if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
             raise MalformedReplyError(
                 f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "

@@ -33,6 +33,7 @@ from inspector.inference.outputs.checks import (
 from inspector.inference.outputs.kind import (
     END_TO_END,
     RT_DETR,
+    RT_DETR_ROWS,
     Ambiguity,
     Described,
     Recognised,
@@ -116,6 +117,9 @@ class HeadShape:
         few = 0 < self.rows <= MOST_KEPT and self.rows % 100 == 0
         if few and self.columns > 4 and self.columns not in self._one_per_cell():  # noqa: PLR2004
             others.append((f"an RT-DETR head of {_classes(self.columns - 4)}", RT_DETR))
+            if self.columns == _END_TO_END_COLUMNS:
+                told = "rows of an RT-DETR (centre and size in shares, score, class number)"
+                others.append((told, RT_DETR_ROWS))
         if self.rows in self._pyramids() and self.columns > 5:  # noqa: PLR2004
             one, two = _classes(self.columns - 4), _classes(self.columns - 5)
             others += [
