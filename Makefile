@@ -13,7 +13,7 @@ TRAINING_VENV := .venv-training/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test docs drills soak check static format bench lock setup setup-app train evaluate test-training test-exports
+.PHONY: help demo test docs drills soak round-trip check static format bench lock setup setup-app train evaluate test-training test-exports
 
 # $(call step,name,command): runs it and says how long it took; the output of the tools stays as it is.
 define step
@@ -55,6 +55,9 @@ drills: setup ## breaks everything, one thing at a time, and writes docs/drills.
 
 soak: setup ## ARGS="--minutes 60": load with random faults; is everything flat?
 	@$(VENV)/python -m tests.drills.soak $(ARGS)
+
+round-trip: setup ## units reviewed in a browser, exported, trained on, evaluated; ARGS="--units 50 --minutes 4"
+	@$(VENV)/python -m tests.drills.round_trip $(ARGS)
 
 format: setup ## formats the code and fixes what the linter can
 	@$(VENV)/ruff format --quiet .

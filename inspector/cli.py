@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from inspector import __version__
-from inspector.commands import product_app
+from inspector.commands import dataset_app, product_app
 from inspector.commands.model import app as model_app
 from inspector.core import web_proxy
 from inspector.core.errors import ConfigurationError, InspectorError
@@ -44,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(product_app.app, name="product")
 app.add_typer(model_app.app, name="model")
+app.add_typer(dataset_app.app, name="dataset")
 log = structlog.get_logger()
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 

@@ -94,7 +94,8 @@ def _filters(query: UnitQuery) -> tuple[list[str], list[object]]:
     # a quotation mark inside of a text would be escaped.
     said = [("code", query.code), ("camera", query.camera), ("order", query.order)]
     parts = [{key: value} for key, value in said if value is not None]
-    texts = [orjson.dumps(part)[1:-1] for part in parts]
+    # Behind a comma: a defect's code follows its id, and that of what was only near is the first.
+    texts = [b"," + orjson.dumps(part)[1:-1] for part in parts]
     if query.product is not None:
         # Its name is the first key, and the revision follows.
         texts.append(b'"product":' + orjson.dumps({"name": query.product})[:-1] + b",")

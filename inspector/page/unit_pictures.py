@@ -50,10 +50,9 @@ class UnitPictureFiles:
         if content is None:
             return None
         try:
-            height, width = read_header(content).size
+            return read_header(content).size
         except FrameUnreadableError:
             return None
-        return width, height
 
     async def thumb(self, uri: str) -> Thumb | None:
         """The same, small; the last ones are remembered."""

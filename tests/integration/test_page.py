@@ -416,7 +416,12 @@ def test_a_second_look_is_kept_published_counted_and_outlives_a_restart(
     assert scrape.total("inspector_reviews_total", judgement="CONFIRMED") == 1
 
     before = station.api("/api/figures")["day"]
-    assert before["reviews"] == {"CONFIRMED": 0, "FALSE_CALL": 2}
+    assert before["reviews"] == {"CONFIRMED": 0, "FALSE_CALL": 2, "MISSED": 0, "UNSURE": 0}
+    failed = before["review_counts"]["failed"]
+    assert (failed["reviewed"], failed["false_calls"]) == (1, 1)
+    codes = Counter(defect["code"] for defect in unit["defects"])
+    judged = {code: (of["reviewed"], of["false_calls"]) for code, of in failed["codes"].items()}
+    assert judged == {code: (n, n) for code, n in codes.items()}
     station.line.stop()
     station.line.start()
     station.line.wait_ready()

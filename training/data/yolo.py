@@ -3,7 +3,8 @@
     data.yaml     path (optional), train, val, test: folders, lists of folders, or .txt files that
                   list pictures; names: the classes, as a list or as number: name
     images/…      the pictures
-    labels/…      beside images/, the same names, `class cx cy width height`
+    labels/…      beside images/, the same names, `class cx cy width height`, or a shape by its
+                  corners, `class x1 y1 x2 y2 x3 y3 …`, of which the box around it is taken
     references/…  beside images/, the same names: defect-free pictures (optional; ours)
 
 A picture without a label file, or with an empty one, is a defect-free board. A folder that has
@@ -36,6 +37,7 @@ from training.data.labels import (
 from training.errors import WrongInputError
 
 LINE = "class cx cy width height"
+_FEWEST_CORNERS = 3
 
 
 def description_in(folder: Path) -> Path | None:
@@ -191,13 +193,27 @@ def _beside_images(picture: Path, folder: str) -> Path:
 
 
 def _label(where: str, line: str, class_count: int, size: Size) -> Label:
-    number, cx, cy, width, height = numbers_in(where, line, LINE)
+    corners = (len(line.split()) - 1) / 2
+    is_shape = corners >= _FEWEST_CORNERS and corners == int(corners)
+    expected = f"class {'x y ' * int(corners)}" if is_shape else LINE
+    number, *shares = numbers_in(where, line, expected)
     index = class_in(where, number, 0, class_count - 1)
-    for share in (cx, cy, width, height):
+    for share in shares:
         if not 0 <= share <= 1:
             raise WrongInputError.found(
                 where, f"{share:g}", f"shares of the picture, 0 to 1: {LINE}"
             )
-    left, top = (cx - width / 2) * size.width_px, (cy - height / 2) * size.height_px
-    right, bottom = (cx + width / 2) * size.width_px, (cy + height / 2) * size.height_px
+    box = _around(shares) if is_shape else _by_middle(shares)
+    left, right = box[0] * size.width_px, box[2] * size.width_px
+    top, bottom = box[1] * size.height_px, box[3] * size.height_px
     return Label(where, (left, top, right, bottom), index)
+
+
+def _by_middle(shares: Sequence[float]) -> tuple[float, float, float, float]:
+    cx, cy, width, height = shares
+    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+
+
+def _around(shares: Sequence[float]) -> tuple[float, float, float, float]:
+    xs, ys = shares[::2], shares[1::2]
+    return min(xs), min(ys), max(xs), max(ys)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.made import Cells, board_picture, write_picture, write_yolo
@@ -182,4 +183,23 @@ def test_a_tiny_picture_is_refused(description: Path):
     with pytest.raises(
         WrongInputError, match=r"e\.png: the picture is 20x640, expected 32x32 or mo"
     ):
+        open_data_set(description)
+
+
+def test_a_shape_becomes_the_box_around_it(description: Path):
+    labels = description.parent / "labels/train/a.txt"
+    labels.write_text("1 0.1 0.2 0.5 0.25 0.3 0.6\n0 0.1 0.2 0.3 0.2 0.3 0.4 0.1 0.4\n")
+    boards = {board.name: board for board in open_data_set(description).train}
+    side = board_picture().shape[0]
+    shares = [[0.1, 0.2, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4]]
+    assert boards["images/train/a"].boxes == pytest.approx(np.array(shares) * side, abs=1e-3)
+    assert boards["images/train/a"].classes.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "line", ["0 0.1 0.2 0.5 0.25 0.3", "0 0.1 0.2 0.5", "0 0.1 0.2 0.5 2 0.3 1"]
+)
+def test_a_line_that_is_neither_box_nor_shape_is_refused(description: Path, line: str):
+    (description.parent / "labels/train/a.txt").write_text(line)
+    with pytest.raises(WrongInputError, match=r"a\.txt:1: "):
         open_data_set(description)

@@ -43,6 +43,7 @@ def unit(
         "deadline_met": True,
         "product": {"name": product, "revision": "1"},
         "order": order,
+        "nearest": {"code": "spur", "confidence": 0.45} if result == "PASSED" else None,
     }
     return group(Event(
         stream=Stream.UNITS, id=event_id, schema="inspector.unit/1", time=seen,
@@ -127,6 +128,8 @@ def test_filters_look_at_result_code_camera_and_name(tmp_path):
             assert await found(archive, result="FAILED") == [3, 2]
             assert await found(archive, code="short") == [2]
             assert await found(archive, code="sho") == []
+            # What came near in a unit that PASSED is none of its defects.
+            assert await found(archive, code="spur") == [3]
             assert await found(archive, camera="side") == [3]
             assert await found(archive, text="pcb-2") == [3, 2]
             assert await found(archive, text="CODE") == [4]

@@ -35,6 +35,14 @@ def test_a_picture_is_what_lies_under_its_name(folder):
     assert picture(folder, file.as_uri()) == file.read_bytes()
 
 
+def test_a_picture_says_how_wide_and_how_high_it_is(folder):
+    files = UnitPictureFiles(folder)
+    assert asyncio.run(files.size((folder / DAY / "unit.jpg").as_uri())) == (640, 480)
+    assert asyncio.run(files.size((folder / DAY / "gone.jpg").as_uri())) is None
+    (folder / DAY / "cut.jpg").write_bytes((folder / DAY / "unit.jpg").read_bytes()[:40])
+    assert asyncio.run(files.size((folder / DAY / "cut.jpg").as_uri())) is None
+
+
 @pytest.mark.parametrize("path", [
     f"{DAY}/../../secret.jpg", "../secret.jpg", f"{DAY}/notes.txt", f"{DAY}/out.jpg",
     f"{DAY}/folder.jpg", f"{DAY}/gone.jpg", f"{DAY}", "", f"{DAY}/deeper/unit.jpg",
