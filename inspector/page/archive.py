@@ -21,7 +21,7 @@ from inspector.page import archive_rows as sql
 from inspector.page.archive_rows import StoredEvent, UnitPage, UnitQuery
 from inspector.page.figures import KEPT_MINUTES, SECONDS_PER_MINUTE, Figures
 from inspector.products.command_stream import identity_of
-from inspector.reviews.standing import KeptReview, ReviewBook, kept_review
+from inspector.reviews.standing import KeptReview, ReviewBook, kept_review, standing
 
 T = TypeVar("T")
 
@@ -64,7 +64,13 @@ class Archive:
             ArchiveUnreadableError: the journal cannot be read.
 
         """
-        return await self._ask(lambda c: sql.units(c, query))
+
+        def read(connection: sqlite3.Connection) -> UnitPage:
+            if query.reviewed is not None:
+                self._read_reviews(connection)
+            return sql.units(connection, query)
+
+        return await self._ask(read)
 
     async def unit(self, event_id: str) -> StoredEvent | None:
         """The unit event with this ULID; None when there is none, or none any more.
@@ -209,7 +215,11 @@ class Archive:
                 f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
             self._connection.execute("PRAGMA busy_timeout = 1000")
+            self._connection.create_function("reviewed", 1, self._is_reviewed)
         return self._connection
+
+    def _is_reviewed(self, event_id: str) -> bool:
+        return bool(standing(self._book.of(event_id)))
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -35,6 +35,12 @@ class UnitQuery:
     """In the unit's name, in whatever case."""
     product: str | None = None
     order: str | None = None
+    since: str | None = None
+    until: str | None = None
+    """When they were seen, as events say it: from then on, and before then."""
+    kept_for: str | None = None
+    reviewed: bool | None = None
+    """Asks the function of this name, which the connection must have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +93,26 @@ def _filters(query: UnitQuery) -> tuple[list[str], list[object]]:
     if query.result is not None:
         wheres.append("result = ?")
         values.append(query.result)
+    if query.since is not None:
+        wheres.append("time >= ?")
+        values.append(query.since)
+    if query.until is not None:
+        wheres.append("time < ?")
+        values.append(query.until)
+    if query.reviewed is not None:
+        wheres.append("reviewed(event_id) = ?")
+        values.append(int(query.reviewed))
     if query.text:
         wheres.append("instr(lower(unit_id), lower(?)) > 0")
         values.append(query.text)
     # The body is compact JSON of our own making: a key and its value stand next to each other, and
     # a quotation mark inside of a text would be escaped.
-    said = [("code", query.code), ("camera", query.camera), ("order", query.order)]
+    said = [
+        ("code", query.code),
+        ("camera", query.camera),
+        ("order", query.order),
+        ("kept_for", query.kept_for),
+    ]
     parts = [{key: value} for key, value in said if value is not None]
     # Behind a comma: a defect's code follows its id, and that of what was only near is the first.
     texts = [b"," + orjson.dumps(part)[1:-1] for part in parts]

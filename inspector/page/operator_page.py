@@ -184,6 +184,10 @@ class OperatorPage(UnitSource):
                 text=wanted.text,
                 product=wanted.product,
                 order=wanted.order,
+                since=wanted.since,
+                until=wanted.until,
+                kept_for=wanted.kept_for,
+                reviewed=wanted.reviewed,
             )
         )
         return Found(

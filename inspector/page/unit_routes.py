@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inspector.core.errors import RetryableError
-from inspector.core.records import Result, Review
+from inspector.core.records import KeptFor, Result, Review
 from inspector.page.answers import (
     BadRequestError,
     Endpoint,
@@ -22,11 +23,14 @@ from inspector.page.answers import (
 )
 from inspector.page.briefs import brief
 from inspector.page.review_routes import review_endpoint, shown
+from inspector.page.sheet import sheet_of
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.reviews.standing import KeptReview, standing
 
 MAX_LIMIT = 200
 MAX_TEXT = 128
+CSV_ROWS, CSV_PAGES = 5000, 100
+"""Of a sheet: so many units, found in so many steps at most."""
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
@@ -42,6 +46,10 @@ class Wanted:
     text: str | None
     product: str | None = None
     order: str | None = None
+    since: str | None = None
+    until: str | None = None
+    kept_for: str | None = None
+    reviewed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,11 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
         listed = [_listed(unit, reviews.get(unit["id"], ())) for unit in found.units]
         return json_answer({"units": listed, "next": found.next_before_seq})
 
+    async def sheet(request: Request) -> Response:
+        content = await csv_of(source, _wanted({**request.query_params, "limit": str(MAX_LIMIT)}))
+        headers = {"Content-Disposition": 'attachment; filename="units.csv"'}
+        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
+
     async def unit(request: Request) -> Response:
         event = await unit_event(source, request)
         if event is None:
@@ -123,6 +136,7 @@ def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
 
     return [
         Route("/api/units", _guarded(units)),
+        Route("/api/units.csv", _guarded(sheet)),
         Route("/api/units/{id}", _guarded(unit)),
         Route("/api/units/{id}/image", _guarded(image)),
         Route("/api/units/{id}/reviews", _guarded(review), methods=["POST"]),
@@ -150,6 +164,20 @@ async def _picture(pictures: UnitPictureFiles, uri: str, *, small: bool) -> Resp
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
+async def csv_of(source: UnitSource, wanted: Wanted) -> bytes:
+    """The newest units of this kind as a sheet, as many as a person can use."""
+    rows: list[Mapping[str, Any]] = []
+    reviews: dict[str, Sequence[KeptReview]] = {}
+    for _ in range(CSV_PAGES):
+        found = await source.units(wanted)
+        rows += found.units
+        reviews.update(await source.reviews([unit["id"] for unit in found.units]))
+        if found.next_before_seq is None or len(rows) >= CSV_ROWS:
+            break
+        wanted = replace(wanted, before_seq=found.next_before_seq)
+    return sheet_of(rows[:CSV_ROWS], reviews)
+
+
 def _guarded(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
@@ -169,9 +197,7 @@ async def unit_event(source: UnitSource, request: Request) -> Mapping[str, Any] 
 
 
 def _wanted(query: Mapping[str, str]) -> Wanted:
-    result = query.get("result") or None
-    if result is not None and result not in set(Result):
-        raise BadRequestError(f"result is {result[:40]!r}, expected one of {', '.join(Result)}")
+    result = _one_of(query, "result", list(Result))
     text = (query.get("text") or "").strip()[:MAX_TEXT]
     before = query.get("before")
     return Wanted(
@@ -183,7 +209,36 @@ def _wanted(query: Mapping[str, str]) -> Wanted:
         text=text or None,
         product=(query.get("product") or "")[:MAX_TEXT] or None,
         order=(query.get("order") or "")[:MAX_TEXT] or None,
+        since=_moment(query, "since"),
+        until=_moment(query, "until"),
+        kept_for=_one_of(query, "kept_for", list(KeptFor)),
+        reviewed={None: None, "yes": True, "no": False}[_one_of(query, "reviewed", ["yes", "no"])],
     )
+
+
+def _one_of(query: Mapping[str, str], name: str, known: Sequence[str]) -> str | None:
+    text = query.get(name) or None
+    if text is not None and text not in known:
+        raise BadRequestError(f"{name} is {text[:40]!r}, expected one of {', '.join(known)}")
+    return text
+
+
+def _moment(query: Mapping[str, str], name: str) -> str | None:
+    """A time as events say it."""
+    text = query.get(name)
+    if not text:
+        return None
+    refused = BadRequestError(
+        f"{name} is {text[:40]!r}, expected a time with its offset, as 2026-11-30T06:00:00+01:00"
+    )
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in an address
+        told = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError) as error:
+        raise refused from error
+    if moment.tzinfo is None:
+        raise refused
+    return told
 
 
 def _number(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -233,3 +233,43 @@ def test_nothing_of_it_is_cut_off_and_axe_finds_nothing_serious(
             assert visit.cut_off() == []
             page.keyboard.press("Escape")
             expect(page.locator("canvas.draws")).to_have_count(0)
+
+
+def test_the_queue_gets_shorter_and_what_is_shown_is_there_as_a_table(
+    visit: Visit, stand: PageStand
+) -> None:
+    units = [bad(stand, 1), good(stand, 2), bad(stand, 3)]
+    page = visit.open("#/units")
+    page.get_by_role("link", name="Bad, not yet looked at").click()
+    expect(page.locator(".units .card")).to_have_count(2)
+    page.locator(f".units .card[data-id='{units[0]}']").click()
+    page.keyboard.press("c")
+    expect(page.locator(".whole .judge[aria-pressed=true]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".units .card")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As a table (CSV)").click()
+    names, *rows = download.value.path().read_text("utf-8-sig").splitlines()
+    assert names.startswith("time,unit,camera,result,")
+    assert [row.split(",")[1] for row in rows] == ["SIM-000003"]
+    page.get_by_label("Second look").select_option("done")
+    page.locator(f".units .card[data-id='{units[0]}']").wait_for()
+    expect(page.locator(".units .card")).to_have_count(1)
+
+
+def test_units_are_filtered_by_the_time_of_this_device(visit: Visit, stand: PageStand) -> None:
+    units = [good(stand, number) for number in (1, 2, 3)]  # a minute apart
+    page = visit.open("#/units")
+    local = page.evaluate(
+        """(iso) => {
+            const at = new Date(iso);
+            return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+        }""",
+        stand.unit_source.events[1]["time"],
+    )
+    page.get_by_label("Seen from").fill(local)
+    page.get_by_label("Seen from").press("Enter")
+    page.locator(f".units .card[data-id='{units[2]}']").wait_for()
+    expect(page.locator(".units .card")).to_have_count(2)
+    assert visit.cut_off() == []
+    assert visit.serious_findings() == []

@@ -119,6 +119,9 @@ class Units(UnitSource):
             if (wanted.product or event["product"]["name"]) == event["product"]["name"]
             and (wanted.order or event["order"]) == event["order"]
             and (wanted.result or event["result"]) == event["result"]
+            and (wanted.since or "") <= event["time"] < (wanted.until or "9999")
+            and wanted.reviewed in (None, bool(standing(await self.history(event["id"]))))
+            and wanted.kept_for in (None, *(e.get("kept_for") for e in event["evidence"]))
         ]
         return Found(units=found[: wanted.limit], next_before_seq=None)
 
@@ -204,7 +207,7 @@ class PageStand:
         event = {
             "id": event_id,
             "seq": number,
-            "time": f"2026-11-30T20:{number % 60:02d}:00+00:00",
+            "time": f"2026-11-30T20:{number % 60:02d}:00.000000+00:00",
             "camera": CAMERA,
             "unit": {"id": f"SIM-{number:06d}", "number": number, "serial": None},
             "product": {"name": job["product"], "revision": job["revision"]},

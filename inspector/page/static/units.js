@@ -29,13 +29,26 @@ class UnitList {
     this.note = h("p", { class: "nothing", role: "status" }, t("Looking …"));
     this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.older() }, t("Show older units"));
     this.form = this.filters();
-    root.append(h("h1", {}, t("Units")), this.form, this.note, this.grid, this.more);
+    root.append(h("h1", {}, t("Units")), this.queues(), this.form, this.note, this.grid, this.more);
     this.keys = (event) => this.onKey(event);
     document.addEventListener("keydown", this.keys);
     this.unlisten = listen(() => this.fillChoices());
+    this.sheet.href = this.path({}, true);
     this.nameProducts();
     this.older();
     this.timer = setInterval(() => this.newer(), POLL_INTERVAL_MS);
+  }
+
+  // What a person should look at, as lists that get shorter while they do.
+  queues() {
+    const queues = [
+      [t("Bad, not yet looked at"), "result=FAILED&reviewed=no"],
+      [t("Good, nearly called"), "result=PASSED&kept_for=near_threshold&reviewed=no"],
+      [t("Good, drawn by chance"), "result=PASSED&kept_for=sample&reviewed=no"],
+    ];
+    this.sheet = h("a", { class: "step", download: "units.csv" }, t("As a table (CSV)"));
+    const now = this.query.toString();
+    return h("nav", { class: "steps queues", "aria-label": t("To look at again") }, queues.map(([name, query]) => h("a", { class: "step", href: `#/units?${query}`, "aria-current": query === now ? "true" : null }, name)), this.sheet);
   }
 
   filters() {
@@ -66,6 +79,9 @@ class UnitList {
       this.productLabel,
       this.orderLabel,
       h("label", {}, h("span", {}, t("Unit")), text),
+      h("label", {}, h("span", {}, t("Second look")), this.select("reviewed", [["", t("any")], ["no", t("not yet")], ["yes", t("done")]])),
+      h("label", {}, h("span", {}, t("Picture")), this.select("kept_for", [["", t("any")], ["near_threshold", t("near a threshold")], ["sample", t("drawn by chance")]])),
+      ...["since", "until"].map((name) => h("label", {}, h("span", {}, name === "since" ? t("Seen from") : t("Seen before")), h("input", { type: "datetime-local", name, value: this.query.get(name) ?? "" }))),
     );
     form.addEventListener("change", () => this.apply(form));
     return form;
@@ -90,6 +106,11 @@ class UnitList {
     if (!this.closed) this.fillChoices();
   }
 
+  select(name, options) {
+    const chosen = this.query.get(name) ?? "";
+    return h("select", { name }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+  }
+
   fill(select, options, name) {
     const chosen = this.query.get(name) ?? "";
     if (chosen && !options.some(([value]) => value === chosen)) options.push([chosen, chosen]);
@@ -103,10 +124,16 @@ class UnitList {
     if (location.hash !== target) location.hash = target;
   }
 
-  path(more) {
+  path(more, sheet = false) {
     const query = new URLSearchParams(this.query);
     for (const [key, value] of Object.entries(more)) query.set(key, value);
-    return `/api/units?${query}`;
+    // The address says the time of this device, the service is asked for the moment.
+    for (const name of ["since", "until"]) {
+      const at = new Date(query.get(name) ?? NaN);
+      if (Number.isNaN(at.getTime())) query.delete(name);
+      else query.set(name, at.toISOString());
+    }
+    return `${sheet ? "/api/units.csv" : "/api/units"}?${query}`;
   }
 
   async older() {

@@ -31,6 +31,7 @@ def unit(
     at_s: float = 0.0,
     product: str = "default",
     order: str | None = None,
+    kept_for: str = "sample",
 ) -> EventGroup:
     event_id = str(ULID.from_timestamp(NOW_S + at_s))
     seen = datetime.fromtimestamp(NOW_S + at_s, tz=UTC).isoformat()
@@ -43,6 +44,7 @@ def unit(
         "deadline_met": True,
         "product": {"name": product, "revision": "1"},
         "order": order,
+        "evidence": [{"kind": "unit", "kept_for": kept_for}],
         "nearest": {"code": "spur", "confidence": 0.45} if result == "PASSED" else None,
     }
     return group(Event(
@@ -51,11 +53,13 @@ def unit(
     ))  # fmt: skip
 
 
-def review(of: EventGroup, judgement: Judgement, defect_id: str | None = None) -> EventGroup:
+def review(
+    of: EventGroup, judgement: Judgement, defect_id: str | None = None, **more: str
+) -> EventGroup:
     said, event_id = datetime.now(UTC).isoformat(), str(ULID())
     body = {
         "id": event_id, "time": said, "unit_event_id": of.events[0].id, "result": judgement.value,
-        "defect_id": defect_id, "code": None,
+        "defect_id": defect_id, "code": None, **more,
     }  # fmt: skip
     return group(Event(
         stream=Stream.REVIEWS, id=event_id, schema="inspector.review/1", time=said,
@@ -231,6 +235,27 @@ def test_of_second_looks_the_latest_on_a_matter_counts(tmp_path):
             }
             counted = await archive.figures(lambda _, b: [x.judgement for u in b.held() for x in u])
             assert counted == [Judgement.FALSE_CALL, Judgement.FALSE_CALL]
+
+    in_loop(main())
+
+
+def test_filters_look_at_time_at_why_a_picture_was_kept_and_at_reviews(tmp_path):
+    async def main() -> None:
+        async with opened(tmp_path) as (journal, archive):
+            units = [unit("a", at_s=-60), unit("b", kept_for="near_threshold"), unit("c", at_s=60)]
+            await journal.append(units)
+            times = [one.events[0].time for one in units]
+            assert await found(archive, since=times[1]) == [3, 2]
+            assert await found(archive, until=times[1]) == [1]
+            assert await found(archive, kept_for="near_threshold") == [2]
+            assert await found(archive, reviewed=False) == [3, 2, 1]
+            said = review(units[1], Judgement.CONFIRMED)
+            await journal.append([said])
+            assert await found(archive, reviewed=True) == [2]
+            assert await found(archive, reviewed=False) == [3, 1]
+            taken_back = {"takes_back": said.events[0].id}
+            await journal.append([review(units[1], Judgement.WITHDRAWN, **taken_back)])
+            assert await found(archive, reviewed=True) == []
 
     in_loop(main())
 
