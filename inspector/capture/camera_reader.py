@@ -19,7 +19,7 @@ from inspector.core.errors import (
     FrameUnreadableError,
     LoginRefusedError,
 )
-from inspector.core.ports import AnsweringSource, FrameSource
+from inspector.core.ports import AnsweringSource, FiringSource, FrameSource
 from inspector.core.records import CameraId, Frame, FrameRef, Grabbed, MissReason
 from inspector.flow.frame_pool import FrameLease, FramePool
 from inspector.ops.metrics import Metrics
@@ -85,6 +85,7 @@ class CameraReader:
         self._lost: str | None = None
         self._since_ns = self._returned_ns = time.monotonic_ns()
         self._answering: AnsweringSource | None = None
+        self._firing: FiringSource | None = None
         self._clock_trouble = ""
         self._claim = Lock()
         self._unsettled: FrameRef | None = None
@@ -125,11 +126,18 @@ class CameraReader:
             clock_trouble=self._clock_trouble,
         )
 
+    def ask_for(self, frames: int) -> None:
+        """Have the camera take so many pictures now, where it can be asked. Any thread."""
+        if self._firing is not None:
+            self._firing.ask_for(frames)
+
     def _body(self) -> None:
         try:
             source = self._make_source(self.stop)
             if isinstance(source, AnsweringSource):
                 self._answering = source
+            if isinstance(source, FiringSource):
+                self._firing = source
             while not self.stop.is_set():
                 self._wait(self._read_until_lost(source))
         except EndOfFootageError:

@@ -123,10 +123,12 @@ class CameraGate:
         on_chosen: Callable[[Frame], None] = lambda _frame: None,
         shown: Shown | None = None,
         teacher: Teacher | None = None,
+        on_triggered: Callable[[], None] = lambda: None,
     ) -> None:
         """`job` is the one that `trigger` reads.
 
         `frozen` of None: the source need not be in real time. `on_chosen` sees each frame chosen.
+        `on_triggered` is called for each unit that is opened from outside, and must not block.
         """
         self._job = job
         self._teacher = teacher or NoTeacher()
@@ -138,6 +140,7 @@ class CameraGate:
         self._frozen = frozen
         self._on_chosen = on_chosen
         self._shown = shown
+        self._on_triggered = on_triggered
         self._one_at_a_time = job.one_at_a_time
         self._judged = (-1, False)
         """Number of the newest frame, and whether it is dark."""
@@ -229,6 +232,8 @@ class CameraGate:
         """Open a unit, for a camera that is triggered from outside. Event loop only."""
         with self._one_at_a_time:
             answer, frames = self._external().trigger(trigger)
+            if answer.outcome is TriggerOutcome.ACCEPTED:
+                self._on_triggered()
             if trigger.job is not None and answer.outcome is TriggerOutcome.ACCEPTED:
                 self._job.swap(trigger.job)
             self.handed_on += len(frames)

@@ -101,6 +101,17 @@ class AnsweringSource(Protocol):
         """When it last sent a frame or answered; None while it is not open. Any thread."""
 
 
+@runtime_checkable
+class FiringSource(Protocol):
+    """A `FrameSource` that can have its camera take a picture when asked."""
+
+    def ask_for(self, frames: int) -> None:
+        """Take so many pictures, one after the other, from now on. Any thread; never blocks.
+
+        A camera that runs free, or waits for a trigger at its own input, takes none for it.
+        """
+
+
 class UnitTrigger(Protocol):
     """Decides which frames are inspected, and for which unit: the trigger of one camera.
 

@@ -92,6 +92,18 @@ class Camera:
     optics: OpticsGuard
 
 
+class _Shutter:
+    """Has the camera that is read now take a unit's pictures."""
+
+    def __init__(self, frames: int) -> None:
+        self._frames = frames
+        self.reader: CameraReader | None = None
+
+    def fire(self) -> None:
+        if self.reader is not None:
+            self.reader.ask_for(self._frames)
+
+
 def build_camera(
     camera_id: CameraId, camera: CameraSettings, pool: FramePool, around: CaptureSurroundings
 ) -> Camera:
@@ -104,6 +116,7 @@ def build_camera(
         region=camera.region,
         memory=around.optics.get(camera_id),
     )
+    shutter = _Shutter(camera.frames_of_unit)
     gate = CameraGate(
         trigger,
         around.inbox,
@@ -115,13 +128,14 @@ def build_camera(
         on_chosen=around.on_chosen,
         shown=_shown(trigger, around.eyes.get(camera_id)),
         teacher=around.teacher,
+        on_triggered=shutter.fire,
     )
     outlets = Outlets(
         pool=pool, gate=gate, metrics=around.metrics, waits=camera.when_full == "wait"
     )
     return Camera(
         camera_id=camera_id,
-        worker=_worker(camera_id, camera, outlets, around, _doubt(trigger)),
+        worker=_worker(camera_id, camera, outlets, around, _doubt(trigger), shutter=shutter),
         gate=gate,
         is_external=camera.trigger == "external",
         optics=optics,
@@ -267,6 +281,8 @@ def _worker(
     outlets: Outlets,
     around: CaptureSurroundings,
     doubt: Callable[[], str],
+    *,
+    shutter: _Shutter,
 ) -> CaptureWorker:
     metrics, faults, gate = around.metrics, around.faults, outlets.gate
     reports = _CameraReports(metrics, faults)
@@ -277,13 +293,14 @@ def _worker(
             last_s=camera.reconnect_max_s,
             random=random.random,
         )
-        return CameraReader(
+        shutter.reader = CameraReader(
             camera_id,
             lambda stop: around.make_source(camera_id, camera, stop),
             outlets,
             count=count,
             delay=delay,
         )
+        return shutter.reader
 
     def poll(camera_id: CameraId) -> None:
         metrics.frame_buffers_free.labels(camera_id).set(outlets.pool.free)

@@ -20,6 +20,7 @@ from tests.kit.fake_triton import FakeTriton, serving
 from tests.kit.genicam_camera import FakeCamera, needs_aravis
 from tests.kit.own_network import in_own_network
 from tests.kit.pipeline import line, settings_for
+from tests.kit.pipeline_units import patient, unit_line
 
 pytestmark = needs_aravis
 
@@ -184,7 +185,7 @@ def test_one_that_waits_for_triggers_is_up_while_none_comes():
 
         def shoot() -> None:
             time.sleep(2.5)
-            camera.fire()
+            camera.ask_for(1)
 
         shooter = Thread(target=shoot)
         shooter.start()
@@ -274,6 +275,45 @@ async def test_every_frame_counts_on_the_line_through_a_power_cut():
                 await running.until(lambda: len(running.units) > seen + 20, within_s=15)
                 inspected = running.tally()["PASSED"] + running.tally()["FAILED"]
                 assert inspected > 40
+
+
+@in_own_network
+async def test_a_trigger_from_outside_fires_the_camera_and_its_frame_is_the_units():
+    with FakeCamera():
+        async with serving(FakeTriton()) as triton:
+            settings = patient(
+                triton.url,
+                {
+                    "cam": {
+                        "source": "genicam:127.0.0.1",
+                        "size": "160x120",
+                        "trigger": "external",
+                        "frames_per_unit": 2,
+                        "trigger_wait_ms": 6000.0,
+                        "silent_after_s": 2.0,
+                        "frozen_after_s": 0,
+                        "optics": {"blur_px": 0, "clipped": 0},
+                        "features": {"TriggerMode": "On", "TriggerSource": "Software"},
+                    }
+                },
+            )
+            async with unit_line(settings, {}) as running:
+                up = {"camera": "cam"}
+                await running.until(lambda: running.count("inspector_camera_up", **up), 20)
+                for number in range(1, 6):
+                    running.trigger(f"U{number}", camera="cam")
+                    await running.until(lambda n=number: len(running.units) == n, 10)  # type: ignore[misc]
+                assert [unit["unit"]["id"] for unit in running.units] == [
+                    "U1",
+                    "U2",
+                    "U3",
+                    "U4",
+                    "U5",
+                ]
+                counts = [unit["counts"] for unit in running.units]
+                assert [c["frames_inspected"] for c in counts] == [2] * 5, running.units
+                # Nothing is taken that nobody asked for.
+                assert running.count("inspector_frames_captured_total", **up) == 10
 
 
 @in_own_network

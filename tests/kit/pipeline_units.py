@@ -20,6 +20,7 @@ from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.model_check import ModelTerms
 from inspector.inference.triton import TritonModel
 from inspector.pipeline.build import Hooks
+from inspector.pipeline.cameras import open_source
 from inspector.service.external_triggers import expire_triggers
 from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
@@ -191,11 +192,16 @@ async def unit_line(
     pictures: PictureKeeper | None = None,
     job: Job | None = None,
 ) -> AsyncIterator[UnitLine]:
-    """A pipeline that runs inside the `with`; at its end it is stopped and checked."""
+    """A pipeline that runs inside the `with`; at its end it is stopped and checked.
+
+    A camera without a script is the one that its settings name.
+    """
     steps = {name: iter(script) for name, script in scripts.items()}
     may_begin = Event()
 
-    def make_source(camera_id: CameraId, _camera: CameraSettings, stop: Event) -> FrameSource:
+    def make_source(camera_id: CameraId, camera: CameraSettings, stop: Event) -> FrameSource:
+        if camera_id not in steps:
+            return open_source(camera_id, camera, stop)
         return DrawingCamera(steps[camera_id], stop, may_begin)
 
     hooks = Hooks(

@@ -6,13 +6,13 @@ import ipaddress
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Lock, Thread
 
 import numpy as np
 
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.records import Grabbed, Image
-from inspector.sources.genicam.features import as_text, write_feature, write_features
+from inspector.sources.genicam.features import write_feature, write_features
 from inspector.sources.genicam.frame_ids import FrameIds
 from inspector.sources.genicam.library import (
     Aravis,
@@ -31,6 +31,10 @@ _NS_PER_S = 1_000_000_000
 _BUFFERS = 6
 """Lent to the stream: what it can receive while one is being read."""
 _POLL_S = 0.1
+_POLL_TRIGGERED_S = 0.005
+"""Where we trigger it: a picture that is asked for is taken this much later at most."""
+_FIRED_AGAIN_AFTER_NS = _NS_PER_S // 2
+"""A camera may overlook a trigger that comes while it is still sending the frame before."""
 _PING_EVERY_NS = _NS_PER_S // 2
 """How often a camera that waits for a trigger is asked whether it is still there."""
 _FIRST_FRAMES = 10
@@ -68,6 +72,12 @@ class GenicamSource:
         self._unreadable_in_a_row = 0
         self._packets_lost = 0
         self._waits_for_triggers = False
+        self._is_fired_by_us = False
+        self._asked_for = 0
+        """Pictures that are still to be taken."""
+        self._asking = Lock()
+        self._fired_ns: int | None = None
+        """When the picture under way was asked of the camera."""
         self._pinged_ns = 0
         self._is_gone = False
         self._letting_go: Thread | None = None
@@ -145,6 +155,10 @@ class GenicamSource:
         self._clock = StreamClock()
         self._unreadable_in_a_row = self._packets_lost = 0
         self.heard_mono_ns = None
+        with self._asking:
+            self._is_fired_by_us = False
+            self._asked_for = 0
+        self._fired_ns = None
         self._size = self._opening.size
         if library is None or camera is None:
             return
@@ -164,16 +178,11 @@ class GenicamSource:
                 raise CameraUnavailableError(f"{self._uri}: stopped")
         self._letting_go = None
 
-    def fire(self) -> None:
-        """Trigger one frame, where the camera's trigger source is its software. Any thread.
-
-        Raises:
-            CameraUnavailableError: the camera does not answer.
-
-        """
-        if self._library is None or self._camera is None:
-            raise CameraUnavailableError(f"{self._uri}: not open")
-        self._library.fire(self._camera)
+    def ask_for(self, frames: int) -> None:
+        """See `FiringSource`; pictures asked of a camera that is not there are forgotten."""
+        with self._asking:
+            if self._is_fired_by_us:
+                self._asked_for += frames
 
     def _controlled(self, library: Aravis) -> Handle:
         camera = library.camera(self._library_name(library))
@@ -219,14 +228,22 @@ class GenicamSource:
                         write_feature(library, device, name, 0, camera=told)
         write_features(library, device, features, camera=told)
         self._size = (self._whole(device, "Width"), self._whole(device, "Height"))
-        mode = library.feature(device, "TriggerMode")
-        self._waits_for_triggers = mode is not None and library.value(mode) == as_text("On")
+        trigger = [self._text(device, name) for name in ("TriggerMode", "TriggerSource")]
+        self._waits_for_triggers = trigger[0] == "On"
+        with self._asking:
+            self._asked_for = 0
+            self._is_fired_by_us = trigger == ["On", "Software"]
         if library.is_network_camera(camera):
             if self._uri.packet is not None:
                 library.set_packet_size(camera, self._uri.packet)
             else:
                 with suppress(AravisError):  # then what the camera is set to
                     library.auto_packet_size(camera)
+
+    def _text(self, device: Handle, name: str) -> str | None:
+        library = self._library
+        feature = None if library is None else library.feature(device, name)
+        return None if library is None or feature is None else library.value(feature)
 
     def _whole(self, device: Handle, name: str) -> int:
         library = self._library
@@ -274,10 +291,14 @@ class GenicamSource:
         """Wait for the next frame; note those that are missing before it."""
         library, stream = self._library, self._stream
         asked_ns = time.monotonic_ns()
+        poll_s = _POLL_TRIGGERED_S if self._is_fired_by_us else _POLL_S
         while library is not None and stream is not None and not self._opening.stop.is_set():
-            buffer = library.take(stream, _POLL_S)
+            if self._is_fired_by_us:
+                self._fire(library, time.monotonic_ns())
+            buffer = library.take(stream, poll_s)
             now_ns = time.monotonic_ns()
             if buffer is not None:
+                self._fired_ns = None
                 self._next = buffer
                 self.heard_mono_ns = now_ns
                 self._missing = self._ids.missing_before(library.frame_id(buffer), now_ns)
@@ -289,6 +310,24 @@ class GenicamSource:
                 raise CameraUnavailableError(msg)
         state = "not open" if library is None else "stopped"
         raise CameraUnavailableError(f"{self._uri}: {state}")
+
+    def _fire(self, library: Aravis, now_ns: int) -> None:
+        """Take the next picture that was asked for, one at a time."""
+        if self._fired_ns is not None:
+            is_due = now_ns - self._fired_ns > _FIRED_AGAIN_AFTER_NS
+        else:
+            with self._asking:
+                is_due = self._asked_for > 0
+                self._asked_for -= is_due
+        if not is_due or self._camera is None:
+            return
+        try:
+            library.fire(self._camera)
+        except AravisError as error:
+            self._is_gone = True
+            msg = f"{self._uri}: the camera cannot be triggered: {error}"
+            raise CameraUnavailableError(msg) from error
+        self._fired_ns = now_ns
 
     def _require_alive(self, library: Aravis, now_ns: int) -> None:
         """Whether a camera that sends nothing is still there, and ours."""
