@@ -83,7 +83,7 @@ class OpticsLimits:
     tint: float = 0.0
     noise: float = 0.0
     moved_px: float = 0.0
-    warn_share: float = 0.6
+    warn_share: float = 0.5
     mark: Region | None = None
     """What never moves in the picture."""
 

@@ -84,7 +84,7 @@ class OpticsSettings(Section):
     """x, y, width, height of something in the picture that never moves and that nothing covers."""
     moved_px: Annotated[float, Field(ge=0, le=1000)] = 6.0
     """So far from its place the mark lies in a picture that is refused."""
-    warn_share: Share = 0.6
+    warn_share: Share = 0.5
     """Of the way from usual to refused: warned of from there on."""
 
 

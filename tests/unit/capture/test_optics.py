@@ -181,7 +181,7 @@ def found_in(
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(100, 1000), gain=st.floats(0.8, 1.3), noise=st.floats(0, 8))
+@given(seed=st.integers(100, 1000), gain=st.floats(0.85, 1.3), noise=st.floats(0, 8))
 def test_of_pictures_as_usual_nothing_is_refused_or_warned_of(
     seed: int, gain: float, noise: float
 ) -> None:
