@@ -72,7 +72,9 @@ def test_masks_lie_on_those_of_ultralytics(made: Made, tmp_path: Path) -> None:
         ]
         drawn = [_filled(area["polygon"], mask.shape) for area in same]
         # The largest part of a mask is kept, so that it lies within the whole of it.
-        inside = [(area & mask).sum() / max(1, area.sum()) for area in drawn]
+        # A polygon's corners are whole pixels: its border may be one beside.
+        around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        inside = [(area & around).sum() / max(1, area.sum()) for area in drawn]
         assert max(inside, default=0) >= 0.95, (code, one["score"], inside)
 
 
