@@ -134,7 +134,7 @@ async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Fin
             return await _model(settings, inference.url)
         advice = "look at inference.repository, or set inference.url to a Triton elsewhere"
         async with AsyncExitStack() as stack:
-            url = await start_triton(settings, stack, report=report)
+            url = await start_triton(settings, stack, report=report, makes_folders=False)
             advice = "correct the setting it names, or deploy the model that the settings expect"
             return await _model(settings, url)
     except InspectorError as error:

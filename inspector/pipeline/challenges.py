@@ -76,6 +76,12 @@ def _files(folder: Path, *, is_named: bool) -> list[Path]:
                 f"challenge.directory: {folder} is not there; expected a folder with sets"
             ) from None
         return []
+    except NotADirectoryError as error:
+        if not is_named:
+            return []  # no folder of the station's can be made there: the journal says so
+        raise ConfigurationError(
+            f"challenge.directory: {folder} cannot be read: {error.strerror}"
+        ) from None
     except OSError as error:
         raise ConfigurationError(
             f"challenge.directory: {folder} cannot be read: {error.strerror}"

@@ -28,8 +28,11 @@ async def start_triton(
     *,
     report: Callable[[str], None],
     stop: asyncio.Event | None = None,
+    makes_folders: bool = True,
 ) -> str:
     """Return where Triton listens; an embedded one lives as long as the stack.
+
+    Who only checks `makes_folders` not: they would belong to somebody else than the service.
 
     Raises:
         ConfigurationError: it cannot be had on this machine, or refused to start.
@@ -42,8 +45,12 @@ async def start_triton(
     repository = find(inference.repository)
     # A model that is not there is no reason to stop: the server says at the connection what it has.
     models = [inference.model] if (repository / inference.model).is_dir() else None
+    taught = settings.taught_models_directory
     server = EmbeddedTriton(
-        repository, models=models, report=report, taught=settings.taught_models_directory
+        repository,
+        models=models,
+        report=report,
+        taught=taught if makes_folders or taught.is_dir() else None,
     )
     running = await stack.enter_async_context(background(server.run(), name="triton"))
     await _ready(server.wait_ready(EMBEDDED_READY_TIMEOUT_S), running, stop or asyncio.Event())

@@ -654,7 +654,7 @@ def test_the_server_dies_with_its_parent_even_when_that_is_killed():
         lines = (line.split() for line in parent.stdout)
         server = next(int(words[1]) for words in lines if words[0] == "serving")
         family = [server, *children_of(server)]
-        assert len(family) == 5, "a server and one process per model"
+        assert len(family) == 6, "a server and one process per model"
         assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
         with watched(family) as gone:
             parent.kill()

@@ -244,6 +244,7 @@ def test_the_queue_gets_shorter_and_what_is_shown_is_there_as_a_table(
     page.get_by_role("link", name="Bad, not yet looked at").click()
     expect(page.locator(".units .card")).to_have_count(2)
     page.locator(f".units .card[data-id='{units[0]}']").click()
+    page.locator(".whole .judge").first.wait_for()
     page.keyboard.press("c")
     expect(page.locator(".whole .judge[aria-pressed=true]")).to_have_count(1)
     page.keyboard.press("Escape")

@@ -45,7 +45,7 @@ def camera(source: str = "sim:", *, size: str = '"320x240"', more: str = "") -> 
     return f'[cameras.top]\nsource = "{source}"\nsize = {size}\n{more}\n'
 
 
-NOT_A_SOURCE = "is not a camera source; accepted are rtsp://…, rtsps://…, v4l2:/dev/video0, file:"
+NOT_A_SOURCE = "is not a camera source; accepted are rtsp://…, rtsps://…, v4l2:/dev/video0, genic"
 RTSP = "expected rtsp://[user[:password]@]host[:port]/path, the password percent-encoded"
 REDIS = (
     "expected redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/SERVICE/DB,"
@@ -315,7 +315,7 @@ STARTING = [
         says=(
             (
                 'inference.model is "pcb_inspektion", but the server has: pcb_detector, '
-                "pcb_golden_inspection, pcb_inspection, postprocessing, preprocessing; "
+                "pcb_golden_inspection, pcb_inspection, postprocessing, preprocessing, unit_features; "
                 'did you mean "pcb_inspection"?'
             ),
         ),
@@ -369,7 +369,7 @@ STARTING = [
             says=(sentence,),
         )
         for model, sentence in (
-            ("dtype", 'model dtype: input "x" is INT64; expected UINT8 or FP32'),
+            ("dtype", 'model dtype: input "x" is INT64; expected UINT8, FP32 or FP16'),
             (
                 "shape",
                 (
@@ -380,8 +380,8 @@ STARTING = [
             (
                 "head",
                 (
-                    'model head: output "x_out" is FP32 [-1, 3, 96, 64]; expected a YOLO head, '
-                    "FP32 [N,candidates,11] or [N,10,candidates]"
+                    'inspection.codes names 6 classes, but model head has output "x_out" FP32 '
+                    "[-1, 3, 96, 64]; expected an axis of that length (the background is a class)"
                 ),
             ),
             ("two_inputs", "model two_inputs has 2 inputs (x, y); expected one picture"),

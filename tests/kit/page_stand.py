@@ -25,6 +25,7 @@ from inspector.core.recipes import Job, JobState
 from inspector.core.records import CameraId, Image, Outline, Review
 from inspector.events.wording import EventBuilder, EventTerms
 from inspector.page.http import HttpServer, StatusSources, build_app
+from inspector.page.optics_route import optics_route
 from inspector.page.preview import PreviewFeed
 from inspector.page.preview_socket import preview_routes
 from inspector.page.product_routes import product_routes
@@ -308,6 +309,7 @@ def serving(stand: PageStand) -> Iterator[str]:
                 *shelf_routes(shelf, stand.unit_source, pictures),
                 *preview_routes(feeds, stand.status),
                 *product_routes(stand),
+                optics_route(tuple),
             ]
             views = StatusSources(
                 metrics=lambda: b"",

@@ -232,9 +232,7 @@ def test_a_model_that_no_kind_can_read_is_told_what_each_would_have_needed() -> 
             return [("anomaly", "FP32", [2])]
 
     problems = refusal(Odd())
-    assert any("expected a YOLO head" in problem for problem in problems)
-    said = 'model pcb_inspection: output "anomaly" is FP32 [-1, 2]; expected FP32 [N,1]'
-    assert said in problems
+    assert any('model pcb_inspection has 2 (output "anomaly"' in problem for problem in problems)
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_a_model_that_does_not_fit_at_the_first_connection_is_a_configuration_er
             async with line(settings, {"a": frames(2000, fps=100)}) as run:
                 with pytest.raises(ExceptionGroup) as caught:
                     await asyncio.wait_for(run.ended, 5)
-        assert caught.group_contains(ConfigurationError, match="INT8; expected UINT8 or FP32")
+        assert caught.group_contains(ConfigurationError, match="INT8; expected UINT8, FP32 or FP16")
 
     asyncio.run(main(), debug=True)
 
