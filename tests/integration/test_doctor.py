@@ -144,7 +144,6 @@ def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
         ("ok", "settings"),
         ("warn", str(file)),
         ("ok", "products"),
-        ("ok", "known parts"),
         ("ok", "camera top"),
         ("fail", "camera film"),
         ("fail", "camera net"),

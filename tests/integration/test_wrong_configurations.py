@@ -315,8 +315,8 @@ STARTING = [
         says=(
             (
                 'inference.model is "pcb_inspektion", but the server has: pcb_detector, '
-                "pcb_golden_inspection, pcb_inspection, postprocessing, preprocessing, unit_features; "
-                'did you mean "pcb_inspection"?'
+                "pcb_golden_inspection, pcb_inspection, postprocessing, preprocessing, "
+                'unit_features; did you mean "pcb_inspection"?'
             ),
         ),
     ),
