@@ -229,10 +229,12 @@ def test_a_model_that_no_kind_can_read_is_told_what_each_would_have_needed() -> 
     class Odd(ScoringModel):
         @property
         def outputs(self) -> list[tuple[str, str, list[int]]]:
-            return [("anomaly", "FP32", [2])]
+            return [("anomaly", "FP32", [3, 2])]
 
     problems = refusal(Odd())
-    assert any('model pcb_inspection has 2 (output "anomaly"' in problem for problem in problems)
+    assert any("is no YOLO head for pictures of 64x64; expected" in told for told in problems)
+    said = 'model pcb_inspection: output "anomaly" is FP32 [-1, 3, 2]; expected FP32 [N,1]'
+    assert said in problems
 
 
 @pytest.mark.parametrize(
