@@ -46,6 +46,31 @@ def require_scores(scores: Floats) -> None:
         )
 
 
+def class_numbers(numbers: Floats, classes: int, *, column: str) -> NDArray[np.int64]:
+    """The class numbers that a column of floats holds; refuses what are none."""
+    codes = np.rint(numbers).astype(np.int64)
+    if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
+        raise MalformedReplyError(f"the {column} column holds fractions, expected class numbers")
+    if codes.size and not (codes.min() >= 0 and codes.max() < classes):
+        raise MalformedReplyError(
+            f"class {int(codes.max())} reported, inspection.codes names {classes}"
+        )
+    return codes
+
+
+def corners_of_shares(centres: Floats, model_input: ModelInput) -> Floats:
+    """Corners in pixels of boxes given by centre and size, in shares of the picture."""
+    if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
+        raise MalformedReplyError(
+            f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "
+            "picture"
+        )
+    half = centres[:, 2:] / 2
+    corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
+    size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)
+    return np.asarray(corners * size, np.float32)
+
+
 def require_boxes(corners: Floats, model_input: ModelInput) -> None:
     """Refuse sure boxes that no picture of this size holds."""
     size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from inspector.core.errors import MalformedReplyError
 from inspector.core.records import Finding, ModelInput, OutputReader, Region
 from inspector.inference.outputs.checks import (
-    SHARE_PX,
-    TOLERANCE,
     Floats,
+    class_numbers,
+    corners_of_shares,
     findings_of_rows,
     require_numbers,
     require_outputs,
@@ -78,22 +78,8 @@ class DetrRowsReader(OutputReader):
     def _row(self, head: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
         centres, scores, numbers = head[:, :4], head[:, 4], head[:, 5]
         require_scores(scores)
-        codes = np.rint(numbers).astype(np.int64)
-        if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
-            raise MalformedReplyError("the last column holds fractions, expected class numbers")
-        if codes.size and not (codes.min() >= 0 and codes.max() < self.classes):
-            raise MalformedReplyError(
-                f"class {int(codes.max())} reported, inspection.codes names {self.classes}"
-            )
-        if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
-            raise MalformedReplyError(
-                f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "
-                "picture"
-            )
-        half = centres[:, 2:] / 2
-        corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
-        size = np.array([self.input.width_px, self.input.height_px] * 2, np.float32)
-        return corners * size, scores, codes
+        codes = class_numbers(numbers, self.classes, column="last")
+        return corners_of_shares(centres, self.input), scores, codes
 
 
 def recognise(described: Described) -> Recognised:

@@ -19,6 +19,8 @@ from inspector.inference.outputs.checks import (
     SHARE_PX,
     TOLERANCE,
     Floats,
+    class_numbers,
+    corners_of_shares,
     findings_of_rows,
     require_numbers,
     require_outputs,
@@ -100,16 +102,9 @@ class RowsReader(OutputReader):
                 "the last column holds whole numbers, as class numbers are: expected scores "
                 '(head "rt_detr_rows" has such rows)'
             )
-        if centres.size and not (centres.min() >= -SHARE_PX and centres.max() <= SHARE_PX):
-            raise MalformedReplyError(
-                f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "
-                "picture"
-            )
-        half = centres[:, 2:] / 2
-        corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
-        size = np.array([self.input.width_px, self.input.height_px] * 2, np.float32)
+        corners = corners_of_shares(centres, self.input)
         return Rows(
-            corners=corners * size,
+            corners=corners,
             scores=per_class.max(axis=1),
             codes=per_class.argmax(axis=1),
             extra=head[:, :0],
@@ -119,14 +114,8 @@ class RowsReader(OutputReader):
         scores, numbers = head[:, 4], head[:, 5]
         require_scores(scores)
         # Of all rows, sure or not: scores of a class in this column are hardly ever whole.
-        codes = np.rint(numbers).astype(np.int64)
-        if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
-            what = "the last column holds" if not self.extra else "the sixth column holds"
-            raise MalformedReplyError(f"{what} fractions, expected class numbers")
-        if codes.size and not (codes.min() >= 0 and codes.max() < self.classes):
-            raise MalformedReplyError(
-                f"class {int(codes.max())} reported, inspection.codes names {self.classes}"
-            )
+        column = "sixth" if self.extra else "last"
+        codes = class_numbers(numbers, self.classes, column=column)
         boxes, used = head[:, :4], scores > TOLERANCE
         if self.centres:
             half = boxes[:, 2:] / 2
