@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -356,6 +357,7 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     paces = ModelPaces(keeps_fresh=not only_recordings)
+    limits = inference_limits(settings, wait_for_server=only_recordings)
     capture = _capture_surroundings(settings, around, between.inbox, between.notices)
     batching = BatchWorker(
         between.inbox,
@@ -364,14 +366,14 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
         between.batches,
         metrics=metrics,
         tell=between.notices.put,
-        waits_for_model=only_recordings,
+        waits_for_model_s=math.inf if only_recordings else limits.first_wait_s,
     )
     model = around.hooks.make_model(around.triton_url, model_terms(settings), between.tensors)
     inference = InferenceWorker(
         between.batches,
         model,
         between.outcomes,
-        limits=inference_limits(settings, wait_for_server=only_recordings),
+        limits=limits,
         metrics=metrics,
         on_up=_triton_reporter(around),
         paces=paces,

@@ -178,6 +178,8 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self.hangs_in_trial = ""
         """A model that never answers its trial."""
         self.is_hanging = asyncio.Event()
+        self.trial_s = 0.0
+        """How long each trial takes: a model's first requests are its slowest."""
         self.refuses = ""
         """A model that refuses every request."""
         self.requests = 0
@@ -306,6 +308,7 @@ class FakeTriton(rpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
             if request.model_name == self.hangs_in_trial:
                 self.is_hanging.set()
                 await asyncio.Event().wait()
+            await asyncio.sleep(self.trial_s)
             return self._infer(request, Act())
         act = self._next_act(request)
         await asyncio.sleep(act.delay_s)

@@ -72,6 +72,35 @@ def test_frames_before_the_server_is_there_are_not_inspected_and_say_why() -> No
     asyncio.run(main(), debug=True)
 
 
+def test_units_seen_while_the_models_are_tried_out_are_inspected() -> None:
+    async def main() -> None:
+        fake = FakeTriton()
+        fake.trial_s = 0.3
+        async with serving(fake):
+            patient = {"max_age_ms": 20_000.0, "lane_capacity": 64}
+            settings = settings_for(
+                fake.url, {"a": {}}, batching=patient, inspection={"deadline_ms": 30_000.0}
+            )
+            async with line(settings, {"a": frames(20, fps=100)}) as run:
+                await asyncio.wait_for(run.ended, RESUMES_WITHIN_S)
+        assert run.tally() == {"PASSED": 20}
+
+    asyncio.run(main(), debug=True)
+
+
+def test_units_are_not_inspected_once_the_first_trial_takes_longer_than_a_frame_may_wait() -> None:
+    async def main() -> None:
+        fake = FakeTriton()
+        fake.hangs_in_trial = fake.model.name
+        async with serving(fake):
+            settings = settings_for(fake.url, {"a": {}}, batching={"max_age_ms": 200.0})
+            async with line(settings, {"a": frames(2000, fps=100)}) as run:
+                await run.until(lambda: run.tally()["model_unavailable"] > 5)
+                assert "PASSED" not in run.tally()
+
+    asyncio.run(main(), debug=True)
+
+
 def test_a_recording_waits_for_the_server_and_loses_no_frame() -> None:
     async def main() -> None:
         async with serving(FakeTriton(), from_start=False) as fake:
@@ -246,7 +275,8 @@ def test_a_model_with_another_input_size_is_taken_up_at_reconnect() -> None:
                 settled = len(run.units)
                 await fake.restart()
                 await run.until(lambda: "FAILED" in run.results()[settled:], RESUMES_WITHIN_S)
-                left, top, width, height = run.units[-1]["defects"][0]["bbox_px"]
+                failed = next(u for u in run.units[settled:] if u["result"] == "FAILED")
+                left, top, width, height = failed["defects"][0]["bbox_px"]
                 assert abs(left - 40) < 3
                 assert abs(top - 30) < 3
                 assert abs(width - 20) < 4
