@@ -8,8 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock, Thread
 
-import numpy as np
-
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.records import Grabbed, Image
 from inspector.sources.genicam.features import write_feature, write_features
@@ -26,10 +24,15 @@ from inspector.sources.genicam.pixels import LAYOUTS, NAMES, PixelLayout, write_
 from inspector.sources.genicam.uri import GenicamUri
 from inspector.sources.opening import Opening
 from inspector.sources.stream_clock import StreamClock
+from inspector.sources.unreadable import UnreadableFrames, require_whole_frame
 
 _NS_PER_S = 1_000_000_000
 _BUFFERS = 6
 """Lent to the stream: what it can receive while one is being read."""
+_LOSS_ADVICE = (
+    "let the network carry its packets (MTU, net.core.rmem_max, no switch that is too slow), or"
+    " ask for smaller ones with ?packet=1400"
+)
 _POLL_S = 0.1
 _POLL_TRIGGERED_S = 0.005
 """Where we trigger it: a picture that is asked for is taken this much later at most."""
@@ -37,8 +40,6 @@ _FIRED_AGAIN_AFTER_NS = _NS_PER_S // 2
 """A camera may overlook a trigger that comes while it is still sending the frame before."""
 _PING_EVERY_NS = _NS_PER_S // 2
 """How often a camera that waits for a trigger is asked whether it is still there."""
-_FIRST_FRAMES = 10
-_UNREADABLE_LIMIT = 30
 _CONTROL_PRIVILEGE = 0x0A00
 _PRIMARY_APPLICATION_IP = 0x0A14
 """Registers of the GigE Vision bootstrap."""
@@ -69,7 +70,7 @@ class GenicamSource:
         self._ids = FrameIds()
         self._clock = StreamClock()
         self._newest_ns = 0
-        self._unreadable_in_a_row = 0
+        self._unreadable = UnreadableFrames(str(uri), advice=_LOSS_ADVICE)
         self._packets_lost = 0
         self._waits_for_triggers = False
         self._is_fired_by_us = False
@@ -105,7 +106,7 @@ class GenicamSource:
             self._stream = self._started(self._library, self._camera)
             self.heard_mono_ns = time.monotonic_ns()
             if not self._waits_for_triggers:
-                self._check_first_frames()
+                require_whole_frame(self, self._size, advice=_LOSS_ADVICE)
         except CameraUnavailableError as error:
             self.close()
             if isinstance(error, AravisError):
@@ -131,17 +132,10 @@ class GenicamSource:
     def retrieve_into(self, image: Image) -> None:
         """Convert the grabbed frame straight from the stream's buffer into `image`."""
         try:
-            self._write(image)
-        except FrameUnreadableError as error:
-            self._unreadable_in_a_row += 1
-            msg = f"{self._uri}: {error}"
-            if self._unreadable_in_a_row >= _UNREADABLE_LIMIT:
-                msg = f"{msg}; {_UNREADABLE_LIMIT} such frames in a row: {self._loss_advice()}"
-                raise CameraUnavailableError(msg) from error
-            raise FrameUnreadableError(msg) from error
+            with self._unreadable.counted():
+                self._write(image)
         finally:
             self._give_back()
-        self._unreadable_in_a_row = 0
 
     def close(self) -> None:
         """Let go of the camera."""
@@ -153,7 +147,8 @@ class GenicamSource:
         self._missing = []
         self._ids = FrameIds()
         self._clock = StreamClock()
-        self._unreadable_in_a_row = self._packets_lost = 0
+        self._unreadable.reset()
+        self._packets_lost = 0
         self.heard_mono_ns = None
         with self._asking:
             self._is_fired_by_us = False
@@ -273,20 +268,6 @@ class GenicamSource:
             raise
         return stream
 
-    def _check_first_frames(self) -> None:
-        width, height = self._size or (0, 0)
-        image = np.empty((height, width, 3), np.uint8)
-        for number in range(1, _FIRST_FRAMES + 1):
-            self.grab()
-            try:
-                self.retrieve_into(image)
-            except FrameUnreadableError as error:
-                if number == _FIRST_FRAMES:
-                    msg = f"{error}; none of its first {number} frames is whole: "
-                    raise CameraUnavailableError(msg + self._loss_advice()) from error
-            else:
-                return
-
     def _fetch(self) -> None:
         """Wait for the next frame; note those that are missing before it."""
         library, stream = self._library, self._stream
@@ -380,12 +361,6 @@ class GenicamSource:
         self._packets_lost = library.counter(stream, "n_missing_packets")
         lost = self._packets_lost - before
         return f"{lost} packets of it were lost" if lost > 0 else status.name.lower()
-
-    def _loss_advice(self) -> str:
-        return (
-            "let the network carry its packets (MTU, net.core.rmem_max, no switch that is too"
-            " slow), or ask for smaller ones with ?packet=1400"
-        )
 
     def _stamp_ns(self) -> int | None:
         library, buffer = self._library, self._current

@@ -8,10 +8,9 @@ import os
 import threading
 import time
 
-import numpy as np
-
 from inspector.core.errors import CameraUnavailableError, FrameUnreadableError
 from inspector.core.records import Grabbed, Image
+from inspector.sources.unreadable import UnreadableFrames, require_whole_frame
 from inspector.sources.v4l2.clock import DriverClock
 from inspector.sources.v4l2.device import Buffer, NotACameraError, PixelFormat, V4l2Device
 from inspector.sources.v4l2.gaps import SequenceGaps
@@ -22,9 +21,6 @@ _NS_PER_S = 1_000_000_000
 _POLL_S = 0.1
 _DEFAULT_FPS = 30.0
 """As OpenCV asks for; left to themselves, some drivers take five."""
-_UNREADABLE_LIMIT = 30
-_FIRST_FRAMES = 10
-"""Some cameras begin with frames that are not whole."""
 _FAILURES_LIMIT = 10
 _GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.EBADF})
 
@@ -58,7 +54,7 @@ class V4l2Source:
         self._missing: list[int] = []
         self._gaps = SequenceGaps()
         self._clock = DriverClock()
-        self._unreadable_in_a_row = 0
+        self._unreadable = UnreadableFrames(str(uri))
         self._newest_ns = 0
 
     @property
@@ -72,7 +68,7 @@ class V4l2Source:
         self._check_device()
         try:
             self._device = self._opened()
-            self._check_first_frames()
+            require_whole_frame(self, self._size)
         except CameraUnavailableError:
             self.close()
             raise
@@ -101,17 +97,10 @@ class V4l2Source:
             msg = f"{self._uri}: not open"
             raise FrameUnreadableError(msg)
         try:
-            self._write(image)
-        except FrameUnreadableError as error:
-            self._unreadable_in_a_row += 1
-            msg = f"{self._uri}: {error}"
-            if self._unreadable_in_a_row >= _UNREADABLE_LIMIT:
-                msg = f"{msg}; {_UNREADABLE_LIMIT} such frames in a row"
-                raise CameraUnavailableError(msg) from error
-            raise FrameUnreadableError(msg) from error
+            with self._unreadable.counted():
+                self._write(image)
         finally:
             self._give_back()
-        self._unreadable_in_a_row = 0
 
     def close(self) -> None:
         """Give the device back."""
@@ -120,7 +109,7 @@ class V4l2Source:
         self._missing = []
         self._gaps = SequenceGaps()
         self._clock = DriverClock()
-        self._unreadable_in_a_row = 0
+        self._unreadable.reset()
         self._size = self._expected_size
         if device is not None:
             device.close()
@@ -230,20 +219,6 @@ class V4l2Source:
             raise CameraUnavailableError(msg)
         self._size = size
         return found
-
-    def _check_first_frames(self) -> None:
-        width, height = self._size or (0, 0)
-        image = np.empty((height, width, 3), np.uint8)
-        for number in range(1, _FIRST_FRAMES + 1):
-            self.grab()
-            try:
-                self.retrieve_into(image)
-            except FrameUnreadableError as error:
-                if number == _FIRST_FRAMES:
-                    msg = f"{error}; none of its first {number} frames is whole"
-                    raise CameraUnavailableError(msg) from error
-            else:
-                return
 
     def _refusal(self, error: OSError) -> str:
         if error.errno == errno.EBUSY:
