@@ -186,16 +186,7 @@ def replay_settings(
     copied: dict[str, Any] = {}
     if base is not None:
         content = base.model_dump(exclude={"cameras"}, exclude_unset=True)
-        if camera is not None and camera not in base.cameras:
-            known = ", ".join(base.cameras)
-            raise ConfigurationError(f'replay: no camera "{camera}"; the settings have: {known}')
-        recorded = base.cameras[camera or next(iter(base.cameras))]
-        copied = recorded.model_dump(include=_COPIED, exclude_unset=True)
-        if recorded.size != size:
-            copied.pop("region", None)
-        if copied.get("trigger") == "external":
-            # Nobody triggers a recording.
-            copied["trigger"] = "every_frame"
+        copied = _copied(base, camera, size)
     content["cameras"] = {
         CAMERA: CameraSettings(source=recording, size=size, when_full="wait", **copied)
     }
@@ -205,6 +196,21 @@ def replay_settings(
     if products is not None:
         content["products"] = {**content.get("products", {}), "directory": products}
     return Settings(**content)
+
+
+def _copied(base: Settings, camera: str | None, size: Size) -> dict[str, Any]:
+    """The settings of the line's camera that hold for the footage too."""
+    if camera is not None and camera not in base.cameras:
+        known = ", ".join(base.cameras)
+        raise ConfigurationError(f'replay: no camera "{camera}"; the settings have: {known}')
+    recorded = base.cameras[camera or next(iter(base.cameras))]
+    copied = recorded.model_dump(include=_COPIED, exclude_unset=True)
+    if recorded.size != size:
+        copied.pop("region", None)
+    if copied.get("trigger") == "external":
+        # Nobody triggers a recording.
+        copied["trigger"] = "every_frame"
+    return copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,24 +274,9 @@ class _Replay:
         store = ProductStore(settings.products_directory)
         await asyncio.to_thread(make_products, store, script)
         locks = StationLocks(faults=reports.faults, metrics=reports.metrics, door=reports.door)
-        challenges = StationChallenges(
-            settings,
-            metrics=reports.metrics,
-            faults=reports.faults,
-            door=reports.door,
-            events=reports.events,
-            locks=locks.board,
-        )
+        challenges = StationChallenges(settings, reports, locks=locks.board)
         await challenges.read_sets(settings, camera=CAMERA)
-        products = StationProducts(
-            settings,
-            metrics=reports.metrics,
-            faults=reports.faults,
-            door=reports.door,
-            events=reports.events,
-            locks=locks.board,
-            challenges=challenges,
-        )
+        products = StationProducts(settings, reports, locks=locks.board, challenges=challenges)
         products.ask_for_features(self._triton_url)
         jobs = await products.restore(None)
         played = ReplayScript(

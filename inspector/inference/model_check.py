@@ -123,9 +123,9 @@ def _batch(description: ModelDescription) -> tuple[int, int]:
     return (0, 0) if first < 0 else (first, first if first > 1 else 0)
 
 
-def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
+def _input_tensor(description: ModelDescription, needs: ModelNeeds) -> TensorDescription:
+    """The one that takes the picture."""
     name = description.name
-    most, exactly = _batch(description)
     by_name = {tensor.name: tensor for tensor in description.inputs}
     asked = needs.stated.input
     if asked is not None and asked not in by_name:
@@ -139,6 +139,12 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         raise ConfigurationError(
             f'model {name}: input "{tensor.name}" is {tensor.dtype}; expected UINT8, FP32 or FP16'
         )
+    return tensor
+
+
+def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
+    most, exactly = _batch(description)
+    tensor = _input_tensor(description, needs)
     channels = _channels(description, needs)
     shape = tensor.shape[1:]
     channels_first = len(shape) == UNBATCHED_RANK and shape[0] == channels
@@ -146,9 +152,9 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
     sides = shape[1:] if channels_first else shape[:2]
     if not (channels_first or channels_last) or min(sides) < 1:
         raise ConfigurationError(
-            f'model {name}: input "{tensor.name}" has shape {list(tensor.shape)}; expected '
-            f"[N,{channels},height,width] or [N,height,width,{channels}] with fixed height and "
-            f"width{_hint(shape, channels)}"
+            f'model {description.name}: input "{tensor.name}" has shape {list(tensor.shape)}; '
+            f"expected [N,{channels},height,width] or [N,height,width,{channels}] with fixed "
+            f"height and width{_hint(shape, channels)}"
         )
     levels = _levels(description, tensor.dtype, needs)
     return ModelInput(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,41 +123,37 @@ class Journal:
             FatalError: another process has it, or the disk is full.
 
         """
-        lock = FolderLock(folder)
         causes = Causes(on_fault)
-        try:
+        pruning = Pruning(
+            retention_ms=int(retention_s * 1000),
+            marks_ms=int(stream_retention_s * 1000),
+            limit_bytes=limit_bytes,
+            further_sinks=further_sinks,
+        )
+        with ExitStack() as stack:
+            lock = FolderLock(folder)
+            stack.callback(lock.release)
             connection, set_aside = _opened(folder, further_sinks)
             time = StationTime(connection, read_clocks)
-            pruning = Pruning(
-                retention_ms=int(retention_s * 1000),
-                marks_ms=int(stream_retention_s * 1000),
-                limit_bytes=limit_bytes,
-                further_sinks=further_sinks,
-            )
-
-            def start(take_snapshot: Callable[[sqlite3.Connection], None]) -> SqliteThread:
-                return SqliteThread(
-                    connection,
-                    after_commit=partial(_after_commit, take_snapshot, time, pruning),
-                    on_fault=causes.of("file"),
-                    on_corrupt=partial(note_damage, folder),
-                    renew=FileKeeper(folder, lock).renew,
-                )
-
-            return cls(
+            journal = cls(
                 connection,
                 lock,
                 counters_of=counters_of,
                 room=Room(limit_bytes=limit_bytes, on_fault=causes.of("room")),
                 set_aside=set_aside,
-                thread=start,
+                thread=lambda take_snapshot: SqliteThread(
+                    connection,
+                    after_commit=partial(_after_commit, take_snapshot, time, pruning),
+                    on_fault=causes.of("file"),
+                    on_corrupt=partial(note_damage, folder),
+                    renew=FileKeeper(folder, lock).renew,
+                ),
                 time=time,
                 retention_s=retention_s,
                 further_sinks=further_sinks,
             )
-        except BaseException:
-            lock.release()
-            raise
+            stack.pop_all()  # the journal keeps the lock
+            return journal
 
     @property
     def used_bytes(self) -> int:

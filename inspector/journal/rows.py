@@ -293,18 +293,7 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
             (after.ms, after.n - state.delivered_seq, stream.value, first_seq),
         )
     if change.seq_shift:
-        # In two steps, by way of negative numbers: a plain shift would collide with itself.
-        for update in (
-            "UPDATE events SET seq = -(seq + ?3) WHERE stream = ?1 AND seq >= ?2",
-            "UPDATE events SET seq = -seq WHERE stream = ?1 AND seq < 0",
-        ):
-            parameters = (stream.value, first_seq, change.seq_shift)
-            connection.execute(update, parameters if "?3" in update else parameters[:1])
-        connection.execute(
-            "UPDATE cursors SET delivered_seq = delivered_seq + ?3"
-            " WHERE stream = ?1 AND delivered_seq >= ?2 - 1",
-            (stream.value, first_seq, change.seq_shift),
-        )
+        _shift_seq(connection, stream, first_seq, change.seq_shift)
     _write_stream(
         connection,
         stream,
@@ -316,6 +305,23 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
         ),
     )
     return entries if change.seq_shift or after is not None else 0
+
+
+def _shift_seq(connection: sqlite3.Connection, stream: Stream, first_seq: int, by: int) -> None:
+    """Add to the numbers of a stream's events from this one on, and to the cursors that are there.
+
+    In two steps, by way of negative numbers: a plain shift would collide with itself.
+    """
+    connection.execute(
+        "UPDATE events SET seq = -(seq + ?3) WHERE stream = ?1 AND seq >= ?2",
+        (stream.value, first_seq, by),
+    )
+    connection.execute("UPDATE events SET seq = -seq WHERE stream = ? AND seq < 0", (stream.value,))
+    connection.execute(
+        "UPDATE cursors SET delivered_seq = delivered_seq + ?3"
+        " WHERE stream = ?1 AND delivered_seq >= ?2 - 1",
+        (stream.value, first_seq, by),
+    )
 
 
 def oldest_ms(connection: sqlite3.Connection) -> int | None:

@@ -7,7 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,18 @@ def _refusal(host: str, port: int, error: OSError) -> str:
     )
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as stack:
+        opened = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, port))
+        # At once: of two processes that bind at the same moment, one is refused here.
+        opened.listen(BACKLOG)
+        stack.pop_all()
+        return opened
+
+
 def _ignore(_why: str) -> None:
     """Nobody counts the connections that are closed."""
 
@@ -140,16 +152,10 @@ class HttpServer(uvicorn.Server):
         )
         self.book = ConnectionBook(connections, on_closed=on_closed, patience=patience)
         self.server_state = GuardedState(self.book)
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         try:
-            self._socket.bind((settings.host, settings.port))
-            # Now, so that of two that bind in the same moment one is refused here.
-            self._socket.listen(BACKLOG)
+            self._socket = _listening(settings.host, settings.port)
         except OSError as error:
-            self._socket.close()
             raise ConfigurationError(_refusal(host, settings.port, error)) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
 

@@ -200,37 +200,40 @@ class StationState:
         part = partial(self._part, running=running, awaited=awaited)
         parts = [self._camera(camera, part("camera", camera)) for camera in self._cameras]
         parts.append(part("triton", ""))
-        redis = part("redis", "")
-        if pending and not redis["good"]:
-            redis["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
-        rival = self._standing.get(("redis", "producer"))
-        if redis["good"] and rival is not None:
-            redis |= _wrong(*rival, advice=_ADVICE["producer"])
-        parts.append(redis)
+        parts.append(self._redis(part("redis", ""), pending, oldest_s))
         if self._reads_triggers:
             parts.append(part("triggers", ""))
         parts.append(part("disk", "journal"))
         if self._keeps_evidence:
             parts.append(part("disk", "evidence"))
-        # Not parts of the station: only there while they are wrong.
-        parts += [
+        return [*parts, *self._wrong_only(), self._deadline()]
+
+    def _redis(self, part: dict[str, Any], pending: int, oldest_s: float) -> dict[str, Any]:
+        """With the events that wait for it, and with a second producer in its streams."""
+        if pending and not part["good"]:
+            part["words"] += f" {pending} events wait, the oldest for {_duration(oldest_s)}."
+        rival = self._standing.get(("redis", "producer"))
+        if part["good"] and rival is not None:
+            part |= _wrong(*rival, advice=_ADVICE["producer"])
+        return part
+
+    def _wrong_only(self) -> list[dict[str, Any]]:
+        """What is shown only while it is wrong: it is no part of the station."""
+        sinks = [
             _good("sink", subject) | _wrong(*found, advice=_ADVICE["sink"])
             for (kind, subject), found in self._standing.items()
             if kind == "sink"
         ]
         clock = self._standing.get(("clock", "")) or self._standing.get(("clock", "redis"))
-        if clock is not None:
-            parts.append(_good("clock") | _wrong(*clock, advice=_ADVICE["clock"]))
-        parts += self._product()
-        parts += [
+        clocks = [_good("clock") | _wrong(*clock, advice=_ADVICE["clock"])] if clock else []
+        locks = [
             _good(kind, subject)
             | _wrong(*found, advice=_ADVICE["stored pictures" if subject == "pictures" else kind])
             | self._unit(kind, subject)
             for (kind, subject), found in self._standing.items()
             if kind in LOCK_KINDS
         ]
-        parts.append(self._deadline())
-        return parts
+        return [*sinks, *clocks, *self._product(), *locks]
 
     def _unit(self, kind: str, subject: str) -> dict[str, Any]:
         """Which unit it was noticed at, where it was at one."""
@@ -238,7 +241,7 @@ class StationState:
         return {} if unit is None else {"unit": asdict(unit)}
 
     def _product(self) -> list[dict[str, Any]]:
-        """No part of the station: only there while it is wrong."""
+        """What is wrong with products."""
         wrong = [fault for fault in self._standing.items() if fault[0][0] == "product"]
         return [
             _good("product", "" if subject == "file" else subject)

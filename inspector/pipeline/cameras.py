@@ -289,9 +289,7 @@ def _worker(
 
     def make_reader(count: FrameCount) -> CameraReader:
         delay = ReconnectDelay(
-            first_s=camera.reconnect_first_s,
-            last_s=camera.reconnect_max_s,
-            random=random.random,
+            first_s=camera.reconnect_first_s, last_s=camera.reconnect_max_s, random=random.random
         )
         shutter.reader = CameraReader(
             camera_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from inspector.challenge.sets import KnownSet, read_set, rivals
@@ -33,38 +34,41 @@ def read_sets(
     codes = set(settings.inspection.codes)
     for name in names:
         codes |= set(catalogue.product(name)[0].inspection.codes)
-    cameras = list(settings.cameras)
     sets: list[KnownSet] = []
     problems: list[str] = []
     for file in files:
         try:
-            content = _content(file)
             known = read_set(
-                content,
+                _content(file),
                 name=file.stem,
                 origin=str(file),
-                cameras=cameras,
+                cameras=list(settings.cameras),
                 codes=codes,
                 is_at=camera,
             )
         except ConfigurationError as error:
             problems += error.problems
-            continue
-        sets.append(known)
-        problems += [
-            f"{file}: products: found {name!r}; expected one of: {', '.join(names)}"
-            for name in known.said.products
-            if name not in names
-        ]
-        problems += [
-            f"{file}: pictures: there is no file {folder / known.name / picture.file}"
-            for picture in known.said.pictures
-            if not (folder / known.name / picture.file).is_file()
-        ]
+        else:
+            sets.append(known)
+            problems += _missing_of(known, file, names)
     problems += rivals(sets, names)
     if problems:
         raise ConfigurationError(*problems)
     return tuple(sets)
+
+
+def _missing_of(known: KnownSet, file: Path, products: Sequence[str]) -> list[str]:
+    """What a set names and is not there: products, and pictures in its own folder."""
+    folder = file.parent / known.name
+    return [
+        f"{file}: products: found {name!r}; expected one of: {', '.join(products)}"
+        for name in known.said.products
+        if name not in products
+    ] + [
+        f"{file}: pictures: there is no file {folder / picture.file}"
+        for picture in known.said.pictures
+        if not (folder / picture.file).is_file()
+    ]
 
 
 def _files(folder: Path, *, is_named: bool) -> list[Path]:

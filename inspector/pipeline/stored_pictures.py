@@ -80,10 +80,7 @@ async def verdicts_on(
     server as long as it takes. A picture of the camera's own size is a frame; any other is a unit
     that was cut out and turned upright, as evidence shows it.
     """
-    by_size: dict[Size, list[StoredPicture]] = defaultdict(list)
-    for picture in pictures:
-        height, width = picture.image.shape[:2]
-        by_size[Size(width, height)].append(picture)
+    by_size = _by_size(pictures)
     shown = {CameraId(f"stored-{n}"): group for n, group in enumerate(by_size.values(), start=1)}
     sizes = dict(zip(shown, by_size, strict=True))
     own = _settings(settings, sizes, camera)
@@ -112,6 +109,14 @@ async def verdicts_on(
             drain_timeout_s=own.shutdown.drain_timeout_s,
         )
     return seen.verdicts
+
+
+def _by_size(pictures: Sequence[StoredPicture]) -> Mapping[Size, list[StoredPicture]]:
+    by_size: dict[Size, list[StoredPicture]] = defaultdict(list)
+    for picture in pictures:
+        height, width = picture.image.shape[:2]
+        by_size[Size(width, height)].append(picture)
+    return by_size
 
 
 def _settings(settings: Settings, sizes: Mapping[CameraId, Size], camera: CameraId) -> Settings:

@@ -49,16 +49,7 @@ class EvidencePictures(PictureKeeper):
         frame = picture.frame
         ref = frame.ref
         try:
-            kept_for = why_kept(
-                picture.result,
-                camera=ref.camera_id,
-                number=picture.unit_number,
-                passed_share=self._settings.passed_share,
-                is_near=self._is_near(picture.short_by),
-            )
-            if picture.is_asked_for:
-                # Not as a sample: a known part says nothing of how many defects escape.
-                kept_for = KeptFor.VERDICT
+            kept_for = self._why_kept(picture)
             if kept_for is None:
                 return None
             subject = Subject(
@@ -76,8 +67,8 @@ class EvidencePictures(PictureKeeper):
                 upright = await asyncio.to_thread(cut_upright, frame.lease.image, ref.outline)
                 waiting = self._store.keep(upright, subject)
         except Exception:
-            # A picture less is a picture less; the verdict goes on. Told once, or a lack of memory
-            # would fill the log as well.
+            # The verdict goes on without its picture. Logged once, or a lack of memory would fill
+            # the log as well.
             if not self._is_failing:
                 log.exception("a picture could not be taken", camera=ref.camera_id)
             self._is_failing = True
@@ -87,9 +78,18 @@ class EvidencePictures(PictureKeeper):
         self._is_failing = False
         return await waiting
 
-    def _is_near(self, short_by: float | None) -> bool:
-        near = self._settings.near_threshold
-        return near > 0 and short_by is not None and short_by <= near
+    def _why_kept(self, picture: UnitPicture) -> KeptFor | None:
+        if picture.is_asked_for:
+            # Not as a sample: a known part says nothing of how many defects escape.
+            return KeptFor.VERDICT
+        near, short_by = self._settings.near_threshold, picture.short_by
+        return why_kept(
+            picture.result,
+            camera=picture.frame.ref.camera_id,
+            number=picture.unit_number,
+            passed_share=self._settings.passed_share,
+            is_near=near > 0 and short_by is not None and short_by <= near,
+        )
 
 
 class SerialsUnderWay(SerialService):

@@ -38,43 +38,27 @@ def recipe_of(
 ) -> Recipe:
     """Everything that units of the product are judged by.
 
-    `taught`: the model that was taught with the units of the reference.
-
-    A product without a file, and so without revisions, is told apart by the settings' hash.
+    `taught` is the model that was taught with the units of the reference. A product without a
+    file has no revisions; its states are distinguished by the settings' hash.
     """
-    said, inspection = product.said, product.inspection
+    said = product.said
     digest = _digest(product)
     # Without a reference there is nothing to compare with.
     golden = product.golden if reference is not None else None
     also = product.also if taught is None else (*product.also, taught)
     is_compared = golden is not None and said.reference.judge != "single"
     differences: Differences = said.reference.differences if is_compared else "ignored"
-    codes = product.codes
-    if taught is not None or differences == "defects":
-        codes = tuple(dict.fromkeys((*codes, ANOMALY)))
+    names_anomalies = taught is not None or differences == "defects"
+    codes = tuple(dict.fromkeys((*product.codes, *([ANOMALY] if names_anomalies else []))))
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
         sha256=digest,
         codes=codes,
-        rules=FusingRules(
-            thresholds=tuple(
-                _threshold(product, code, compared=golden is not None) for code in codes
-            ),
-            min_frames_seen=inspection.min_frames_seen,
-            min_size_px=inspection.min_size_px,
-        ),
+        rules=_rules(product, codes, compared=golden is not None),
         model=product.model,
         cameras={CameraId(name): _camera(camera) for name, camera in product.cameras.items()},
-        zones=tuple(
-            Zone(
-                name=zone.name,
-                polygon_px=zone.polygon,
-                ignore=zone.ignore,
-                thresholds=dict(zone.thresholds),
-            )
-            for zone in said.zones
-        ),
+        zones=_zones(product),
         severities=dict(said.inspection.severities),
         dispositions=dict(said.inspection.dispositions),
         golden=golden,
@@ -86,6 +70,26 @@ def recipe_of(
         differences=differences,
         least_likeness=said.reference.likeness,
         serial_pattern=product.serial_pattern,
+    )
+
+
+def _rules(product: Product, codes: Sequence[str], *, compared: bool) -> FusingRules:
+    return FusingRules(
+        thresholds=tuple(_threshold(product, code, compared=compared) for code in codes),
+        min_frames_seen=product.inspection.min_frames_seen,
+        min_size_px=product.inspection.min_size_px,
+    )
+
+
+def _zones(product: Product) -> tuple[Zone, ...]:
+    return tuple(
+        Zone(
+            name=zone.name,
+            polygon_px=zone.polygon,
+            ignore=zone.ignore,
+            thresholds=dict(zone.thresholds),
+        )
+        for zone in product.said.zones
     )
 
 

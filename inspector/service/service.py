@@ -89,10 +89,7 @@ class Service:
         self._report = report
         self._notifier = Notifier()
         cameras = [CameraId(c) for c in settings.cameras]
-        self.metrics = Metrics(cameras, settings.codes)
-        self.metrics.count_lost_log_lines(lost_lines)
-        self.metrics.build_info.labels(__version__, settings.inference.model).set(1)
-        self.metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
+        self.metrics = _metrics_of(settings, cameras)
         self.faults = FaultBoard(self._on_fault, on_heard=self._on_heard)
         self._expect_parts()
         self.views = StationState(settings.station.id, self.faults)
@@ -111,21 +108,11 @@ class Service:
         self.locks = self.views.locks = StationLocks(
             faults=self.faults, metrics=self.metrics, door=self._door
         )
-        self._challenges = StationChallenges(
-            settings,
-            metrics=self.metrics,
-            faults=self.faults,
-            door=self._door,
-            events=self._builder,
-            locks=self.locks.board,
-        )
+        self._challenges = StationChallenges(settings, self._reports, locks=self.locks.board)
         self._optics = StationOptics(cameras)
         self._products = StationProducts(
             settings,
-            metrics=self.metrics,
-            faults=self.faults,
-            door=self._door,
-            events=self._builder,
+            self._reports,
             locks=self.locks.board,
             challenges=self._challenges,
             renew_optics=self._optics.renew,
@@ -417,17 +404,9 @@ class Service:
         page: OperatorPage,
         jobs: Mapping[CameraId, Job],
     ) -> Pipeline:
-        units_before = {
-            c: journal.counter(unit_counter(c)) for c in map(CameraId, self._settings.cameras)
-        }
-
+        cameras = map(CameraId, self._settings.cameras)
+        units_before = {camera: journal.counter(unit_counter(camera)) for camera in cameras}
         self._products.ask_for_features(triton_url)
-
-        def on_verdict(group: EventGroup) -> None:
-            self._products.on_verdict(group)
-            self._process.on_verdict(group)
-            page.on_verdict(group)
-
         opened = open_pipeline(
             self._settings,
             self._reports,
@@ -435,17 +414,7 @@ class Service:
             triton_url=triton_url,
             units_before=units_before,
             jobs=jobs,
-            hooks=Hooks(
-                pictures=lambda keeper: ShownPictures(keeper, page.feeds),
-                eyes=page.eyes,
-                products=self._products,
-                known_parts=self._challenges,
-                locks=self.locks.board,
-                optics=self._optics.restore(journal.note),
-                teacher=self._products.references.teacher,
-                on_verdict=on_verdict,
-                before_end=self._end_triggers,
-            ),
+            hooks=self._hooks(journal, page),
         )
         pipeline = self.views.pipeline = await stack.enter_async_context(opened)
         note = journal.note(CHALLENGE_NOTE)
@@ -453,6 +422,26 @@ class Service:
         self._optics.connect(pipeline.optics, keep=journal.keep_notes)
         self._read_others(pipeline, journal, stack, units_before)
         return pipeline
+
+    def _hooks(self, journal: Journal, page: OperatorPage) -> Hooks:
+        """Where the pipeline calls what surrounds it."""
+
+        def on_verdict(group: EventGroup) -> None:
+            self._products.on_verdict(group)
+            self._process.on_verdict(group)
+            page.on_verdict(group)
+
+        return Hooks(
+            pictures=lambda keeper: ShownPictures(keeper, page.feeds),
+            eyes=page.eyes,
+            products=self._products,
+            known_parts=self._challenges,
+            locks=self.locks.board,
+            optics=self._optics.restore(journal.note),
+            teacher=self._products.references.teacher,
+            on_verdict=on_verdict,
+            before_end=self._end_triggers,
+        )
 
     def _publishing(
         self, journal: Journal, writer: RedisStreamWriter, further: Sequence[FurtherSink]
@@ -538,6 +527,14 @@ class Service:
         log.error("the journal was lost", cause=cause)
         self.faults.raise_fault("disk", cause, "journal")
         self.faults.clear("disk", "journal")
+
+
+def _metrics_of(settings: Settings, cameras: Sequence[CameraId]) -> Metrics:
+    metrics = Metrics(cameras, settings.codes)
+    metrics.count_lost_log_lines(lost_lines)
+    metrics.build_info.labels(__version__, settings.inference.model).set(1)
+    metrics.deadline_seconds.set(settings.inspection.deadline_ms / 1000)
+    return metrics
 
 
 def stop_on_signals(service: Service) -> None:

@@ -12,16 +12,12 @@ from inspector.challenge.book import InForce
 from inspector.challenge.desk import Around, ChallengeDesk
 from inspector.challenge.sets import KnownSet
 from inspector.core.challenges import Answer, PartShown, Step
-from inspector.core.faults import FaultBoard
 from inspector.core.locks import LockBoard
 from inspector.core.ports import KnownParts
 from inspector.core.recipes import Job, JobState, Recipe
 from inspector.core.records import CameraId, EventGroup
 from inspector.core.verdicts import Verdict
-from inspector.events.wording import EventBuilder
-from inspector.flow.event_door import EventDoor
-from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import Pipeline
+from inspector.pipeline.build import Pipeline, Reports
 from inspector.pipeline.challenges import read_sets
 from inspector.pipeline.products import catalogue_of
 from inspector.products.change_over import Challenges
@@ -40,19 +36,16 @@ class StationChallenges(KnownParts, Challenges):
     def __init__(
         self,
         settings: Settings,
+        reports: Reports,
         *,
-        metrics: Metrics,
-        faults: FaultBoard,
-        door: EventDoor,
-        events: EventBuilder,
         locks: LockBoard,
     ) -> None:
         self._terms = settings.challenge
-        self._faults = faults
+        self._faults = reports.faults
         self._around = Around(
-            door=door,
-            events=events,
-            metrics=metrics,
+            door=reports.door,
+            events=reports.events,
+            metrics=reports.metrics,
             locks=locks,
             on_due=self._on_due,
             now_ns=time.time_ns,

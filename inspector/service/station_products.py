@@ -9,15 +9,11 @@ import structlog
 
 from inspector.core.changes import Change
 from inspector.core.errors import ConfigurationError
-from inspector.core.faults import FaultBoard
 from inspector.core.locks import LockBoard
 from inspector.core.recipes import DEFAULT_PRODUCT, Job, JobState, Recipe
 from inspector.core.records import CameraId, EventGroup, Serial
 from inspector.core.verdicts import Verdict
-from inspector.events.wording import EventBuilder
-from inspector.flow.event_door import EventDoor
-from inspector.ops.metrics import Metrics
-from inspector.pipeline.build import Pipeline
+from inspector.pipeline.build import Pipeline, Reports
 from inspector.pipeline.products import catalogue_of, model_files, model_teacher
 from inspector.products.by_serial import BySerial
 from inspector.products.change_over import (
@@ -49,21 +45,18 @@ class StationProducts:
     def __init__(
         self,
         settings: Settings,
+        reports: Reports,
         *,
-        metrics: Metrics,
-        faults: FaultBoard,
-        door: EventDoor,
-        events: EventBuilder,
         locks: LockBoard,
         challenges: StationChallenges,
         renew_optics: Callable[[CameraId | None], Mapping[str, str]] = lambda _camera: {},
     ) -> None:
         self._renew_optics = renew_optics
         self._settings = settings
-        self._metrics = metrics
-        self._faults = faults
-        self._door = door
-        self._events = events
+        self._metrics = reports.metrics
+        self._faults = reports.faults
+        self._door = reports.door
+        self._events = reports.events
         self._locks = locks
         self._challenges = challenges
         self._files = model_files(settings)

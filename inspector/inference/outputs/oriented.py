@@ -21,6 +21,7 @@ from inspector.core.errors import MalformedReplyError
 from inspector.core.geometry import on_picture
 from inspector.core.places import Polygon
 from inspector.core.records import Finding, OutputReader, Region
+from inspector.inference.description import TensorDescription
 from inspector.inference.outputs.checks import Floats, require_boxes
 from inspector.inference.outputs.kind import AUTO, Ambiguity, Described, Recognised, Unfit
 from inspector.inference.outputs.rows import RowsReader
@@ -190,6 +191,11 @@ def recognise(described: Described) -> Recognised:
             f"inspection.codes names {classes} classes, but model {model} has {rows - 5} with an "
             f"angle ({described.told(head)})"
         )
+    return _raw(described, columns, head)
+
+
+def _raw(described: Described, columns: int, head: TensorDescription) -> Recognised:
+    classes = described.classes
     shape = HeadShape(
         rows=4 + classes,
         columns=columns,
@@ -198,7 +204,8 @@ def recognise(described: Described) -> Recognised:
     )
     fitting = [one for one in shape.readings() if one.layout is HeadLayout.TRANSPOSED]
     if not fitting:
-        return Unfit(f"model {model}: {described.told(head)} {shape.objection(classes)}")
+        told = described.told(head)
+        return Unfit(f"model {described.model}: {told} {shape.objection(classes)}")
     of = Head(HeadLayout.TRANSPOSED, classes, fitting[0].candidates)
     boxes = YoloReader(output=head.name, head=of, input=described.input, extra=1)
     return OrientedReader(boxes=boxes)

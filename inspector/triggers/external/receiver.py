@@ -237,9 +237,7 @@ class TriggerReceiver:
         if not self._is_closed:
             answer = self._inlets[camera].trigger(trigger)
         self._count.labels(camera, answer.outcome).inc()
-        number = None
-        if answer.index is not None and answer.index >= 0:
-            number = self._units_before.get(camera, 0) + answer.index + 1
+        number = self._number_of(camera, answer.index)
         is_open = answer.outcome is TriggerOutcome.ACCEPTED
         if is_open and self._jobs is not None and job is not None and number is not None:
             self._jobs.chosen(camera, job, said.job, number=number)
@@ -250,6 +248,11 @@ class TriggerReceiver:
             number=number,
             problem=_problem(answer.outcome, said.unit_id, number),
         )
+
+    def _number_of(self, camera: CameraId, index: int | None) -> int | None:
+        if index is None or index < 0:
+            return None
+        return self._units_before.get(camera, 0) + index + 1
 
     def _check_room(self) -> None:
         if self.ledger.unanswered < MAX_UNANSWERED:
