@@ -253,9 +253,9 @@ def _checked(number: int, zone: ZoneDrawn) -> ZonePart:
     try:
         return ZonePart(
             name=zone.name,
-            polygon=tuple(zone.polygon),
+            polygon=zone.polygon,
             ignore=zone.ignore,
-            thresholds=dict(zone.thresholds),
+            thresholds=zone.thresholds,
         )
     except ValidationError as error:
         problems = [

@@ -1,32 +1,53 @@
-"""`POST /api/units/{id}/reviews`: what a person who reviews at a unit again may say of it."""
+"""`POST /api/units/{id}/reviews`: what a person who reviews a unit may say about it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from inspector.core.plain_text import plain
 from inspector.core.records import Judgement, KeptFor, Result, Review
-from inspector.page.answers import BadRequestError, Endpoint, gone, json_answer, json_object, line
+from inspector.page.answers import (
+    BadRequestError,
+    Endpoint,
+    Said,
+    gone,
+    json_answer,
+    json_said,
+    line,
+)
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.reviews.standing import KeptReview, standing
 
 MAX_BODY_BYTES = 4096
 MAX_COMMENT, MAX_NAME = 300, 64
 MIN_SIDE_PX = 1.0
-_BOX = "[x, y, width, height]"
 _EXPECTED = '{"judgement": "…"}'
 
 Size = tuple[int, int]
 """Width and height of a picture."""
 
 
+class ReviewSaid(Said):
+    """The body of a request to review a unit."""
+
+    judgement: Judgement
+    comment: Annotated[str, Field(max_length=MAX_COMMENT)] | None = None
+    by: Annotated[str, Field(max_length=MAX_NAME)] | None = None
+    defect_id: str | None = None
+    code: str | None = None
+    bbox_px: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
+    """Left, top, width and height, on the unit's picture."""
+    takes_back: str | None = None
+    """The id of a review."""
+
+
 class RefusedError(ValueError):
-    """It can be read, and does not fit what the unit is or what was said of it before."""
+    """It can be read, but it contradicts the unit or an earlier review of it."""
 
 
 def review_endpoint(
@@ -42,9 +63,9 @@ def review_endpoint(
         event = await unit_event(request)
         if event is None:
             return gone("unit")
-        said = await json_object(request, MAX_BODY_BYTES, expected=_EXPECTED)
+        said = await json_said(request, MAX_BODY_BYTES, ReviewSaid, expected=_EXPECTED)
         size = None
-        if said.get("bbox_px") is not None and event["evidence"]:
+        if said.bbox_px is not None and event["evidence"]:
             size = await pictures.size(event["evidence"][0]["uri"])
         try:
             said_now = review_said(
@@ -80,7 +101,7 @@ def shown(review: KeptReview) -> dict[str, Any]:
 
 def review_said(
     event: Mapping[str, Any],
-    said: Mapping[str, Any],
+    said: ReviewSaid,
     *,
     reviews: Sequence[KeptReview],
     codes: Sequence[str],
@@ -95,14 +116,14 @@ def review_said(
         RefusedError: it does not fit the unit.
 
     """
-    judgement = _judgement(said)
+    judgement = said.judgement
     common = {
         "unit_event_id": event["id"],
         "unit_id": event["unit"]["id"],
         "camera": event["camera"],
         "judgement": judgement,
-        "comment": _text(said, "comment", MAX_COMMENT),
-        "by": _text(said, "by", MAX_NAME),
+        "comment": plain(said.comment or "").strip(),
+        "by": plain(said.by or "").strip(),
         "unit_result": Result(event["result"]),
         "kept_for": _kept_for(event),
     }
@@ -112,23 +133,6 @@ def review_said(
         return Review(**common, **_missed(event, said, codes, size))
     _require_a_call(event, judgement, standing(reviews))
     return Review(**common, **_called(event, said))
-
-
-def _judgement(said: Mapping[str, Any]) -> Judgement:
-    judgement = said.get("judgement")
-    if judgement not in set(Judgement):
-        expected = ", ".join(Judgement)
-        raise BadRequestError(f"judgement is {str(judgement)[:40]!r}, expected one of {expected}")
-    return Judgement(judgement)
-
-
-def _text(said: Mapping[str, Any], name: str, most: int) -> str:
-    text = said.get(name)
-    if text is None:
-        return ""
-    if not isinstance(text, str) or len(text) > most:
-        raise BadRequestError(f"{name} is no text of at most {most} characters")
-    return plain(text).strip()
 
 
 def _kept_for(event: Mapping[str, Any]) -> KeptFor | None:
@@ -151,12 +155,12 @@ def _require_a_call(
         raise RefusedError("a missed defect is marked on the unit: take that back first")
 
 
-def _called(event: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    defect_id = said.get("defect_id")
+def _called(event: Mapping[str, Any], said: ReviewSaid) -> dict[str, Any]:
+    defect_id = said.defect_id
     codes = {d["id"]: d["code"] for d in event["defects"]}
     if defect_id is not None and defect_id not in codes:
         raise BadRequestError("defect_id is none of this unit's defects")
-    if said.get("bbox_px") is not None:
+    if said.bbox_px is not None:
         raise BadRequestError("bbox_px is for MISSED: a defect that was called has its place")
     if defect_id is None:
         return {"defect_id": None, "code": None, "codes": tuple(codes.values())}
@@ -165,16 +169,16 @@ def _called(event: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]
 
 def _missed(
     event: Mapping[str, Any],
-    said: Mapping[str, Any],
+    said: ReviewSaid,
     codes: Sequence[str],
     size: Size | None,
 ) -> dict[str, Any]:
-    if said.get("defect_id") is not None:
+    if said.defect_id is not None:
         raise BadRequestError("defect_id is for what was called; what was missed has none")
-    code = said.get("code")
+    code = said.code
     if code is not None and code not in codes:
-        raise BadRequestError(f"code is {str(code)[:40]!r}, expected one of {', '.join(codes)}")
-    box = said.get("bbox_px")
+        raise BadRequestError(f"code is {code[:40]!r}, expected one of {', '.join(codes)}")
+    box = said.bbox_px
     if box is not None and not event["evidence"]:
         raise RefusedError("no picture of the unit was kept on which a box could lie")
     if box is not None and size is None:
@@ -187,14 +191,9 @@ def _missed(
     }
 
 
-def _box(box: object, size: Size) -> tuple[float, float, float, float]:
-    """A box on a picture of that size, to a tenth of a pixel; what reaches beyond is refused."""
-    numbers = box if isinstance(box, list) and len(box) == 4 else []  # noqa: PLR2004 - of a box
-    if not numbers or not all(
-        isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers
-    ):
-        raise BadRequestError(f"bbox_px is {str(box)[:60]}, expected {_BOX} in pixels")
-    x, y, width, height = (round(float(n), 1) for n in numbers)
+def _box(box: Sequence[float], size: Size) -> tuple[float, float, float, float]:
+    """A box within a picture of that size, to a tenth of a pixel; any other is refused."""
+    x, y, width, height = (round(n, 1) for n in box)
     if width < MIN_SIDE_PX or height < MIN_SIDE_PX:
         raise BadRequestError(f"bbox_px is {width:g} x {height:g} pixels, expected 1 x 1 or more")
     right, bottom = round(x + width, 1), round(y + height, 1)
@@ -206,9 +205,9 @@ def _box(box: object, size: Size) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
-def _taken_back(said: Mapping[str, Any], held: Sequence[KeptReview]) -> dict[str, Any]:
-    wanted = said.get("takes_back")
-    if not isinstance(wanted, str):
+def _taken_back(said: ReviewSaid, held: Sequence[KeptReview]) -> dict[str, Any]:
+    wanted = said.takes_back
+    if wanted is None:
         raise BadRequestError("takes_back is missing, expected the id of the review to take back")
     review = next((one for one in held if one.id == wanted), None)
     if review is None:

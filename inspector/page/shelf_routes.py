@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,29 +15,38 @@ from inspector.core.errors import ConfigurationError, RetryableError
 from inspector.page.answers import (
     BadRequestError,
     Endpoint,
+    Said,
     gone,
     json_answer,
-    json_object,
+    json_said,
     line,
 )
 from inspector.page.unit_pictures import UnitPictureFiles
 from inspector.page.unit_routes import UnitSource, unit_event
 
 MAX_ZONES_BYTES = 262_144
+_EXPECTED = '{"zones": [{"name": …, "polygon": [[x, y], …]}]}'
 _UNIT_PICTURE = re.compile(r"(\d{1,9})\.jpg")
 _FOR_A_DAY = {"Cache-Control": "private, max-age=86400, immutable"}
 """A version never changes, and its number is not given twice."""
 _PICTURES = {"mean.png": "image/png", "deviation.png": "image/png"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneDrawn:
-    """A part of the unit as somebody drew it; not checked yet."""
+class ZoneDrawn(Said):
+    """A part of the unit as somebody drew it; whether it fits the product is not checked yet."""
 
     name: str
-    polygon: Sequence[tuple[float, float]]
-    ignore: bool
-    thresholds: Mapping[str, float]
+    polygon: tuple[tuple[float, float], ...]
+    """Corners in pixels."""
+    ignore: bool = False
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """From 0 to 1, by code."""
+
+
+class ZonesSaid(Said):
+    """All zones of a product."""
+
+    zones: tuple[ZoneDrawn, ...]
 
 
 class ProductSource(Protocol):
@@ -85,9 +94,8 @@ def shelf_routes(
         return json_answer({"teaching": source.teaching()})
 
     async def zones(request: Request) -> Response:
-        said = await json_object(request, MAX_ZONES_BYTES, expected='{"zones": […]}')
-        found = await source.draw_zones(request.path_params["name"], _zones(said.get("zones")))
-        return json_answer(found)
+        said = await json_said(request, MAX_ZONES_BYTES, ZonesSaid, expected=_EXPECTED)
+        return json_answer(await source.draw_zones(request.path_params["name"], said.zones))
 
     return [
         Route("/api/units/{id}/reference", _guarded(_beside(source, units, pictures))),
@@ -133,48 +141,12 @@ def _beside(source: ProductSource, units: UnitSource, pictures: UnitPictureFiles
     return beside
 
 
-def _zones(said: object) -> list[ZoneDrawn]:
-    if not isinstance(said, list):
-        raise BadRequestError('zones is no list, expected {"zones": [{"name": …, "polygon": …}]}')
-    return [_zone(number, one) for number, one in enumerate(said, start=1)]
-
-
-def _zone(number: int, said: object) -> ZoneDrawn:
-    where = f"zones.{number}"
-    if not isinstance(said, dict):
-        raise BadRequestError(f"{where} is no JSON object")
-    name, corners = said.get("name"), said.get("polygon")
-    ignore, thresholds = said.get("ignore", False), said.get("thresholds", {})
-    if not isinstance(name, str):
-        raise BadRequestError(f"{where}.name is {str(name)[:40]!r}, expected text")
-    if not isinstance(corners, list) or not all(_is_corner(corner) for corner in corners):
-        raise BadRequestError(f"{where}.polygon: expected corners as [x, y], in pixels")
-    if not isinstance(ignore, bool):
-        raise BadRequestError(f"{where}.ignore is {str(ignore)[:40]!r}, expected true or false")
-    if not isinstance(thresholds, dict) or not all(_is_number(t) for t in thresholds.values()):
-        raise BadRequestError(f"{where}.thresholds: expected a number from 0 to 1 for each code")
-    return ZoneDrawn(
-        name=name,
-        polygon=[(float(x), float(y)) for x, y in corners],
-        ignore=ignore,
-        thresholds={str(code): float(threshold) for code, threshold in thresholds.items()},
-    )
-
-
-def _is_corner(said: object) -> bool:
-    return isinstance(said, list) and len(said) == 2 and all(map(_is_number, said))  # noqa: PLR2004 - x, y
-
-
-def _is_number(said: object) -> bool:
-    return isinstance(said, int | float) and not isinstance(said, bool)
-
-
 def _guarded(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
         except BadRequestError as error:
-            return line(400, str(error))
+            return line(error.status, str(error))
         except ConfigurationError as error:
             return line(409, "; ".join(error.problems))
         except RetryableError as error:

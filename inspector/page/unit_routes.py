@@ -183,7 +183,7 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except BadRequestError as error:
-            return line(400, str(error))
+            return line(error.status, str(error))
         except RetryableError as error:
             return line(503, str(error))
 

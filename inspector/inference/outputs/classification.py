@@ -37,6 +37,8 @@ from inspector.inference.outputs.kind import (
     Recognised,
     Unfit,
     good_is_unknown,
+    only_output,
+    values_are_unknown,
 )
 from inspector.inference.outputs.shapes import all_of, as_floats
 
@@ -126,11 +128,10 @@ class ClassReader(OutputReader):
 
 def recognise(described: Described) -> Recognised:
     """By the shape of its only output, where it is stated what its values are."""
-    stated, of_task = described.head, described.notes.task == "classify"
-    is_stated = stated in (PROBABILITIES, LOGITS)
-    if len(described.outputs) != 1 or (stated != AUTO and not is_stated):
+    output = only_output(described, (PROBABILITIES, LOGITS))
+    if output is None:
         return None
-    (output,) = described.outputs
+    is_stated, of_task = described.head != AUTO, described.notes.task == "classify"
     shape, model = output.shape, described.model
     is_flat = len(shape) > 1 and all(side == 1 for side in shape[2:])
     if not is_flat or output.dtype not in ("FP32", "FP16") or len(shape) == 3:  # noqa: PLR2004
@@ -142,16 +143,12 @@ def recognise(described: Described) -> Recognised:
             f"({described.told(output)})"
         )
     if not is_stated and not of_task:
-        return Unfit(
-            f"model {model}: {described.told(output)} looks like classes of pictures; whether "
-            f"it holds probabilities or logits has to be said: [inference] head = "
-            f'"{PROBABILITIES}" or "{LOGITS}"'
-        )
+        return values_are_unknown(described, "classes of pictures", (PROBABILITIES, LOGITS))
     if len(described.good) == described.classes or (described.classes > 1 and not described.good):
         return good_is_unknown(described)
     return ClassReader(
         output=output.name,
         classes=described.classes,
         good=described.good,
-        logits=stated == LOGITS,
+        logits=described.head == LOGITS,
     )

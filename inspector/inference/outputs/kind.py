@@ -77,6 +77,23 @@ def good_is_unknown(described: Described) -> Unfit:
     )
 
 
+def only_output(described: Described, heads: Sequence[str]) -> TensorDescription | None:
+    """Its single output, unless a layout other than one of `heads` is stated."""
+    if len(described.outputs) != 1 or described.head not in (AUTO, *heads):
+        return None
+    return described.outputs[0]
+
+
+def values_are_unknown(described: Described, looks_like: str, heads: tuple[str, str]) -> Unfit:
+    """Probabilities and logits look alike in a description: the settings have to say which."""
+    probabilities, logits = heads
+    return Unfit(
+        f"model {described.model}: {described.told(described.outputs[0])} looks like {looks_like}; "
+        "whether it holds probabilities or logits has to be said: [inference] head = "
+        f'"{probabilities}" or "{logits}"'
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Ambiguity:
     """It may mean something else: refused, whichever kind could read it.

@@ -36,6 +36,8 @@ from inspector.inference.outputs.kind import (
     Recognised,
     Unfit,
     good_is_unknown,
+    only_output,
+    values_are_unknown,
 )
 from inspector.inference.outputs.shapes import (
     Mask,
@@ -209,11 +211,10 @@ class PixelReader(OutputReader):
 
 def recognise(described: Described) -> Recognised:
     """By the shape and type of its only output, where it is stated what its values are."""
-    stated = described.head
-    is_stated = stated in (PROBABILITIES, LOGITS)
-    if len(described.outputs) != 1 or (stated != AUTO and not is_stated):
+    output = only_output(described, (PROBABILITIES, LOGITS))
+    if output is None:
         return None
-    (output,) = described.outputs
+    is_stated = described.head != AUTO
     shape, model, classes = output.shape, described.model, described.classes
     if "INT" in output.dtype:
         is_map = len(shape) == _FLAT_RANK or (len(shape) == _RANK and 1 in (shape[1], shape[3]))
@@ -233,14 +234,10 @@ def recognise(described: Described) -> Recognised:
     if shape[1] == shape[3] == classes:
         return Ambiguity(f"model {model}: {described.told(output)}: which axis are the classes?")
     if not is_stated:
-        return Unfit(
-            f"model {model}: {described.told(output)} looks like a class for each pixel; whether "
-            "it holds probabilities or logits has to be said: [inference] head = "
-            f'"{PROBABILITIES}" or "{LOGITS}"'
-        )
+        return values_are_unknown(described, "a class for each pixel", (PROBABILITIES, LOGITS))
     if _lacks_good(described):
         return good_is_unknown(described)
-    return _reader(described, stated, channels_last=shape[1] != classes)
+    return _reader(described, described.head, channels_last=shape[1] != classes)
 
 
 def _lacks_good(described: Described) -> bool:

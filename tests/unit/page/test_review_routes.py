@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from inspector.core.records import Judgement, KeptFor, Result
-from inspector.page.answers import BadRequestError
-from inspector.page.review_routes import RefusedError, review_said
+from inspector.page.answers import BadRequestError, read_said
+from inspector.page.review_routes import RefusedError, ReviewSaid, review_said
 from tests.kit.reviews import review
 
 CODES = ("open", "short")
@@ -28,7 +29,8 @@ def event(result: str = "FAILED", *, evidence: bool = True, **kept: str) -> dict
 
 
 def said(of: dict[str, Any], reviews: Any = (), size: Any = SIZE, **what: Any) -> Any:
-    return review_said(of, what, reviews=reviews, codes=CODES, size=size)
+    body = read_said(json.dumps(what).encode(), ReviewSaid, expected="a review")
+    return review_said(of, body, reviews=reviews, codes=CODES, size=size)
 
 
 def test_a_call_is_confirmed_or_false_with_a_name_and_a_comment() -> None:
@@ -63,18 +65,31 @@ def test_a_review_is_taken_back_by_its_id() -> None:
 @pytest.mark.parametrize(
     ("what", "problem"),
     [
-        ({}, "judgement is 'None', expected one of CONFIRMED, FALSE_CALL, MISSED, UNSURE, WITHDR"),
-        ({"judgement": "GOOD"}, "judgement is 'GOOD'"),
+        ({}, "judgement: missing"),
+        (
+            {"judgement": "GOOD"},
+            "judgement: found 'GOOD'; expected 'CONFIRMED', 'FALSE_CALL', 'MISSED', 'UNSURE' or 'W",
+        ),
+        ({"judgement": "CONFIRMED", "defect_id": 3}, "defect_id: found 3; expected text in quotes"),
         ({"judgement": "CONFIRMED", "defect_id": "d3"}, "defect_id is none of this unit's"),
         ({"judgement": "CONFIRMED", "bbox_px": [1, 2, 3, 4]}, "bbox_px is for MISSED"),
-        ({"judgement": "CONFIRMED", "by": 7}, "by is no text of at most 64 characters"),
-        ({"judgement": "CONFIRMED", "comment": "x" * 301}, "comment is no text of at most 300"),
+        ({"judgement": "CONFIRMED", "by": 7}, "by: found 7; expected text in quotes"),
+        ({"judgement": "CONFIRMED", "comment": "x" * 301}, "expected at most 300 characters"),
         ({"judgement": "MISSED", "defect_id": "d1"}, "defect_id is for what was called"),
         ({"judgement": "MISSED", "code": "dent"}, "code is 'dent', expected one of open, short"),
-        ({"judgement": "MISSED", "bbox_px": [1, 2, 3]}, "expected [x, y, width, height]"),
-        ({"judgement": "MISSED", "bbox_px": "1234"}, "expected [x, y, width, height]"),
-        ({"judgement": "MISSED", "bbox_px": [1, 2, 3, True]}, "expected [x, y, width, height]"),
-        ({"judgement": "MISSED", "bbox_px": [1, 2, 3, float("nan")]}, "expected [x, y, width"),
+        (
+            {"judgement": "MISSED", "bbox_px": [1, 2, 3]},
+            "bbox_px: found [1, 2, 3]; expected at least 4",
+        ),
+        ({"judgement": "MISSED", "bbox_px": "1234"}, "bbox_px: found '1234'; expected a list"),
+        (
+            {"judgement": "MISSED", "bbox_px": [1, 2, 3, True]},
+            "bbox_px.4: found True; expected a n",
+        ),
+        (
+            {"judgement": "MISSED", "bbox_px": [1, 2, 3, float("nan")]},
+            "bbox_px.4: found nan; expec",
+        ),
         ({"judgement": "MISSED", "bbox_px": [1, 2, 0.5, 9]}, "0.5 x 9 pixels, expected 1 x 1"),
         ({"judgement": "MISSED", "bbox_px": [600, 2, 41, 9]}, "to 641, 11, expected within the"),
         ({"judgement": "MISSED", "bbox_px": [-1, 2, 41, 9]}, "from -1, 2 to 40, 11"),

@@ -8,41 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from inspector.core.records import Rect
 from inspector.products import durable
-from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
+from inspector.products.store import ProductStore
+from tests.kit.taught_references import taught_reference
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return ProductStore(tmp_path / "products")
-
-
-def taught(shade: int = 90, *, units: int = 3) -> TaughtReference:
-    picture = np.full((60, 80, 3), shade, np.uint8)
-    picture[10:20, 10:30] = 200
-    return TaughtReference(
-        mean=picture,
-        deviation=np.full((60, 80), 3, np.uint8),
-        units=[
-            *(TaughtUnit(number=n, picture=picture, likeness=0.98765432) for n in range(units)),
-            TaughtUnit(
-                number=units,
-                picture=picture,
-                used=False,
-                why="differs",
-                places=(Rect(1, 2, 3, 4),),
-            ),
-        ],
-        camera="top",
-        revision="C",
-        made_by="page: anna",
-    )
 
 
 class PowerCutError(Exception):
@@ -75,13 +47,13 @@ def test_a_power_cut_anywhere_leaves_whole_versions_only(tmp_path):
     while not finished:
         step += 1
         store = ProductStore(tmp_path / str(step))
-        store.add_reference("a", taught(80))
+        store.add_reference("a", taught_reference(80))
         store.approve("a", 1, by="x")
         store.note_revision("a", b"# one\n")
         with pytest.MonkeyPatch.context() as patched:
             cut_at(patched, step)
             try:
-                store.add_reference("a", taught(90))
+                store.add_reference("a", taught_reference(90))
                 store.approve("a", 2, by="x")
                 store.note_revision("a", b"# two\n")
                 store.roll_back("a")
@@ -97,7 +69,7 @@ def test_a_power_cut_anywhere_leaves_whole_versions_only(tmp_path):
         assert after.load_reference("a", in_force).id == f"a/{in_force}"
         assert [r.number for r in after.revisions("a")] in ([1], [1, 2])
         # It goes on, and nothing that was left is in its way.
-        assert after.add_reference("a", taught(100)).number in {2, 3}
+        assert after.add_reference("a", taught_reference(100)).number in {2, 3}
         left = [
             p for p in after.directory.rglob(f"{durable.UNFINISHED}*") if "versions/a/" in str(p)
         ]
@@ -108,13 +80,13 @@ def test_a_power_cut_anywhere_leaves_whole_versions_only(tmp_path):
 ADDING = """
 import sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[2], sys.argv[3]]
-from test_store import taught
+sys.path.insert(0, sys.argv[2])
 from inspector.products.store import ProductStore
+from tests.kit.taught_references import taught_reference
 store = ProductStore(Path(sys.argv[1]), references_kept=1000)
 print("up", flush=True)
 for shade in range(256):
-    number = store.add_reference("a", taught(shade)).number
+    number = store.add_reference("a", taught_reference(shade)).number
     store.approve("a", number, by="x")
     print(number, flush=True)
 """
@@ -122,7 +94,7 @@ for shade in range(256):
 
 @pytest.mark.parametrize("lines_before", [1, 7, 20])
 def test_a_killed_writer_leaves_whole_versions_only(tmp_path, lines_before):
-    arguments = [sys.executable, "-c", ADDING, tmp_path, ROOT, Path(__file__).parent]
+    arguments = [sys.executable, "-c", ADDING, tmp_path, ROOT]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         for _ in range(lines_before):
@@ -134,11 +106,11 @@ def test_a_killed_writer_leaves_whole_versions_only(tmp_path, lines_before):
     for number in numbers:
         assert store.load_reference("a", number).id == f"a/{number}"
     assert store.approvals("a").in_force in (numbers[-2:] or (None,))
-    assert store.add_reference("a", taught()).number == max(numbers, default=0) + 1
+    assert store.add_reference("a", taught_reference()).number == max(numbers, default=0) + 1
 
 
 def _add(directory: Path, shade: int) -> int:
-    return ProductStore(directory).add_reference("a", taught(shade)).number
+    return ProductStore(directory).add_reference("a", taught_reference(shade)).number
 
 
 def test_two_processes_give_no_number_twice(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 
 from inspector.core.errors import ConfigurationError
 from inspector.core.optics import OpticsBaseline
-from inspector.core.records import Rect
 from inspector.products.files import StationTerms
-from inspector.products.store import ProductStore, TaughtReference, TaughtUnit, reference_sha256
+from inspector.products.store import ProductStore, reference_sha256
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
+from tests.kit.taught_references import taught_reference
 
 STATION = StationTerms(
     inspection=InspectionSettings(),
@@ -22,28 +22,6 @@ STATION = StationTerms(
 @pytest.fixture
 def store(tmp_path):
     return ProductStore(tmp_path / "products")
-
-
-def taught(shade: int = 90, *, units: int = 3) -> TaughtReference:
-    picture = np.full((60, 80, 3), shade, np.uint8)
-    picture[10:20, 10:30] = 200
-    return TaughtReference(
-        mean=picture,
-        deviation=np.full((60, 80), 3, np.uint8),
-        units=[
-            *(TaughtUnit(number=n, picture=picture, likeness=0.98765432) for n in range(units)),
-            TaughtUnit(
-                number=units,
-                picture=picture,
-                used=False,
-                why="differs",
-                places=(Rect(1, 2, 3, 4),),
-            ),
-        ],
-        camera="top",
-        revision="C",
-        made_by="page: anna",
-    )
 
 
 def refusal(call, *args, **kwargs) -> str:
@@ -99,7 +77,7 @@ def test_a_revision_is_called_as_its_file_says_and_never_as_another_one(store):
 
 
 def test_a_reference_comes_back_as_it_was_stored(store):
-    made = taught()
+    made = taught_reference()
     stored = store.add_reference("a", made)
     loaded = store.load_reference("a", 1)
     assert (stored.id, stored.camera, stored.revision, stored.units_used) == ("a/1", "top", "C", 3)
@@ -114,8 +92,8 @@ def test_a_reference_comes_back_as_it_was_stored(store):
 
 
 def test_a_reference_is_in_force_once_it_is_approved(store):
-    store.add_reference("a", taught(80))
-    store.add_reference("a", taught(90))
+    store.add_reference("a", taught_reference(80))
+    store.add_reference("a", taught_reference(90))
     assert store.approvals("a").in_force is None
     store.approve("a", 1, by="anna")
     approval = store.approve("a", None, by="ben")
@@ -127,7 +105,7 @@ def test_a_reference_is_in_force_once_it_is_approved(store):
 
 def test_rolling_back_goes_back_step_by_step(store):
     for shade, number in ((80, 1), (90, 2), (100, 3)):
-        store.add_reference("a", taught(shade))
+        store.add_reference("a", taught_reference(shade))
         store.approve("a", number, by="anna")
     assert store.roll_back("a") == 2
     assert store.roll_back("a") == 1
@@ -140,14 +118,14 @@ def test_rolling_back_goes_back_step_by_step(store):
 
 def test_what_is_not_there_cannot_be_approved(store):
     assert refusal(store.approve, "a", None, by="x") == "a has no reference; teach it first"
-    store.add_reference("a", taught())
+    store.add_reference("a", taught_reference())
     assert refusal(store.approve, "a", 7, by="x").endswith("a has no reference 7; there are: 1")
 
 
 @pytest.mark.parametrize("file", ["mean.png", "deviation.png"])
 def test_a_reference_with_other_pixels_is_refused(store, file):
-    store.add_reference("a", taught(80))
-    store.add_reference("b", taught(90))
+    store.add_reference("a", taught_reference(80))
+    store.add_reference("b", taught_reference(90))
     ours, other = (store.reference_folder(name, 1) / file for name in "ab")
     if file == "deviation.png":
         other = other.with_name("mean.png")
@@ -161,7 +139,7 @@ def test_a_reference_with_other_pixels_is_refused(store, file):
 
 @pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n\x1a\n", b"x" * 1000])
 def test_a_reference_whose_picture_is_cut_short_is_refused(store, damage):
-    store.add_reference("a", taught())
+    store.add_reference("a", taught_reference())
     file = store.reference_folder("a", 1) / "mean.png"
     file.write_bytes(damage or file.read_bytes()[:-40])
     told = refusal(store.load_reference, "a", 1)
@@ -169,7 +147,7 @@ def test_a_reference_whose_picture_is_cut_short_is_refused(store, damage):
 
 
 def test_a_picture_that_claims_to_be_gigabytes_is_not_decoded(store):
-    store.add_reference("a", taught())
+    store.add_reference("a", taught_reference())
     file = store.reference_folder("a", 1) / "mean.png"
     content = bytearray(file.read_bytes())
     content[16:24] = (60_000).to_bytes(4, "big") * 2
@@ -187,7 +165,7 @@ def test_a_picture_that_claims_to_be_gigabytes_is_not_decoded(store):
     ],
 )
 def test_what_stands_beside_a_reference_is_checked(store, change, told):
-    store.add_reference("a", taught())
+    store.add_reference("a", taught_reference())
     file = store.reference_folder("a", 1) / "reference.json"
     before = file.read_bytes().replace(b'": ', b'":')
     file.write_bytes(before.replace(*change, 1))
@@ -195,27 +173,27 @@ def test_what_stands_beside_a_reference_is_checked(store, change, told):
 
 
 def test_a_damaged_picture_of_a_unit_is_refused(store):
-    stored = store.add_reference("a", taught())
+    stored = store.add_reference("a", taught_reference())
     unit = stored.units[0]
     (store.reference_folder("a", 1) / str(unit.picture)).write_bytes(b"another")
     assert "0.jpg: damaged" in refusal(store.unit_picture, "a", 1, unit)
 
 
 def test_what_was_forgotten_gives_its_number_to_nobody(store):
-    store.add_reference("a", taught(80))
-    store.add_reference("a", taught(90))
+    store.add_reference("a", taught_reference(80))
+    store.add_reference("a", taught_reference(90))
     store.forget_reference("a", 2)
     assert store.reference_numbers("a") == (1,)
-    assert store.add_reference("a", taught(90)).number == 3
+    assert store.add_reference("a", taught_reference(90)).number == 3
     store.note_revision("a", b"#\n")
     store.forget("a")
     assert store.reference_numbers("a") == ()
-    assert store.add_reference("a", taught(90)).number == 4
+    assert store.add_reference("a", taught_reference(90)).number == 4
     assert store.note_revision("a", b"#\n").number == 2
 
 
 def test_a_reference_in_force_is_not_forgotten(store):
-    store.add_reference("a", taught())
+    store.add_reference("a", taught_reference())
     store.approve("a", 1, by="x")
     assert "reference a/1 is in force" in refusal(store.forget_reference, "a", 1)
     assert store.load_reference("a", 1).id == "a/1"
@@ -228,10 +206,10 @@ def test_an_unknown_product_cannot_be_forgotten(store):
 def test_old_references_go_but_never_the_one_in_force_nor_the_one_before(tmp_path):
     store = ProductStore(tmp_path, references_kept=3)
     for shade in (80, 90):
-        number = store.add_reference("a", taught(shade)).number
+        number = store.add_reference("a", taught_reference(shade)).number
         store.approve("a", number, by="x")
     for shade in range(100, 150, 10):
-        store.add_reference("a", taught(shade))
+        store.add_reference("a", taught_reference(shade))
     assert store.reference_numbers("a") == (1, 2, 7)
     assert store.roll_back("a") == 1
 
@@ -253,7 +231,7 @@ def test_optics_that_are_damaged_are_named(store):
         colour=(1.0, 2.0, 3.0),
         noise=0.0,
     )
-    store.add_reference("a", dataclasses.replace(taught(), optics=optics))
+    store.add_reference("a", dataclasses.replace(taught_reference(), optics=optics))
     assert store.load_reference("a", 1).optics == optics
     file = store.reference_folder("a", 1) / "optics.json"
     file.write_text(file.read_text().replace("150", "-1"))
