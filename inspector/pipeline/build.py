@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import cv2
@@ -40,6 +39,7 @@ from inspector.core.records import (
 from inspector.events.wording import EventBuilder
 from inspector.flow.channel import Channel
 from inspector.flow.event_door import EventDoor
+from inspector.flow.first_wait import FirstWait
 from inspector.flow.frame_pool import FramePool
 from inspector.flow.inbox import FrameInbox
 from inspector.flow.model_pace import ModelPaces
@@ -93,6 +93,7 @@ from inspector.settings.settings import Settings
 log = structlog.get_logger("pipeline")
 
 NS_PER_MS = 1_000_000
+MS_PER_S = 1_000
 
 
 def ignore_frame(frame: Frame) -> None:
@@ -327,6 +328,7 @@ class _HandOvers:
     """Everything that one stage hands to the next in, and what memory it lies in."""
 
     notices: Notices
+    first_wait: FirstWait
     inbox: FrameInbox
     pools: Mapping[CameraId, FramePool]
     tensors: TensorPool
@@ -336,11 +338,13 @@ class _HandOvers:
     @classmethod
     def of(cls, settings: Settings) -> _HandOvers:
         cameras, notices = settings.cameras.items(), Notices()
+        first_wait = FirstWait(settings.batching.max_age_ms / MS_PER_S)
         return cls(
             notices=notices,
+            first_wait=first_wait,
             inbox=FrameInbox(
                 {CameraId(c): camera_lane(settings, s) for c, s in cameras},
-                on_drop=_reporter_of_drops(notices),
+                on_drop=_reporter_of_drops(notices, first_wait),
             ),
             pools={
                 CameraId(c): FramePool(buffers=buffers_of(settings, c), size=s.size)
@@ -357,7 +361,6 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
     cameras = {CameraId(c): s for c, s in settings.cameras.items()}
     only_recordings = all(camera.when_full == "wait" for camera in cameras.values())
     paces = ModelPaces(keeps_fresh=not only_recordings)
-    limits = inference_limits(settings, wait_for_server=only_recordings)
     capture = _capture_surroundings(settings, around, between.inbox, between.notices)
     batching = BatchWorker(
         between.inbox,
@@ -366,17 +369,19 @@ def _built(settings: Settings, around: _Surroundings, sink: Stage) -> Pipeline:
         between.batches,
         metrics=metrics,
         tell=between.notices.put,
-        waits_for_model_s=math.inf if only_recordings else limits.first_wait_s,
+        waits_for_model=only_recordings,
+        first_wait=between.first_wait,
     )
     model = around.hooks.make_model(around.triton_url, model_terms(settings), between.tensors)
     inference = InferenceWorker(
         between.batches,
         model,
         between.outcomes,
-        limits=limits,
+        limits=inference_limits(settings, wait_for_server=only_recordings),
         metrics=metrics,
         on_up=_triton_reporter(around),
         paces=paces,
+        first_wait=between.first_wait,
     )
     results = ResultsWorker(
         between.outcomes,
@@ -425,10 +430,16 @@ def _capture_surroundings(
     )
 
 
-def _reporter_of_drops(notices: Notices) -> Callable[[Frame, MissReason], None]:
+def _reporter_of_drops(
+    notices: Notices, first_wait: FirstWait
+) -> Callable[[Frame, MissReason], None]:
     def drop(frame: Frame, reason: MissReason) -> None:
         frame.lease.release()
-        notices.put(MissedFrame(ref=frame.ref, reason=reason))
+        missed = MissedFrame(ref=frame.ref, reason=reason)
+        if first_wait.left_s > 0:
+            detail = "the model is still being connected to"
+            missed = replace(missed, reason=MissReason.MODEL_UNAVAILABLE, detail=detail)
+        notices.put(missed)
 
     return drop
 

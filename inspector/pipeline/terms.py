@@ -20,7 +20,6 @@ from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED
 
 NS_PER_MS = 1_000_000
-MS_PER_S = 1_000
 
 
 def batch_windows(settings: Settings, paces: ModelPaces) -> ModelWindows:
@@ -38,7 +37,6 @@ def inference_limits(settings: Settings, *, wait_for_server: bool) -> InferenceL
         max_in_flight=settings.inference.max_in_flight,
         reply_timeout_s=settings.inference.reply_timeout_s,
         wait_for_server=wait_for_server,
-        first_wait_s=settings.batching.max_age_ms / MS_PER_S,
     )
 
 
