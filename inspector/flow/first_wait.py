@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
+
+
+AFTERMATH_S = 0.25
+"""For so long after it what was held is being answered, and takes up room."""
 
 
 class FirstWait:
@@ -24,9 +29,19 @@ class FirstWait:
 
     def end(self) -> None:
         """The model is there."""
-        self._ends_s = 0.0
+        self._ends_s = -math.inf
 
     @property
     def left_s(self) -> float:
         """How much longer to wait; 0 once it is over, or before it began."""
-        return 0.0 if self._ends_s is None else max(0.0, self._ends_s - time.monotonic())
+        return self._left_s(0.0)
+
+    @property
+    def costs_frames(self) -> bool:
+        """Whether a frame that finds no room now was lost for want of the model."""
+        return self._left_s(AFTERMATH_S) > 0
+
+    def _left_s(self, longer_s: float) -> float:
+        if self._ends_s is None:
+            return 0.0
+        return max(0.0, self._ends_s + longer_s - time.monotonic())

@@ -8,8 +8,9 @@ def test_it_lasts_from_its_beginning_until_the_model_is_there() -> None:
     assert wait.left_s == 0
     wait.begin()
     assert 0 < wait.left_s <= 60
+    assert wait.costs_frames
     wait.end()
-    assert wait.left_s == 0
+    assert not wait.costs_frames
     wait.begin()
     assert wait.left_s == 0
 
