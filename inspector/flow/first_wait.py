@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 
-
 AFTERMATH_S = 0.25
 """For so long after it what was held is being answered, and takes up room."""
 
