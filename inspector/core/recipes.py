@@ -128,6 +128,9 @@ class FusingRules:
     """0: more than half of the frames that were inspected."""
     min_size_px: float = 0.0
     """A defect's longer side is at least this."""
+    least_alone: Mapping[str, float] = field(default_factory=dict)
+    """By model: the confidence that its claims need, whatever their code's threshold, where no
+    other model and no pixels of the reference claim the place as well."""
 
     def frames_needed(self, *, inspected: int, expected: int) -> int:
         """How many frames must show a defect.

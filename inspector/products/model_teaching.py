@@ -14,7 +14,6 @@ from inspector.core.geometry import fit, scaled_px, upright_matrix
 from inspector.core.records import Image, Letterbox, Rect
 from inspector.core.warping import write_registered
 from inspector.products.memory import UnitFeatures, remember
-from inspector.products.memory_graph import taught_graph
 from inspector.products.reference import Learned, ShownUnit
 from inspector.products.registration import Registrar
 
@@ -72,6 +71,8 @@ class ModelTeacher:
             InferenceUnavailableError: its server is away.
 
         """
+        from inspector.products.memory_graph import taught_graph  # noqa: PLC0415 - onnx loads slowly
+
         network = self._features.network()
         used = {unit.number for unit in learned.used}
         placing = _Placing(learned, self._features.size_px)

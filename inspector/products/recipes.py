@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -26,6 +27,9 @@ from inspector.settings.sections import CameraSettings
 _DECISIVE = {"region", "crop", "tile_overlap_px", "frames_per_unit", "trigger"}
 """Of a camera's settings, what decides over a unit."""
 
+TAUGHT_ALONE = 0.6
+"""The model of good units at one and a half times its limit. Beside a comparison that saw every
+pixel and claims nothing, what is less unlike than that was a good unit (decision 0030)."""
 REVISION_CHARACTERS = 8
 """Of the hash of the settings: enough to tell one state of them from the next."""
 
@@ -55,7 +59,10 @@ def recipe_of(
         revision=revision or digest[:REVISION_CHARACTERS],
         sha256=digest,
         codes=codes,
-        rules=_rules(product, codes, compared=golden is not None),
+        rules=replace(
+            _rules(product, codes, compared=golden is not None),
+            least_alone=_least_alone(product, taught, differences),
+        ),
         model=product.model,
         cameras={CameraId(name): _camera(camera) for name, camera in product.cameras.items()},
         zones=_zones(product),
@@ -79,6 +86,20 @@ def _rules(product: Product, codes: Sequence[str], *, compared: bool) -> FusingR
         min_frames_seen=product.inspection.min_frames_seen,
         min_size_px=product.inspection.min_size_px,
     )
+
+
+def _least_alone(
+    product: Product, taught: ModelName | None, differences: Differences
+) -> dict[str, float]:
+    """What the taught model has to be sure of where the comparison sees nothing.
+
+    Nothing more than usual where nobody else looks for what no model knows, or where the file says
+    itself from which confidence on an anomaly is one.
+    """
+    says_itself = ANOMALY in (product.said.inspection.thresholds or {})
+    if taught is None or differences != "defects" or says_itself:
+        return {}
+    return {taught.name: TAUGHT_ALONE}
 
 
 def _zones(product: Product) -> tuple[Zone, ...]:

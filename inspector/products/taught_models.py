@@ -20,7 +20,6 @@ from inspector.core.errors import ConfigurationError
 from inspector.core.product_names import stem_of
 from inspector.core.recipes import ModelName
 from inspector.products import durable
-from inspector.products.memory_graph import sizes_of
 
 PREFIX = "anomaly-"
 _HASH_CHARACTERS = 8
@@ -81,6 +80,8 @@ class TaughtModels:
         folder = self.directory / model.name
         try:
             if not (folder / "1/model.onnx").is_file():
+                from inspector.products.memory_graph import sizes_of  # noqa: PLC0415 - onnx loads slowly
+
                 sizes = sizes_of(graph)
                 config = _CONFIG.format(
                     product=product,

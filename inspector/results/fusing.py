@@ -104,7 +104,18 @@ def fuse(
             is_sure = fused.confidence >= at.threshold(fused)
             if is_sure and is_large(fused, rules) and not at.ignores(fused):
                 defects.append(Fused(finding=fused, frames_seen=len(seen)))
-    return _unexplained(_of_several_models(sorted(defects, key=lambda d: content(d.finding))))
+    defects = _supported(sorted(defects, key=lambda d: content(d.finding)), rules)
+    return _unexplained(_of_several_models(defects))
+
+
+def _supported(defects: list[Fused], rules: FusingRules) -> list[Fused]:
+    """Without what a model that has to be surer where it stands alone claims alone."""
+    return [
+        defect
+        for defect in defects
+        if (seen := defect.finding).confidence >= rules.least_alone.get(seen.model, 0.0)
+        or any(one is not defect and _touch(one.finding, seen) for one in defects)
+    ]
 
 
 def _unexplained(defects: list[Fused]) -> list[Fused]:

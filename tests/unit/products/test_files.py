@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inspector.core.errors import ConfigurationError
-from inspector.core.recipes import ANOMALY, Stated
+from inspector.core.recipes import ANOMALY, ModelName, Stated
 from inspector.products.files import (
     Product,
     ProductFile,
@@ -16,7 +16,7 @@ from inspector.products.files import (
     ZonePart,
     read_product,
 )
-from inspector.products.recipes import recipe_of
+from inspector.products.recipes import TAUGHT_ALONE, recipe_of
 from inspector.settings.sections import CameraSettings, InferenceSettings, InspectionSettings
 from tests.kit import compared_units as compared
 
@@ -391,6 +391,14 @@ def test_what_differs_from_the_reference_is_a_defect_of_its_own_code_if_the_file
     ):
         other = recipe_of(read(text), reference=of)
         assert (other.differences, other.codes) == (wanted, STATION.inspection.codes)
+    taught = ModelName(name="anomaly-a-1")
+    beside = recipe_of(read(""), reference=of, taught=taught)
+    assert beside.rules.least_alone == {taught.name: TAUGHT_ALONE}
+    for text in (
+        '[reference]\ndifferences = "ignored"\n',
+        "[inspection.thresholds]\nanomaly = 0.5\n",
+    ):
+        assert recipe_of(read(text), reference=of, taught=taught).rules.least_alone == {}
     alone = recipe_of(read(""))
     assert (alone.differences, alone.codes) == ("ignored", STATION.inspection.codes)
     with pytest.raises(ConfigurationError, match=r"reference\.differences"):

@@ -346,3 +346,17 @@ def test_mere_pixels_tell_only_what_nothing_else_does() -> None:
 def test_sightings_of_the_whole_picture_and_of_close_ups_are_not_added_up() -> None:
     close = replace(seen(), is_close_up=True)
     assert fused([seen()], [close], []) == []
+
+
+def test_a_model_that_must_be_surer_alone_is_believed_where_another_claims_the_place_too() -> None:
+    rules = replace(RULES, least_alone={"taught": 0.6})
+    unlike = [replace(seen(confidence=0.55, code=2), model="taught")]
+    assert fused(unlike, unlike, unlike, rules=rules) == []
+    sure = [replace(seen(confidence=0.6, code=2), model="taught")]
+    assert fused(sure, sure, sure, rules=rules) == [(2, 0.6, 3)]
+    supported = [*unlike, replace(seen(105, 105, code=0), model="compares")]
+    assert fused(supported, supported, supported, rules=rules) == [(0, 0.8, 3), (2, 0.55, 3)]
+    elsewhere = [*unlike, replace(seen(300, 300, code=0), model="compares")]
+    assert fused(elsewhere, elsewhere, elsewhere, rules=rules) == [(0, 0.8, 3)]
+    # Another model's claims need no more than their threshold.
+    assert fused(*[[replace(unlike[0], model="other")]] * 3, rules=rules) == [(2, 0.55, 3)]
