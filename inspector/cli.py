@@ -56,7 +56,7 @@ def main() -> None:
     web_proxy.keep_the_line_off_it()
     standard_error.take_over()
     code = _exit_code()
-    with suppress(OSError):  # whoever read our output may be gone
+    with suppress(OSError):  # the reader of our output may be gone
         sys.stdout.flush()
     standard_error.flush()
     # Not sys.exit: gRPC's polling thread kills a process that Python is taking down around it
@@ -68,7 +68,7 @@ def main() -> None:
 def _exit_code() -> int:
     try:
         app()
-    except SystemExit as ended:  # how typer ends, whatever came of it
+    except SystemExit as ended:  # typer always ends this way
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except ConfigurationError as error:
         for problem in error.problems:
@@ -99,7 +99,7 @@ def _top(
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """The service: cameras, Triton, events. SIGTERM drains, SIGHUP reads the settings again."""
     standard_error.let_libraries_never_wait()
-    # systemd ends a service that gives no sign of life with SIGABRT: then where it hangs is said.
+    # systemd ends an unresponsive service with SIGABRT: then the log shows where it hangs.
     faulthandler.enable(2)
     settings = load_station(config)
     configure_logging(settings.log, settings.secrets())
@@ -127,7 +127,7 @@ def replay(
     ] = None,
     pace: Annotated[Literal["recorded", "max"], typer.Option(help="Speed of the footage.")] = "max",
     camera: Annotated[
-        str | None, typer.Option(help="Whose region and trigger to use; else the first.")
+        str | None, typer.Option(help="The camera whose region and trigger to use; else the first.")
     ] = None,
     commands: Annotated[
         Path | None,
@@ -135,14 +135,14 @@ def replay(
     ] = None,
     changes: Annotated[
         Path | None,
-        typer.Option(help="Where the answers to commands go; else beside the units' lines."),
+        typer.Option(help="Where the answers to commands go; else among the units' lines."),
     ] = None,
     products: Annotated[
         Path | None,
         typer.Option(help="Read and keep products here; else in a folder that is removed."),
     ] = None,
 ) -> None:
-    """Recorded footage through the very same stages; no frame dropped, no Redis needed."""
+    """Inspects recorded footage with the same stages; drops no frame, needs no Redis."""
     if commands is None and (changes or products):
         option = "--changes" if changes else "--products"
         raise typer.BadParameter("is for replays with --commands", param_hint=option)
@@ -159,12 +159,12 @@ def replay(
 @app.command()
 def demo(
     source: Annotated[
-        str | None, typer.Option(help="A camera or footage to look at; else a simulated line.")
+        str | None, typer.Option(help="A camera or footage to inspect; else a simulated line.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 until Ctrl-C.")] = 60.0,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Of the HTTP side.")] = None,
 ) -> None:
-    """The whole thing on one machine: embedded Triton, embedded Redis, a line."""
+    """Runs everything on one machine: embedded Triton, embedded Redis, a simulated line."""
     from inspector.commands.demo import run_demo  # noqa: PLC0415
 
     configure_logging(LogSettings(level="error"))
@@ -176,7 +176,7 @@ def check(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
 ) -> None:
-    """Looks at settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
+    """Checks settings, cameras, Triton, Redis, disk and clock; exit 1 if anything fails."""
     settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.check import doctor_command  # noqa: PLC0415
@@ -211,7 +211,7 @@ def events(  # noqa: PLR0917 - options, given by name
     ] = None,
     consumer: Annotated[
         str | None,
-        typer.Option(help="This member's name; keep it. Else made of machine and user."),
+        typer.Option(help="This member's name; keep it. By default derived from machine and user."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event per line.")] = False,  # noqa: FBT002
@@ -274,15 +274,21 @@ def challenge(
     config: ConfigOption = DEFAULT_CONFIG,
     *,
     set_name: Annotated[
-        str | None, typer.Option("--set", help="Which set; else the one that is due.")
+        str | None, typer.Option("--set", help="The set to show; else the one that is due.")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who shows the parts; else who types.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="The part is shown once more.")] = False,
-    abort: Annotated[bool, typer.Option("--abort", help="Ends the one under way.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Only says which sets are due.")] = False,
-    wait: Annotated[bool, typer.Option(help="Until it has ended.")] = True,
+    by: Annotated[
+        str | None, typer.Option(help="The person who shows the parts; else the current user.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Show the last part again.")] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="End the challenge that is running.")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Only list the sets that are due.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until it has ended.")] = True,
 ) -> None:
-    """Known parts are shown to the running service: exit 0 once all were recognised, else 1."""
+    """Shows known parts to the running service; exit 0 if all were recognised, else 1."""
     if retry + abort + status > 1:
         raise typer.BadParameter("--retry, --abort and --status do not go together")
     settings = load_station(config)
@@ -299,10 +305,12 @@ def challenge(
 @app.command()
 def bench(
     config: ConfigOption = DEFAULT_CONFIG,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each of about 20 measurements.")] = 5.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Length of each of about 20 measurements.")
+    ] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
 ) -> None:
-    """What this machine carries: frames/s, added latency, overload, how many cameras."""
+    """Measures this machine: frames/s, added latency, overload, how many cameras."""
     settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.bench import run_bench  # noqa: PLC0415

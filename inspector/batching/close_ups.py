@@ -1,8 +1,8 @@
-"""Which places of a unit are shown to the model once more, enlarged: pure.
+"""Chooses the places of a unit that are shown to the model again, enlarged: pure.
 
-A network that compares two pictures overlooks damage that a child would see where the design is
-dense or its contrast small, and names it when it is shown the same place twice as large: of 13
-defects that it overlooked on 27 product runs it named 10 so.
+A network that compares two pictures overlooks obvious damage where the design is dense or its
+contrast is low, but recognises it when the same place is shown twice as large: of 13 defects that
+it overlooked on 27 product runs it found 10 in this way.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ ENLARGED = 2.0
 CELLS = 4
 """Along each side of the model's input: 16 places, in one picture."""
 LEAST_WEIGHT = 2.0
-"""Of a difference that is shown. Specks of dust have less, and so has the smallest mouse bite:
-shown from 1 on, dust became defects on good boards."""
+"""The smallest difference that is shown. Specks of dust are smaller, and so is the smallest mouse
+bite: with a limit of 1, dust became defects on good boards."""
 FILLED_SHARE = 0.6
-"""Of a cell: a large difference is enlarged less, so that its surroundings are seen too."""
+"""The share of a cell that a difference may fill: a large one is enlarged less, so that its
+surroundings are visible too."""
 _TOGETHER_SHARE = 0.25
-"""Of what a cell shows: differences whose middles lie nearer to each other share it."""
+"""As a share of what a cell shows: differences whose centres are closer than this share one
+cell."""
 
 
 def close_ups_of(differences: Sequence[Difference], model_input: ModelInput) -> tuple[CloseUp, ...]:
-    """The cells of one model's input, the largest difference first; what has no room is left out.
+    """The cells of one model's input, the largest difference first; the rest is left out.
 
     None where nothing is large enough.
     """

@@ -27,13 +27,14 @@ Grey = NDArray[np.uint8]
 """(height, width) uint8."""
 
 NATURAL_FROM_LEVELS = 25
-"""A deviation below this leaves what the model sees as it is: noise, light, and etched edges that
-breathe. 99 % of the places of taught boards deviate by less than 20."""
+"""A smaller deviation changes nothing in what the model sees: noise, light, and variation of etched
+edges. 99 % of the places of taught boards deviate by less than 20."""
 NATURAL_TIMES = 3.0
-"""So many times what the deviation exceeds that is natural; labels and stamps deviate by 90 to 110
-grey levels, so that nothing that may be on a label is seen there."""
+"""A difference up to this many times the excess deviation is natural; labels and stamps deviate by
+90 to 110 grey levels, so that nothing on a label counts as a difference."""
 _TONE_CELLS = 20
-"""Along each side of a model's input: how light the unit is, compared with its reference, where."""
+"""Cells along each side of a model's input, for the unit's local brightness relative to its
+reference."""
 _TONE_SMOOTHING = 1.5
 _DARKEST = 0.5
 """Grey levels."""

@@ -1,4 +1,4 @@
-"""Where a unit is not as its product's reference: pixels, no model.
+"""Finds where a unit differs from its product's reference, by pixels and without a model.
 
 A unit is compared with what its reference shows within a pixel around, as light as it is there.
 What differs by a fifth of the reference's contrast, over more than a line of one pixel, is a
@@ -25,26 +25,29 @@ from inspector.core.warping import into_letterbox
 COMPARED_PX = 640
 """The longer side at which a unit is compared, at most."""
 LEAST_PX = 4
-"""Pixels of a difference, at least."""
+"""The fewest pixels of a difference."""
 MOST = 64
-"""Of the largest differences of a frame; a unit that has more is not what it should be."""
+"""How many of the largest differences of a frame are kept; a unit with more is not the right
+product."""
 RIM_SHARE = 0.006
 """Of the longer side: what lies nearer to a unit's edge may be the belt, as outlines go."""
 SURROUNDINGS_SHARE = 0.02
-"""Of the longer side: so far around a place where units differ anyway nothing is a difference."""
+"""As a share of the longer side: within this distance of a place where units differ anyway, nothing
+counts as a difference."""
 MARK_SHARE = 0.25
-"""Of the longer side: a mark is no larger."""
+"""As a share of the longer side: the largest size of a mark."""
 PAPER_SHARE = 0.35
-"""Of a mark's longer side: so far around it lies what it is printed on, stuck by hand as it is."""
+"""As a share of a mark's longer side: how far the label that it is printed on may extend around
+it."""
 GAP_SHARE = 0.007
-"""Of the longer side: what lies nearer together is one mark."""
+"""As a share of the longer side: parts closer together than this are one mark."""
 _KEPT = 8
 _AROUND: NDArray[np.uint8] = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """What of a reference a unit is compared with; computed once."""
+    """The parts of a reference that units are compared with; computed once."""
 
     rect: Rect
     letterbox: Letterbox
@@ -64,7 +67,7 @@ class Differences:
         self._known: Newest[str, _Prepared] = Newest(_KEPT)
 
     def of(self, image: Image, placed: Placed, reference: Reference) -> tuple[Difference, ...]:
-        """Where a frame is not as the reference that it was placed on, the largest first.
+        """Where a frame differs from the reference that it was placed on, the largest first.
 
         Some 4 ms of CPU.
         """
@@ -107,7 +110,7 @@ def _compared(planes: Planes) -> Grey:
 
 
 def _natural(natural: Grey) -> Grey:
-    """Where units differ anyway, lines of a pixel aside, with the surroundings of that."""
+    """Where units differ anyway, without lines one pixel wide, and the surroundings of that."""
     longer_px = max(natural.shape)
     strong = cv2.morphologyEx((natural > 0).astype(np.uint8), cv2.MORPH_OPEN, _AROUND)
     around = np.asarray(cv2.dilate(strong, _disc(SURROUNDINGS_SHARE * longer_px)), np.uint8)

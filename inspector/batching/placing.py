@@ -1,4 +1,4 @@
-"""Where frames lie on the references of their products: registrars, kept ready."""
+"""Keeps registrars ready, which find where frames lie on the references of their products."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inspector.core.records import Frame, Placed
 from inspector.products.registration import Pose, Registrar
 
 REFERENCES_KEPT = 8
-"""A registrar takes some 10 MB and 20 ms to make; a station inspects one product, or a few in
+"""A registrar takes about 10 MB and 20 ms to make; a station inspects one product, or a few in
 turn."""
 
 
@@ -31,7 +31,7 @@ class Placing:
         )
 
     def placed(self, frame: Frame, reference: Reference) -> tuple[Frame, Pose]:
-        """The frame that says where it lies on a reference, and where it differs if it fits."""
+        """The frame with its place on the reference, and with its differences if it fits."""
         pose = self.place(frame, reference)
         place = Placed(likeness=pose.likeness, shift_px=pose.shift_px, matrix=pose.matrix)
         recipe = frame.ref.under.recipe

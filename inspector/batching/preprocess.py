@@ -23,7 +23,7 @@ from inspector.core.warping import (
 
 
 class Preprocessor:
-    """Letterboxes regions in place; owns the little scratch memory that needs.
+    """Letterboxes regions in place; owns the small scratch memory for that.
 
     The copy that scaling makes anyway is the only one: a model that takes uint8 pictures gets
     them scaled straight into its tensor. Not for concurrent use.
@@ -77,7 +77,7 @@ class Preprocessor:
         )
 
     def _write_canvas(self, draw: Callable[[Image], None], row: NDArray[Any]) -> None:
-        """Have a picture drawn, straight into the tensor where that takes bytes in a row."""
+        """Draw a picture, straight into the tensor where its layout allows that."""
         spec = self._input
         if not spec.channels_first and spec.dtype == "UINT8":
             draw(row)
@@ -113,10 +113,10 @@ class Preprocessor:
         return unit, planes
 
     def _close_ups(self, region: Region) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Places of the unit and of its reference, enlarged, side by side.
+        """Enlarged places of the unit and of its reference, side by side.
 
-        In the contrast of the designs that the network was trained with: of a dark board's close-up
-        it saw half as much as it was.
+        With the contrast of the designs that the network was trained with: in close-ups of a dark
+        board it found only half of what it finds so.
         """
         reference, placed = region.frame.ref.under.recipe.compared_with, region.frame.ref.placed
         if reference is None or placed is None:
@@ -138,7 +138,7 @@ class Preprocessor:
                 (unit, image, then(placed.matrix, into)),
                 (wanted, reference.mean, into),
             ):
-                # A cell of its own: OpenCV writes into no part of a larger picture's rows.
+                # A separate cell: OpenCV cannot write into part of a larger picture's rows.
                 shown = np.empty((cell.height_px, cell.width_px), np.uint8)
                 grey_onto(picture, matrix, shown, scale=scale)
                 canvas[part] = cv2.LUT(shown, levels)
@@ -216,7 +216,7 @@ class Preprocessor:
         if pixels.shape == target.shape:
             np.copyto(target, pixels)
             return
-        # One that is not stretched was halved until it is less than twice too large.
+        # A picture that is not stretched was halved until it is less than twice too large.
         skips = pixels.shape[0] >= 2 * height_px or pixels.shape[1] >= 2 * width_px
         how = cv2.INTER_AREA if skips else cv2.INTER_LINEAR
         cv2.resize(pixels, (width_px, height_px), dst=target, interpolation=how)
@@ -229,7 +229,7 @@ class Preprocessor:
 
 
 def _levels(model_input: ModelInput) -> list[tuple[np.float32, np.float32]]:
-    """By channel of a float input: what one grey level counts, and what black is."""
+    """For each channel of a float input: the value of one grey level, and that of black."""
     mean, deviation = model_input.mean or (0.0,) * 3, model_input.deviation or (1.0,) * 3
     by_channel = list(zip(mean, deviation, strict=True))
     if not model_input.rgb:

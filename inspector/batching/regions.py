@@ -1,4 +1,4 @@
-"""Which parts of a frame become model inputs: pure."""
+"""Chooses the parts of a frame that become model inputs: pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unseen(cropping: Cropping, frame: Frame) -> Region:
 
 
 def can_be_shown(frame: Frame, model_input: ModelInput) -> bool:
-    """Whether a model gets what it takes: one that sees units on their reference needs one."""
+    """Whether a model can get its input: one that sees units on a reference needs one."""
     return frame.ref.placed is not None or not model_input.is_on_reference
 
 
@@ -68,7 +68,7 @@ def _filled(region: Region, model_input: ModelInput) -> Region:
 
 
 def _close_ups(frame: Frame, model_input: ModelInput) -> tuple[CloseUp, ...]:
-    """Of the places where it differs from its reference, for a model that sees both."""
+    """Close-ups of the places where it differs from its reference, for a model that sees both."""
     placed = frame.ref.placed
     if placed is None or not model_input.takes_reference:
         return ()
@@ -105,7 +105,7 @@ def _whole(cropping: Cropping, frame: Frame, model_input: ModelInput) -> Region:
 
 def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Rect]:
     if model_input.registered:
-        # It was taught with whole units, and knows a tile of them from nowhere.
+        # It was taught with whole units and has never seen a tile.
         return (rect,)
     fitted = _fitted(rect, model_input)
     scale = min(fitted.scale, fitted.scale_down)

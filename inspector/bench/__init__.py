@@ -1,1 +1,1 @@
-"""What this machine carries, measured: `inspector bench`, and our side of `make bench`."""
+"""Measures what this machine can handle: `inspector bench`, and our side of `make bench`."""

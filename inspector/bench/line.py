@@ -1,4 +1,4 @@
-"""Runs a load through the service's own stages and watches what comes out."""
+"""Runs a load through the service's own stages and records what comes out."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from inspector.settings.sections import CameraSettings
 from inspector.settings.settings import Settings
 
 WARM_SHARE = 0.1
-"""Of the units, those before the clock is started: connecting, first touches of memory."""
+"""The share of units before the clock starts: connecting, first use of memory."""
 
 
 CONNECTED_AFTER_S = 1.0
-"""Open loops begin so late: no frame comes before the model server is connected."""
+"""The delay before open loops begin, so that no frame comes before the model server is
+connected."""
 KEPT_AGES = 100_000
 """The newest; a measurement of memory must not fill it itself."""
 INSPECTED = {Result.PASSED.value, Result.FAILED.value}
@@ -54,7 +55,7 @@ class Seen:
     """What came out, unit by unit."""
 
     mark_after: int
-    """The clock starts with this unit."""
+    """The unit with which the clock starts."""
     results: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_AGES))
@@ -66,7 +67,7 @@ class Seen:
     counted: int = 0
     """Units between the two marks."""
     defects: int = 0
-    """Claimed on these."""
+    """Defects on these units."""
 
     def on_verdict(self, group: EventGroup) -> None:
         """A unit's verdict, as it is passed on to be published."""
@@ -92,7 +93,7 @@ class LineRun:
 
     units: int
     counted: int
-    """Those between which the time was taken; what follows is of them unless it says otherwise."""
+    """The units that were timed; the fields below are about them unless they say otherwise."""
     defects: int
     inspected: int
     """Of all units."""
@@ -116,7 +117,7 @@ class LineRun:
 
 
 class _Forgetting:
-    """The last stage, where nobody wants the events."""
+    """The last stage of a run whose events nobody reads."""
 
     name = "forgetting"
 
@@ -169,7 +170,7 @@ async def run_line(
     make_sink: Callable[[EventDoor], Stage] = _Forgetting,
     stop_after_s: float | None = None,
 ) -> LineRun:
-    """Run until the sources end, or for so long; see `run_load` for errors."""
+    """Run until the sources end, or for this long; see `run_load` for errors."""
     reports, stop = reports_of(settings), asyncio.Event()
     hooks = Hooks(make_source=make_source, on_verdict=seen.on_verdict)
     sink, url = make_sink(reports.door), settings.inference.url

@@ -13,7 +13,7 @@ from inspector.settings.types import Size, Tensors, Transport
 from inspector.settings.unit_sections import EvidenceSettings
 
 TAKT_S = 2.5
-"""One board so often, where boards pass on a belt."""
+"""The interval between boards on a belt."""
 BELT_FPS = 30
 _BOARD_AND_GAP_PX = 900
 """Of the simulated belt: its boards are 620 px long."""
@@ -35,7 +35,7 @@ class Server:
     lane_capacity: int = 2
     window_ms: float = 2.0
     inference: InferenceSettings = field(default_factory=InferenceSettings)
-    """Whatever else is needed to reach it; what stands above goes first."""
+    """Further settings that are needed to reach it; the fields above take precedence."""
     inspection: InspectionSettings = field(default_factory=InspectionSettings)
 
 
@@ -47,7 +47,7 @@ class Load:
     """Of each camera."""
     cameras: int = 1
     rate_hz: float | None = None
-    """Of each camera; None: as fast as they are taken, and none is dropped."""
+    """Frame rate of each camera; None: as fast as frames are taken, and none is dropped."""
     size: Size = HD
     tiles: bool = False
     """Inspect the frame in tiles of the model's size instead of shrinking it."""

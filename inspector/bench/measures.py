@@ -1,4 +1,4 @@
-"""The measurements: how fast, how late, how it bends under too much, how many cameras."""
+"""The measurements: throughput, latency, behaviour under overload, number of cameras."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _MOST_CAMERAS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DensityStep:
-    """So many belts at once."""
+    """How many belts ran at once."""
 
     cameras: int
     units: int
     age_p95_ms: float
     """From a board being fully in view to its verdict."""
     held: bool
-    """Every board was looked at, in time."""
+    """Whether every board was inspected in time."""
     why_not: str
     cores: float
-    """This process, the drawing of the pictures included."""
+    """CPU of this process, including drawing the pictures."""
 
 
 def frames_for(seconds: float, frames_per_s: float) -> int:
-    """How many frames take about so long."""
+    """How many frames take about this long."""
     return max(_FEWEST_FRAMES, round(seconds * frames_per_s))
 
 
 async def capacity(server: Server, seconds: float) -> LineRun:
-    """Frames as fast as they are taken, for about so long."""
+    """Frames as fast as they are taken, for about this long."""
     first = await run_load(server, Load(frames=_FIRST_RUN_FRAMES))
     return await run_load(server, Load(frames=frames_for(seconds, first.frames_per_s)))
 
@@ -51,7 +51,7 @@ async def capacity(server: Server, seconds: float) -> LineRun:
 async def added_latency(
     server: Server, seconds: float, *, most_per_s: float, folder: Path | None = None
 ) -> tuple[float, PublishedRun]:
-    """An open loop at 30 frames/s, or at half of what the model can where that is less.
+    """An open loop at 30 frames/s, or at half of the model's rate where that is less.
 
     Returns the rate and the run.
     """
@@ -63,7 +63,7 @@ async def added_latency(
 async def overload(
     server: Server, seconds: float, *, capacity_per_s: float
 ) -> AsyncIterator[tuple[int, LineRun]]:
-    """One camera at once, twice and five times what the model can."""
+    """One camera at one, two and five times the model's rate."""
     for factor in OVERLOADS:
         rate_hz = factor * capacity_per_s
         load = Load(frames=frames_for(seconds, rate_hz), rate_hz=rate_hz)
@@ -73,7 +73,7 @@ async def overload(
 async def growth(
     server: Server, seconds: float, *, total_per_s: float
 ) -> AsyncIterator[tuple[int, LineRun]]:
-    """The same number of frames a second, from ever more cameras."""
+    """The same number of frames per second, from more and more cameras."""
     for cameras in CAMERAS:
         rate_hz = total_per_s / cameras
         load = Load(cameras=cameras, frames=max(4, round(seconds * rate_hz)), rate_hz=rate_hz)
@@ -112,7 +112,7 @@ async def _belts(server: Server, cameras: int, seconds: float) -> DensityStep:
     expected = cameras * math.floor(seconds / TAKT_S)
     why_not = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     if not why_not and run.inspected < expected:
-        why_not = f"{run.inspected} of {expected} boards looked at"
+        why_not = f"{run.inspected} of {expected} boards inspected"
     return DensityStep(
         cameras=cameras,
         units=run.inspected,

@@ -1,4 +1,4 @@
-"""Cameras whose pictures lie in memory, so that what is measured begins where decoding ends."""
+"""Cameras whose pictures are in memory, so that measurements start after decoding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def board_picture(size: Size) -> Image:
 
 
 class MemoryCamera:
-    """A `FrameSource` with one picture, so many times.
+    """A `FrameSource` that repeats one picture a given number of times.
 
     Without a rate it is as fast as it is read. With one it is an open loop: a frame that is read
     late counts as captured when it was due, so that waiting is never left out. One that is waited
@@ -73,7 +73,7 @@ class MemoryCamera:
         return Grabbed(captured_mono_ns=captured_ns, captured_unix_ns=time.time_ns() - late_ns)
 
     def retrieve_into(self, image: Image) -> None:
-        """A buffer that has the picture already is left as it is: it is in memory."""
+        """Leave a buffer that already holds the picture as it is."""
         address = image.__array_interface__["data"][0]
         if address not in self._filled:
             np.copyto(image, self._picture)

@@ -1,4 +1,4 @@
-"""From a frame's capture to Redis's word that its event is there, journal and all."""
+"""Measures from a frame's capture to the acknowledgement of its event by Redis."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PublishedRun:
     """Triton's own mean time for a request in this run, queueing in it included."""
 
     def added_ms(self, percentile: int) -> float:
-        """What is not Triton's, at this percentile."""
+        """The part that is not Triton's, at this percentile."""
         return percentile_of(self.total_ms, percentile) - self.triton_ms
 
 

@@ -1,1 +1,1 @@
-"""A thread per camera: reads it, judges whether its pictures are fit, hands frames on."""
+"""A thread per camera: reads it, judges whether its pictures are fit, passes frames on."""

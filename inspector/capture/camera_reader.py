@@ -98,7 +98,7 @@ class CameraReader:
         self._thread.start()
 
     def abandon(self) -> None:
-        """Count on this reader no more: the frame it may be stuck with is missed. Any thread."""
+        """Give this reader up: the frame it may be stuck with is missed. Any thread."""
         with self._claim:
             self.stop.set()
             self._abandoned = True
@@ -127,7 +127,7 @@ class CameraReader:
         )
 
     def ask_for(self, frames: int) -> None:
-        """Have the camera take so many pictures now, where it can be asked. Any thread."""
+        """Have the camera take this many pictures now, if it supports that. Any thread."""
         if self._firing is not None:
             self._firing.ask_for(frames)
 
@@ -168,7 +168,7 @@ class CameraReader:
             source.open()
             self._returned_ns = time.monotonic_ns()
             if self._answering is not None:
-                self._lost = None  # it answers, and may have no frame to send for long
+                self._lost = None  # it answers, and may have no frame to send for a long time
             while not self.stop.is_set():
                 self._forward_next(source)
         except CameraUnavailableError as lost:
@@ -205,8 +205,8 @@ class CameraReader:
         metrics.camera_last_frame.labels(self._camera_id).set(grabbed.captured_unix_ns / 1e9)
         lease = self._lease()
         if lease is None:
-            # Not decoding is the cheapest way to fall behind: the grab kept the stream in step,
-            # the decode would only produce a frame to throw away.
+            # Skipping the decode is the cheapest way to shed load: the grab kept the stream in
+            # step, and a decoded frame would only be thrown away.
             stopping = self.stop.is_set() and self._outlets.waits
             self._miss(MissReason.SHUTTING_DOWN if stopping else MissReason.NO_BUFFER)
             return

@@ -1,4 +1,4 @@
-"""Whether there is anything to be seen in a picture at all: pure, no clock."""
+"""Whether a picture shows anything at all: pure, no clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ Region = tuple[int, int, int, int]
 SAMPLED_EVERY_PX = 16
 """0.05 ms of a picture of 1280x720."""
 BRIGHT_SHARE = 0.005
-"""So few bright pixels are hot pixels of the sensor, or a lamp of the camera in a dark room."""
+"""Fewer bright pixels than this are hot pixels of the sensor, or a lamp of the camera in a dark
+room."""
 _NS_PER_S = 1_000_000_000
 
 
@@ -39,7 +40,7 @@ class DarkDetector:
         self._region = region
         self._since_ns: int | None = None
         self.lasts = False
-        """It has been dark for so long that a person should check the light."""
+        """It has been dark for long enough that a person should check the light."""
 
     @property
     def asks(self) -> bool:
@@ -70,6 +71,6 @@ class DarkDetector:
         return True
 
     def reset(self) -> None:
-        """The camera was lost: what it shows next is judged anew."""
+        """The camera was lost: judge its next pictures from scratch."""
         self._since_ns = None
         self.lasts = False

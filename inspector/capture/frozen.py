@@ -11,13 +11,14 @@ from inspector.core.records import Image
 _SAMPLED_ROWS = 15
 _REVIVING_NS = 500_000_000
 _REVIVING_CHANGES = 3
-"""New pictures in a row, and for how long, until a frozen camera counts as working."""
+"""How many new pictures in a row, and over what time, make a frozen camera count as working
+again."""
 _LONGEST_STEP_NS = 1_000_000_000
-"""A gap between frames says nothing of what the camera would have shown: it counts as this."""
+"""A longer gap between frames counts as this: what the camera would have shown is unknown."""
 
 
 def fingerprint(image: Image) -> int:
-    """Return a number that is the same for the same picture, and else almost never.
+    """A number that is the same for equal pictures, and almost never for different ones.
 
     Of some whole lines, 0.1 ms: with a sensor's noise in them two pictures differ in every line.
     """
@@ -54,7 +55,7 @@ class FrozenDetector:
         return self._after_ns > 0
 
     def change(self, after_ns: int) -> None:
-        """Another patience from now on; what stood still so far counts."""
+        """Use another limit from now on; the time that the picture has stood still counts."""
         self._after_ns = after_ns
         if after_ns <= 0:
             self.reset()
@@ -86,7 +87,7 @@ class FrozenDetector:
         return self._is_frozen
 
     def reset(self) -> None:
-        """The camera was lost: what it shows next is judged anew."""
+        """The camera was lost: judge its next pictures from scratch."""
         self._last = None
         self._same_ns = self._standing_ns = self._changes = self._changing_ns = 0
         self._is_frozen = False

@@ -1,4 +1,4 @@
-"""What a camera's frames pass on their way to inspection: fit or not, which unit, where to."""
+"""Decides for each frame of a camera whether it is fit, for which unit, and where it goes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_INSPECTED_WHILE = {
     JobState.CHANGING_OVER: MissReason.CHANGING_OVER,
     JobState.NO_PRODUCT: MissReason.NO_PRODUCT,
 }
-"""Why a frame is not inspected that was chosen for a unit of such a job."""
+"""Why a frame that was chosen for a unit of such a job is not inspected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Shown:
 
 
 END_OF_RECORDING = 1 << 62
-"""The index that stands for the end: what is still due after the last unit comes before it."""
+"""The index that stands for the end: commands due after the last unit come before it."""
 
 
 def never(_index: int) -> bool:
@@ -97,7 +97,7 @@ class JobInForce:
 
 
 class NoTeacher(Teacher):
-    """Nobody learns."""
+    """Learn nothing."""
 
     def take(self, frame: Frame) -> None:
         """Nothing."""
@@ -149,7 +149,7 @@ class CameraGate:
 
     @property
     def obstacle(self) -> str:
-        """Why the frames that come are of no use, and have been for a while; or nothing."""
+        """Why frames have been unusable for a while; empty if they are not."""
         if self._frozen is not None and self._frozen.is_frozen:
             return FROZEN
         return DARK if self._dark.lasts else ""
@@ -161,7 +161,7 @@ class CameraGate:
 
     @property
     def optics_state(self) -> OpticsState | None:
-        """How the chosen pictures are; None before the first. Any thread."""
+        """The optical state of the chosen pictures; None before the first. Any thread."""
         return None if self._optics is None else self._optics.state
 
     def change(self, limits: GateLimits) -> None:
@@ -207,7 +207,7 @@ class CameraGate:
         self._offer(chosen)
 
     def miss(self, ref: FrameRef, reason: MissReason, detail: str = "") -> None:
-        """A frame that came and has no pixels; its buffer, if any, is released."""
+        """A frame that arrived without pixels; its buffer, if any, is released."""
         with self._one_at_a_time:
             missed = self._trigger.missed(MissedFrame(ref=ref, reason=reason, detail=detail))
             self.handed_on += 1
@@ -224,7 +224,7 @@ class CameraGate:
         self._offer(left)
 
     def end(self) -> None:
-        """A recording is over; waits for whatever is due after its last unit."""
+        """A recording is over; wait for commands that are due after its last unit."""
         with self._one_at_a_time:
             self._job.for_unit(END_OF_RECORDING)
 
@@ -241,7 +241,7 @@ class CameraGate:
         return answer
 
     def remember(self, unit_id: str, received_mono_ns: int) -> None:
-        """Take note of a unit that was triggered and answered before we started."""
+        """Remember a unit that was triggered and answered before the start."""
         self._external().remember(unit_id, received_mono_ns)
 
     def expire(self, now_ns: int) -> None:
@@ -278,11 +278,11 @@ class CameraGate:
         return left
 
     def _taken_by(self, frame: Frame) -> Shown | None:
-        """Who wants to show this frame and has its pixels now."""
+        """Those who show this frame and have copied its pixels."""
         try:
             wants = self._shown is not None and self._shown.eye.take(frame)
         except Exception:
-            # A picture for people less; the inspection goes on.
+            # One preview picture is lost; the inspection goes on.
             log.exception("a picture could not be shown", camera=frame.ref.camera_id)
             return None
         return self._shown if wants else None
@@ -297,7 +297,7 @@ class CameraGate:
         for taken in chosen:
             frame = taken
             if self._is_dark(frame):
-                # Nobody can see a unit in it: the model would find no defect and call it good.
+                # No unit is visible in it: the model would find no defect, and the unit would pass.
                 self._give_back(frame, MissReason.CAMERA_DARK, DARK)
                 continue
             frame, refused = self._measured(frame)
@@ -307,7 +307,7 @@ class CameraGate:
             try:
                 self._on_chosen(frame)
             except Exception:
-                # A serial less; the frame must not get lost over it, nor its unit's verdict.
+                # A serial is lost, but neither the frame nor its unit's verdict may be.
                 log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
             job = frame.ref.under
             if job.state is JobState.TEACHING:

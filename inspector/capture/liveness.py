@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
 MAX_CAUSES = 8
-"""Causes reported of one outage; further ones are not."""
+"""How many causes of one outage are reported."""
 _SECONDS = re.compile(r"\d+(?:\.\d+)? s\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What the capture thread last said of its camera."""
+    """What the capture thread last reported of its camera."""
 
     last_frame_ns: int | None
     """Monotonic arrival of the newest frame, or of an answer of a camera that waits for triggers;
@@ -53,14 +53,14 @@ def is_stuck(sighting: Sighting, *, stuck_after_s: float, now_ns: int) -> bool:
 
 
 class Outage:
-    """What of a camera's state is news: that it goes, why, another reason, that it comes back."""
+    """Which changes of a camera's state are reported: lost, another cause, back."""
 
     def __init__(self) -> None:
         self._up: bool | None = None
         self._causes: set[str] = set()
 
     def is_news(self, *, up: bool, cause: str) -> bool:
-        """Each cause of an outage is reported once, however often it alternates with another."""
+        """Each cause of an outage is reported once, even if causes alternate."""
         kind = _SECONDS.sub("", cause)
         if up != self._up:
             self._up, self._causes = up, {kind}

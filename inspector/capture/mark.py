@@ -1,4 +1,4 @@
-"""A fixed mark in a camera's pictures: where it lies says whether the camera was moved. Pure."""
+"""A fixed mark in a camera's pictures, whose place shows whether the camera was moved. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from inspector.core.records import Image, Rect
 PATCH_PX = 32
 """The longer side, at most, at which it is compared: larger marks are shrunk by a whole number."""
 REACH = 10
-"""Pixels of the patch, each way, in which it is looked for."""
+"""How far around its place it is searched for, in pixels of the patch."""
 LEARNED_FROM = 5
-"""Pictures in a row that show the same."""
+"""How many pictures in a row must show the same."""
 _SAME_LIKENESS = 0.8
 _FOUND_LIKENESS = 0.5
 """Correlation below which it is not there, or covered. A mark blurred by a sigma of 6 has 0.7."""
@@ -46,7 +46,7 @@ class MarkFinder:
         self._seen: list[Image] = []
 
     def forget(self) -> None:
-        """Learn it anew."""
+        """Learn it again."""
         self._seen.clear()
 
     def learn(self, image: Image) -> Mark | None:
@@ -66,7 +66,7 @@ class MarkFinder:
         return Mark(rect=rect, patch=middle)
 
     def shift_px(self, image: Image, mark: Mark) -> float | None:
-        """How far it lies from its place; None where it is not seen within reach."""
+        """How far it lies from its place; None where it is not found nearby."""
         height_px, width_px = image.shape[:2]
         rect, reach_px = mark.rect, REACH * self._shrink
         # Whole steps of the shrunk picture, so that both are shrunk alike.
@@ -132,7 +132,7 @@ def _refined(
 
 
 def _place_of(profile: NDArray[Any], wanted: NDArray[Any], shrink: int) -> float | None:
-    """Where in a profile the shrunk one begins that is most like it; None if that is plain."""
+    """Where in a profile the shrunk one fits best; None if that one is plain."""
     wanted = wanted - wanted.mean()
     if float(wanted.std()) < _PLAIN_PROFILE:
         return None
@@ -150,7 +150,7 @@ def _likeness(one: Image, other: Image) -> float:
 
 
 def _peak(values: NDArray[Any], at: int) -> float:
-    """Between the values: the top of the parabola through the highest and those beside it."""
+    """The maximum between values: the vertex of a parabola through the highest three."""
     if not 0 < at < len(values) - 1:
         return float(at)
     before, top, after = (float(value) for value in values[at - 1 : at + 2])

@@ -1,7 +1,7 @@
-"""Whether a picture can show a defect, and whether it is as pictures of this product are: pure.
+"""Whether a picture can show a defect, and whether it looks as pictures of this product do: pure.
 
-What is too blurred or burnt out is refused whatever it shows. All else is compared with what is
-usual: with the pictures that the product was taught with, or with the first good ones.
+A picture that is too blurred or overexposed is refused whatever it shows. All others are compared
+with usual pictures: with those that the product was taught with, or with the first good ones.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SHARPEST = 25
 them proves the focus."""
 _CLIPPED_FROM = 252
 _DARKEST_TO = 80
-"""What is burnt out has nothing left that is darker. A scan in black and white and a part before a
+"""An overexposed picture has no darker parts left. A scan in black and white and a part before a
 lamp are white in large parts, and have it."""
 _MARGIN_PX = 8
 """Around a unit: its own border is an edge, on a blank one the only."""
@@ -59,9 +59,9 @@ _NOISE_BEND = 0.943
 """What the smallest 30 % of the bends of noise reach, over its standard deviation: 0.385 times the
 root of 6."""
 _NOTICED_AFTER = 2
-"""Refused frames in a row: one may be a hand, or a flash."""
+"""How many frames in a row are refused before a fault: a single one may be a hand or a flash."""
 _CALM_AFTER = 8
-"""Pictures without a warning that end one: what hovers at the limit is said once."""
+"""How many pictures without a warning end one, so that a value near the limit is reported once."""
 LEARNED_FROM = 24
 """Pictures: eight units, where three are taken of each."""
 SMOOTHED_OVER = 20
@@ -71,7 +71,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticsLimits:
-    """From where on a picture is refused or warned of; 0 never is."""
+    """The limits from which a picture is refused or warned of; 0: never."""
 
     blur_px: float
     clipped: float
@@ -107,10 +107,10 @@ class OpticsLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
-    """How far a measure is from what is usual."""
+    """How far a measure is from its usual value."""
 
     used: float
-    """Of what it may change, the share that it has: 1 is the limit."""
+    """Its change as a share of what is allowed: 1 is the limit."""
     words: str
     """For people."""
     warns: bool = False
@@ -178,7 +178,7 @@ def area_of(ref: FrameRef, image: Image, region: Region | None) -> Rect | None:
 def departures(
     optics: Optics, usual: OpticsBaseline, limits: OpticsLimits, *, compared: bool = False
 ) -> dict[Measure, Departure]:
-    """How far a picture is from what is usual, by measure; what nobody asks for is left out.
+    """How far a picture is from usual ones, by measure, without those switched off.
 
     `compared`: a network sees it beside its reference, which bears more blur than one that sees it
     alone. What nobody vouched for refuses nothing: the line may make another product.
@@ -284,18 +284,18 @@ _REFUSED_AS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticsMemory:
-    """What a camera's guard has learned; kept through restarts."""
+    """What a camera's guard has learned; kept across restarts."""
 
     usual: Mapping[str, OpticsBaseline] = field(default_factory=dict)
     """By product, for those that were not taught."""
     mark: Mark | None = None
     renewed_unix_s: float | None = None
-    """When a person said that the pictures are good as they are: what was usual before is not."""
+    """When a person accepted the pictures as they are: older usual values no longer apply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticsState:
-    """How a camera's pictures are, for people."""
+    """The optical state of a camera's pictures, for people."""
 
     product: str
     usual: OpticsBaseline | None
@@ -352,7 +352,7 @@ class OpticsGuard:
             self.memory = replace(self.memory, mark=None)
 
     def renew(self) -> None:
-        """The pictures are good as they are: learn anew what is usual. Any thread."""
+        """A person accepts the pictures as they are: learn again what is usual. Any thread."""
         self._is_to_renew = True
 
     def judge(self, ref: FrameRef, image: Image) -> Refusal | None:
@@ -360,7 +360,7 @@ class OpticsGuard:
         return self.see(ref, image)[1]
 
     def see(self, ref: FrameRef, image: Image) -> tuple[Optics | None, Refusal | None]:
-        """What a frame that was chosen for inspection is like, and why it must not be inspected."""
+        """The measures of a frame chosen for inspection, and why it must not be inspected."""
         limits = self._limits
         area = area_of(ref, image, self._region) if limits.ask else None
         if area is None:
@@ -386,7 +386,7 @@ class OpticsGuard:
         return optics, refused
 
     def _usual_for(self, ref: FrameRef) -> tuple[str, OpticsBaseline | None]:
-        """What pictures of its product are like: as it was taught, unless that is out of date."""
+        """What pictures of its product look like: as it was taught, unless that is out of date."""
         recipe = None if ref.unit is None or ref.unit.job is None else ref.unit.job.recipe
         if recipe is None:
             return "", self.memory.usual.get("")
@@ -519,7 +519,7 @@ def _blur_px(grey: Image, rise: Image) -> float | None:
 
 
 def _noise(grey: Image) -> float:
-    """From how far pixels are from the mean of their neighbours where there are no edges."""
+    """Computed from the distance of pixels from the mean of their neighbours, away from edges."""
     rows = np.ascontiguousarray(grey[::_NOISE_ROWS])
     if rows.shape[1] < _NOISE_KERNEL.size:
         return 0.0

@@ -18,17 +18,17 @@ log = structlog.get_logger("capture")
 
 POLL_INTERVAL_S = 0.2
 STUCK_AFTER_S = 15.0
-"""A library inside one call for this long is taken to be stuck: all its time-outs are shorter."""
+"""A library that stays in one call for this long counts as stuck: all its time-outs are shorter."""
 STOPPED_WITHIN_S = 4.0
-"""What a read under way gets to return after a stop; a thread that takes longer is left behind."""
+"""How long a read may take to return after a stop; a thread that takes longer is abandoned."""
 MAX_STUCK_READERS = 4
 
 
 class CaptureWorker:
     """The event loop's side of a camera: its thread reads, this judges.
 
-    The judgement is ours and not the library's: whatever a read call does, a camera that is
-    silent for `silent_after_s` is reported within `POLL_INTERVAL_S` after that.
+    The judgement does not depend on the library: whatever a read call does, a camera that is silent
+    for `silent_after_s` is reported within `POLL_INTERVAL_S` after that.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CaptureWorker:
         obstacle: Callable[[], str] = str,
         on_clock: Callable[[CameraId, str], None] = lambda _camera_id, _trouble: None,
     ) -> None:
-        """`obstacle` says why frames that do come are of no use, or nothing.
+        """`obstacle` says why frames are unusable; empty if they are not.
 
         `on_clock` hears why a camera's time stamps are not believed, and when they are again.
         """

@@ -1,1 +1,1 @@
-"""Known parts, on which the station proves that it can see."""
+"""Known parts, with which the station proves that it can see."""

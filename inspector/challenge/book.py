@@ -1,7 +1,7 @@
-"""Which sets of known parts are due, and how far the one is that is being shown: pure.
+"""Which sets of known parts are due, and the progress of the one being shown: pure.
 
-The book decides and nothing else. It is told what time it is, and everything it knows is in what
-`text` returns, so that a restart or a power cut changes nothing.
+The book only decides. It is given the time, and all its state is in what `text` returns, so that a
+restart or a power cut changes nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ S_PER_MIN = 60
 
 
 class Why(StrEnum):
-    """Why a set is due. A closed list; the first is told."""
+    """Why a set is due. A closed list; the first that applies is reported."""
 
     FIRST = "first"
-    """It has never held."""
+    """No check of it has succeeded yet."""
     SHIFT = "shift"
     CHANGE_OVER = "change_over"
     NEW_MODEL = "new_model"
@@ -39,18 +39,18 @@ class Why(StrEnum):
     """The service was not running for a while."""
     UNITS = "units"
     FAILED = "failed"
-    """The last one did not hold."""
+    """The last check failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """What one camera's units are judged by now."""
+    """What one camera's units are judged by at present."""
 
     product: str
     models: str
     """Which models, with versions and files; empty while that is not known."""
     revision: str
-    """Over everything that decides."""
+    """A hash over everything that decides."""
 
 
 class _Kept(BaseModel):
@@ -58,18 +58,18 @@ class _Kept(BaseModel):
 
 
 class SetState(_Kept):
-    """What is known of one set."""
+    """What is known about one set."""
 
     due: tuple[Why, ...] = ()
     due_s: float = 0.0
     """Since when; wall clock, as all times here."""
     held_s: float | None = None
-    """When it held last."""
+    """When a check of it last succeeded."""
     held_unit: int = 0
-    """The number of its camera's last unit then."""
+    """The number of its camera's last unit at that time."""
     models: str = ""
     revision: str = ""
-    """Those in force when it held."""
+    """Those in force at that time."""
 
 
 class ShownPart(_Kept):
@@ -84,7 +84,7 @@ class ShownPart(_Kept):
 
 
 class Running(_Kept):
-    """The check under way."""
+    """The check that is running."""
 
     id: str
     set_name: str
@@ -93,18 +93,18 @@ class Running(_Kept):
     by: str
     begun_s: float
     moved_s: float
-    """When it was begun, or a part came last."""
+    """When it began, or when the last part came."""
     first_unit: int
     """The number of the first unit that may be a part: it was opened afterwards."""
     models: str
     revision: str
-    """What decided as it was begun: parts are shown to one and the same."""
+    """What decided when it began: it must stay the same for all parts."""
     recognised: tuple[int, ...] = ()
-    """The positions that were seen as expected."""
+    """The positions of parts that were seen as expected."""
     tries: int = 0
-    """How often the part whose turn it is was seen otherwise."""
+    """How often the current part was not seen as expected."""
     phase: Literal["shows", "differs"] = "shows"
-    """It waits for a part; or for somebody who says what is to be done."""
+    """Whether it waits for a part; otherwise it waits for a person's decision."""
     parts: tuple[ShownPart, ...] = ()
 
 
@@ -121,20 +121,20 @@ class Ended(_Kept):
 
 
 class Kept(_Kept):
-    """All of it."""
+    """Everything that the book keeps."""
 
     format: Literal["inspector.challenges/1"] = "inspector.challenges/1"
     sets: Mapping[str, SetState] = Field(default_factory=dict)
     products: Mapping[str, str] = Field(default_factory=dict)
-    """By camera, the product that was in force last."""
+    """The product last in force, by camera."""
     running: Running | None = None
     last: Ended | None = None
     alive_s: Annotated[float, Field(ge=0)] = 0.0
-    """When the service was alive last, by some minutes; 0: not known."""
+    """When the service last ran, to within some minutes; 0: not known."""
 
 
 def read_kept(note: str | None) -> tuple[Kept, bool]:
-    """What a note says, and whether it could be read: where not, every set is due."""
+    """What a note says, and whether it could be read: if not, every set is due."""
     try:
         return (Kept(), True) if note is None else (Kept.model_validate_json(note), True)
     except ValidationError:
@@ -142,10 +142,10 @@ def read_kept(note: str | None) -> tuple[Kept, bool]:
 
 
 class ChallengeBook:
-    """Everything that is known of challenges. Its methods return what they changed, or a problem.
+    """Everything that is known about challenges. Methods return what they changed, or a problem.
 
-    A set is due for a reason until a check of it holds. Only the sets of the products in force
-    matter: the others keep what is known of them.
+    A set stays due, with its reason, until a check of it succeeds. Only the sets of the products in
+    force matter; the others keep their state.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class ChallengeBook:
         return self.kept.sets.get(name, SetState())
 
     def begin_life(self, now_s: float) -> Ended | None:
-        """The service was started; `in_force` is told before."""
+        """The service was started; call `in_force` before."""
         alive_s, stop_min = self.kept.alive_s, self._terms.after_stop_min
         was_long = bool(stop_min) and alive_s > 0 and now_s - alive_s > stop_min * S_PER_MIN
         for known in self._sets.values():
@@ -200,7 +200,7 @@ class ChallengeBook:
         return None
 
     def take_as_held(self, now_s: float) -> None:
-        """A recording begins: what was to be shown was shown before."""
+        """A recording begins: nothing is due."""
         for known in self.fitting:
             now = self._in_force[known.camera]
             held = SetState(held_s=now_s, models=now.models, revision=now.revision)
@@ -211,7 +211,7 @@ class ChallengeBook:
         self.kept = self.kept.model_copy(update={"alive_s": now_s})
 
     def in_force(self, now: Mapping[CameraId, InForce], now_s: float) -> Ended | None:
-        """What the cameras' units are judged by from now on; a check that it ends is returned."""
+        """Set what units are judged by from now on; returns the check that this ends."""
         if now == self._in_force:
             return None
         self._in_force = dict(now)
@@ -230,7 +230,7 @@ class ChallengeBook:
         if running.set_name not in {known.name for known in self.fitting}:
             return self._end("aborted", "the product was changed", now_s)
         of = now[CameraId(running.camera)]
-        is_known = bool(of.models)  # not while its server is away
+        is_known = bool(of.models)  # not while its server is unavailable
         if is_known and (running.revision != of.revision or running.models not in ("", of.models)):
             return self._end("aborted", "what decides was changed meanwhile", now_s)
         return None
@@ -247,7 +247,7 @@ class ChallengeBook:
                 self._add_due(known.name, Why.NEW_REVISION, now_s)
 
     def look_at_clock(self, now_s: float, shift_began_s: float | None) -> None:
-        """Time passes; `shift_began_s` is the latest of the times of day at which it is due."""
+        """Update for the time; `shift_began_s` is when the current shift began."""
         if not self._terms.is_ever_due:
             return
         for known in self.fitting:
@@ -279,7 +279,7 @@ class ChallengeBook:
     # --- showing the parts ---
 
     def to_begin(self, name: str | None) -> tuple[KnownSet | None, str]:
-        """The set that a check is to be begun of, or why there is none."""
+        """The set to begin a check of, or why there is none."""
         if self.kept.running is not None:
             return None, f"set {shown(self.kept.running.set_name)} is being shown already"
         fitting = {known.name: known for known in self.fitting}
@@ -296,7 +296,7 @@ class ChallengeBook:
     def begin(
         self, known: KnownSet, *, check_id: str, by: str, first_unit: int, now_s: float
     ) -> None:
-        """From unit `first_unit` of its camera on, the parts of the set come."""
+        """Expect the parts of the set from unit `first_unit` of its camera on."""
         running = Running(
             id=check_id,
             set_name=known.name,
@@ -313,7 +313,7 @@ class ChallengeBook:
 
     @property
     def next_position(self) -> int | None:
-        """Of the part that is to come; None: any of those left, or no check is under way."""
+        """The name of the next part; None: any of those left, or no check is running."""
         running = self.kept.running
         if running is None or self._sets[running.set_name].said.order == "any":
             return None
@@ -324,7 +324,7 @@ class ChallengeBook:
         return [n for n in every if n not in running.recognised]
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
-        """What was seen of a known part; None where the unit is one of production.
+        """The known part that this unit is; None for a unit of production.
 
         With serials a part is known by its own: what is none of the set's is production. Without,
         each unit from the first on is the part whose turn it is.
@@ -379,7 +379,7 @@ class ChallengeBook:
             if len(recognised) == len(known.parts):
                 return self._end("held", "", now_s, unit_number=verdict.unit_number)
             return None
-        # Whatever else comes of it: until a check holds, nothing is sure any more.
+        # Whatever follows: until a check succeeds, nothing is certain any more.
         self._add_due(known.name, Why.FAILED, now_s)
         # With any order a part may come twice: what was seen last counts.
         recognised = tuple(n for n in running.recognised if n != part.position)
@@ -391,7 +391,7 @@ class ChallengeBook:
         return None
 
     def retry(self, *, first_unit: int, now_s: float) -> str:
-        """The part that differed is shown again; returns why not."""
+        """Expect the part that differed again; returns why that is not possible."""
         running = self.kept.running
         if running is None:
             return "no challenge is under way"
@@ -402,13 +402,13 @@ class ChallengeBook:
         return ""
 
     def abort(self, by: str, now_s: float) -> Ended | None:
-        """Somebody ends the check; what was due stays so. None where none is under way."""
+        """End the check on request; what was due stays due. None if none is running."""
         if self.kept.running is None:
             return None
         return self._end("aborted", f"ended by {by}", now_s)
 
     def expire(self, now_s: float) -> Ended | None:
-        """End a check during which nothing came for too long."""
+        """End a check if nothing came for too long."""
         running = self.kept.running
         if running is None or now_s - running.moved_s <= self._terms.patience_min * S_PER_MIN:
             return None

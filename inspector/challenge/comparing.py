@@ -1,4 +1,4 @@
-"""Whether a known part was seen as it is known to be: pure."""
+"""Compares what was seen of a known part with what is known of it: pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inspector.core.verdicts import Defect, Verdict
 
 
 def differences(known: Known, verdict: Verdict, *, tolerance_px: float) -> tuple[Difference, ...]:
-    """What was seen otherwise than expected; nothing where the part was recognised."""
+    """How what was seen differs from what was expected; empty if the part was recognised."""
     return tuple(_differences(known, verdict, tolerance_px))
 
 
@@ -34,7 +34,7 @@ def _differences(known: Known, verdict: Verdict, tolerance_px: float) -> Iterato
 
 
 def _of_defects(known: Known, found: Sequence[Defect], tolerance_px: float) -> Iterator[Difference]:
-    """Each defect that was found stands for one known defect at most."""
+    """Match defects: each that was found stands for at most one known defect."""
     left = list(found)
     for wanted in known.defects:
         match = next((defect for defect in left if _is(wanted, defect, tolerance_px)), None)
@@ -57,7 +57,7 @@ def _is(wanted: KnownDefect, defect: Defect, tolerance_px: float) -> bool:
     if wanted.code != defect.code:
         return False
     if wanted.bbox_px is None or isinstance(defect.place, WholeUnit):
-        # What is claimed of the unit as a whole is true of each of its places.
+        # A claim about the unit as a whole applies to each of its places.
         return True
     x, y, width, height = wanted.bbox_px
     middle_x, middle_y = defect.place.around.middle_px

@@ -1,4 +1,4 @@
-"""Known parts, put between the verdicts, the commands and the journal."""
+"""Connects known parts with the verdicts, the commands and the journal."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from inspector.settings.challenge_sections import ChallengeSettings
 
 NS_PER_S = 1_000_000_000
 MOST_TOLD = 40
-"""Parts that the event of a check lists, the last ones: it stays under 8 kB."""
+"""How many parts the event of a check lists, the last ones: it stays under 8 kB."""
 ALIVE_EVERY_S = 30.0
-"""So exactly a stop is known."""
+"""How exactly the time of a stop is known."""
 WHYS = {
     "first": "it has not held yet",
     "shift": "a shift began",
@@ -47,20 +47,20 @@ log = structlog.get_logger("challenge")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What the desk is put between."""
+    """What the desk works with."""
 
     door: EventDoor
     events: EventBuilder
     metrics: Metrics
     locks: LockBoard
     on_due: Callable[[str], None]
-    """Hears why challenges are due, and nothing once none is; not while that is a lock."""
+    """Called with why challenges are due, and with "" once none is; not while that is a lock."""
     now_ns: Callable[[], int]
     """The wall clock."""
 
 
 class ChallengeDesk(KnownParts):
-    """Every change is in the journal with the events that report it. Event loop only."""
+    """Puts every change into the journal together with its events. Event loop only."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class ChallengeDesk(KnownParts):
         self._first_unit: Callable[[CameraId], int] = lambda _camera: 1
         self._alive_s = 0.0
 
-    # --- what others tell it ---
+    # --- reports from others ---
 
     def begin(
         self,
@@ -88,7 +88,7 @@ class ChallengeDesk(KnownParts):
         *,
         is_recording: bool = False,
     ) -> None:
-        """The service starts; nothing was judged yet.
+        """Begin at the start of the service, before anything is judged.
 
         `in_force` says what is in force at each camera now, `first_unit` the number of the next
         unit that it opens. In a recording nothing is due at the start.
@@ -103,7 +103,7 @@ class ChallengeDesk(KnownParts):
         self._keep(*self._told([end for end in ended if end]))
 
     def look(self) -> None:
-        """Something that decides may have changed."""
+        """Update after a possible change of what decides."""
         before, fitting = self._book.kept, self._book.fitting
         ended = self._book.in_force(self._in_force(), self._now_s())
         if self._book.kept is not before:
@@ -113,7 +113,7 @@ class ChallengeDesk(KnownParts):
             self._show()
 
     def tick(self) -> None:
-        """Time passes; call it every second or so."""
+        """Update for the time; call it every second or so."""
         self.look()
         now_s, before = self._now_s(), self._book.kept
         self._book.look_at_clock(now_s, self._shift_began_s(now_s))
@@ -160,7 +160,7 @@ class ChallengeDesk(KnownParts):
     # --- verdicts ---
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
-        """What was seen of a known part; None: it is a unit of production."""
+        """The known part that this unit is; None: it is a unit of production."""
         self.look()
         part = self._book.part(verdict, unit_id)
         if part is None:
@@ -171,7 +171,7 @@ class ChallengeDesk(KnownParts):
         return part
 
     def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
-        """The verdict's events, with those of the challenge and what the journal keeps of it."""
+        """The verdict's events, with those of the challenge and its state for the journal."""
         unit = group.unit
         assert unit is not None  # noqa: S101 - the group of a verdict
         before = self._book.kept.running
@@ -223,10 +223,10 @@ class ChallengeDesk(KnownParts):
             "part", of_check, shown, result=result, unit_id=body["unit"]["id"]
         )
 
-    # --- what it tells others ---
+    # --- reports to others ---
 
     def _told(self, ended: Sequence[Ended]) -> tuple[Event, ...]:
-        """The events of checks that ended; from then on it shows which are due."""
+        """The events of checks that ended; updates which sets are due."""
         events = []
         for end in ended:
             self._around.metrics.challenges.labels(end.result).inc()
@@ -262,7 +262,7 @@ class ChallengeDesk(KnownParts):
         self._around.door.put(EventGroup(events=events, notes=self._notes()))
 
     def _show(self) -> None:
-        """Lock, fault and metrics follow what is due."""
+        """Set lock, fault and metrics by what is due."""
         locks, due = self._around.locks, self._book.due
         self._around.metrics.due(
             {known.name: state.due_s for known, state in due}, every=self._sets
@@ -328,7 +328,7 @@ class ChallengeDesk(KnownParts):
 
 
 def expected(known: Known) -> dict[str, Any]:
-    """What is known of a part, as events and the page have it."""
+    """What is known about a part, as events and the page show it."""
     return {
         "result": known.result,
         "defects": [

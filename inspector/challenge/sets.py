@@ -1,4 +1,4 @@
-"""A set of known parts and pictures: a TOML file, read or refused with its lines. Pure."""
+"""Sets of known parts and pictures: TOML files, read or refused with line numbers. Pure."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class KnownDefect(Section):
 
     code: Annotated[str, Field(min_length=1)]
     bbox_px: tuple[Corner, Corner, Side, Side] | None = None
-    """Where: x, y, width and height in the pixels of the unit's evidence picture, as events have
-    it; None: anywhere on it."""
+    """Its place: x, y, width and height in the pixels of the unit's evidence picture, as in events;
+    None: anywhere."""
 
 
 class Known(Section):
-    """What is known of a part, or of a picture."""
+    """What is known about a part or a picture."""
 
     result: Literal["PASSED", "FAILED"]
     defects: Annotated[tuple[KnownDefect, ...], Field(max_length=20)] = ()
-    """Each of these has to be found."""
+    """Defects that must be found."""
     no_others: bool = False
-    """No other defect may be claimed of it."""
+    """Whether any other defect is a mistake."""
 
 
 class KnownPart(Known):
@@ -50,14 +50,14 @@ class KnownPart(Known):
 
     name: Named
     serial: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)] | None = None
-    """What its code, or its trigger, calls it; None: it is known by its turn."""
+    """Its serial by code or trigger; None: it is identified by its position in the sequence."""
 
 
 class KnownPicture(Known):
     """A picture of a part, as the station's evidence shows it."""
 
     file: Named
-    """In the folder beside the set's file that is called as the set is."""
+    """The name of a file in the folder of the same name beside the set's file."""
 
     @field_validator("file")
     @classmethod
@@ -72,15 +72,15 @@ class SetFile(Section):
     """What the file of a set says."""
 
     products: tuple[ProductName, ...] = ()
-    """For which it is; empty: for every product."""
+    """The products it is for; empty: every product."""
     camera: str | None = None
-    """That sees the parts; None: the station's only one."""
+    """The camera that sees the parts; None: the station's only one."""
     order: Literal["given", "any"] = "given"
-    """The parts come as they are listed; or, where each has a serial, as they like."""
+    """Whether the parts come in the listed order; with serials, any order is possible."""
     tolerance_px: Annotated[float, Field(ge=0, le=10_000)] = 20.0
-    """So far the middle of a defect may lie outside the place where it is known to be."""
+    """How far the centre of a defect may lie outside its known place."""
     retries: Annotated[int, Field(ge=0, le=10)] = 1
-    """So often one part may be shown again that was not seen as expected."""
+    """How often a part that was not seen as expected may be shown again."""
     parts: Annotated[tuple[KnownPart, ...], Field(max_length=MOST_PARTS)] = ()
     pictures: Annotated[tuple[KnownPicture, ...], Field(max_length=MOST_PARTS)] = ()
 
@@ -93,7 +93,7 @@ class KnownSet:
     said: SetFile
     camera: CameraId
     sha256: str
-    """Of its file."""
+    """Hash of its file."""
 
     @property
     def parts(self) -> tuple[KnownPart, ...]:
@@ -105,7 +105,7 @@ class KnownSet:
         return not self.said.products or product in self.said.products
 
     def part_of_serial(self, serial: str) -> int | None:
-        """Which of its parts is called so, from 0."""
+        """The index of its part with this serial, from 0."""
         return next((n for n, part in enumerate(self.parts) if part.serial == serial), None)
 
 
@@ -118,7 +118,7 @@ def read_set(
     codes: Collection[str],
     is_at: CameraId | None = None,
 ) -> KnownSet:
-    """What a file of this content makes of the set; `codes` are all that any product knows.
+    """The set in a file with this content; `codes` are those of all products.
 
     `is_at` is the camera that sees it, whatever the file says.
 
@@ -146,7 +146,7 @@ def read_set(
 
 
 def rivals(sets: Iterable[KnownSet], products: Collection[str]) -> list[str]:
-    """Sets that are for the same product at the same camera, a line for each such pair."""
+    """A line for each pair of sets for the same product at the same camera."""
     return [
         f"challenges: the sets {shown(one.name)} and {shown(other.name)} both have {kind} of "
         f"product {shown(product)} at camera {one.camera}; expected one"

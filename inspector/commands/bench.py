@@ -1,4 +1,4 @@
-"""`inspector bench`: what this machine carries with the model and the settings it has."""
+"""`inspector bench`: what this machine can handle with its model and settings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
         await _require_model(settings, url)
         server = server_of(settings, url)
         report = Report(model=server.model, transport=f"{server.transport}, {server.tensors}")
-        # Its folder tells which disk; beside it, because the journal of a line is nobody else's.
+        # Its folder says which disk; beside it, because nothing else may use the journal of a line.
         disk = settings.journal.directory.parent
         await _measure(server, seconds, report, disk if disk.is_dir() else None)
     if as_json:
@@ -63,7 +63,7 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
 
 
 async def _require_model(settings: Settings, url: str) -> None:
-    """Every measurement would wait for a model that is not there for ever, and say nothing."""
+    """Fail now if the model is missing: measurements would wait for it for ever."""
     tensors = TensorPool(tensors=1, max_regions=1, shared=False)
     terms = model_terms(settings)
     inline = replace(terms, server=terms.server.model_copy(update={"tensors": "inline"}))
@@ -87,7 +87,7 @@ async def _measure(server: Server, seconds: float, report: Report, disk: Path | 
     )
     async for factor, run in measures.overload(server, seconds, capacity_per_s=most.frames_per_s):
         report.add(
-            f"{factor} x what the model can", **_speed(run), **_ages(run), unaccounted=_lost(run)
+            f"{factor} x the model's rate", **_speed(run), **_ages(run), unaccounted=_lost(run)
         )
     total = min(measures.OPEN_LOOP_HZ, most.frames_per_s / 2)
     async for cameras, run in measures.growth(server, seconds, total_per_s=total):

@@ -1,4 +1,4 @@
-"""`inspector cameras`: which cameras can be reached from this machine, of every kind."""
+"""`inspector cameras`: lists the cameras of every kind that this machine can reach."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_FORMATS = 8
 
 
 def list_cameras(addresses: Iterable[str], *, as_json: bool, remark: Callable[[str], None]) -> None:
-    """Print a row for each camera; `remark` gets what could not be asked.
+    """Print a row for each camera; `remark` is called with what could not be asked.
 
     Raises:
         ValueError: an address is none; one sentence.

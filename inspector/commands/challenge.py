@@ -1,4 +1,4 @@
-"""`inspector challenge`: has the running service shown known parts, and follows how it goes."""
+"""`inspector challenge`: begins a check with known parts on the running service and follows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASK_EVERY_S = 0.5
 def challenge(
     settings: Settings, *, set_name: str | None, step: Step, by: str | None, follow: bool
 ) -> int:
-    """Begin a challenge and report each part as it is shown; returns 0 once it held.
+    """Begin a challenge and report each part as it is shown; returns 0 if it succeeded.
 
     Raises:
         FatalError: no service of this station runs here.
@@ -38,7 +38,7 @@ def challenge(
 
 
 def status(settings: Settings) -> int:
-    """Print which sets are due; returns 1 where one is."""
+    """Print which sets are due; returns 1 if one is."""
     found = _service(settings).challenge()
     for one in found["sets"]:
         due = f"due since {one['due_since']} ({', '.join(one['due'])})" if one["due"] else "not due"
@@ -58,7 +58,7 @@ def _service(settings: Settings) -> RunningService:
 
 
 def _follow(service: RunningService) -> int:
-    """Until the check has ended."""
+    """Report until the check has ended."""
     told, asked_for = 0, ""
     while True:
         found = service.challenge()
@@ -80,7 +80,7 @@ def _follow(service: RunningService) -> int:
 
 def _wanted(running: Mapping[str, Any], sets: list[Mapping[str, Any]]) -> str:
     if running["phase"] == "differs":
-        return "it was seen otherwise: --retry shows it again, --abort ends the challenge"
+        return "it was not seen as expected: --retry shows it again, --abort ends the challenge"
     parts: list[Mapping[str, Any]] = next(
         (one["parts"] for one in sets if one["name"] == running["set"]), []
     )

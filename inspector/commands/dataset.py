@@ -1,4 +1,4 @@
-"""What `inspector dataset export` does: options read, the data set written, the result told."""
+"""What `inspector dataset export` does: reads options, writes the data set, prints the result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from inspector.settings.settings import Settings
 _AGO = re.compile(r"(\d{1,6})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _END_OF_TIME = "9999"
-"""Behind every time that an event may have."""
+"""Later than the time of any event."""
 NAMED = 20
-"""So many of the units that are left out are named on the terminal; the manifest has them all."""
+"""How many of the omitted units are named on the terminal; the manifest has them all."""
 
 _WHY = {
     LeftOut.UNSURE: "somebody was unsure",

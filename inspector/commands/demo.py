@@ -1,4 +1,4 @@
-"""`inspector demo`: the whole thing on one machine, with nothing installed beforehand."""
+"""`inspector demo`: runs everything on one machine, with nothing installed beforehand."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from inspector.sources.uri import SourceUri
 CONFIG = Path("config/demo.toml")
 LINES_PER_S = 6
 _NOT_SHOWN = ("by", "sha256", "approved", "approve")
-"""Of a command and its answer, for people."""
+"""Width of a line about a command and its answer."""
 MAX_CODES_SHOWN = 3
 
 console = Console(highlight=False)
 
 
 def demo_settings(source: str | None, port: int | None, state: Path) -> Settings:
-    """The demo's settings, with another source and port where given.
+    """The demo's settings, with another source and port if given.
 
     Raises:
         ConfigurationError: the source cannot be opened, or the port is taken.
@@ -57,14 +57,14 @@ def demo_settings(source: str | None, port: int | None, state: Path) -> Settings
             size = Size(*uri.probe_size(Opening()))
         except (ValueError, CameraUnavailableError) as error:
             raise ConfigurationError(f"--source: {error}") from None
-        # The whole picture, since we do not know what is in it.
+        # The whole picture, because its content is unknown.
         overrides["products"]["initial"] = DEFAULT_PRODUCT
         overrides["cameras"] = {CAMERA: {"source": uri, "size": str(size), "region": None}}
     return load_station(find(CONFIG), overrides)
 
 
 def _as_setting(source: str) -> SourceUri:
-    """A path is shown over and over; a URI as it says."""
+    """A path is played in a loop; a URI as it says."""
     found = named_source(source, exists=Path(source).exists())
     if not isinstance(found, FileUri):
         return found
@@ -120,7 +120,7 @@ async def run_demo(source: str | None, port: int | None, seconds: float) -> None
 
 
 def _command() -> str:
-    """How this command was called, to be called again."""
+    """How this command was called, for other commands to show."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "inspector" else f"{sys.executable} -m inspector"
 
@@ -198,7 +198,7 @@ async def _read(url: str, settings: Settings, summary: Summary) -> None:
 
 
 async def _read_answers(url: str, settings: Settings) -> None:
-    """Show what the station says to each command."""
+    """Show the station's answer to each command."""
     station = settings.station.id
     async for item in read_events(url, station_id=station, stream="changes", follow=True):
         if isinstance(item, ReceivedEvent):
@@ -206,7 +206,7 @@ async def _read_answers(url: str, settings: Settings) -> None:
 
 
 def answer_line(change: ReceivedEvent) -> str:
-    """What was asked, and from which unit on it holds."""
+    """What a command asked for, and from which unit on it applies."""
     body = change.body
     fields = (f"{k}={v}" for k, v in body["fields"].items() if k not in _NOT_SHOWN)
     asked = " ".join((body["command"], *fields))

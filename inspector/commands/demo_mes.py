@@ -1,7 +1,7 @@
-"""The MES of the demo: says what the simulated line makes, by the station's stream of commands.
+"""The MES of the demo: tells the station what the simulated line makes, by its command stream.
 
-It knows the line as a plant's MES knows its orders: which boards are of which product. What it
-says takes the way that any MES takes, and so do the answers.
+It knows the line as a plant's MES knows its orders: which boards are of which product. Its commands
+and their answers take the same path as those of any MES.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from inspector.sources.simulated.uri import SimulatedUri
 
 CAMERA = "top"
 PRODUCTS = ("controller", "panel")
-"""What the circuits of the simulated line are called, in the order in which they come."""
+"""Names of the circuits of the simulated line, in their order."""
 TAUGHT_UNITS = 6
 SEEN_BEFORE = 3
-"""Boards of the first product that are inspected before anything was taught: what one picture
-alone makes of them."""
+"""How many boards of the first product are inspected before teaching, by single pictures alone."""
 _TIMEOUT_S = 5.0
 
 
@@ -40,14 +39,14 @@ class Order:
 
 
 class LinePlan:
-    """What the simulated line makes, and in which order."""
+    """The products and orders of the simulated line."""
 
     def __init__(self, options: SimulationOptions) -> None:
         self._options = options
 
     @classmethod
     def of(cls, settings: Settings) -> LinePlan | None:
-        """What the line that these settings name makes; None where it makes one thing only."""
+        """The products of the line that these settings name; None if it makes only one."""
         source = settings.cameras[CAMERA].source
         if not isinstance(source, SimulatedUri):
             return None
@@ -55,7 +54,7 @@ class LinePlan:
         return cls(options) if options.products > 1 else None
 
     def product_of(self, board: int) -> str:
-        """What a board is called that the line makes."""
+        """The name of a board of the line."""
         return self.order_of(board).product
 
     def order_of(self, board: int) -> Order:
@@ -75,7 +74,7 @@ def write_products(settings: Settings) -> None:
 
 
 class DemoMes:
-    """Changes the products of the demo's station over, and has each taught once."""
+    """Changes the demo's station from product to product, and has each taught once."""
 
     def __init__(self, url: str, settings: Settings, plan: LinePlan) -> None:
         self._client = redis_client(
@@ -87,7 +86,7 @@ class DemoMes:
         self._taught: set[str] = set()
 
     async def note(self, unit: ReceivedEvent) -> None:
-        """A unit has its verdict: say what follows from that, if anything does."""
+        """Take a unit's verdict: send the command that follows from it, if any."""
         board = number_of(unit.unit_id) or int(unit.body["unit"]["number"])
         order = self._plan.order_of(board)
         if board >= order.last_board:
@@ -103,7 +102,7 @@ class DemoMes:
     async def _teach_once(self, product: str) -> None:
         if product not in self._taught:
             self._taught.add(product)
-            # The line's first boards are good, and nobody is here to look at the reference.
+            # The line's first boards are good, and nobody is here to check the reference.
             await self._say(
                 command="teach", product=product, units=str(TAUGHT_UNITS), approve="true"
             )
@@ -119,7 +118,7 @@ class DemoMes:
 
 @asynccontextmanager
 async def demo_mes(url: str, settings: Settings) -> AsyncIterator[DemoMes | None]:
-    """The MES of a simulated line of several products; None where another source is inspected."""
+    """The MES of a simulated line of several products; None for any other source."""
     plan = LinePlan.of(settings)
     if plan is None:
         yield None

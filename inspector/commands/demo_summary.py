@@ -1,4 +1,4 @@
-"""What the demo says at its end: verdicts, beside what the simulated line knows."""
+"""The demo's summary: verdicts, compared with what the simulated line knows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEACHING = "teaching"
 
 
 class Summary:
-    """What a consumer of the stream saw, set beside what the simulated line knows."""
+    """The events of a consumer, compared with what the simulated line knows."""
 
     def __init__(self, settings: Settings) -> None:
         self._results: Counter[str] = Counter()
@@ -50,7 +50,7 @@ class Summary:
             self._truth.compare(event)
 
     def failure(self) -> str:
-        """Why not one of the units was inspected; nothing where one was, or none came."""
+        """Why not a single unit was inspected; empty if one was, or if none came."""
         meant = self._reasons[_TEACHING]
         if self._reasons.total() == meant or self._reasons.total() < self.total:
             return ""
@@ -60,7 +60,7 @@ class Summary:
         return f"{told}, {detail}" if detail else told
 
     def table(self, frames_captured: int) -> Table:
-        """For people, at the end."""
+        """The summary for people."""
         table = Table(title="summary", title_justify="left")
         table.add_column("what")
         table.add_column("number", justify="right")
@@ -83,7 +83,7 @@ class Summary:
 
 
 class Truth:
-    """Compares verdicts with what was drawn; boards are told apart by the serial on them."""
+    """Compares verdicts with what was drawn; boards are identified by the serial on them."""
 
     def __init__(self, view: SimulatedView, plan: LinePlan | None) -> None:
         self._view = view
@@ -91,12 +91,12 @@ class Truth:
         self._units: Counter[str] = Counter()
         self._taught: Counter[str] = Counter()
         self._judged: dict[tuple[str, str], Counter[str]] = {}
-        """By product and reference: how many `good` and `bad` boards, and how many `… right`."""
+        """Counts by product and reference: `good` and `bad` boards, and how many were `… right`."""
         self._as_another = 0
 
     @classmethod
     def of(cls, settings: Settings) -> Truth | None:
-        """What the line that these settings name knows; None for every other source."""
+        """The truth of the line that these settings name; None for any other source."""
         camera = settings.cameras[CAMERA]
         if not isinstance(camera.source, SimulatedUri):
             return None
@@ -123,7 +123,7 @@ class Truth:
             counts["bad right" if is_bad else "good right"] += 1
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """What and how many, for the table."""
+        """Rows of the table: what, and how many."""
         for product, units in self._units.items():
             if self._plan is not None:
                 yield f"{product}: units", str(units)

@@ -25,7 +25,7 @@ from inspector.settings.settings import Settings
 
 Form = Literal["text", "json", "cfx"]
 MEMBERS_PER_USER = 1000
-"""Readers of one group that one user of one machine can run at a time, with names of ours."""
+"""How many readers of one group one user of one machine can run at a time with derived names."""
 
 
 async def show_events(
@@ -77,7 +77,7 @@ async def show_events(
 
 
 def _embedded_url(settings: Settings) -> str:
-    """Where the service's own Redis listens, as it has written down for this user."""
+    """The address of the service's own Redis, as it was written down for this user."""
     file = settings.journal.directory / "redis" / URL_FILE
     try:
         return file.read_text(encoding="ascii").strip()
@@ -89,7 +89,7 @@ def _embedded_url(settings: Settings) -> str:
 
 
 def _address(url: str) -> str:
-    """Where that is, without the login."""
+    """The address, without the login."""
     if url.startswith("unix://"):
         return urlsplit(url).path
     try:
@@ -128,7 +128,7 @@ class _Shown:
         try:
             self._write(self._formed(event))
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            # A stranger's event may lack fields, or nest deeper than JSON is written.
+            # An event of another producer may lack fields, or nest deeper than JSON can be written.
             why = f"it cannot be shown as {self._form}: {type(error).__name__} {error}"
             self.say(notice(SetAside(entry_id=event.entry_id, why=why)), "yellow")
 
@@ -142,7 +142,7 @@ class _Shown:
                 return as_json(units_inspected(event.body))
 
     def _write(self, line: str) -> None:
-        # As UTF-8 whatever the terminal says it reads: a code page must not end the reader.
+        # As UTF-8 whatever the terminal's encoding: a code page must not end the reader.
         sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
         sys.stdout.buffer.flush()
 
@@ -150,9 +150,9 @@ class _Shown:
 class _Membership:
     """A member of the group under a name that stays the same over restarts.
 
-    The user's name and the machine's, with a number where several run at a time: two with one
-    name would be given each other's entries. A socket's name in Linux's abstract space says
-    which numbers are taken; it goes with the process, however that ends.
+    The user's name and the machine's, with a number where several run at a time: two with one name
+    would get each other's entries. A socket's name in Linux's abstract space says which numbers are
+    taken; it goes with the process, however that ends.
     """
 
     def __init__(self, key: str, group: str | None, consumer: str | None) -> None:

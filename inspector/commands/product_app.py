@@ -41,7 +41,7 @@ def _name(text: str) -> str:
 
 @app.command("list")
 def list_(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:  # noqa: FBT002
-    """Every product: its revision, model and reference."""
+    """Lists every product with its revision, model and reference."""
     _products(config).print_list(as_json=as_json)
 
 
@@ -52,7 +52,7 @@ def check(
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Their files, references and models; exit 78 with a line for every mistake."""
+    """Checks files, references and models; exit 78 with a line for every mistake."""
     _products(config).check([_name(name) for name in names or ()])
 
 
@@ -64,7 +64,7 @@ def show(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """All that its units are judged by, and every revision and reference."""
+    """Shows all that its units are judged by, and every revision and reference."""
     _products(config).print_product(_name(product), as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def diff(
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """What decides otherwise in two products, or in two revisions of one."""
+    """Shows how two products, or two revisions of one, decide differently."""
     _products(config).print_difference(_name(one), _name(other) if other else None)
 
 
@@ -109,7 +109,7 @@ def import_(
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Takes in a product that another station packed; what does not fit is refused as a whole."""
+    """Imports a product that another station packed, or refuses it as a whole."""
     _products(config).take_in(file, _name(name) if name else None, replace=replace, approve=approve)
 
 
@@ -120,12 +120,13 @@ def teach(
         int | None, typer.Option(min=3, help="How many; else products.teach_units.")
     ] = None,
     approve: Annotated[  # noqa: FBT002
-        bool, typer.Option("--approve", help="In force at once, without anybody having seen it.")
+        bool,
+        typer.Option("--approve", help="Put it in force at once, without a person having seen it."),
     ] = False,
-    by: Annotated[str | None, typer.Option(help="Who says that they are good.")] = None,
+    by: Annotated[str | None, typer.Option(help="The person who says that they are good.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """The next units are good: the running service learns from them what a good one looks like."""
+    """Teaches the running service what a good unit looks like, from the next units."""
     _products(config).teach(_name(product), units, approve=approve, by=by)
 
 
@@ -133,16 +134,18 @@ def teach(
 def approve(
     product: NameArgument,
     reference: Annotated[int | None, typer.Argument(min=1, help="Which; else the newest.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who looked; else who types.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="The person who checked it; else the current user.")
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Puts a reference in force: somebody looked at it, and it shows a good unit."""
+    """Puts a reference in force, after a person checked that it shows a good unit."""
     _products(config).approve(_name(product), reference, by)
 
 
 @app.command()
 def rollback(product: NameArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Puts the reference in force again that was so before."""
+    """Puts the previous reference in force again."""
     _products(config).roll_back(_name(product))
 
 
@@ -155,5 +158,5 @@ def forget(
     sure: Annotated[bool, typer.Option("--yes", help="The whole product.")] = False,  # noqa: FBT002
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Removes a reference, or a product with all that is known of it."""
+    """Removes a reference, or a product with everything that was learned of it."""
     _products(config).forget(_name(product), reference, sure=sure)

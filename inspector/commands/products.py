@@ -74,7 +74,7 @@ class Products:
         _print_table(columns, [[str(row[column]) for column in columns] for row in rows])
 
     def _in_force(self) -> dict[str, dict[str, str]]:
-        """By product: the cameras that inspect it, and what they do with its units."""
+        """The cameras that inspect a product, and what they do with its units, by product."""
         kept = read_kept(read_note(self.settings.journal.directory, JOBS_NOTE))
         found: dict[str, dict[str, str]] = {}
         for camera, job in kept.cameras.items() if kept else ():
@@ -110,7 +110,7 @@ class Products:
     # check
 
     def check(self, names: Sequence[str]) -> None:
-        """Go through the products, and say of each that is right that it is.
+        """Check the products, and print a line for each that is right.
 
         Raises:
             ConfigurationError: something is wrong; with a line for every mistake.
@@ -130,7 +130,7 @@ class Products:
             raise ConfigurationError(*problems)
 
     def _model_problems(self, product: Product) -> list[str]:
-        """What the models say against the product, as far as they can be asked."""
+        """How the models contradict the product, as far as they can be asked."""
         origin = self.store.file_of(product.name)
         try:
             if self.settings.inference.url == EMBEDDED:
@@ -145,20 +145,20 @@ class Products:
         return []
 
     def _models(self, product: Product) -> tuple[ModelName, ...]:
-        """Those that units of it are given to."""
+        """The models that its units are shown to."""
         has_reference = self.catalogue.chosen_reference(product) is not None
         golden = product.golden if has_reference or product.said.model.golden else None
         return (product.model, *filter(None, [golden]), *product.also)
 
     def _packed_model(self, model: ModelName) -> archive.PackedModel:
-        """With its hash, where its files are on this machine."""
+        """The model with its hash, if its files are on this machine."""
         sha256 = model_files(self.settings).sha256_of(model.name, model.version)
         return archive.PackedModel(name=model.name, version=model.version, sha256=sha256 or None)
 
     # show, diff
 
     def print_product(self, wanted: str, *, as_json: bool) -> None:
-        """What a product's units are judged by, and what is known of it."""
+        """Print what a product's units are judged by, and what is known about it."""
         name, product, revision = self._at(wanted)
         content = {
             "product": name,
@@ -189,7 +189,7 @@ class Products:
         }
 
     def print_difference(self, one: str, other: str | None) -> None:
-        """What decides otherwise in two products, or two revisions of one."""
+        """Print how two products, or two revisions of one, decide differently."""
         if other is None:
             one, other = self._last_two(one)
         before, after = (dict(_flat(_judged_by(self._at(w)[1]))) for w in (one, other))
@@ -203,7 +203,7 @@ class Products:
             _notices().print(f"{one} and {other}: nothing that decides differs")
 
     def _last_two(self, name: str) -> tuple[str, str]:
-        """What the file says now, and the revision that was in force before that."""
+        """The present file, and the revision that was in force before it."""
         _product, now = self.catalogue.product(name)
         before = [r for r in self.store.revisions(name) if r.sha256 != now.sha256]
         if not before:
@@ -276,7 +276,7 @@ class Products:
         sys.stdout.write(f"{self.store.file_of(ours)}: from {found.manifest.product}\n")
 
     def _other_models(self, found: archive.Unpacked, origin: str) -> Iterator[str]:
-        """Models that are called the same here, and are others."""
+        """Models of the same name that are different here."""
         files = model_files(self.settings)
         for model in found.manifest.models:
             ours = files.sha256_of(model.name, model.version)  # not here: `check` says so
@@ -289,7 +289,7 @@ class Products:
     # teach, approve, roll back, forget
 
     def teach(self, name: str, units: int | None, *, approve: bool, by: str | None) -> None:
-        """Have the running service learn from the next units what a good one looks like.
+        """Teach the running service from the next units what a good one looks like.
 
         Raises:
             CommandRefusedError: it does not.
@@ -328,7 +328,7 @@ class Products:
         sys.stdout.write(f"reference {name}/{approval.number} is in force\n")
 
     def roll_back(self, name: str) -> None:
-        """Put the reference in force again that was so before; as `approve`."""
+        """Put the previous reference in force again; as `approve`."""
         self._require(name)
         service = RunningService.of(self.settings)
         if service is not None:
@@ -355,7 +355,7 @@ class Products:
         sys.stdout.write(f"product {name} is gone\n")
 
     def _require(self, name: str) -> None:
-        """It is a product of this station."""
+        """Require a product of this station."""
         self.store.content(name)
 
 
@@ -386,7 +386,7 @@ async def _compare(settings: Settings, product: Product, models: Sequence[ModelN
                 check_model(described, needs)
             elif model in terms.also:
                 check_model(described, terms.also[model])
-            else:  # the settings' input is the other one's
+            else:  # the settings' input belongs to the other model
                 check_model(described, replace(needs, is_for_reference=True, stated=NOTHING_STATED))
     except (InferenceServerException, grpc.RpcError) as error:
         raise InferenceUnavailableError(f"Triton at {url}: {error}") from error
@@ -400,7 +400,7 @@ def _named(model: ModelName) -> tuple[str, str]:
 
 
 def _judged_by(product: Product) -> dict[str, Any]:
-    """Everything that decides, by section, as the product's file would say it."""
+    """Everything that decides, by section, in the form of a product's file."""
     said = product.said
     return {
         "model": {
@@ -443,7 +443,7 @@ def _reference_told(stored: StoredReference) -> dict[str, Any]:
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """By dotted key."""
+    """The values by dotted key."""
     for key, value in content.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -456,7 +456,7 @@ def _shown(value: object) -> str:
 
 
 def whoever() -> str:
-    """Who types here, for the record."""
+    """The current user, for the record."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user that has no name

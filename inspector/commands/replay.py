@@ -39,13 +39,13 @@ console = Console(stderr=True, highlight=False, markup=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """The commands of a replay, and where what they lead to is kept."""
+    """The commands of a replay, and where their results are kept."""
 
     commands: Path
     changes: Path | None = None
     """None: beside the units' lines."""
     products: Path | None = None
-    """None: in a folder that is gone afterwards, with what the settings' own folder holds."""
+    """None: in a temporary folder with a copy of the settings' own."""
 
 
 def replay_command(
@@ -57,7 +57,7 @@ def replay_command(
     camera: str | None,
     script: Script | None = None,
 ) -> int:
-    """Run a replay; the exit code: 0 when all was inspected, and done, that was to be, else 1."""
+    """Run a replay; the exit code is 0 if everything was inspected and carried out, else 1."""
     recording = footage(source, pace)
     commands = read_script(script.commands) if script else ()
     target = out or default_output(recording)
@@ -98,7 +98,7 @@ def _changes_file(script: Script | None, target: Path) -> Path | None:
 
 
 def _products(script: Script, base: Settings | None, stack: ExitStack) -> Path:
-    """Where the products are during the replay: never in the folder that a station uses."""
+    """The products' folder during the replay: never the one that a station uses."""
     if script.products is not None:
         return script.products
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="inspector-replay-")))
@@ -112,7 +112,7 @@ def _products(script: Script, base: Settings | None, stack: ExitStack) -> Path:
 
 
 def _frames_in(recording: FileUri) -> int | None:
-    """For the bar only: what a video's header claims; None where that is not known."""
+    """For the progress bar only: the length by the video's header; None if unknown."""
     if recording.loop or recording.path.is_dir():
         return None
     with suppress(OSError, ValueError), av.open(f"file:{recording.path}") as container:

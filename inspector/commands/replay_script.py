@@ -34,13 +34,13 @@ ASK_EVERY_S = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedCommand:
-    """A command, and where in a recording it belongs."""
+    """A command, and its place in a recording."""
 
     after_unit: int
-    """It is answered once so many units were opened, before the next one is."""
+    """It is answered once this many units were opened, before the next one is."""
     request: Request
     line: int
-    """Of the file it stands in."""
+    """Its line in the file."""
 
     @property
     def product(self) -> str | None:
@@ -98,7 +98,7 @@ def _scripted(line: bytes, number: int) -> ScriptedCommand:
 
 
 def make_products(store: ProductStore, script: Sequence[ScriptedCommand]) -> tuple[str, ...]:
-    """Give each product that is named and not there an empty file: it is as the settings say.
+    """Give each named product that is missing an empty file: it is as the settings say.
 
     Returns their names. Synchronous file I/O.
     """
@@ -136,10 +136,10 @@ class ReplayScript:
         units_to_teach: int,
         may_ask: Callable[[Step], bool] = lambda _step: True,
     ) -> None:
-        """`units_to_teach`: where a command does not say how many.
+        """`units_to_teach`: for a command that does not say how many.
 
-        `may_ask`: whether what a challenge waits for has come, so that it may go on or another may
-        begin; units that were opened may not be judged yet.
+        `may_ask`: whether the part that a challenge waits for has come, so that it may go on or
+        another may begin; units that were opened may not be judged yet.
         """
         self._may_ask = may_ask
         self._due = deque(script)
@@ -147,16 +147,16 @@ class ReplayScript:
         self._units_to_teach = units_to_teach
         self._lesson_ends: int | None = None
         self._free_until = self._next_stop
-        """The unit of this index waits, and all after it."""
+        """The index of the unit that waits, with all after it."""
         self._opened = 0
         self._asked_for = 0
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.never_due: list[str] = []
-        """What was for after units that never came, in sentences."""
+        """Commands for after units that never came, in sentences."""
 
     def is_held(self, index: int) -> bool:
-        """Whether something is due before this unit; if so it is seen to."""
+        """Whether something is due before this unit; if so, it is started."""
         if index < self._free_until:
             self._opened = index + 1
             return False
@@ -166,11 +166,11 @@ class ReplayScript:
         return True
 
     def give_up(self) -> None:
-        """Hold no unit any more: the replay ends."""
+        """Hold no further unit: the replay ends."""
         self._free_until = END_OF_RECORDING + 1
 
     async def run(self, change_over: AnswersCommands, let_on: Callable[[], None]) -> None:
-        """See to whatever is due until the recording has ended; `let_on` wakes the capture."""
+        """Carry out whatever is due until the recording has ended; `let_on` wakes the capture."""
         while self._free_until <= END_OF_RECORDING:
             await self._asked.wait()
             self._asked.clear()
@@ -194,7 +194,7 @@ class ReplayScript:
         return min(stops)
 
     async def _reach(self, index: int, change_over: AnswersCommands) -> None:
-        """Everything that is due before the unit of this index, in order."""
+        """Carry out everything that is due before the unit of this index, in order."""
         opened = min(index, self._opened)
         while (stop := self._next_stop) <= opened:
             if stop == self._lesson_ends:
@@ -217,14 +217,14 @@ class ReplayScript:
             self._lesson_ends = None
 
     async def _until_it_may(self, step: Step) -> None:
-        """The units before it are judged, but for those that are still in view: nothing comes."""
+        """Wait until the units before it are judged, except those that are still in view."""
         with suppress(TimeoutError):
             async with asyncio.timeout(VERDICTS_WITHIN_S):
                 while not self._may_ask(step):  # noqa: ASYNC110 - verdicts tell nobody here
                     await asyncio.sleep(ASK_EVERY_S)
 
     async def _end_lesson(self) -> None:
-        """Its units were all opened: no further frame of them is waited for."""
+        """End a lesson whose units were all opened: no further frame of them is waited for."""
         self._lesson_ends = None
         self._references.teacher.close()
         await self._references.idle()

@@ -1,4 +1,4 @@
-"""`inspector replay`: recorded footage through the very same stages, one JSON line per unit."""
+"""`inspector replay`: inspects recorded footage with the same stages, one JSON line per unit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONNECTED_EVERY_S = 0.1
 SERIAL_TIMEOUT_S = 30.0
 """A recording's results must not depend on how busy the machine is."""
 NOT_TO_BE_INSPECTED = frozenset({"teaching", "no_product", "reference_mismatch", "locked"})
-"""Reasons that are answers: what commands asked for, what is of another product, what is locked."""
+"""Reasons that are no failure: commands, another product, locks."""
 _COPIED = {
     "trigger",
     "frames_per_unit",
@@ -54,18 +54,18 @@ _COPIED = {
     "region",
     "serial",
 }
-"""What a recording is inspected by, as its camera would be."""
+"""Settings of a camera that also apply to a recording of it."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a replay saw."""
+    """Counts of a replay."""
 
     units: Counter[str] = field(default_factory=Counter)
     defects: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     frames_missed: Counter[str] = field(default_factory=Counter)
-    """By reason; with presence a frame may be missed while no unit is in view."""
+    """Missed frames by reason; with presence a frame may be missed while no unit is in view."""
     latency_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
     changes: int = 0
@@ -73,7 +73,7 @@ class Tally:
     challenges: int = 0
     """Known parts that were shown, and checks that ended."""
     refused: list[str] = field(default_factory=list)
-    """Why commands were not carried out, or lessons came to nothing; in sentences."""
+    """Why commands were not carried out, or lessons failed; in sentences."""
 
     def add_change(self, event: dict[str, Any]) -> None:
         """Count one answer."""
@@ -91,7 +91,7 @@ class Tally:
 
     @property
     def is_as_asked(self) -> bool:
-        """Every unit was inspected that was to be, and every command carried out."""
+        """Whether every unit was inspected as intended, and every command carried out."""
         looked_at = self.units["PASSED"] + self.units["FAILED"]
         asked_for = sum(self.reasons[reason] for reason in NOT_TO_BE_INSPECTED)
         missed = set(self.frames_missed) - NOT_TO_BE_INSPECTED
@@ -117,7 +117,7 @@ class JsonLinesSink:
         *,
         changes: TextIO | None = None,
     ) -> None:
-        """`changes` takes the answers to commands, which are no units."""
+        """`changes` receives the answers to commands, which are no units."""
         self._door = door
         self._out = out
         self._tally = tally
@@ -168,8 +168,8 @@ def replay_settings(
 ) -> Settings:
     """The line's settings with its cameras replaced by the footage.
 
-    What is inspected, and how, is as for `camera`, or for the first. `products` is where the
-    products are; None: where the settings say.
+    The footage is inspected as that of `camera`, or of the first. `products` is the folder of the
+    products; None: as in the settings.
 
     Raises:
         ConfigurationError: the footage cannot be opened, or there is no such camera.
@@ -199,7 +199,7 @@ def replay_settings(
 
 
 def _copied(base: Settings, camera: str | None, size: Size) -> dict[str, Any]:
-    """The settings of the line's camera that hold for the footage too."""
+    """The settings of the line's camera that apply to the footage too."""
     if camera is not None and camera not in base.cameras:
         known = ", ".join(base.cameras)
         raise ConfigurationError(f'replay: no camera "{camera}"; the settings have: {known}')
@@ -215,7 +215,7 @@ def _copied(base: Settings, camera: str | None, size: Size) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Who hears of a replay, and what it writes."""
+    """Receivers of a replay's results and progress."""
 
     out: TextIO | None = None
     changes: TextIO | None = None
@@ -228,8 +228,8 @@ async def run_replay(
 ) -> Tally:
     """Inspect every frame of the footage; waits for Triton as long as it takes, and says so.
 
-    The commands of a script are answered between the units; the products they name are made where
-    they are not there.
+    The commands of a script are answered between the units; the products they name are made if they
+    are missing.
 
     Raises:
         ConfigurationError: the model, a product's file or the products' folder does not fit.
@@ -258,7 +258,7 @@ class _Replay:
         self._tally = Tally()
 
     async def run(self, script: Sequence[ScriptedCommand]) -> Tally:
-        """From the first frame to the last."""
+        """Run from the first frame to the last."""
         started_s = time.monotonic()
         await (self._run_with_products(script) if script else self._run())
         self._tally.seconds = time.monotonic() - started_s
@@ -351,7 +351,7 @@ class ChangingReplay(Stage):
         self._tally = tally
 
     async def run(self) -> None:
-        """See to commands and lessons until the recording has ended."""
+        """Carry out commands and lessons until the recording has ended."""
         change_over = self._products.change_over
         async with background(self._products.references.run(change_over), name="teaching"):
             await self._connected()
@@ -364,17 +364,17 @@ class ChangingReplay(Stage):
         self._pipeline.let_on()
 
     async def _connected(self) -> None:
-        """A recording waits for the server as long as it takes; a command would be refused."""
+        """Wait for the server as long as it takes: without it a command would be refused."""
         models, known = self._products.change_over.job.recipe.models, self._pipeline.model.spec_of
         while not all(known(model) for model in models):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(CONNECTED_EVERY_S)
 
 
 def default_changes(out: Path) -> Path:
-    """Where the answers to commands go unless told otherwise: beside the units' lines."""
+    """The default file for answers to commands: beside the units' lines."""
     return out.with_name(f"{out.stem}.changes.jsonl")
 
 
 def default_output(recording: FileUri) -> Path:
-    """Where the lines go unless told otherwise: named as the recording, in the current folder."""
+    """The default file for the lines: named after the recording, in the current folder."""
     return Path(recording.path.absolute().stem + ".jsonl")

@@ -1,4 +1,4 @@
-"""The service of this station, if it runs on this machine: asked over HTTP, as its page does."""
+"""The service of this station, if it runs on this machine; used over HTTP, as its page does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inspector.core.plain_text import plain
 from inspector.settings.settings import Settings
 
 TIMEOUT_S = 30.0
-"""A change-over may wait for a model to be loaded."""
+"""Long, because a change-over may wait for a model to be loaded."""
 _LONGEST_ANSWER_BYTES = 1_000_000
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the settings may say
 _OK = 200
 
 
 class CommandRefusedError(InspectorError):
-    """The service does not do what was asked; its text is the service's own line."""
+    """The service refuses a command; the text is the service's own line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RunningService:
 
     @classmethod
     def of(cls, settings: Settings) -> RunningService | None:
-        """The service that runs with these settings; None where nobody of this station answers."""
+        """The service that runs with these settings; None if it does not answer."""
         told = settings.http
         token = told.token.get_secret_value() if told.token else None
         service = cls(_EVERYWHERE.get(told.host, told.host), told.port, token)
@@ -47,7 +47,7 @@ class RunningService:
         return None
 
     def command(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Have a command carried out; returns what holds from then on.
+        """Have a command carried out; returns what applies from then on.
 
         Raises:
             CommandRefusedError: it is refused, or the service went away.
@@ -63,7 +63,7 @@ class RunningService:
         raise CommandRefusedError(plain(answer.decode("utf-8", "replace").strip()))
 
     def challenge(self) -> dict[str, Any]:
-        """Which sets of known parts are due, and how far the one under way is.
+        """Which sets of known parts are due, and the progress of the one being shown.
 
         Raises:
             CommandRefusedError: the service went away.

@@ -44,5 +44,5 @@ async def _announce(server: EmbeddedTriton, report: Callable[[str], None]) -> No
     try:
         await server.wait_ready(READY_TIMEOUT_S)
     except InspectorError:
-        return  # the server's own task says it
+        return  # the server's own task reports it
     report(f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}")

@@ -1,1 +1,1 @@
-"""What every room shares: the nouns, the seams, errors, geometry, faults.."""
+"""What all packages share: records, ports, errors, geometry, faults."""

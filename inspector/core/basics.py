@@ -1,4 +1,4 @@
-"""What the records are made of: names of cameras, pictures, places in them."""
+"""Basic types of the records: camera ids, pictures, rectangles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Known parts that are shown to a station: what was expected of one, and what was seen."""
+"""Known parts that are shown to a station: what was expected, and what was seen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Step(StrEnum):
 
 
 class Differs(StrEnum):
-    """How a known part was seen otherwise than expected. A closed list."""
+    """How what was seen of a known part differs from what was expected. A closed list."""
 
     NOT_INSPECTED = "not_inspected"
     MISSED = "missed"
@@ -30,14 +30,14 @@ class Differs(StrEnum):
     DEFECT_MISSED = "defect_missed"
     """It failed, but not for a defect that it has."""
     OTHER_DEFECT = "other_defect"
-    """It shows a defect that it is known not to have."""
+    """A defect was reported that it is known not to have."""
     WRONG_PART = "wrong_part"
     """Another part of the set came first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that was seen otherwise than expected."""
+    """One difference from what was expected."""
 
     kind: Differs
     told: str
@@ -65,10 +65,10 @@ class PartShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a command, to be published and kept with it."""
+    """The outcome of a command, to be published and kept with it."""
 
     problem: str = ""
-    """Why it is refused; empty where it is not."""
+    """Why it is refused; empty if it is not."""
     effective: Mapping[CameraId, int] = field(default_factory=dict)
     """The number of the first unit that may be a known part."""
     events: tuple[Event, ...] = ()

@@ -1,4 +1,4 @@
-"""What was asked of a station while it runs, and what came of it."""
+"""Commands to a running station, and their outcomes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ class Change:
     problem: str = ""
     """Why it was refused, in one line; empty where it was accepted."""
     by: str
-    """Which way it came, or who sent it: `commands`, `http`, `trigger`, `serial`, `service`."""
+    """How it came, or who sent it: `commands`, `http`, `trigger`, `serial`, `service`."""
     command_entry: str | None = None
     """Its entry in the stream of commands; None where it came another way."""
     effective: Mapping[CameraId, int] = field(default_factory=dict)
-    """The number of the first unit of each camera to which it applies; empty where it applies to
-    none."""
+    """The number of the first unit to which it applies, by camera; empty if it applies to none."""
     job: Job
-    """In force from then on; of a command that was refused, the one that stays."""
+    """The job in force from then on; after a refused command, the one that stays."""

@@ -1,4 +1,4 @@
-"""Entries of a stream as the journal gives them out: numbered, named and worded for good. Pure."""
+"""Entries of a stream as the journal issues them, with final number, ID and text. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST = 2**63 - 1
 
 
 class StreamFullError(ValueError):
-    """No entry can follow this ID: somebody wrote one from the far future."""
+    """No entry can follow this ID: an entry from the far future was written."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,7 +57,7 @@ class StreamId:
         return StreamId(self.ms, self.n + 1)
 
     def room_for(self, entries: int) -> StreamId:
-        """An ID from here on, after which `entries` more fit by counting `n` up.
+        """An ID, not smaller than this one, after which `entries` more fit by counting `n` up.
 
         Raises:
             StreamFullError: this ID is too large for anything to follow.
@@ -76,10 +76,10 @@ NOTHING = StreamId(0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tip:
-    """How a stream ends where others read it."""
+    """The end of a stream in a sink."""
 
     last_id: StreamId
-    """Of the last entry ever added, even where it was deleted or trimmed since."""
+    """ID of the last entry ever added, even if it was deleted or trimmed since."""
     event_id: str | None = None
     """Of the entry with `last_id`; None where that entry is gone or not an event."""
     seq: int | None = None
@@ -94,7 +94,7 @@ class JournalRow:
     """An event as journaled: its body never changes again."""
 
     row: int
-    """Counts events over all streams, in the order they were appended."""
+    """Counts events over all streams, in the order in which they were appended."""
     stream: Stream
     seq: int
     entry_id: StreamId
@@ -109,12 +109,12 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamGrowth:
-    """What came into a stream so far."""
+    """What entered a stream in a certain time."""
 
     entries: int
     span_s: float
-    """In so many seconds."""
+    """The time, in seconds."""
     json_bytes: float
-    """Of one event, on average."""
+    """Size of one event, on average."""
     held: int
-    """How many entries the sink has of it now."""
+    """How many entries the sink holds now."""

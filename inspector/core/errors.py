@@ -17,7 +17,7 @@ class InspectorError(Exception):
 
 
 class RetryableError(InspectorError):
-    """The world may heal: back off and try again."""
+    """Temporary: back off and try again."""
 
 
 class CameraUnavailableError(RetryableError):
@@ -25,7 +25,7 @@ class CameraUnavailableError(RetryableError):
 
 
 class LoginRefusedError(CameraUnavailableError):
-    """The camera refused the login: asked too often, it locks everybody out."""
+    """The camera refused the login; after too many attempts it locks everybody out."""
 
 
 class InferenceUnavailableError(RetryableError):
@@ -45,11 +45,11 @@ class FrameUnreadableError(ItemError):
 
 
 class MalformedReplyError(ItemError):
-    """Triton answered with something that is not a result."""
+    """Triton answered with something other than a result."""
 
 
 class EndOfFootageError(InspectorError):
-    """A recording has no more frames: the camera is done, nothing is wrong."""
+    """A recording has no more frames; this is no failure."""
 
 
 class FatalError(InspectorError):

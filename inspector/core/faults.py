@@ -1,4 +1,4 @@
-"""What is wrong right now, and whether the process still makes progress: pure, no clock."""
+"""Standing faults, and whether the process still makes progress: pure, no clock."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NS_PER_S = 1_000_000_000
 
 
 PICTURE_REFUSED = "the picture is "
-"""How the cause of the fault `optics` begins where the camera's units are not inspected for it."""
+"""Beginning of the cause of the fault `optics` while it keeps units from being inspected."""
 
 
 PICTURES_CHANGE = "the pictures change: "
-"""How it begins where they are still inspected, and are not as they used to be."""
+"""Its beginning while units are still inspected, although pictures are not as usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,10 @@ class Fault:
     kind: str
     """camera, triton, redis, disk, ..."""
     subject: str
-    """Which one: a camera's id, or empty."""
+    """Which part: a camera's id, or empty."""
     cause: str
     unit: FaultUnit | None = None
-    """None where it is about no unit."""
+    """None if it is not about a unit."""
 
 
 def camera_clock(camera_id: str) -> str:
@@ -58,14 +58,14 @@ def reference_at(camera_id: str) -> str:
 
 
 class ProcessRule(StrEnum):
-    """What of the verdicts in a row raises the fault `process`. A closed list."""
+    """Rules on consecutive verdicts that raise the fault `process`. A closed list."""
 
     SAME_PLACE = "same_place"
-    """The same defect at the same place of units in a row."""
+    """The same defect at the same place of consecutive units."""
     FAILED = "failed"
-    """Units in a row FAILED."""
+    """Consecutive units FAILED."""
     NOT_INSPECTED = "not_inspected"
-    """Units in a row were not inspected, and nobody wanted it so."""
+    """Consecutive units were unintentionally not inspected."""
     SHARE = "share"
     """Too many of the last units FAILED."""
 
@@ -76,7 +76,7 @@ def process_at(camera_id: str, rule: ProcessRule) -> str:
 
 
 class FaultBoard:
-    """The faults that stand; tells a listener about every change, and only about changes.
+    """The faults that stand; reports every change to a listener, and only changes.
 
     A part that is expected and has not been heard of is neither good nor at fault. Event loop only.
     """
@@ -87,7 +87,7 @@ class FaultBoard:
         *,
         on_heard: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_heard` is called when the first thing is known of a part that was expected."""
+        """`on_heard` is called when the state of an expected part becomes known."""
         self._on_change = on_change
         self._on_heard = on_heard
         self._standing: dict[tuple[str, str], Fault] = {}
@@ -110,7 +110,7 @@ class FaultBoard:
     def raise_fault(
         self, kind: str, cause: str, subject: str = "", *, unit: FaultUnit | None = None
     ) -> None:
-        """Something broke; a fault that stands already only gets the new cause."""
+        """Raise a fault; one that stands already only gets the new cause."""
         known = self._standing.get((kind, subject))
         if unit is None and known is not None:
             unit = known.unit
@@ -135,7 +135,7 @@ class FaultBoard:
 
 
 class Progress:
-    """Whether frames that came in still leave as journaled verdicts.
+    """Watches whether captured frames still lead to journaled verdicts.
 
     A line that stands still is idle, not stalled: only frames that are owed a verdict count.
     """

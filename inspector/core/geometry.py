@@ -70,7 +70,7 @@ def to_frame(
 
 
 def on_picture(place: Place, region: Region) -> Place | None:
-    """A place in model pixels, in those of the picture that the region is a part of.
+    """Convert a place from model pixels to those of the picture that the region is part of.
 
     Clipped to the region; None where nothing of it lies there, as in the padding beside it.
     """
@@ -106,7 +106,7 @@ def box_of(rect: Rect) -> Box:
 
 
 def polygon_within(points_px: Sequence[Point], limits: Box) -> Polygon | None:
-    """What of an area lies within a box; None where nothing does."""
+    """The part of an area within a box; None if there is none."""
     kept = clipped(points_px, limits)
     if len(kept) < 3:  # noqa: PLR2004 - a line has no area
         return None

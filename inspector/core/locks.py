@@ -1,4 +1,4 @@
-"""Why nothing may be PASSED now: locks, each held until what set it is over. Pure, no clock."""
+"""Locks: why nothing may be PASSED now, each until its cause is over. Pure, no clock."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class LockKind(StrEnum):
     """What keeps units from being PASSED. A closed list."""
 
     CHALLENGE = "challenge"
-    """The station has to show on known parts that it can see."""
+    """The station must prove with known parts that it can see."""
     PROCESS = "process"
-    """The line makes the same mistake again and again."""
+    """The line repeats a mistake."""
 
 
 ACKNOWLEDGED = frozenset({LockKind.PROCESS})
-"""The kinds that a person ends. The others end when what they wait for has happened."""
+"""The kinds that a person ends. The others end with their cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +36,22 @@ class Lock:
 
     kind: LockKind
     subject: str = ""
-    """Which of that kind; empty where there is only one."""
+    """Which of that kind; empty if there is only one."""
     reason: str
     """For people, in one line."""
     since: str
     """RFC 3339 with offset."""
     is_quiet: bool = False
-    """Nothing is wrong: it is waited for what will be known in a moment."""
+    """Nothing is wrong: the lock waits for something that will be known in a moment."""
 
     @property
     def key(self) -> tuple[LockKind, str]:
-        """What tells it from others: one of these stands at a time."""
+        """Its identity: at most one lock with it stands at a time."""
         return self.kind, self.subject
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether a person ends it."""
+        """Whether it is ended by a person."""
         return self.kind in ACKNOWLEDGED
 
 
@@ -61,7 +61,7 @@ class LockBoard:
     def __init__(
         self, on_change: Callable[[Lock, bool], None] = lambda _lock, _stands: None
     ) -> None:
-        """`on_change` gets a lock that was set, or got another reason, or was cleared."""
+        """`on_change` is called with a lock that was set, cleared, or got another reason."""
         self._on_change = on_change
         self._standing: dict[tuple[LockKind, str], Lock] = {}
 
@@ -76,7 +76,7 @@ class LockBoard:
         return next(iter(self._standing.values()), None)
 
     def set(self, lock: Lock) -> None:
-        """From now on nothing is PASSED; one that stands already keeps its time."""
+        """Set a lock: from now on nothing is PASSED. One that stands already keeps its time."""
         before = self._standing.get(lock.key)
         if before is not None and before.reason == plain(lock.reason):
             return
@@ -91,7 +91,7 @@ class LockBoard:
         self._on_change(kept, True)
 
     def clear(self, kind: LockKind, subject: str = "") -> None:
-        """What this lock waited for has happened; nothing changes where it does not stand."""
+        """Clear a lock because its cause is over; no effect if it does not stand."""
         lock = self._standing.pop((kind, subject), None)
         if lock is not None:
             self._on_change(lock, False)
@@ -108,14 +108,15 @@ class LockBoard:
         return (), f"there is no lock{of_kind} to acknowledge"
 
     def text(self, *, without: Collection[Lock] = ()) -> str:
-        """As the journal keeps them; `without` those that are about to be cleared."""
+        """The locks as text for the journal, except those in `without`."""
         kept = [asdict(lock) for lock in self.standing if lock not in without]
         return orjson.dumps(kept).decode()
 
     def restore(self, note: str | None, *, now: str) -> None:
-        """Set again what stood when the service ended.
+        """Set the locks again that stood when the service ended.
 
-        A note that cannot be read is a lock too: nobody knows what stood there. `now` is RFC 3339.
+        A note that cannot be read is a lock too, because what it said is unknown. `now` is RFC
+        3339.
         """
         try:
             kept = [] if note is None else [_read(part) for part in orjson.loads(note)]

@@ -11,13 +11,13 @@ V = TypeVar("V")
 
 
 class Newest(OrderedDict[K, V]):
-    """At most so many entries: one more, and the one that was set or used longest ago is forgotten.
+    """Holds at most this many entries; another one replaces the least recently set or used.
 
     The order is that in which entries were set or used. One thread at a time.
     """
 
     def __init__(self, most: int, *, on_forgotten: Callable[[K], None] | None = None) -> None:
-        """`on_forgotten` is called with the key of each entry that had to go."""
+        """`on_forgotten` is called with the key of each entry that is removed."""
         super().__init__()
         self._most = most
         self._on_forgotten = on_forgotten
@@ -32,7 +32,7 @@ class Newest(OrderedDict[K, V]):
                 self._on_forgotten(forgotten)
 
     def used(self, key: K, make: Callable[[], V]) -> V:
-        """The entry, which counts as used now; made where it is not there."""
+        """The entry, which counts as used now; made if it is missing."""
         found = self[key] if key in self else make()
         self[key] = found
         return found

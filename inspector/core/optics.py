@@ -1,4 +1,4 @@
-"""What can be measured of a picture as such, and what is usual for a product: pure arithmetic."""
+"""Optical measures of a picture, and which values are usual for a product: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Colour = tuple[float, float, float]
 """Blue, green and red."""
 
 LEAST_CONTRAST = 12
-"""Grey levels: a rise that is lower is no edge."""
+"""The smallest rise of an edge, in grey levels."""
 SPREADS = 2.0
-"""So many times what good pictures differ among themselves is usual as well: lamps that drift."""
+"""How many times the spread of good pictures still counts as usual, because lamps drift."""
 _NORMAL = 1.4826
 """Of a normal distribution, the standard deviation over the median deviation."""
 
 
 class Measure(StrEnum):
-    """What of the optics is compared with what is usual. A closed list."""
+    """Optical measures that are compared with usual values. A closed list."""
 
     FOCUS = "focus"
     LIGHT = "light"
@@ -40,11 +40,12 @@ class Optics:
     clipped: float
     """Share of the pixels that are as bright as can be, the mean of the colours."""
     darkest: int
-    """Grey level below which only a hundredth of it lies."""
+    """Grey level below which 1 % of its pixels are."""
     bright: int = 0
-    """Grey level that a tenth of it is above: that of a board's laminate, however much copper."""
+    """Grey level above which 10 % of its pixels are: that of a board's laminate, however much
+    copper it has."""
     contrast: int = 0
-    """Grey levels by which its highest edge rises."""
+    """Height of its highest edge, in grey levels."""
     colour: Colour = (0.0, 0.0, 0.0)
     """The mean of each channel, in grey levels."""
     noise: float = 0.0
@@ -57,7 +58,7 @@ class OpticsBaseline:
 
     camera: str
     pictures: int
-    """How many it was made of."""
+    """How many pictures it was made of."""
     blur_px: float | None
     contrast: int
     """The lowest of these pictures."""
@@ -75,7 +76,7 @@ class OpticsBaseline:
 def baseline_of(
     pictures: Sequence[Optics], *, camera: str, since_unix_s: float = 0.0, vouched: bool = False
 ) -> OpticsBaseline | None:
-    """What is usual where these are good; None where they show nothing to compare with."""
+    """The usual values if these are good; None if they show nothing to compare with."""
     lit = [picture for picture in pictures if shows_something(picture)]
     if not lit:
         return None
@@ -100,12 +101,12 @@ def baseline_of(
 
 
 def shows_something(picture: Optics) -> bool:
-    """Whether there is an edge in it, and light: others say nothing of what is usual."""
+    """Whether it has an edge and light: other pictures say nothing about usual values."""
     return picture.bright > 0 and picture.contrast >= LEAST_CONTRAST
 
 
 def tint(found: Colour, usual: Colour) -> float:
-    """By which share the colour whose part of the light changed most did so."""
+    """The largest relative change of a colour's share of the light."""
     found_sum, usual_sum = sum(found), sum(usual)
     if not (found_sum > 0 and usual_sum > 0):
         return 0.0

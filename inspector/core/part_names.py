@@ -1,4 +1,4 @@
-"""What scanners and code readers deliver, read as the name of one unit: pure.
+"""Reads the name of one unit from what scanners and code readers deliver: pure.
 
 A scanner appends what ends a line, a PLC fills its STRING up with NULs, and codes hold several
 fields: ISO/IEC 15434 envelopes with the data identifiers of ANSI MH10.8.2, and GS1 element strings
@@ -50,7 +50,7 @@ _LONGEST_VALUE = 90
 
 
 class NameUnusableError(ItemError):
-    """What was read names no unit; its text is one line that says why."""
+    """The text does not name a unit; the message is one line that says why."""
 
     def __init__(self, kind: str, problem: str) -> None:
         super().__init__(problem)
@@ -82,7 +82,7 @@ def unit_name(text: str, *, longest: int) -> str:
 
 
 def shown(text: str) -> str:
-    """A text in ASCII quotes, with what cannot be shown escaped, and not too long of it."""
+    """A text in ASCII quotes, shortened, with characters that cannot be shown escaped."""
     quoted = ascii(text) if any(not c.isprintable() for c in text) else repr(text)
     return quoted if len(quoted) <= _SHOWN_CHARACTERS else quoted[:_SHOWN_CHARACTERS] + "…"
 

@@ -1,4 +1,4 @@
-"""Where the project's own files are, wherever the command is started."""
+"""Finds the project's own files, wherever the command is started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def find(path: Path) -> Path:
 
 
 def default_cache() -> Path:
-    """Where what is downloaded once is kept unless told otherwise."""
+    """The default folder for downloads that are kept."""
     if own := os.environ.get("INSPECTOR_CACHE"):
         return Path(own)
     if shared := os.environ.get("XDG_CACHE_HOME"):

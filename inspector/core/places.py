@@ -1,4 +1,4 @@
-"""Where something lies on a picture or a unit: pure arithmetic, in pixels."""
+"""Places on a picture or a unit: pure arithmetic, in pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Box:
 
     @property
     def middle_px(self) -> Point:
-        """Half-way between its sides."""
+        """The point half-way between its sides."""
         return (self.left_px + self.right_px) / 2, (self.top_px + self.bottom_px) / 2
 
     @property
@@ -83,7 +83,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class WholeUnit:
-    """Everywhere and nowhere in particular: what is claimed is true of the unit as a whole."""
+    """No particular place: the claim is about the unit as a whole."""
 
 
 WHOLE_UNIT = WholeUnit()
@@ -91,7 +91,7 @@ Place = Box | Polygon | WholeUnit
 
 
 def clipped(points_px: Sequence[Point], to: Box) -> tuple[Point, ...]:
-    """What of an area lies within a box; fewer than three points where nothing does.
+    """The part of an area within a box; fewer than three points if there is none.
 
     Sutherland and Hodgman's way, side by side: a part that the box cuts in two stays one area,
     joined along the box's side.
@@ -114,7 +114,7 @@ def clipped(points_px: Sequence[Point], to: Box) -> tuple[Point, ...]:
 
 
 def hull(points_px: Iterable[Point]) -> tuple[Point, ...]:
-    """The smallest area without dents around some points (Andrew's monotone chain)."""
+    """The convex hull of some points (Andrew's monotone chain)."""
     points = sorted(set(points_px))
     if len(points) < 3:  # noqa: PLR2004 - no area
         return tuple(points)

@@ -1,4 +1,4 @@
-"""Text from outside as text that can be written down anywhere: pure.
+"""Makes text from outside safe to write anywhere: pure.
 
 File names, camera and server messages hold what they like: bytes that are no UTF-8 (Python keeps
 them as lone surrogates, which neither JSON nor a terminal takes), escape sequences, marks that

@@ -1,4 +1,4 @@
-"""What other packages add to this one, as entry points."""
+"""Extensions that other packages add, as entry points."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def points_of(group: str) -> list[EntryPoint]:
 
 
 def naming(point: EntryPoint, what: str) -> str:
-    """What a sentence about it begins with; `what` is such as "the kind of sink"."""
+    """The beginning of a sentence about it; `what` is, for example, "the kind of sink"."""
     return f"{what} {point.name!r}, which is installed as {point.value},"
 
 
 def loaded(point: EntryPoint, what: str) -> Any:
-    """What it names.
+    """The object that it names.
 
     Raises:
         ValueError: one sentence: it cannot be imported.
@@ -27,13 +27,13 @@ def loaded(point: EntryPoint, what: str) -> Any:
     """
     try:
         return point.load()
-    except Exception as error:  # a stranger's module may raise anything
+    except Exception as error:  # a module of another package may raise anything
         msg = f"{naming(point, what)} cannot be imported ({type(error).__name__}: {error})"
         raise ValueError(msg) from error
 
 
 def class_named(group: str, name: str, what: str, base: type[T]) -> type[T] | None:
-    """Another package's class of this name; the first one, if several say that they are it.
+    """Another package's class of this name; the first one, if there are several.
 
     Raises:
         ValueError: one sentence: it cannot be imported, or does not derive from `base`.

@@ -1,4 +1,4 @@
-"""Who may look: nobody from another site, and with a token set only who has it."""
+"""Access to the page: no other site, and with a token set only those who have it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ SAFETY_HEADERS = (
 
 
 class Sessions:
-    """Cookies that prove a login without holding the token: valid until a time, signed with it.
+    """Cookies that prove a login without holding the token: valid for a time, signed with it.
 
-    Nothing is remembered here, so a restart logs nobody out, and another token everybody.
+    Nothing is stored, so a restart logs nobody out, and a new token logs everybody out.
     """
 
     def __init__(self, token: str, *, now_s: Callable[[], float] = time.time) -> None:
@@ -55,12 +55,12 @@ class Sessions:
         self._now_s = now_s
 
     def issue(self) -> str:
-        """A cookie's value for who just proved to have the token."""
+        """A cookie's value for a client that has just proved to have the token."""
         until_s = str(int(self._now_s()) + SESSION_S)
         return f"{until_s}.{self._signature(until_s)}"
 
     def is_valid(self, value: str) -> bool:
-        """Whether we issued this, and its time is not over."""
+        """Whether this was issued by us and has not expired."""
         until_s, _, signature = value.partition(".")
         if not (until_s.isascii() and until_s.isdecimal() and signature.isascii()):
             return False
@@ -75,10 +75,10 @@ class Sessions:
 class Guard:
     """Lets a request in, or answers it; adds the headers that keep a browser safe.
 
-    Without a token the server is bound to this machine, and everybody on it may look; but the
-    request must be meant for this machine by name, or a page of another site could have its own
-    name resolved to it. A browser's requests that change something, and its WebSockets, must come
-    from our own page. With a token: the token as `Authorization: Bearer`, or a session's cookie.
+    Without a token the server is bound to this machine, and everybody on it has access; but the
+    request must name this machine as its host, or a page of another site could have its own name
+    resolved to it. A browser's requests that change something, and its WebSockets, must come from
+    our own page. With a token: the token as `Authorization: Bearer`, or a session's cookie.
     """
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
@@ -94,7 +94,7 @@ class Guard:
         headers = dict(scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is None:
-            # Whoever broke off its request in the middle gets no answer, and is no fault of ours.
+            # A client that aborted its request gets no answer; this is not an error of ours.
             with suppress(ClientDisconnect):
                 await self._app(scope, receive, _with_safety(send))
         elif scope["type"] == "websocket":

@@ -19,12 +19,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class BadRequestError(ValueError):
-    """What was asked for cannot be read; says what was found and what was expected."""
+    """The request cannot be read; says what was found and what was expected."""
 
     def __init__(self, text: str, *, status: int = 400) -> None:
         super().__init__(text)
         self.status = status
-        """Of HTTP, for routes that tell a wrong type or size from wrong content."""
+        """The HTTP status: a wrong type or size differs from wrong content."""
 
 
 class Said(BaseModel):

@@ -1,4 +1,4 @@
-"""The journal as people read it: units looked up and counted, beside the thread that writes it."""
+"""Reads the journal for people: finds and counts units, beside the thread that writes it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 LAST_TRIGGERED_STEPS = 20
 ANSWERED_STEPS = 20
-"""Of a thousand units each: so far back it is looked whatever the clocks say."""
+"""How many steps of a thousand units are searched, whatever the clocks say."""
 STEP_S = 60.0
-"""A clock that moves by more against the monotonic one was set."""
+"""A wall clock that moves by more than this against the monotonic one was set."""
 PAUSE_S = 0.002
-"""Between two steps of counting: whoever wants to read something else gets in."""
+"""The pause between two steps of counting, in which other requests are served."""
 
 
 class ArchiveUnreadableError(RetryableError):
@@ -41,8 +41,8 @@ class ArchiveUnreadableError(RetryableError):
 class Archive:
     """Reads the journal's file through a connection of its own, in one thread; never writes.
 
-    Nothing is done while nobody asks. The figures are counted when somebody does: a day of them
-    the first time after a start, what came since afterwards. Event loop only.
+    Nothing is done without a request. Figures are counted at a request: a day of them the first
+    time after a start, later only what came since. Event loop only.
     """
 
     def __init__(self, folder: Path, *, now_s: Callable[[], float] = time.time) -> None:
@@ -82,7 +82,7 @@ class Archive:
         return await self._ask(lambda c: sql.unit(c, event_id))
 
     async def reviews_of(self, event_ids: list[str]) -> dict[str, tuple[KeptReview, ...]]:
-        """All that people said of these units, oldest first; an empty one where nothing.
+        """All reviews of these units, oldest first; empty for units without any.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
@@ -96,7 +96,7 @@ class Archive:
         return await self._ask(read)
 
     async def figures(self, ask: Callable[[Figures, ReviewBook], T]) -> T:
-        """Answer a question about the last day, counted up to now, and about all second looks.
+        """Answer a question about the last day, counted up to now, and about all reviews.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
@@ -115,7 +115,7 @@ class Archive:
     async def last(self) -> tuple[str, str] | None:
         """Entry and unit of the newest verdict on a trigger of the stream; None without any.
 
-        Looks at the last `LAST_TRIGGERED_STEPS` thousand units.
+        Searches the last `LAST_TRIGGERED_STEPS` thousand units.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
@@ -130,7 +130,7 @@ class Archive:
     async def answered(self, entries: Mapping[str, str], *, since_ms: int) -> set[str]:
         """The newest of these triggers (entry, unit) that have their verdict in the journal.
 
-        Looks back until some were found, but not far beyond `since_ms` by our clock.
+        Searches back until some were found, but not far beyond `since_ms` by our clock.
 
         Raises:
             ArchiveUnreadableError: the journal cannot be read.
@@ -141,7 +141,8 @@ class Archive:
             before = len(known)
             known |= {e for e, unit in units if e is not None and entries.get(e) == unit}
             if before and before == len(known):
-                # Cameras do not get their verdicts in the order of their triggers, but nearly.
+                # Verdicts of different cameras come in nearly the order of their triggers, but not
+                # exactly.
                 break
         return known
 
@@ -187,7 +188,7 @@ class Archive:
             await asyncio.sleep(PAUSE_S)
 
     def close(self) -> None:
-        """Finish what was asked and close the connection. Blocks for a moment."""
+        """Finish pending requests and close the connection. Blocks for a moment."""
         self._thread.submit(self._disconnect)
         self._thread.shutdown(wait=True)
 
@@ -206,11 +207,11 @@ class Archive:
     def _connected(self) -> sqlite3.Connection:
         found = self._path.stat() if self._path.exists() else None
         inode = None if found is None else (found.st_dev, found.st_ino)
-        if inode != self._inode:  # removed, and written anew by the journal
+        if inode != self._inode:  # removed, and created again by the journal
             self._disconnect()
         if self._connection is None:
             self._inode = inode
-            # Read-only: whatever goes wrong here, the journal stays as it is.
+            # Read-only: no error here can change the journal.
             self._connection = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
@@ -241,7 +242,7 @@ class Archive:
         return counted < sql.FACTS_PER_STEP
 
     def _count_anew_if_clock_was_set(self) -> None:
-        """A clock that was ahead let figures be forgotten that are of today."""
+        """A clock that was ahead caused figures of today to be forgotten."""
         wall_s = self._now_s() - time.monotonic()
         if abs(wall_s - self._wall_s) > STEP_S:
             self._wall_s, self._counted_seq, self._figures = wall_s, None, Figures()
@@ -255,13 +256,13 @@ class Archive:
 
 
 class AnsweredCommands(Answered):
-    """Which commands of the stream have their answer in the journal. Event loop only."""
+    """Finds which commands of the stream have their answer in the journal. Event loop only."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
     async def last(self) -> tuple[str, str] | None:
-        """Entry and identity of the one that was answered last; None without any."""
+        """Entry and identity of the last one that was answered; None without any."""
         async for answers in self._archive.commands(LAST_TRIGGERED_STEPS):
             for entry, identity in answers:
                 if entry is not None:

@@ -1,4 +1,4 @@
-"""What people ask of the journal's tables; reads only."""
+"""Queries of the journal's tables for people; reads only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from inspector.core.records import Stream
 from inspector.page.figures import UnitFact
 
 ROWS_READ_PER_CALL = 20_000
-"""Rows; so a rare filter takes some tens of milliseconds per call, however long the journal is."""
+"""How many rows a call reads: a rare filter takes some tens of milliseconds, however long the
+journal is."""
 FACTS_PER_STEP = 1000
 TRIGGERED_PER_STEP = 1000
 _NEAR_MS = 5000
@@ -24,7 +25,7 @@ _TIME_DIGITS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitQuery:
-    """Which units are wanted, the newest first; what is None does not matter."""
+    """A query for units, the newest first; fields that are None do not restrict it."""
 
     limit: int = 50
     before_seq: int | None = None
@@ -32,15 +33,15 @@ class UnitQuery:
     code: str | None = None
     camera: str | None = None
     text: str | None = None
-    """In the unit's name, in whatever case."""
+    """Part of the unit's name, in any case."""
     product: str | None = None
     order: str | None = None
     since: str | None = None
     until: str | None = None
-    """When they were seen, as events say it: from then on, and before then."""
+    """When they were seen, by the events' time: from then on, and before then."""
     kept_for: str | None = None
     reviewed: bool | None = None
-    """Asks the function of this name, which the connection must have."""
+    """Uses the SQL function of this name, which the connection must have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPage:
-    """Some units, and where to go on."""
+    """A page of units, and where the next one begins."""
 
     units: tuple[StoredEvent, ...]
     next_before_seq: int | None
-    """Of the next call; None: there are no older ones."""
+    """For the next call; None: there are no older ones."""
 
 
 def last_seq(connection: sqlite3.Connection, stream: Stream) -> int:
@@ -70,7 +71,7 @@ def last_seq(connection: sqlite3.Connection, stream: Stream) -> int:
 
 
 def units(connection: sqlite3.Connection, query: UnitQuery) -> UnitPage:
-    """A page of units; looks at a bounded number of rows, so it may find fewer than wanted."""
+    """A page of units; reads a bounded number of rows, so it may find fewer than wanted."""
     before = query.before_seq or last_seq(connection, Stream.UNITS) + 1
     floor = max(0, before - ROWS_READ_PER_CALL)
     wheres, values = _filters(query)
@@ -114,7 +115,7 @@ def _filters(query: UnitQuery) -> tuple[list[str], list[object]]:
         ("kept_for", query.kept_for),
     ]
     parts = [{key: value} for key, value in said if value is not None]
-    # Behind a comma: a defect's code follows its id, and that of what was only near is the first.
+    # Behind a comma: a defect's code follows its id, while that of a near miss comes first.
     texts = [b"," + orjson.dumps(part)[1:-1] for part in parts]
     if query.product is not None:
         # Its name is the first key, and the revision follows.
@@ -133,7 +134,7 @@ def _has_older(connection: sqlite3.Connection, seq: int) -> bool:
 
 
 def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
-    """The unit event with this ULID; there is no index by ID, but the ULID tells its time."""
+    """The unit event with this ULID; there is no index by ID, but the ULID contains its time."""
     stream, at_ms = Stream.UNITS.value, _ulid_ms(event_id)
     found = connection.execute(
         "SELECT seq, body FROM events WHERE row = (SELECT row FROM"
@@ -141,7 +142,7 @@ def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
         "  ORDER BY id_ms, id_n LIMIT ?) WHERE event_id = ? LIMIT 1)",
         (stream, at_ms - _NEAR_MS, _NEAR_ROWS, event_id),
     ).fetchone()
-    if found is None:  # the clock was set in between, or it waited long for the disk
+    if found is None:  # the clock was set in between, or the event waited long for the disk
         found = connection.execute(
             "SELECT seq, body FROM events WHERE stream = ? AND event_id = ?", (stream, event_id)
         ).fetchone()
@@ -158,7 +159,7 @@ def _ulid_ms(ulid: str) -> int:
 def first_seq_since(
     connection: sqlite3.Connection, since_ms: int, stream: Stream = Stream.UNITS
 ) -> int:
-    """The number of the first event journaled since then; above all if there is none."""
+    """The number of the first event journaled since then; above all others if there is none."""
     found = connection.execute(
         "SELECT seq FROM events WHERE stream = ? AND id_ms >= ? ORDER BY id_ms, id_n LIMIT 1",
         (stream.value, since_ms),
@@ -197,7 +198,7 @@ def facts_after(connection: sqlite3.Connection, seq: int) -> Iterator[tuple[int,
 
 
 def reviews_after(connection: sqlite3.Connection, seq: int) -> list[tuple[int, bytes]]:
-    """The next few second looks."""
+    """The next few reviews."""
     return connection.execute(
         "SELECT seq, body FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?",
         (Stream.REVIEWS.value, seq, FACTS_PER_STEP),

@@ -1,4 +1,4 @@
-"""A product's reference, laid where a unit lies in its picture, so that people can compare them."""
+"""Lays a product's reference where a unit lies in its picture, so that people can compare them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inspector.core.records import Image
 from inspector.products.registration import Registrar
 
 PREPARED = 2
-"""References that are remembered with what was computed of them: some 20 MB each."""
+"""How many references are cached with what was computed from them: about 20 MB each."""
 _JPEG_QUALITY = 90
 _MOST_PIXELS = 50_000_000
 
@@ -29,8 +29,8 @@ class BesideUnits:
     def reference_on(self, picture_jpeg: bytes, reference: Reference) -> bytes | None:
         """The reference as a JPEG of the size of the unit's picture, each part where the unit's is.
 
-        Some 30 ms of CPU. None where the picture cannot be read. A unit that is not like the
-        reference gets it middle on middle: there is no place where it lies.
+        About 30 ms of CPU. None if the picture cannot be read. For a unit that is not like the
+        reference both are centred, because it has no place on it.
         """
         picture = cv2.imdecode(np.frombuffer(picture_jpeg, np.uint8), cv2.IMREAD_COLOR)
         if picture is None or picture.size > 3 * _MOST_PIXELS:

@@ -1,4 +1,4 @@
-"""What the page needs of a unit event, and no more. Pure."""
+"""The part of a unit event that the page needs. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/challenge`: which known parts are due, and how far the challenge under way is."""
+"""`/api/challenge`: which known parts are due, and the progress of a challenge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ChallengeSource(Protocol):
 
 
 def challenge_routes(source: ChallengeSource) -> list[Route]:
-    """The route; what is asked for goes to `/api/commands`."""
+    """The route; commands go to `/api/commands`."""
 
     async def challenge(_request: Request) -> Response:
         return json_answer(source.status())

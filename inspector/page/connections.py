@@ -1,7 +1,7 @@
-"""Connections of the HTTP side: a bounded number, and none that keeps us waiting.
+"""Connections of the HTTP side: a bounded number, each with time limits.
 
-A port scanner, a leaking agent or a person with a laptop may open any number of connections and say
-nothing, or half of something. They cost a bounded number of descriptors and next to no time.
+A port scanner, a leaking agent or a person with a laptop may open any number of connections and
+send nothing, or half a request. They cost a bounded number of descriptors and hardly any time.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ log = structlog.get_logger("http")
 POLL_INTERVAL_S = 1.0
 ACCEPTS_AT_ONCE = 16
 ACCEPT_PAUSE_S = 0.02
-"""After so many at once: 800 a second leave the event loop to the line."""
+"""The pause after accepting that many at once: 800 per second leave the event loop to the line."""
 BACKLOG = 4096
-"""What comes faster waits in the kernel, at no cost, instead of being asked to try again."""
+"""Connections that come faster wait in the kernel, at no cost, instead of being refused."""
 NO_DESCRIPTOR_PAUSE_S = 1.0
 QUIET_AFTER_S = 60.0
 KEPT_FOR_REQUESTS = 64
-"""Of all connections, those that viewers of live pictures leave to everybody else."""
+"""The share of connections that viewers of live pictures leave to others."""
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -42,15 +42,15 @@ class Patience:
     """How long a connection may stay in a phase, in seconds."""
 
     request_s: float = 10.0
-    """From its first moment, or the last answer, until it has asked: head and body."""
+    """From its first moment, or the last answer, until its request is complete: head and body."""
     answer_s: float = 60.0
-    """Until the answer is there."""
+    """From the request until its answer is ready."""
     unread_s: float = 30.0
-    """Until the other side has taken what was sent."""
+    """Until the other side has received what was sent."""
     closing_s: float = 5.0
 
     def of(self, phase: str) -> float:
-        """For one of the phases of a connection."""
+        """The limit for one of the phases of a connection."""
         return float(getattr(self, f"{phase}_s", float("inf")))
 
 
@@ -98,17 +98,17 @@ class ConnectionBook:
         return viewing < max(self.limit // 2, self.limit - KEPT_FOR_REQUESTS)
 
     def opened(self, connection: Connection) -> None:
-        """A connection is served; one that becomes a WebSocket is told again."""
+        """Add a connection; call it again for one that becomes a WebSocket."""
         self._open[connection.transport] = connection
 
     def closed(self, connection: Connection) -> None:
-        """It is gone."""
+        """Remove a connection that has ended."""
         if self._open.get(connection.transport) is connection:
             del self._open[connection.transport]
             self._waiting.pop(connection.transport, None)
 
     def make_room(self) -> bool:
-        """Close the oldest that asks nothing, first of those that never did; False: none does."""
+        """Close the oldest without a request, those that never made one first; False: none."""
         idle = [c for c in self._open.values() if c.phase == "request"]
         if not idle:
             return False
@@ -116,23 +116,23 @@ class ConnectionBook:
         return True
 
     def crowded(self, cause: str) -> None:
-        """There was no room for somebody; one line says so until it has been quiet for a while."""
+        """Log that there was no room, once until there has been room for a while."""
         if self._crowded_s is None:
             log.warning("too many http connections, some are closed", cause=cause, limit=self.limit)
         self._crowded_s = time.monotonic()
 
     def refused(self) -> None:
-        """One was closed as it came."""
+        """Count one that was closed as it came."""
         self._on_closed("full")
 
     async def check_for_ever(self) -> Never:
-        """Close what takes too long, until cancelled."""
+        """Close connections that take too long, until cancelled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             self.check(time.monotonic())
 
     def check(self, now_s: float) -> None:
-        """Close what has been in its phase for too long."""
+        """Close connections that have been in their phase for too long."""
         for transport, connection in list(self._open.items()):
             state = connection.phase, connection.asked
             waiting = self._waiting.get(transport)
@@ -187,7 +187,7 @@ class GuardedHttp(H11Protocol):
         return "request" if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) else "answer"
 
     def on_response_complete(self) -> None:
-        """One more was answered."""
+        """Count an answered request."""
         self.asked += 1
         super().on_response_complete()
 
@@ -222,7 +222,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self._book.closed(self)
 
     def send_receive_event_to_app(self) -> None:
-        """One more message: whoever sends some takes what is sent, however slowly."""
+        """Handle a message: a client that sends some also receives, however slowly."""
         self.asked += 1
         super().send_receive_event_to_app()
 
@@ -308,7 +308,7 @@ class Listener:
 
 
 class OnceInAWhile(logging.Filter):
-    """Lets the same words through once a minute: strangers decide how often they are said."""
+    """Lets the same log line through once a minute, because clients decide how often it occurs."""
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ class OnceInAWhile(logging.Filter):
         self._said_s: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to say it."""
+        """Whether to log it now."""
         now_s, words = self._now_s(), str(record.msg)[:200]
         if now_s - self._said_s.get(words, float("-inf")) < QUIET_AFTER_S:
             return False

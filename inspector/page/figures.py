@@ -1,4 +1,4 @@
-"""Counts what was inspected, minute by minute: yield, defects, pace, latency. Pure, no clock."""
+"""Counts verdicts minute by minute: yield, defects, rate, latency. Pure, no clock."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 SECONDS_PER_MINUTE = 60
 KEPT_MINUTES = 25 * 60
-"""A day, and an hour for a day that begins while one looks."""
+"""A day, and an hour more for a day that begins meanwhile."""
 _LATENCY_STEP = math.log(1.05)
-"""Latencies are kept in classes, each 5 % above the one before."""
+"""The ratio of latency classes: each is 5 % above the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Totals:
 
     @property
     def units(self) -> int:
-        """With a verdict, whichever."""
+        """Units with any verdict."""
         return sum(self.results.values())
 
     @property
@@ -74,7 +74,7 @@ class Figures:
             minute.latency_classes[round(math.log(fact.took_ms) / _LATENCY_STEP)] += 1
 
     def forget_before(self, now_s: float) -> None:
-        """Drop what is too old to be asked for."""
+        """Drop minutes that are too old to be queried."""
         oldest = int(now_s // SECONDS_PER_MINUTE) - KEPT_MINUTES
         for minute in [m for m in self._minutes if m < oldest]:
             del self._minutes[minute]
@@ -89,7 +89,7 @@ class Figures:
     def series(self, from_s: float, to_s: float, step_minutes: int) -> list[tuple[int, Totals]]:
         """Totals of each step, with the second since the epoch at which it begins.
 
-        Every step is there, those without a unit too: a gap must look like one.
+        Steps without a unit are included: a gap must look like one.
         """
         first = int(from_s // SECONDS_PER_MINUTE) // step_minutes
         last = int(to_s // SECONDS_PER_MINUTE) // step_minutes
@@ -122,7 +122,7 @@ def _totals(minutes: Iterable[_Minute]) -> Totals:
 
 
 def _quantiles(classes: Counter[int], shares: Sequence[float]) -> list[float | None]:
-    """The middle of the class in which each share of the values is reached."""
+    """For each share, the middle of the class in which this share of the values is reached."""
     total = classes.total()
     if total == 0:
         return [None] * len(shares)

@@ -38,12 +38,12 @@ from inspector.settings.sections import HttpSettings
 
 _LOGGERS = ("uvicorn.error", "asyncio")
 MAX_WEBSOCKET_BYTES = 1024
-"""Of a message from a viewer, which has nothing to say but "next"."""
+"""The limit for a message from a viewer, which only ever says "next"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSources:
-    """What there is to show; each is called per request, on the event loop."""
+    """Sources of the answers; each is called per request, on the event loop."""
 
     metrics: Callable[[], bytes]
     health: Callable[[], tuple[bool, dict[str, Any]]]
@@ -116,7 +116,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _ignore(_why: str) -> None:
-    """Nobody counts the connections that are closed."""
+    """Do not count closed connections."""
 
 
 class HttpServer(uvicorn.Server):
@@ -147,7 +147,7 @@ class HttpServer(uvicorn.Server):
                 http=GuardedHttp,
                 ws=GuardedWebSocket,
                 ws_max_size=MAX_WEBSOCKET_BYTES,
-                ws_per_message_deflate=False,  # JPEGs cannot be squeezed further
+                ws_per_message_deflate=False,  # JPEGs cannot be compressed further
             )
         )
         self.book = ConnectionBook(connections, on_closed=on_closed, patience=patience)
@@ -193,7 +193,7 @@ class HttpServer(uvicorn.Server):
             # uvicorn does this only when it ends by itself.
             for connection in list(self.server_state.connections):
                 connection.shutdown()
-            for task in list(self.server_state.tasks):  # those who look at the live picture
+            for task in list(self.server_state.tasks):  # viewers of live pictures
                 task.cancel()
             self._socket.close()
-            await asyncio.sleep(0)  # the loop closes what was shut down
+            await asyncio.sleep(0)  # the loop closes the connections that were shut down

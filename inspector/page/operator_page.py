@@ -1,4 +1,4 @@
-"""The operator's page, put between the journal, the cameras and the verdicts."""
+"""Connects the operator's page with the journal, the cameras and the verdicts."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ log = structlog.get_logger("page")
 
 SECONDS_PER_HOUR = 3600
 NO_CODE = ""
-"""The label of a review that is about no defect of a code."""
+"""The label of a review that is not about a defect with a code."""
 _STEP_MINUTES = ((1, 1), (8, 5), (24, 15))
-"""Up to so many hours, a point of the series is so many minutes."""
+"""Up to this many hours, a point of the series covers this many minutes."""
 
 
 class ShownPictures(PictureKeeper):
-    """Shows the unit's picture to those who look, then lets it be kept."""
+    """Shows the unit's picture to viewers, then passes it to the keeper."""
 
     def __init__(self, keeper: PictureKeeper, feeds: Mapping[CameraId, PreviewFeed]) -> None:
         self._keeper = keeper
         self._feeds = feeds
 
     async def keep(self, picture: UnitPicture) -> Evidence | None:
-        """Copy the unit out of the frame if somebody book; then as the keeper does."""
+        """Copy the unit out of the frame if there is a viewer; then do as the keeper does."""
         feed = self._feeds[picture.frame.ref.camera_id]
         if feed.is_watched:
             try:
                 feed.snapshot(picture.event_id, await asyncio.to_thread(_cut, picture))
             except Exception:
-                # A picture for people less; the verdict goes on.
+                # One picture for people is lost; the verdict goes on.
                 log.exception("a unit could not be shown", camera=picture.frame.ref.camera_id)
         return await self._keeper.keep(picture)
 
@@ -114,11 +114,11 @@ class OperatorPage(UnitSource):
 
     @property
     def eyes(self) -> Mapping[CameraId, Preview]:
-        """What shows people what the cameras see."""
+        """The preview of each camera."""
         return self.feeds
 
     def routes(self, status: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
-        """What the page asks for."""
+        """The routes of the page."""
         return [
             *unit_routes(self, self._pictures),
             *shelf_routes(self._shelf, self, self._pictures),
@@ -141,15 +141,15 @@ class OperatorPage(UnitSource):
             self._state.deadlines.add(in_time=verdict.body["deadline_met"])
             self.feeds[unit.ref.camera_id].decided(unit.ref.index, verdict.body)
         except Exception:
-            # People see a verdict less; it is published all the same.
+            # People do not see this verdict; it is published all the same.
             log.exception("a verdict could not be shown", camera=unit.ref.camera_id)
 
     def on_fault(self, fault: Fault, *, raised: bool) -> None:
-        """Something broke, or works again; `tell` follows once the faults say so too."""
+        """Note that something broke or works again; `tell` follows once the faults are updated."""
         self._state.on_fault(fault, raised=raised)
 
     def tell(self, status: Mapping[str, Any]) -> None:
-        """Show the station's new state to those who review."""
+        """Show the station's new state to viewers."""
         for feed in self.feeds.values():
             feed.tell(status)
 
@@ -170,7 +170,7 @@ class OperatorPage(UnitSource):
             "job": self._shelf.job(),
         }
 
-    # What is asked.
+    # Answers to requests.
 
     async def units(self, wanted: Wanted) -> Found:
         """A page of units, from the journal."""
@@ -200,21 +200,21 @@ class OperatorPage(UnitSource):
         return None if row is None else _numbered(row)
 
     async def reviews(self, event_ids: list[str]) -> Mapping[str, Sequence[KeptReview]]:
-        """The second book that hold, from the journal."""
+        """The reviews that apply, from the journal."""
         found = await self._archive.reviews_of(event_ids)
         return {event_id: standing(reviews) for event_id, reviews in found.items()}
 
     async def history(self, event_id: str) -> Sequence[KeptReview]:
-        """All second book at a unit, from the journal."""
+        """All reviews of a unit, from the journal."""
         return (await self._archive.reviews_of([event_id]))[event_id]
 
     async def codes(self, event: Mapping[str, Any]) -> Sequence[str]:
-        """Those of its product, as it is now; the station's where the product is gone."""
+        """The codes of its product, as it is now; the station's if the product is gone."""
         product = event.get("product")
         return (product and await self._shelf.codes(product["name"])) or self._terms.codes
 
     async def review(self, review: Review) -> None:
-        """Into the journal, from where it is published as every event is."""
+        """Put it into the journal, from where it is published like every event."""
         if not await self._door.put(self._builder.review(review)):
             raise RetryableError("the station stops: the review was not kept")
         self._metrics.reviews.labels(review.judgement).inc()
@@ -267,7 +267,7 @@ def _period(begin: datetime, to_s: float, figures: Figures, book: ReviewBook) ->
 
 
 def _review_counts(book: ReviewBook, since_s: float) -> dict[str, Any]:
-    """How often the verdicts on the units that were looked at since then are wrong."""
+    """How often the verdicts on units that were reviewed since then are wrong."""
     counted = count(book.held(since_s))
     passed, failed = counted.passed, counted.failed
     return {
@@ -300,7 +300,7 @@ def _review_counts(book: ReviewBook, since_s: float) -> dict[str, Any]:
 
 
 def _columns(series: list[tuple[int, Totals]]) -> dict[str, list[Any]]:
-    """As charts want it: a list per line instead of a record per point."""
+    """The series as charts need it: a list per line instead of a record per point."""
     totals = [t for _, t in series]
     return {
         "at": [at for at, _ in series],

@@ -1,4 +1,4 @@
-"""`/api/optics`: how the cameras' pictures are, compared with usual ones, and were before."""
+"""`/api/optics`: the optical state of the cameras, compared with usual values, and its history."""
 
 from __future__ import annotations
 

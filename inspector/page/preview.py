@@ -1,4 +1,4 @@
-"""Shows people what a camera sees: encoded once for all who look, and not at all for nobody."""
+"""Shows people what a camera sees: encoded once for all viewers, and only if there are some."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ PREVIEW_JPEG_QUALITY, UNIT_JPEG_QUALITY = 70, 80
 OVERLAYS_REMEMBERED = 8
 SNAPSHOTS_WAITING = 3
 SNAPSHOTS_REMEMBERED = 2
-"""The last unit's, and one that is coming."""
+"""How many units' findings are kept: the last one's, and those of the next."""
 VIEWERS_PER_CAMERA = 32
 _NS_PER_S = 1_000_000_000
 _EARLY_NS = 20_000_000
-"""A frame so much before its time is taken: the next may be as much too late."""
+"""How much too early a frame may come: the next one may be as much too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Overlay:
-    """What was found on a unit that may still be in view."""
+    """The findings on a unit that may still be in view."""
 
     result: str
     defects: tuple[tuple[str, tuple[Point, ...]], ...]
@@ -78,20 +78,20 @@ class PreviewFeed(Preview):
             "frame": NO_NEWS,
         }
 
-    # For those who look.
+    # For viewers.
 
     @property
     def is_watched(self) -> bool:
-        """Somebody looks at this camera."""
+        """Whether this camera has viewers."""
         return bool(self._viewers)
 
     @property
     def is_full(self) -> bool:
-        """No further viewer is let in."""
+        """Whether no further viewer is accepted."""
         return len(self._viewers) >= VIEWERS_PER_CAMERA
 
     def join(self) -> Viewer:
-        """Begin to look; `leave` follows."""
+        """Add a viewer; `leave` follows."""
         viewer = Viewer(self._note_who_waits)
         self._viewers.add(viewer)
         if self._is_unit_untold:
@@ -99,7 +99,7 @@ class PreviewFeed(Preview):
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """Look no longer."""
+        """Remove a viewer."""
         self._viewers.discard(viewer)
         self._note_who_waits()
 
@@ -130,10 +130,10 @@ class PreviewFeed(Preview):
         return True
 
     def show(self, ref: FrameRef, in_view: Sequence[UnitInView]) -> None:
-        """Have the copy encoded, and shown with what is known of the units in it."""
+        """Have the copy encoded, and shown with what is known about the units in it."""
         try:
             self._encoder.submit(self._encode, ref, list(in_view))
-        except RuntimeError:  # nobody is shown anything any more
+        except RuntimeError:  # nothing is shown any more
             self._busy.release()
 
     def _encode(self, ref: FrameRef, in_view: list[UnitInView]) -> None:

@@ -1,4 +1,4 @@
-"""Commands over HTTP: for an MES or a person that does not speak Redis."""
+"""Commands over HTTP: for an MES or people without Redis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TakesCommands(Protocol):
     """Answers commands. Event loop only."""
 
     async def submit(self, request: Command, *, by: str) -> Change | None:
-        """The answer, once it is on its way to the journal; None where nobody answers now."""
+        """The answer, once it is on its way to the journal; None: none is given now."""
 
 
 def product_routes(commands: TakesCommands) -> list[Route]:
@@ -49,7 +49,7 @@ def product_routes(commands: TakesCommands) -> list[Route]:
         command = read_request({**usual, **fields})
         if command.command is None:
             return line(400, command.problem)
-        # Whoever asked may go away; what was begun is brought to its end.
+        # The client may disconnect; a command that has begun is completed.
         change = await asyncio.shield(asyncio.ensure_future(commands.submit(command, by=BY)))
         if change is None:
             return line(503, "the station takes no commands now")

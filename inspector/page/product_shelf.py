@@ -1,4 +1,4 @@
-"""The station's products as the page shows them: out of the products' folder, and back into it."""
+"""Shows the station's products on the page, and writes changes into the products' folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ProductShelf(ProductSource):
         job: Callable[[], Job | None],
         teaching: Callable[[], Teaching | None],
     ) -> None:
-        """`job`: in force, None at the start; `teaching`: the one under way, or the last one."""
+        """`job`: in force, None at the start; `teaching`: in progress, or the last one."""
         self._catalogue = catalogue
         self._store = catalogue.store
         self._units_to_teach = units_to_teach
@@ -60,7 +60,7 @@ class ProductShelf(ProductSource):
         return await asyncio.to_thread(self._whole, name)
 
     async def codes(self, name: str) -> tuple[str, ...]:
-        """What defects of a product are called; empty where that cannot be told."""
+        """The codes of a product's defects; empty if they cannot be read."""
         return await asyncio.to_thread(self._codes, name)
 
     async def picture(self, name: str, number: int, picture: str) -> bytes | None:
@@ -68,11 +68,11 @@ class ProductShelf(ProductSource):
         return await asyncio.to_thread(self._picture, name, number, picture)
 
     async def draw_zones(self, name: str, zones: Sequence[ZoneDrawn]) -> Mapping[str, Any]:
-        """Write them into the product's file, once the whole file is right with them."""
+        """Write them into the product's file, if the whole file is valid with them."""
         return await asyncio.to_thread(self._draw_zones, name, zones)
 
     async def reference_on(self, reference_id: str, picture_jpeg: bytes) -> bytes | None:
-        """The reference, laid where a unit lies in its picture; None: one of both is gone."""
+        """The reference, laid where a unit lies in its picture; None: one of the two is gone."""
         return await asyncio.to_thread(self._reference_on, reference_id, picture_jpeg)
 
     # In threads.
@@ -120,10 +120,7 @@ class ProductShelf(ProductSource):
         return {"revision": revision.text, "codes": codes, "zones": _zones(product)}
 
     def _learned(self, name: str) -> dict[str, Any]:
-        """Without their pixels: a version is decoded and compared with its hash before it is used.
-
-        Somebody who looks at a product asks for this every few seconds.
-        """
+        """The references without pixels: a page that shows a product asks every few seconds."""
         approvals = self._store.approvals(name)
         return {
             "in_force": approvals.in_force,

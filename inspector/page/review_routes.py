@@ -57,7 +57,7 @@ def review_endpoint(
     keep: Callable[[Review], Awaitable[None]],
     pictures: UnitPictureFiles,
 ) -> Endpoint:
-    """The route's work: 400 what cannot be read, 404 no such unit, 409 what does not fit it."""
+    """The route: 400 if it cannot be read, 404 for no such unit, 409 if it does not fit it."""
 
     async def review(request: Request) -> Response:
         event = await unit_event(request)
@@ -107,7 +107,7 @@ def review_said(
     codes: Sequence[str],
     size: Size | None,
 ) -> Review:
-    """What was said of the unit, checked.
+    """The review, checked against the unit.
 
     `codes` are those that the unit's product knows, `size` is that of its picture.
 
@@ -136,7 +136,7 @@ def review_said(
 
 
 def _kept_for(event: Mapping[str, Any]) -> KeptFor | None:
-    """An event of before says nothing of it: what is not PASSED was kept for that."""
+    """Why the picture was kept. Older events do not say it: PASSED units were samples then."""
     if not event["evidence"]:
         return None
     of_before = KeptFor.SAMPLE if event["result"] == Result.PASSED else KeptFor.VERDICT
@@ -211,7 +211,7 @@ def _taken_back(said: ReviewSaid, held: Sequence[KeptReview]) -> dict[str, Any]:
         raise BadRequestError("takes_back is missing, expected the id of the review to take back")
     review = next((one for one in held if one.id == wanted), None)
     if review is None:
-        raise RefusedError("that review does not hold any more: somebody said something else")
+        raise RefusedError("that review no longer applies: there is a newer one")
     return {
         "takes_back": review.id,
         "defect_id": review.defect_id,

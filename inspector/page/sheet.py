@@ -28,7 +28,7 @@ COLUMNS = (
 )
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _BOM = b"\xef\xbb\xbf"
-"""Without it Excel takes UTF-8 for the code page of the machine."""
+"""Byte order mark: without it Excel reads UTF-8 as the code page of the machine."""
 
 
 def sheet_of(
@@ -67,5 +67,5 @@ def _row(unit: Mapping[str, Any], reviews: Sequence[KeptReview]) -> tuple[str, .
 
 
 def _safe(cell: str) -> str:
-    """A spreadsheet computes what looks like a formula, whoever wrote it: a name from a trigger."""
+    """Quote text that a spreadsheet would run as a formula, such as a name from a trigger."""
     return f"'{cell}" if cell.startswith(_FORMULAS) else cell

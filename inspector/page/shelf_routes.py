@@ -1,4 +1,4 @@
-"""`/api/products`, `/api/teaching`: what the station makes, and knows of its products."""
+"""`/api/products`, `/api/teaching`: the station's job, and what it knows about its products."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class ZonesSaid(Said):
 
 
 class ProductSource(Protocol):
-    """What the station knows of its products. Event loop only.
+    """What the station knows about its products. Event loop only.
 
-    ConfigurationError where what belongs to a product is wrong, RetryableError where it cannot be
-    told now; each with a line for people.
+    ConfigurationError if something of a product is wrong, RetryableError if it cannot be read now;
+    each with a line for people.
     """
 
     def job(self) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ class ProductSource(Protocol):
 def shelf_routes(
     source: ProductSource, units: UnitSource, pictures: UnitPictureFiles
 ) -> list[Route]:
-    """The routes. What cannot be read is 400, a name that nobody knows 404, a refusal 409."""
+    """The routes: 400 for an unreadable request, 404 for an unknown name, 409 for a refusal."""
 
     async def products(_request: Request) -> Response:
         return json_answer({"job": source.job(), "products": await source.products()})

@@ -93,7 +93,7 @@ _ADVICE = {
 }
 
 _ADVICE_OF_PRODUCT = {"": "product", "file": "product's file"}
-"""By subject; of the others some are references, and the rest cameras whose serials do not fit."""
+"""Advice by subject; other subjects are references, or cameras whose serials do not fit."""
 
 
 def _advice_of_product(subject: str) -> str:
@@ -108,7 +108,7 @@ def _advice_of_optics(cause: str) -> str:
 
 
 class Deadlines:
-    """Which of the last verdicts were late. Bounded; one thread."""
+    """Counts which of the last verdicts were late. Bounded; one thread."""
 
     def __init__(self, *, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -135,7 +135,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageTerms:
-    """What the page has to know of the station."""
+    """What the page has to know about the station."""
 
     cameras: tuple[CameraId, ...]
     codes: tuple[str, ...]
@@ -170,7 +170,7 @@ class StationState:
         self.deadlines = Deadlines()
 
     def on_fault(self, fault: Fault, *, raised: bool) -> None:
-        """A fault was raised or cleared just now."""
+        """Take a fault that was just raised or cleared."""
         key = (fault.kind, fault.subject)
         if raised:
             self._standing[key] = (fault.cause, _rfc3339(time.time()))
@@ -236,7 +236,7 @@ class StationState:
         return [*sinks, *clocks, *self._product(), *locks]
 
     def _unit(self, kind: str, subject: str) -> dict[str, Any]:
-        """Which unit it was noticed at, where it was at one."""
+        """The unit at which it was noticed, if there was one."""
         unit = self._units.get((kind, subject))
         return {} if unit is None else {"unit": asdict(unit)}
 
@@ -250,7 +250,7 @@ class StationState:
         ]
 
     def _camera(self, camera: str, part: dict[str, Any]) -> dict[str, Any]:
-        """Pictures that arrive may be doubtful, or carry the time of a clock not believed."""
+        """The camera's part: its pictures may be doubtful, or its clock may be wrong."""
         doubt = self._standing.get(("optics", camera))
         if part["good"] and doubt is not None:
             return part | _wrong(*doubt, advice=_ADVICE[_advice_of_optics(doubt[0])])

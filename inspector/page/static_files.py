@@ -30,7 +30,7 @@ class _File:
 
 
 class StaticFiles:
-    """Serves what lies in the folder at start, by exact name, and nothing else."""
+    """Serves the files that are in the folder at start, by exact name, and nothing else."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._files = {
@@ -51,12 +51,12 @@ class StaticFiles:
         return [Route("/", index), Route("/static/{name:path}", file)]
 
     def answer(self, request: Request, name: str) -> Response:
-        """The file of this name, compressed where the browser likes, or 404."""
+        """The file of this name, compressed if the browser accepts that, or 404."""
         file = self._files.get(name)
         if file is None:
             return PlainTextResponse("there is no such file\n", 404)
-        # A browser asks each time and is mostly told "as you have it": after an update of the
-        # service no panel shows a mixture of old and new.
+        # A browser asks each time and mostly gets "not modified": after an update of the service no
+        # panel shows a mixture of old and new.
         headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if request.headers.get("if-none-match") == file.etag:
             return Response(status_code=304, headers=headers)

@@ -1,4 +1,4 @@
-"""Triggers over HTTP: for a PLC or an MES that does not speak Redis."""
+"""Triggers over HTTP: for a PLC or an MES without Redis."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MAX_BYTES = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thumb:
-    """A small JPEG, and how large the picture itself is, to a pixel."""
+    """A small JPEG, and the exact size of the picture itself."""
 
     jpeg: bytes
     width_px: int
@@ -40,12 +40,12 @@ class UnitPictureFiles:
         self._one_at_a_time = asyncio.Semaphore(1)
 
     async def picture(self, uri: str) -> bytes | None:
-        """The file, or None: it is gone, or lies somewhere else."""
+        """The file; None if it is gone or lies somewhere else."""
         path = self._inside(uri)
         return None if path is None else await asyncio.to_thread(_read, path)
 
     async def size(self, uri: str) -> tuple[int, int] | None:
-        """Width and height of the picture, as its header says; None: it is gone, or none."""
+        """Width and height of the picture by its header; None if it is gone or no picture."""
         content = await self.picture(uri)
         if content is None:
             return None
@@ -55,7 +55,7 @@ class UnitPictureFiles:
             return None
 
     async def thumb(self, uri: str) -> Thumb | None:
-        """The same, small; the last ones are remembered."""
+        """The picture in small; the last ones are cached."""
         known = self._thumbs.get(uri)
         if known is not None:
             self._thumbs.move_to_end(uri)
@@ -70,7 +70,7 @@ class UnitPictureFiles:
         return small
 
     def _inside(self, uri: str) -> Path | None:
-        """Where the URI points, if in a day's folder of ours: what events say is not trusted."""
+        """The path of the URI, if it is in a day's folder of ours: events are not trusted."""
         parts = urlsplit(uri)
         path = Path(unquote(parts.path))
         if parts.scheme != "file" or path.suffix != ".jpg" or ".." in path.parts:
@@ -99,7 +99,7 @@ def _small(path: Path) -> Thumb | None:
     content = _read(path)
     if content is None:
         return None
-    # Half the work of the JPEG decoder for half the size, and so on; and thumbnails stay sharp.
+    # The JPEG decoder needs half the work for half the size, and so on; thumbnails stay sharp.
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
     if image is None:
         return None

@@ -1,4 +1,4 @@
-"""`/api/units` and what belongs to it: the journal's units, their pictures, second looks."""
+"""`/api/units` and what belongs to it: the journal's units, their pictures and reviews."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from inspector.reviews.standing import KeptReview, standing
 MAX_LIMIT = 200
 MAX_TEXT = 128
 CSV_ROWS, CSV_PAGES = 5000, 100
-"""Of a sheet: so many units, found in so many steps at most."""
+"""Limits of a sheet: how many units, found in how many steps."""
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which units."""
+    """A query for units."""
 
     limit: int
     before_seq: int | None
@@ -54,14 +54,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Unit events with their `seq`, and from where on there are older ones."""
+    """Unit events with their `seq`, and where older ones begin."""
 
     units: Sequence[Mapping[str, Any]]
     next_before_seq: int | None
 
 
 class UnitSource(Protocol):
-    """Where units come from. Event loop only; RetryableError where it cannot be read now."""
+    """The source of units. Event loop only; RetryableError if it cannot be read now."""
 
     async def units(self, wanted: Wanted) -> Found:
         """A page of units."""
@@ -70,23 +70,23 @@ class UnitSource(Protocol):
         """One unit event; None where there is none, or none any more."""
 
     async def reviews(self, event_ids: list[str]) -> Mapping[str, Sequence[KeptReview]]:
-        """The second looks that hold, by unit event."""
+        """The reviews that apply, by unit event."""
 
     async def history(self, event_id: str) -> Sequence[KeptReview]:
-        """All second looks at a unit, oldest first, also those that hold no more."""
+        """All reviews of a unit, oldest first, also those that no longer apply."""
 
     async def codes(self, event: Mapping[str, Any]) -> Sequence[str]:
-        """What a defect of this unit may be called."""
+        """The codes that a defect of this unit may have."""
 
     async def review(self, review: Review) -> None:
-        """Keep a second look; returns once it is on the disk."""
+        """Keep a review; returns once it is on the disk."""
 
     async def figures(self, hours: int) -> dict[str, Any]:
         """Shift, day, and a series over the last hours."""
 
 
 def unit_routes(source: UnitSource, pictures: UnitPictureFiles) -> list[Route]:
-    """The routes. What cannot be read is 400, what is not there 404, a journal in trouble 503."""
+    """The routes: 400 for an unreadable request, 404 if not found, 503 if the journal fails."""
 
     async def units(request: Request) -> Response:
         found = await source.units(_wanted(request.query_params))
@@ -149,7 +149,7 @@ def _listed(event: Mapping[str, Any], reviews: Sequence[KeptReview]) -> dict[str
 
 
 async def _picture(pictures: UnitPictureFiles, uri: str, *, small: bool) -> Response:
-    # What a unit's event names never changes; it may only go.
+    # A picture named in a unit's event never changes; it can only be deleted.
     headers = {"Cache-Control": "private, max-age=86400, immutable"}
     if small:
         thumb = await pictures.thumb(uri)
@@ -165,7 +165,7 @@ async def _picture(pictures: UnitPictureFiles, uri: str, *, small: bool) -> Resp
 
 
 async def csv_of(source: UnitSource, wanted: Wanted) -> bytes:
-    """The newest units of this kind as a sheet, as many as a person can use."""
+    """The newest units of this query as a sheet, up to its limits."""
     rows: list[Mapping[str, Any]] = []
     reviews: dict[str, Sequence[KeptReview]] = {}
     for _ in range(CSV_PAGES):

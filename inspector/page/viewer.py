@@ -1,4 +1,4 @@
-"""Somebody who looks at a camera, and what is new to them."""
+"""A viewer of a camera, and which messages are new to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inspector.core.plain_text import as_json
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """A message for those who look, and its number: they have it, or not yet."""
+    """A message for viewers, and its number, by which a viewer has it or not."""
 
     number: int
     message: bytes
@@ -28,7 +28,7 @@ def packed(header: Mapping[str, Any], jpeg: bytes = b"") -> bytes:
 
 
 class Viewer:
-    """Somebody who looks; gets a message for each credit, always the newest there is."""
+    """A viewer: gets a message for each credit, always the newest one."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         """`on_change` is called when `has_credit` changed."""
@@ -39,17 +39,17 @@ class Viewer:
         self._last = ""
 
     def credit(self) -> None:
-        """It has dealt with what it got: one more message may be sent."""
+        """Add a credit: the viewer has shown the last message, and one more may be sent."""
         self.has_credit = True
         self._wake.set()
         self._on_change()
 
     def wake(self) -> None:
-        """There may be something new."""
+        """Wake the viewer: there may be something new."""
         self._wake.set()
 
     async def next(self, channels: Mapping[str, News]) -> bytes:
-        """Wait for a credit and for something new; the channel served last comes last."""
+        """Wait for a credit and a new message; the channel served last comes last."""
         while True:
             if self.has_credit:
                 fresh = [c for c, n in channels.items() if n.number > self._has.get(c, 0)]

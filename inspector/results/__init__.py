@@ -1,1 +1,1 @@
-"""From replies to one verdict per unit."""
+"""Turns replies into one verdict per unit."""

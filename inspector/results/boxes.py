@@ -1,4 +1,4 @@
-"""Findings compared by the boxes around them: pure arithmetic on corners."""
+"""Compares findings by the boxes around them: pure arithmetic on corners."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def corners_of(findings: Sequence[Finding]) -> Corners:
 
 
 def areas(boxes: Corners) -> NDArray[np.float64]:
-    """(boxes,) in square pixels; 0 for a box that is none, as clipping leaves behind."""
+    """Areas (boxes,) in square pixels; 0 for an empty box, as clipping leaves behind."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
     product: NDArray[np.float64] = sides.prod(axis=1)
     return product
 
 
 def shared_areas(box: Corners, others: Corners) -> NDArray[np.float64]:
-    """What one box (4,) has in common with each of the others, in square pixels."""
+    """The overlap of one box (4,) with each of the others, in square pixels."""
     corners = np.concatenate(
         [np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])], axis=1
     )
@@ -46,7 +46,7 @@ def overlaps(box: Corners, others: Corners) -> NDArray[np.float64]:
 
 
 def content(finding: Finding) -> tuple[float, ...]:
-    """Sorts findings by what they are and not by where they came from: best first."""
+    """Sorts findings by their content, not by their origin: best first."""
     what = (-finding.confidence, finding.code_index)
     box = finding.box
     if box is None:

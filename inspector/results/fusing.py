@@ -1,4 +1,4 @@
-"""From what several frames of a unit showed to the defects they agree on: pure.
+"""Finds the defects that several frames of a unit agree on: pure.
 
 Every frame's findings are in the unit's own pixels already, so the same defect lies at the
 same place in each of them, up to the few pixels by which the outline found in a frame jitters.
@@ -21,8 +21,8 @@ from inspector.results.zones import PlaceRules
 SAME_IOU = 0.25
 JITTER_PX = 4.0
 REACH_SHARE = 0.5
-"""Of the smaller box's longer side: two centres no further apart than that, and the jitter, are
-one place. Small boxes that jitter by half their size have next to no overlap left."""
+"""As a share of the smaller box's longer side: two centres no further apart than this, plus the
+jitter, are one place. Small boxes that jitter by half their size have next to no overlap left."""
 _LEAST_WEIGHT = 1e-6
 """A threshold of 0 lets findings of confidence 0 in."""
 
@@ -61,25 +61,24 @@ def fuse(
 ) -> list[Fused]:
     """The defects that the inspected frames of one unit agree on, most confident first.
 
-    The order of the frames makes no difference. A cluster holds at most one finding of each
-    frame, so what one frame tells apart stays apart, and the defects of a unit of one frame are
+    The order of the frames makes no difference. A cluster holds at most one finding of each frame,
+    so what one frame shows separately stays separate, and the defects of a unit of one frame are
     that frame's findings at or above their thresholds, unchanged.
 
     A threshold is applied to the defect, not to each frame: its confidence is the mean of the
     best `frames_needed` sightings. A frame that saw it a little below the threshold still agrees
     (0.48, 0.52 and 0.55 are one defect at 0.535, seen three times), one more sighting never
-    turns a defect down, and one frame that is very sure does not decide alone.
+    removes a defect, and one very confident frame does not decide alone.
 
-    What is about the unit as a whole is one defect per code, however many frames say so.
+    Findings about the unit as a whole make one defect per code, however many frames have them.
 
-    Frames agree on what one model says of them: models are sure in ways of their own. What two
-    models agree on, each by itself, is one defect, as the surer one has it. So it is with what is
-    seen in close-ups, and what differs from the reference by mere pixels: where nothing else claims
-    a defect, they do.
+    Frames agree per model, because the confidences of models are not comparable. A defect that two
+    models find, each by itself, is one defect, as the more confident one has it. Close-ups, and
+    differences from the reference by pixels, count only where nothing else claims a defect.
 
-    `places` says where on the unit other thresholds hold, and where nothing is a defect; None:
-    nowhere. Whether a zone ignores it is asked of the defect and not of each frame: boxes jitter,
-    and a frame that sees it beyond the zone's border still supports the others.
+    `places` says where on the unit other thresholds apply, and where nothing is a defect; None:
+    nowhere. A zone is applied to the defect and not to each frame: boxes jitter, and a frame that
+    sees it beyond the zone's border still supports the others.
     """
     at = places or PlaceRules(rules)
     needed = rules.frames_needed(inspected=len(frames), expected=frames_expected)
@@ -119,9 +118,9 @@ def _supported(defects: list[Fused], rules: FusingRules) -> list[Fused]:
 
 
 def _unexplained(defects: list[Fused]) -> list[Fused]:
-    """Without what is told already: the whole picture first, then close-ups, then mere pixels.
+    """Without duplicates: the whole picture comes first, then close-ups, then differing pixels.
 
-    A place is shown once more because it differs, and differs because of the defect that is there.
+    A place is shown again because it differs, and it differs because of the defect there.
     """
     kept = [one for one in defects if _rank(one.finding) == 0]
     if len(kept) == len(defects):
@@ -140,7 +139,7 @@ def _rank(finding: Finding) -> int:
 
 
 def _touch(one: Finding, other: Finding) -> bool:
-    """Whether two places have anything in common; what is about the whole unit explains none."""
+    """Whether two places overlap; a finding about the whole unit overlaps none."""
     if (a := one.box) is None or (b := other.box) is None:
         return False
     return min(a.right_px, b.right_px) > max(a.left_px, b.left_px) and min(
@@ -149,7 +148,7 @@ def _touch(one: Finding, other: Finding) -> bool:
 
 
 def _of_several_models(defects: list[Fused]) -> list[Fused]:
-    """Without those that another model claims at the same place, and is surer of."""
+    """Without those that another model claims at the same place with more confidence."""
     if len({defect.finding.model for defect in defects}) < 2:  # noqa: PLR2004 - no other
         return defects
     kept: list[Fused] = []
@@ -173,14 +172,14 @@ def _is_same(one: Fused, other: Fused) -> bool:
 
 
 def is_large(finding: Finding, rules: FusingRules) -> bool:
-    """Whether it is as large as a defect must be: what is about the unit as a whole always is."""
+    """Whether it is as large as a defect must be; a finding about the whole unit always is."""
     if (box := finding.box) is None:
         return True
     return max(box.right_px - box.left_px, box.bottom_px - box.top_px) >= rules.min_size_px
 
 
 def _of_the_whole(sights: list[_Sight]) -> list[_Sight]:
-    """What frames say of one code and the unit as a whole is one thing: the surest of each."""
+    """Findings of one code about the unit as a whole: the most confident of each frame."""
     best: dict[int, _Sight] = {}
     for sight in sights:
         before = best.get(sight.frame)
@@ -211,7 +210,7 @@ def _clusters(sights: list[_Sight]) -> Iterator[list[_Sight]]:
 def _pairs(sights: list[_Sight]) -> list[tuple[int, int]]:
     """Sightings of one place in two frames, nearest first.
 
-    Equally near ones are ordered by what they are: never by the order of the frames.
+    Equally near ones are ordered by their content, never by the order of the frames.
     """
     # By their left sides, so that each is compared with its neighbours and not with all.
     order = sorted(range(len(sights)), key=lambda i: sights[i].box.left_px)
@@ -261,7 +260,7 @@ def _fused(seen: list[Finding], needed: int) -> Finding:
 
 
 def _fused_place(seen: list[Finding], confidences: Corners) -> Place:
-    """Shapes have no mean: the surest frame's stands. Boxes have."""
+    """Boxes are averaged; shapes are not: that of the most confident frame is used."""
     shapes = [finding.place for finding in seen if not isinstance(finding.place, Box)]
     if shapes:
         return shapes[0]

@@ -1,4 +1,4 @@
-"""From what was seen of a unit to its one verdict: pure."""
+"""Decides the one verdict on a unit from what was seen of it: pure."""
 
 from __future__ import annotations
 
@@ -44,20 +44,21 @@ MOST_TELLING = (
     MissReason.DEADLINE_MISSED,
     MissReason.SHUTTING_DOWN,
 )
-"""Of several reasons the first one here is told: a fault before its consequences.
+"""The reason that is reported if there are several is the first one here: a fault before its
+consequences.
 
-First ours, then what nobody wanted inspected, then what is another product, then what is broken
-(camera, model), then one bad picture, then load that was shed:
-a model that is away fills the lanes, makes frames stale and deadlines pass. Stopping comes last,
-because it cuts short what another reason had spoilt already.
+First our own errors, then jobs that do not inspect, then other products, then broken parts (camera,
+model), then single bad pictures, then shed load: an unavailable model fills the lanes, makes frames
+stale and deadlines pass. Stopping comes last, because it only cuts short what had another reason
+already.
 """
 _RANK = {reason: rank for rank, reason in enumerate(MOST_TELLING)}
 
 
 def most_telling(misses: Iterable[tuple[MissReason, str]]) -> tuple[MissReason, str]:
-    """Of reasons with their details the one to be told; the first among equals.
+    """The reason to report, with its detail; the first among equals.
 
-    Without any it is an error of ours: something is missing and nobody said why.
+    Without any it is our own error: something is missing and no reason is known.
     """
     nobody = (MissReason.INTERNAL_ERROR, "a frame is missing and nobody said why")
     return min(misses, key=lambda miss: _RANK[miss[0]], default=nobody)
@@ -66,10 +67,10 @@ def most_telling(misses: Iterable[tuple[MissReason, str]]) -> tuple[MissReason, 
 def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     """The verdict on a unit.
 
-    A unit under a job that does not inspect is NOT_INSPECTED for that reason, whatever else befell
-    its frames; and so is one of which any frame does not fit the product's reference: what is
-    another product, or lies wrongly, was not compared with anything that it should be like. Of the
-    others:
+    A unit under a job that does not inspect is NOT_INSPECTED for that reason, whatever else
+    happened to its frames. So is a unit with any frame that does not fit the product's reference:
+    another product, or one in a wrong position, was not compared with what it should look like. For
+    all others:
 
     FAILED when the frames that were inspected agree on a defect, even where others are missing or
     the time was up: what was seen is true, a rejected part stays rejected, and "failed, here is
@@ -108,7 +109,7 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
 
 
 def under_lock(verdict: Verdict, lock: Lock | None) -> Verdict:
-    """The verdict, or where it says PASSED and a lock stands, that the unit was not inspected.
+    """The verdict; if it is PASSED and a lock stands, NOT_INSPECTED instead.
 
     FAILED stays FAILED: what was seen is true.
     """
@@ -118,7 +119,7 @@ def under_lock(verdict: Verdict, lock: Lock | None) -> Verdict:
 
 
 def _seen(frame: FrameResult, recipe: Recipe) -> tuple[Finding, ...]:
-    """What the models claim of a frame, and where it is not as the reference."""
+    """What the models claim about a frame, and where it differs from the reference."""
     findings = frame.findings or ()
     if recipe.differences != "defects":
         return findings

@@ -1,11 +1,11 @@
-"""Which units had a verdict before: pure."""
+"""Remembers which units already had a verdict: pure."""
 
 from __future__ import annotations
 
 from inspector.core.newest import Newest
 
 REMEMBERED = 50_000
-"""At a unit a second, some 14 hours; about 8 MB."""
+"""About 14 hours at one unit per second; about 8 MB."""
 
 
 class KnownUnits:
@@ -15,7 +15,7 @@ class KnownUnits:
         self._names: Newest[str, None] = Newest(remembered)
 
     def met(self, name: str) -> bool:
-        """Whether this unit was met before; from now on it was."""
+        """Whether this unit is known already; afterwards it is."""
         known = name in self._names
         self._names[name] = None
         return known

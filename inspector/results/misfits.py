@@ -1,4 +1,4 @@
-"""Whether the line makes another product than the station inspects: pure."""
+"""Detects that the line makes another product than the station inspects: pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from inspector.core.records import MissReason
 from inspector.core.verdicts import Verdict
 
 IN_A_ROW = 3
-"""One that does not fit is a stray one; so many are another product, or a camera that moved."""
+"""A single unit that does not fit is a stray one; this many are another product, or a moved
+camera."""
 
 
 class Misfits:
@@ -18,9 +19,10 @@ class Misfits:
         self._product: tuple[str, str] | None = None
 
     def cause(self, verdict: Verdict) -> str:
-        """Why units do not fit, once that is certain; empty while it is not. For each verdict once.
+        """Why units do not fit, once that is certain; empty before. Call once per verdict.
 
-        What says nothing about the product, such as a unit that no camera saw, changes nothing.
+        Verdicts that say nothing about the product, such as those on units that no camera saw,
+        change nothing.
         """
         recipe = verdict.unit.under.recipe
         if (recipe.product, recipe.revision) != self._product:

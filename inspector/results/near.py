@@ -1,6 +1,6 @@
-"""What of a unit without a defect came nearest to being one: pure.
+"""Finds what came nearest to being a defect on a unit without one: pure.
 
-A person who looks for defects that the station misses should look there first.
+A person who searches for missed defects should start there.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from inspector.results.zones import PlaceRules
 
 
 def nearest_miss(frames: Iterable[FrameResult], recipe: Recipe) -> NearMiss | None:
-    """The finding that lacks least to its threshold, of whichever frame; None without any.
+    """The finding closest to its threshold, of any frame; None without any.
 
-    It may be above its threshold: too few of the other frames agreed. What lies in a zone that
-    ignores it, and what is smaller than the recipe asks for, would be no defect however sure.
+    It may be above its threshold if too few of the other frames agreed. Findings in a zone that
+    ignores them, or smaller than the recipe requires, are left out: they would be no defects at any
+    confidence.
     """
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
     seen = [finding for frame in frames for finding in (*(frame.findings or ()), *frame.faint)]
@@ -37,7 +38,7 @@ def nearest_miss(frames: Iterable[FrameResult], recipe: Recipe) -> NearMiss | No
 def parted(
     findings: Sequence[Finding], floor: float
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """What may decide, and what is too faint to."""
+    """Findings that may decide, and those that are too faint to."""
     return (
         tuple(finding for finding in findings if finding.confidence >= floor),
         tuple(finding for finding in findings if finding.confidence < floor),

@@ -1,4 +1,4 @@
-"""Moves what was seen in a frame onto the unit in it: pure."""
+"""Moves findings from a frame onto the unit in it: pure."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from inspector.core.records import (
 )
 
 DEFECT_WEIGHT = 10.0
-"""Of a difference whose confidence as a defect is 0.5. On 359 boards of 27 product runs nothing
-that was no defect had more in two of three frames; of 437 defects 407 had."""
+"""The weight of a difference whose confidence as a defect is 0.5. On 359 boards of 27 product runs
+nothing but defects had more in two of three frames; of 437 defects 407 had."""
 BOX_MARGIN_PX = 10.0
 """So far from the damage the shipped network's boxes end, in pixels of its input, as the boxes of
 the data set do that it was trained with."""
 SAME_SHARE = 0.5
-"""Of the smaller box: what overlaps a surer finding of a close-up by more is the same thing."""
+"""As a share of the smaller box: a finding that overlaps a more confident one of a close-up by more
+is the same."""
 
 
 def of_region(findings: Iterable[Finding], region: Region) -> tuple[Finding, ...]:
-    """What was seen in a region, in the pixels of the unit's picture; without one, of the frame."""
+    """The findings of a region, in the pixels of the unit's picture; without one, of the frame."""
     outline, placed = region.frame.ref.outline, region.frame.ref.placed
     if region.on_reference and placed is not None:
         if region.close_ups:
@@ -53,7 +54,7 @@ def of_region(findings: Iterable[Finding], region: Region) -> tuple[Finding, ...
 
 
 def of_differences(ref: FrameRef, code_index: int) -> tuple[Finding, ...]:
-    """Where a frame is not as its reference, as findings of this code on the unit's picture."""
+    """A frame's differences from its reference, as findings of this code on the unit."""
     if ref.placed is None:
         return ()
     findings = [
@@ -79,9 +80,9 @@ def _from_placed(
 
 
 def _out_of_close_ups(findings: Iterable[Finding], region: Region) -> Iterator[Finding]:
-    """What was seen in close-ups, in pixels of the reference; the surest of each place.
+    """The findings of close-ups, in pixels of the reference; the most confident of each place.
 
-    Only what lies where the unit differs: a close-up shows the surroundings too.
+    Only findings where the unit differs: a close-up shows the surroundings too.
     """
     kept: list[Box] = []
     for seen in findings:
@@ -109,7 +110,7 @@ def _holds(cell: Rect, x_px: float, y_px: float) -> bool:
 
 
 def _enlarged_back(box: Box, close_up: CloseUp) -> Box:
-    """From the model's input to the reference; what reaches into another cell is cut off."""
+    """From the model's input to the reference; parts in another cell are cut off."""
     cell, (x_px, y_px), scale = close_up.cell, close_up.middle_px, close_up.enlarged
     to_x = x_px - (cell.x_px + cell.width_px / 2) / scale
     to_y = y_px - (cell.y_px + cell.height_px / 2) / scale
@@ -122,7 +123,7 @@ def _enlarged_back(box: Box, close_up: CloseUp) -> Box:
 
 
 def _with_margin(box: Box, close_up: CloseUp) -> Box:
-    """As large as it would be had the model seen it at the reference's own scale."""
+    """A box as large as if the model had seen it at the reference's own scale."""
     more_px = BOX_MARGIN_PX * (1 - 1 / close_up.enlarged)
     return Box(
         left_px=box.left_px - more_px,
@@ -133,7 +134,7 @@ def _with_margin(box: Box, close_up: CloseUp) -> Box:
 
 
 def _share(box: Box, other: Box) -> float:
-    """Of the smaller one, how much lies in the other."""
+    """The overlap as a share of the smaller one."""
     width_px = min(box.right_px, other.right_px) - max(box.left_px, other.left_px)
     height_px = min(box.bottom_px, other.bottom_px) - max(box.top_px, other.top_px)
     if width_px <= 0 or height_px <= 0:

@@ -6,7 +6,7 @@ from inspector.core.records import CameraId, Frame, UnitRef
 from inspector.core.verdicts import FrameResult
 
 KEPT_PER_CAMERA = 4
-"""Units whose picture waits for their verdict; the pool has a buffer for each."""
+"""How many pictures wait for verdicts at most; the pool has a buffer for each."""
 
 
 class UnitPictures:

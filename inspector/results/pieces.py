@@ -1,7 +1,7 @@
-"""The results of a frame's pieces put together: pure.
+"""Combines the results of a frame's pieces: pure.
 
-A frame larger than the model's input is inspected in tiles that overlap. What lies where two
-tiles overlap is seen twice, and what a tile's border cuts is seen in part.
+A frame larger than the model's input is inspected in tiles that overlap. A defect where two tiles
+overlap is seen twice, and one that a tile's border cuts is seen in part.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from inspector.results.judging import most_telling
 from inspector.results.on_unit import of_region
 
 SAME_IOU = 0.4
-"""Two tiles look at the same pixels where they overlap: there, both boxes of one defect agree."""
+"""Two tiles show the same pixels where they overlap: there, both boxes of one defect agree."""
 SAME_SHARE = 0.6
-"""Of the smaller box, for a defect that one of the tiles saw only in part."""
+"""As a share of the smaller box, for a defect that one of the tiles shows only in part."""
 CUT_WITHIN_PX = 2.0
-"""A box that ends so close to where its tile ends goes on beyond it."""
+"""A box that ends this close to its tile's border continues beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Tile:
 
 
 _Tiles = dict[int, _Tile]
-"""By the piece's number."""
+"""Results by the piece's number."""
 
 
 class FrameParts:
@@ -58,7 +58,7 @@ class FrameParts:
 
     @property
     def waiting(self) -> int:
-        """Frames of which some pieces are there."""
+        """Frames whose pieces are partly there."""
         return len(self._frames)
 
     def add(
@@ -69,7 +69,7 @@ class FrameParts:
         model: ModelName | None = None,
         models: int = 1,
     ) -> FrameResult | None:
-        """A piece was inspected or missed; returns its frame's result once that is complete.
+        """Add a piece that was inspected or missed; returns its frame's result once complete.
 
         `model` inspected it, one of so many that each frame is shown to. Findings come in the
         region's pixels, and are returned in those of the unit's picture.
@@ -101,7 +101,7 @@ class FrameParts:
 
 
 def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
-    """What one model says of a frame."""
+    """What one model says about a frame."""
     result = _one_result([tile.result for tile in tiles])
     if result.findings is None:
         return result
@@ -123,7 +123,7 @@ def _by_one_model(tiles: Sequence[_Tile]) -> FrameResult:
 
 
 def _together(results: Sequence[FrameResult]) -> FrameResult:
-    """What several models say of a frame; what two of them see stays two findings until fused."""
+    """What several models say about a frame; findings of two models are fused later."""
     result = _one_result(results)
     if len(results) == 1 or result.findings is None:
         return result
@@ -202,10 +202,10 @@ class _Seen:
     tiles: NDArray[np.int64]
     codes: NDArray[np.int64]
     cut: NDArray[np.bool_]
-    """It reaches the border of its tile where the picture goes on."""
+    """Whether it touches the border of its tile where the picture continues."""
 
     def double_of(self, index: int, kept: NDArray[np.bool_]) -> int | None:
-        """Which of those kept before is the same defect, seen in another tile."""
+        """The finding among those kept before that is the same defect, seen in another tile."""
         box, others = self.boxes[index], self.boxes[:index]
         alike = kept[:index] & (self.codes[:index] == self.codes[index])
         alike &= (self.tiles[:index] != self.tiles[index]) & (

@@ -1,4 +1,4 @@
-"""What verdicts in a row say of the process that makes the units: pure, no clock."""
+"""Rules on what consecutive verdicts say about the process that makes the units: pure, no clock."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from inspector.core.faults import ProcessRule
 from inspector.core.newest import Newest
 
 PRODUCTS_KEPT = 32
-"""Of each camera: so many products are told apart; of one that came back after so many others
-nothing is known any more."""
+"""How many products are distinguished at each camera; the least recent one is forgotten."""
 _FORGOTTEN_AFTER = 20
-"""Units of other products after which an alarm of a product ends: the line makes it no more. Where
-products come in turn, told apart by their serials, each keeps its own."""
+"""How many units of other products end an alarm of a product, because the line no longer makes it.
+Products that alternate, distinguished by their serials, each keep their own."""
 _CLEARS_AT = 0.8
-"""Of the share that raises: a share that hovers at the limit is raised once."""
+"""As a share of the limit: a value near the limit raises one alarm only."""
 
 DELIBERATE = frozenset({"teaching", "changing_over", "no_product", "locked", "shutting_down"})
-"""Reasons why a unit was not inspected that say nothing of the process: somebody wanted it so."""
+"""Reasons why a unit was not inspected that say nothing about the process: they are intended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessLimits:
-    """From when on a rule raises its alarm; 0 never does."""
+    """The limits at which a rule raises its alarm; 0: never."""
 
     same_place: int = 0
     same_place_px: float = 20.0
-    """So far from each other, at most, the middles of two defects at the same place lie."""
+    """The largest distance between the centres of two defects at the same place."""
     failed: int = 0
     not_inspected: int = 0
     share: float = 0.0
@@ -48,7 +47,7 @@ class PlacedDefect:
 
     @property
     def middle_px(self) -> tuple[float, float]:
-        """The middle of its box."""
+        """The centre of its box."""
         x, y, width, height = self.bbox_px
         return x + width / 2, y + height / 2
 
@@ -90,7 +89,7 @@ def judged_one(body: Mapping[str, Any]) -> JudgedOne:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A rule that holds, with the unit by which it began to."""
+    """A rule that is violated, with the unit that violated it first."""
 
     rule: ProcessRule
     cause: str
@@ -107,20 +106,20 @@ class _Place:
 
 @dataclass(slots=True)
 class _Run:
-    """What is known of one product at one camera."""
+    """What is known about one product at one camera."""
 
     places: list[_Place] = field(default_factory=list)
     failed: int = 0
     not_inspected: int = 0
     last: deque[bool] = field(default_factory=deque)
-    """Of the last inspected units, whether each FAILED."""
+    """For each of the last inspected units, whether it FAILED."""
     standing: dict[ProcessRule, Alarm] = field(default_factory=dict)
     seen_at: int = 0
-    """Of the camera's units, which was its last."""
+    """The number of its last unit among the camera's units."""
 
 
 class ProcessRules:
-    """One camera's. Sees its verdicts in order; says which alarms stand."""
+    """The rules of one camera: takes its verdicts in order, says which alarms stand."""
 
     def __init__(self, limits: ProcessLimits) -> None:
         self._limits = limits
@@ -128,7 +127,7 @@ class ProcessRules:
         self._seen = 0
 
     def change(self, limits: ProcessLimits) -> None:
-        """Other limits from the next unit on."""
+        """Use other limits from the next unit on."""
         self._limits = limits
 
     def see(self, unit: JudgedOne) -> Mapping[ProcessRule, Alarm]:
@@ -148,7 +147,7 @@ class ProcessRules:
         return standing
 
     def begin_anew(self) -> None:
-        """Somebody has seen to it: what was before counts no more."""
+        """Start again after an acknowledgement: earlier units no longer count."""
         self._runs.clear()
 
     def _run_of(self, product: str) -> _Run:

@@ -1,4 +1,4 @@
-"""Which units of a camera are still undecided, and which verdict is due next: pure, no clock."""
+"""Knows which units of a camera are undecided, and which verdict is due next: pure, no clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspector.core.records import CameraId, MissReason, UnitClosed, UnitOpened,
 from inspector.core.verdicts import DecidedUnit, FrameResult
 
 REMEMBERED_UNITS = 64
-"""Decided units whose frames are remembered, so that one settled twice is told from a late one."""
+"""How many decided units are remembered, to distinguish a frame settled twice from a late one."""
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class _Open:
     """By sequence number."""
     frames_expected: int | None = None
     frames_awaited: int | None = None
-    """How many will be settled in all; None while more may be taken."""
+    """How many frames will be settled in total; None while more may be taken."""
     miss: MissReason | None = None
     detail: str = ""
 
@@ -47,7 +47,7 @@ class UnitBook:
     deadline has passed. Decided units are given out once each, in the order they came: one that
     is decided early waits for those before it, at most until their deadlines.
 
-    Openings, closings and missed frames come by another way than inspected frames. Whoever feeds
+    Openings, closings and missed frames take another path than inspected frames. Whoever feeds
     the book must bring it what was announced before it brings a frame: an unknown unit raises.
 
     What it holds is bounded by the deadline: a unit stays for that long, and one decided early
@@ -73,7 +73,7 @@ class UnitBook:
 
     @property
     def opened_units(self) -> int:
-        """How many units there were so far."""
+        """How many units there have been so far."""
         return self._opened
 
     @property
@@ -93,7 +93,7 @@ class UnitBook:
         return min(deadlines, default=None)
 
     def opened(self, opened: UnitOpened) -> None:
-        """There is a unit.
+        """Open a unit.
 
         Raises:
             RuntimeError: it is not the next one; a programming error.
@@ -114,10 +114,11 @@ class UnitBook:
         )
 
     def settled(self, frame: FrameResult) -> list[DecidedUnit] | None:
-        """A frame of a unit was inspected or missed; returns the units whose turn has come.
+        """Settle a frame that was inspected or missed; returns the units whose turn has come.
 
         None where the frame is late: its unit was decided before, and the frame is dropped. Call
-        `expire` first: a frame that comes after the deadline is late even if nobody looked yet.
+        `expire` first: a frame that comes after the deadline is late even if `expire` has not run
+        yet.
 
         Raises:
             RuntimeError: its unit was never opened, or it was settled before; programming errors.
@@ -139,7 +140,7 @@ class UnitBook:
         return self._due(index)
 
     def closed(self, closed: UnitClosed) -> list[DecidedUnit]:
-        """No further frame of the unit comes; returns the units whose turn has come.
+        """Close a unit: no further frame comes; returns the units whose turn has come.
 
         Raises:
             RuntimeError: it was never opened, or is closed already; programming errors.
@@ -170,7 +171,7 @@ class UnitBook:
         return self._in_turn()
 
     def flush(self, miss: MissReason, detail: str = "") -> list[DecidedUnit]:
-        """Nothing more comes at all: decide every unit, for this reason where there is no other.
+        """Decide every unit because nothing more comes; this is the reason where there is no other.
 
         Returns them in order. The book can be used further.
         """
@@ -189,7 +190,8 @@ class UnitBook:
         if unit.miss is None:
             unit.miss, unit.detail = miss, detail
         if unit.frames_expected is None:
-            # Still in view: nobody knows how many there would have been, only that one is missing.
+            # Still in view: how many frames would have come is unknown, but at least one is
+            # missing.
             wanted = unit.unit.under.recipe.cameras[self._camera_id].frames_of_unit
             unit.frames_expected = max(wanted, len(unit.frames) + 1)
         self._decide(index, replace(unit.decided(), deadline_missed=deadline_missed))

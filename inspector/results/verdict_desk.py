@@ -1,4 +1,4 @@
-"""Gives decided units their serial, verdict and picture, and sends them on in order."""
+"""Gives decided units their serial, verdict and picture, and passes them on in order."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NoSerials(SerialService):
 
 
 class AnyProduct(ProductCheck):
-    """Every unit is of the product it was judged as."""
+    """Take every unit as the product it was judged as."""
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """As it is."""
@@ -64,7 +64,7 @@ class AnyProduct(ProductCheck):
 
 
 class NoKnownParts(KnownParts):
-    """Every unit is a product."""
+    """Take every unit as a product, none as a known part."""
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
         """None."""
@@ -99,13 +99,14 @@ class VerdictServices:
     products: ProductCheck = field(default_factory=AnyProduct)
     known_parts: KnownParts = field(default_factory=NoKnownParts)
     locks: LockBoard = field(default_factory=LockBoard)
-    """While one stands, nothing is PASSED."""
+    """While a lock stands, nothing is PASSED."""
     near: Callable[[], float] = lambda: 0.0
-    """How much confidence a finding may lack to its threshold and is still to be known."""
+    """How far below its threshold a finding is still recorded."""
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
-    """Sees each verdict before it is sent on."""
+    """Called with each verdict before it is passed on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
-    """Gets, after each verdict, why a camera's units are of another product; empty: they fit."""
+    """Called after each verdict with why a camera's units are of another product; empty: they
+    fit."""
 
 
 class VerdictDesk:
@@ -120,7 +121,7 @@ class VerdictDesk:
         self._known_units = KnownUnits()
         self._misfits = {camera: Misfits() for camera in services.units_before}
         self.verdicts = 0
-        """Sent on since start."""
+        """Verdicts passed on since start."""
         self._queues: dict[CameraId, asyncio.Queue[tuple[DecidedUnit, Frame | None] | None]] = {
             camera: asyncio.Queue(WAITING_PER_CAMERA) for camera in services.units_before
         }
@@ -156,7 +157,7 @@ class VerdictDesk:
         identity = services.builder.identity(verdict, serial)
         part = services.known_parts.part(verdict, identity.id)
         if part is None:
-            # A known part is judged by what was seen: it is no product of any job, and is the one
+            # A known part is judged by what was seen: it is no product of any job, and the only
             # thing that may pass while a challenge is due.
             verdict = under_lock(services.products.check(verdict, serial), services.locks.first)
         event_id = str(ULID())
@@ -217,7 +218,7 @@ class VerdictDesk:
         metrics, unit = self._services.metrics, verdict.unit
         late = verdict.deadline_missed or not in_time
         metrics.unit_decided(unit.camera_id, verdict.result, late=late)
-        # The same known parts come again and again.
+        # The same known parts come repeatedly.
         names_unit = part is None and identity.source in ("trigger", "serial")
         if names_unit and self._known_units.met(identity.id):
             metrics.units_again.labels(verdict.result).inc()
@@ -230,12 +231,12 @@ class VerdictDesk:
 
 
 def comparable(decided: DecidedUnit, recipe: Recipe) -> tuple[DecidedUnit, Recipe]:
-    """The unit and the recipe to judge it by, where its frames may not say where it lay in them.
+    """The unit and the recipe to judge it by if some of its frames have no outline.
 
-    A unit moves from frame to frame. In a frame without its outline what is seen has no place on
-    the unit, and frames that show the same defect would never agree on it: the unit would pass.
-    There the frame that shows most, whose picture is kept, decides alone. Nor is it known whether
-    it lies in a zone: no zone counts.
+    A unit moves from frame to frame. In a frame without its outline findings have no place on the
+    unit, so that frames that show the same defect would never agree on it, and the unit would pass.
+    Then the frame that shows most, whose picture is kept, decides alone. Whether a finding lies in
+    a zone is not known either: no zone applies.
     """
     seen = [frame for frame in decided.frames if any(f.box for f in frame.findings or ())]
     placed = all(frame.ref.outline is not None for frame in seen)
@@ -260,7 +261,7 @@ def _margin(findings: Iterable[Finding], rules: FusingRules) -> float:
 
 
 def _outline(verdict: Verdict, picture: Frame | None) -> Outline | None:
-    """That of the frame that is shown, else the last one known."""
+    """The outline in the frame that is shown, else the last one known."""
     if picture is not None:
         return picture.ref.outline
     known = [frame.ref.outline for frame in verdict.frames if frame.ref.outline is not None]

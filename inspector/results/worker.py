@@ -49,7 +49,7 @@ log = structlog.get_logger("results")
 
 
 class ResultsWorker:
-    """Every frame passed on comes here once, inspected or missed; every unit leaves as a verdict.
+    """Takes each frame once, inspected or missed; every unit leaves as a verdict.
 
     Releases the frames' buffers. The one place where frames are counted as inspected or missed.
     """
@@ -70,8 +70,8 @@ class ResultsWorker:
     ) -> None:
         """`nms_iou` is for models that leave suppression to us.
 
-        `deadlines_ns`: by when a camera's units are decided; None: recordings wait for the model.
-        `before_end` is called when no frame comes any more: the last moment to open a unit.
+        `deadlines_ns`: after what time a camera's units are decided; None: recordings wait for the
+        model. `before_end` is called when no frame comes any more: the last moment to open a unit.
         """
         self._outcomes = outcomes
         self._notices = notices
@@ -95,7 +95,7 @@ class ResultsWorker:
 
     @property
     def verdicts(self) -> int:
-        """Units that got theirs since start."""
+        """Units that got their verdict since start."""
         return self._desk.verdicts
 
     async def run(self) -> None:
@@ -138,7 +138,7 @@ class ResultsWorker:
                 await self._take_notices()
 
     async def _take_notices(self) -> None:
-        """All there are: a frame's unit must be known before the frame is."""
+        """Read all notices: a frame's unit must be known before the frame is."""
         while (notice := self._notices.take()) is not None:
             await self._take_notice(notice)
 
@@ -161,11 +161,11 @@ class ResultsWorker:
             wait_s = None if next_ns is None else max(0, next_ns - time.monotonic_ns()) / NS_PER_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    # A unit that was there some time ago may be due before those that we know.
+                    # A unit triggered some time ago may be due before those that we know.
                     await self._has_deadlines.wait()
                     continue
             async with self._one_at_a_time:
-                # What was said in time counts, also when we are late to read it.
+                # A notice that came in time counts, even if it is read late.
                 await self._take_notices()
                 for book in self._books.values():
                     await self._hand_on(book.expire(time.monotonic_ns()))
@@ -181,7 +181,7 @@ class ResultsWorker:
             detail = str(malformed)
             return [_miss(region, MissReason.MALFORMED_REPLY, detail) for region in regions]
         except Exception:
-            # A fault of ours must not read as a good unit, nor stop the line's verdicts.
+            # Our own error must not make a good unit, nor stop the line's verdicts.
             if self._told_miss is not MissReason.INTERNAL_ERROR:
                 log.exception("a reply could not be evaluated", batch=outcome.batch.batch_id)
             detail = "a reply could not be evaluated: see the log"
@@ -214,7 +214,7 @@ class ResultsWorker:
         batch: Batch,
         spec: ModelSpec,
     ) -> list[list[Finding]]:
-        """What the reply says of each region; every finding names a code of the unit's recipe."""
+        """The findings of each region; every one names a code of the unit's recipe."""
         model, regions = batch.model, batch.regions
         refs = [region.frame.ref for region in regions]
         deciding = min(ref.under.recipe.floor(ref.camera_id, model) for ref in refs)
@@ -265,7 +265,7 @@ class ResultsWorker:
             await self._desk.put(unit, self._pictures.take(unit.unit))
 
     async def _publish_what_waits_in_vain(self) -> None:
-        """Units that nobody closed are still owed a verdict; the loss is ours and loud."""
+        """Decide units that were never closed: each still gets a verdict, an error of ours."""
         for camera, book in self._books.items():
             left = book.flush(MissReason.SHUTTING_DOWN, "the service stopped before its verdict")
             if left:

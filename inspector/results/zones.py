@@ -1,7 +1,7 @@
-"""Which rules hold at a place on the unit: pure.
+"""The rules that apply at a place on the unit: pure.
 
-A zone ignores what is seen in it, or asks for other thresholds. A finding lies where its middle is;
-one about the unit as a whole lies in no zone.
+A zone ignores what is seen in it, or sets other thresholds. A finding lies where its centre is; one
+about the unit as a whole lies in no zone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inspector.core.records import Finding
 class PlaceRules:
     """The thresholds of a product, everywhere on its unit.
 
-    Where zones overlap, one that ignores decides, and of the others the first that names the code.
+    Where zones overlap, one that ignores decides; otherwise the first that names the code.
     """
 
     def __init__(

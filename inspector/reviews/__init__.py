@@ -1,1 +1,1 @@
-"""Reviews of people: what holds of a unit after them, and how often the station is wrong."""
+"""Reviews by people: which of them apply to a unit, and how often the station is wrong."""

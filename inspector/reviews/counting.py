@@ -1,4 +1,4 @@
-"""How often the station is wrong, as far as people looked: with the base, and an interval. Pure."""
+"""How often the station is wrong on the units that people reviewed, with an interval. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from inspector.reviews.standing import KeptReview
 
 Z_95 = 1.959963984540054
 OTHER = "other"
-"""Of a missed defect that is of none of the codes."""
+"""Stands for the code of a missed defect that fits none of the codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many."""
+    """A share: how many of how many."""
 
     hits: int
     base: int
@@ -44,7 +44,7 @@ class Share:
 
 @dataclass(slots=True)
 class Passed:
-    """Looks at units that PASSED."""
+    """Reviews of units that PASSED."""
 
     reviewed: int = 0
     escapes: int = 0
@@ -56,19 +56,19 @@ class Passed:
 
     @property
     def share(self) -> Share:
-        """Escapes among those that were looked at."""
+        """Escapes among the reviewed units."""
         return Share(self.escapes, self.reviewed)
 
 
 @dataclass(slots=True)
 class Failed:
-    """Looks at units that FAILED."""
+    """Reviews of units that FAILED."""
 
     reviewed: int = 0
     false_calls: int = 0
     unsure: int = 0
     also_missed: int = 0
-    """Defects that were missed on them beside those called."""
+    """Defects on them that were missed, besides those reported."""
     codes: dict[str, Share] = field(default_factory=dict)
     """False calls among the defects of each code that were judged."""
 
@@ -80,7 +80,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What people found who looked."""
+    """What reviewers found."""
 
     passed: Passed
     failed: Failed
@@ -89,7 +89,7 @@ class Counted:
 def count(units: Iterable[Sequence[KeptReview]]) -> Counted:
     """Count the reviews that hold, given unit by unit.
 
-    In doubt is neither right nor wrong: those units are in no base.
+    A unit in doubt is neither right nor wrong, and is not counted in any base.
     """
     passed, failed = Passed(), Failed()
     for held in units:

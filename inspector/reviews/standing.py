@@ -1,7 +1,7 @@
 """Reviews as the journal has them, and which of them hold. Pure.
 
-Nothing is ever edited: who changes their mind says something else, and who takes a review back adds
-a review that names it. What was said before that one then holds again.
+Nothing is ever edited: to change a review, a person adds another one; to withdraw it, one that
+names it. The review before that then applies again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REVIEWS_REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptReview:
-    """A review that somebody gave."""
+    """A review as it was given."""
 
     id: str
     """ULID of its event."""
@@ -41,7 +41,7 @@ class KeptReview:
 
     @property
     def matter(self) -> tuple[str, str | None]:
-        """What it is about: of several on the same matter the latest holds.
+        """What it is about: of several reviews on the same matter the latest applies.
 
         Each missed defect is a matter of its own: a unit may have several.
         """
@@ -51,7 +51,7 @@ class KeptReview:
 
 
 def kept_review(body: Mapping[str, Any]) -> KeptReview:
-    """A review event's body as a review; one of before has no more than a judgement and a code."""
+    """A review event's body as a review; older ones have only a judgement and a code."""
     code, bbox_px, kept_for = body["code"], body.get("bbox_px"), body.get("kept_for")
     return KeptReview(
         id=body["id"],
@@ -72,7 +72,7 @@ def kept_review(body: Mapping[str, Any]) -> KeptReview:
 
 
 def standing(reviews: Sequence[KeptReview]) -> tuple[KeptReview, ...]:
-    """Of all that was said of one unit, oldest first, what holds: one review per matter."""
+    """The reviews of one unit that apply, oldest first: one per matter."""
     taken_back = {review.takes_back for review in reviews if review.takes_back is not None}
     latest: dict[tuple[str, str | None], KeptReview] = {}
     for review in reviews:
@@ -84,7 +84,7 @@ def standing(reviews: Sequence[KeptReview]) -> tuple[KeptReview, ...]:
 
 
 class Says(StrEnum):
-    """What people say of a unit, all in all. A closed list."""
+    """What the reviews of a unit amount to. A closed list."""
 
     GOOD = "good"
     """It has no defect: confirmed, or every call on it is false."""
@@ -92,11 +92,11 @@ class Says(StrEnum):
     """It has a defect that the station called, or one that it missed."""
     UNSURE = "unsure"
     OPEN = "open"
-    """Not enough was said of it."""
+    """The reviews do not decide it."""
 
 
 def conclusion(held: Sequence[KeptReview], result: Result, defect_ids: Sequence[str] = ()) -> Says:
-    """What follows from the reviews that hold of one unit.
+    """What follows from the reviews that apply to one unit.
 
     `defect_ids` are those of its calls: where people judged each of them, nobody has to judge the
     unit as a whole. A missed defect makes it bad, whatever was said before; a doubt about any of
@@ -136,11 +136,11 @@ class ReviewBook:
             self._count -= len(gone)
 
     def of(self, unit_event_id: str) -> tuple[KeptReview, ...]:
-        """All that was said of a unit, oldest first."""
+        """All reviews of a unit, oldest first."""
         return tuple(self._of_unit.get(unit_event_id, ()))
 
     def held(self, since_s: float = 0.0) -> Iterator[tuple[KeptReview, ...]]:
-        """Of each unit that was looked at since then, the reviews that hold."""
+        """The reviews that apply, for each unit that was reviewed since then."""
         for reviews in self._of_unit.values():
             if reviews[-1].seen_s >= since_s and (held := standing(reviews)):
                 yield held

@@ -1,4 +1,4 @@
-"""The section of the settings that says when the station has to prove that it can see."""
+"""The settings section that says when the station must prove that it can see."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from inspector.settings.types import Section
 
 
 class ChallengeSettings(Section):
-    """When known parts are due; without any of these keys only those who ask for them show them."""
+    """When known parts are due; without any of these keys they are only shown on request."""
 
     directory: Path | None = None
-    """Of the sets; None: `challenges` in the journal's directory."""
+    """The folder of the sets; None: `challenges` in the journal's directory."""
     locks: bool = True
-    """While a challenge is due nothing is PASSED; false: it is reported, and nothing else."""
+    """Whether nothing is PASSED while a challenge is due; false: it is only reported."""
     at: Annotated[tuple[time, ...], Field(max_length=24)] = ()
     """Times of day at which it is due, in the station's local time: the start of each shift."""
     after_change_over: bool = False
     after_new_model: bool = False
-    """Another model, or another version or file of it, than at the last challenge that held."""
+    """Due after another model, or another version or file of it, than at the last success."""
     after_new_revision: bool = False
-    """Anything that decides is different: thresholds, zones, the reference, the model."""
+    """Due after a change of anything that decides: thresholds, zones, the reference, the model."""
     after_stop_min: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """After the service was not running for longer; 0: not for that."""
+    """Due after the service was not running for longer than this; 0: never for that reason."""
     every_units: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    """After so many units since the last one that held; 0: not for that."""
+    """Due after this many units since the last success; 0: never for that reason."""
     patience_min: Annotated[float, Field(ge=0.1, le=10_000)] = 15.0
-    """A challenge during which no part comes for so long has failed."""
+    """A challenge fails if no part comes for this long."""
 
     @field_validator("at")
     @classmethod
@@ -49,7 +49,7 @@ class ChallengeSettings(Section):
 
     @property
     def is_ever_due(self) -> bool:
-        """Whether anything makes a challenge due by itself."""
+        """Whether a challenge ever becomes due by itself."""
         return bool(
             self.at
             or self.after_change_over

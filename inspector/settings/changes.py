@@ -1,4 +1,4 @@
-"""Which settings take effect while the service runs, and what is then in force: no I/O."""
+"""Which settings take effect while the service runs, and what is in force then: no I/O."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RELOADABLE = frozenset(
         "log.level",
     }
 )
-"""Dotted keys; `*` stands for every camera. Everything else is built into the running pipeline."""
+"""Dotted keys of reloadable settings; `*` stands for every camera. All others need a restart."""
 
 
 OF_THE_MODEL = (
@@ -47,33 +47,33 @@ OF_THE_MODEL = (
     "inspection.codes",
     "inspection.threshold",
 )
-"""Keys, or how they begin, that the deployed model may contradict."""
+"""Keys, or prefixes of keys, that the deployed model may contradict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a settings file that was read again changes."""
+    """The changes in a settings file that was read again."""
 
     settings: Settings
-    """What is in force from now on: new values of what can be reloaded, old ones of the rest."""
+    """The settings in force from now on: new values of reloadable keys, old ones of all others."""
     applied: tuple[str, ...]
     """Dotted keys whose new value takes effect now."""
     needs_restart: tuple[str, ...]
-    """Dotted keys that are different from what runs and wait for the next start."""
+    """Dotted keys with a new value that waits for the next start."""
 
     @property
     def concern_model_now(self) -> bool:
-        """Whether the model may contradict what takes effect now."""
+        """Whether the model may contradict a change that takes effect now."""
         return any(key.startswith(OF_THE_MODEL) for key in self.applied)
 
     @property
     def concern_model_later(self) -> bool:
-        """Whether the model may contradict the next start."""
+        """Whether the model may contradict a change that waits for the next start."""
         return any(key.startswith(OF_THE_MODEL) for key in self.needs_restart)
 
 
 def compare(running: Settings, wanted: Settings) -> Changes:
-    """Tell what changes now from what waits for a restart.
+    """Separate changes that take effect now from those that wait for a restart.
 
     Raises:
         ConfigurationError: new values of what can be reloaded contradict old ones of the rest.
@@ -122,7 +122,7 @@ def _values(prefix: str, section: BaseModel) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(section: Any) -> dict[str, Any]:
-    """A section, or those of all cameras or sinks, as what it was made from; checked anew later."""
+    """A section, or those of all cameras or sinks, as plain values; checked again later."""
     if isinstance(section, BaseModel):
         return {
             key: value.model_dump() if isinstance(value, BaseModel) else value

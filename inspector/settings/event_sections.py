@@ -1,4 +1,4 @@
-"""The sections of the settings that say where events go, and what is kept of them."""
+"""The settings sections on where events go and how long they are kept."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class RedisSettings(Section):
     password: Secret | None = None
     sentinel_username: str | None = None
     sentinel_password: Secret | None = None
-    """The login of the Sentinels themselves, where they ask for one."""
+    """The login of the Sentinels themselves, if they require one."""
     tls_ca: Path | None = None
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
     drain_events_per_s: Annotated[float, Field(ge=10, le=1_000_000)] = 2000.0
     """How fast a backlog goes to Redis at most."""
     drain_step_ms: Annotated[float, Field(ge=1, le=1000)] = 20.0
-    """How long a verdict may be held up by a backlog at most, before its own write."""
+    """The longest time a verdict may wait for a backlog, before its own write."""
 
     @field_validator("url")
     @classmethod
@@ -46,7 +46,7 @@ class RedisSettings(Section):
         return url
 
     def address(self) -> str:
-        """The URL to connect to, with user and certificates where those are set apart.
+        """The URL to connect to, with user and certificates if those are set separately.
 
         The password is not in it, unless it stands in `url`; the Sentinels' is: never print it.
         """
@@ -64,7 +64,7 @@ class RedisSettings(Section):
         )
 
     def secret(self) -> str | None:
-        """The password, where it is set apart from the URL."""
+        """The password, if it is set separately from the URL."""
         return self.password.get_secret_value() if self.password else None
 
     @property
@@ -74,7 +74,7 @@ class RedisSettings(Section):
 
 
 def _state_directory() -> Path:
-    """What systemd's `StateDirectory=` made for us, else a folder where we were started."""
+    """The folder that systemd's `StateDirectory=` made, else one in the current folder."""
     return Path(os.environ.get("STATE_DIRECTORY", "state"))
 
 
@@ -84,7 +84,7 @@ class JournalSettings(Section):
     directory: Path = Field(default_factory=_state_directory)
     retention_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
     max_gb: Annotated[float, Field(ge=0.001, le=100_000)] = 10.0
-    """Nearly full: what Redis has goes before its time. Full: verdicts wait for Redis."""
+    """Nearly full: delivered events are deleted early. Full: verdicts wait for Redis."""
 
     @property
     def limit_bytes(self) -> int:

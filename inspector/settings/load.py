@@ -1,4 +1,4 @@
-"""Reads the settings: TOML file, secrets from files, environment; and words what is wrong.
+"""Reads the settings: TOML file, secrets from files, environment; and reports mistakes.
 
 Strongest first: environment (`INSPECTOR_REDIS__URL`), secrets (one file per key, named
 `redis.password`, in the folder systemd's `LoadCredential=` makes), the TOML file.
@@ -30,22 +30,22 @@ ENV_DELIMITER = "__"
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One place that settings come from."""
+    """One source of settings."""
 
     content: dict[str, Any]
     """By section, then key."""
     locate: Callable[[str], str]
-    """Where the key with this dotted path stands, for people."""
+    """The place of the key with this dotted path, for people."""
     old_names: tuple[OldName, ...] = ()
     """Keys that a person should rename here."""
 
     def by_present_names(self) -> _Layer:
-        """With every renamed key by its present name."""
+        """The content, with every renamed key by its present name."""
         renamed = rename(self.content)
         written = {key.now: key.before for key in renamed}
         return _Layer(
             self.content,
-            # Of a wrong value, people want to see the name by which they wrote it.
+            # A message on a wrong value should show the name as it was written.
             lambda dotted: self.locate(written.get(dotted, dotted)),
             tuple(key.at(self.locate(key.before)) for key in renamed),
         )
@@ -68,7 +68,7 @@ class _Fixed(PydanticBaseSettingsSource):
 
 
 def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of this process; `overrides` (by section) stand above everything.
+    """The settings of this process; `overrides` (by section) take precedence over everything.
 
     Raises:
         ConfigurationError: with one sentence per problem.
@@ -102,7 +102,7 @@ def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> Set
 def build_settings(
     model: type[Settings], content: Mapping[str, Any], *, origin: str = "settings"
 ) -> Settings:
-    """Construct settings, wording what is wrong with one sentence per problem.
+    """Construct settings; reports one sentence per problem.
 
     Raises:
         ConfigurationError: with those sentences.
@@ -128,7 +128,7 @@ def _checked(
 
 
 def _holds(content: Any, where: Sequence[str]) -> bool:
-    """Whether this very key, or something in its place, was set here."""
+    """Whether this key, or something in its place, was set here."""
     for part in where:
         if not isinstance(content, dict) or part not in content:
             return False
@@ -155,7 +155,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_credentials(directory: str | None) -> _Layer:
-    """One file per key, its dotted path as the name; other files belong to somebody else."""
+    """One file per key, named by its dotted path; other files are ignored."""
     content: dict[str, Any] = {}
     file = Path(directory or "")
     try:
@@ -174,9 +174,8 @@ def _read_credentials(directory: str | None) -> _Layer:
 def _read_environment(environ: Mapping[str, str]) -> _Layer:
     """Read `INSPECTOR_<SECTION>__<KEY>`; a value that is a JSON list or object is one.
 
-    Raises:
-        ConfigurationError: a name that is none of ours but looks so: a typing error would
-            otherwise leave a default in place without a word.
+    Raises: ConfigurationError: a name that is similar to ours but unknown: a typing error would
+    otherwise leave a default in place silently.
 
     """
     content: dict[str, Any] = {}
@@ -201,7 +200,7 @@ def _environment_name(dotted: str) -> str:
 
 
 def _with_delimiter(name: str) -> str | None:
-    """What `redis_url` was meant to be; None when it is not ours to judge."""
+    """The name that `redis_url` was probably meant to be; None if it is not similar to ours."""
     section, _, key = name.partition("_")
     model = model_at(Settings, [section]) if section in Settings.model_fields else None
     return _environment_name(f"{section}.{key}") if model and key in model.model_fields else None

@@ -1,4 +1,4 @@
-"""The section of the settings that says what people see."""
+"""The settings section of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The section of the settings that says which products a station knows."""
+"""The settings section on the products of a station."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ ProductName = Annotated[str, AfterValidator(product_name)]
 
 
 class ProductsSettings(Section):
-    """The products of a station: a file each, and what it has learned of them."""
+    """The products of a station: a file for each, and what was learned about them."""
 
     directory: Path | None = None
-    """None: `products` in the journal's directory. The service writes there too."""
+    """The products' folder; None: `products` in the journal's directory. The service writes there
+    too."""
     models: Path | None = None
     """The folder of the models that are taught, as a repository that the server serves too. None:
     `models` in the products' folder, which the embedded server serves."""
     features: str = "unit_features"
-    """The model that says what is to be seen where, for models that are taught; empty: none are."""
+    """The model that extracts features for models that are taught; empty: none are taught."""
     initial: ProductName = DEFAULT_PRODUCT
     """In force until the first change-over; `default` is what these settings say."""
     unknown: Literal["lock", "keep"] = "lock"
-    """A change to a product nobody knows: no unit is inspected until a known one is set, or the
-    one in force stays."""
+    """What a change to an unknown product does: no unit is inspected until a known one is set, or
+    the one in force stays."""
     by_serial: dict[ProductName, str] = Field(default_factory=dict)
-    """By product: a regular expression that the whole serial of its units matches."""
+    """A regular expression by product that the whole serial of its units matches."""
     teach_units: Annotated[int, Field(ge=3, le=64)] = 8
-    """Units that a reference is made of, unless the command says how many."""
+    """How many units a reference is made of, unless the command says."""
     references_kept: Annotated[int, Field(ge=2, le=1000)] = 20
-    """By product; older ones go, except the one in force and the one before it."""
+    """How many references are kept by product; older ones are deleted, except the one in force and
+    the one before."""
 
     @field_validator("by_serial")
     @classmethod

@@ -1,4 +1,4 @@
-"""Keys that had another name before: still read, with one line of warning for each: pure."""
+"""Renamed keys: old names are still read, with one line of warning for each: pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 RENAMED: Mapping[str, str] = {"cameras.*.look": "crop"}
-"""The dotted key of before, and the last part of its name now. `*` stands for any one name."""
+"""The old dotted key, and the last part of its present name. `*` stands for any one name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A key that somebody still writes by its old name."""
+    """A key that is still written by its old name."""
 
     before: str
-    """Dotted, as it was written."""
+    """The dotted key as it was written."""
     now: str
-    """Dotted, as it is called now."""
+    """The dotted key by its present name."""
 
     def at(self, place: str) -> OldName:
-        """What people are told of it."""
+        """A renamed key as it is reported."""
         return OldName(place, self.now.rpartition(".")[2])
 
 
@@ -38,9 +38,9 @@ class OldName:
 
 
 def rename(content: dict[str, Any], names: Mapping[str, str] = RENAMED) -> list[Renamed]:
-    """Call every key in `content` by its present name, in place; returns those that were renamed.
+    """Replace old names of keys in `content`, in place; returns those that were renamed.
 
-    A key that is there by both names keeps both: the old one is refused as an unknown key.
+    A key that is present by both names keeps both: the old one is refused as an unknown key.
     """
     found = []
     for pattern, name in names.items():

@@ -69,15 +69,15 @@ class CameraSettings(Section):
     tls_ca: Path | None = None
     trigger: Trigger = "every_frame"
     frames_per_unit: Annotated[int, Field(ge=0, le=16)] = 0
-    """Frames inspected of each unit; 0 takes 3 with `presence` and 1 otherwise."""
+    """How many frames of each unit are inspected; 0 takes 3 with `presence` and 1 otherwise."""
     travel: Travel = "left"
     travel_px_per_s: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """`presence`: how fast units go; 0 learns it."""
+    """`presence`: how fast units move; 0 learns it."""
     arrival: Arrival = "border"
-    """`presence`: what appears inside the view is a unit only with `anywhere`."""
+    """`presence`: something that appears inside the view is a unit only with `anywhere`."""
     unit_length_px: Annotated[float, Field(ge=0, le=100_000)] = 0.0
-    """`presence`: of the longest unit, along the travel; 0 learns it. What is much longer is
-    several that touch."""
+    """`presence`: length of the longest unit, along the travel; 0 learns it. Anything much longer
+    is several units that touch."""
     trigger_wait_ms: Milliseconds = 500.0
     """`external`: how long after its trigger a unit may wait for its first frame."""
     crop: CropSetting = "auto"
@@ -89,7 +89,7 @@ class CameraSettings(Section):
     frozen_after_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """A camera whose pictures stay exactly the same for this long is frozen; 0 never checks."""
     dark_below: Annotated[int, Field(ge=0, le=255)] = 16
-    """A picture in which nothing is as bright as this (0 to 255) shows no unit; 0 never checks."""
+    """A picture without anything as bright as this (0 to 255) shows no unit; 0 never checks."""
     optics: OpticsSettings = Field(default_factory=OpticsSettings)
     features: dict[FeatureName, bool | int | float | str] = Field(default_factory=dict)
     """Written into the camera at every connection, in this order, and read back."""
@@ -134,7 +134,7 @@ class CameraSettings(Section):
 
     @property
     def cropped_to(self) -> Crop:
-        """What of a frame is inspected, decided."""
+        """The part of a frame that is inspected, with `auto` resolved."""
         if self.crop == "auto":
             return "unit" if self.trigger == "presence" else "region"
         return self.crop
@@ -206,7 +206,7 @@ class BatchingSettings(Section):
 
 AUTHORIZATION = "authorization"
 STATED_KEYS = tuple(field.name for field in fields(Stated))
-"""Of `[inference]`, and of a product's `[model]`: what is said of one model."""
+"""Keys of `[inference]`, and of a product's `[model]`: statements about one model."""
 Levels = tuple[Level, Level, Level]
 Deviations = tuple[Deviation, Deviation, Deviation]
 
@@ -221,7 +221,7 @@ class InferenceSettings(Section):
     model: Annotated[str, Field(min_length=1)] = "pcb_inspection"
     version: Annotated[str, Field(pattern=DIGITS)] = ""
     golden: str = "pcb_golden_inspection"
-    """Compares units of a product with its reference, where it has one; empty: nothing does."""
+    """The model that compares units of a product with its reference, if it has one; empty: none."""
     also: Annotated[tuple[FurtherModel, ...], Field(max_length=7)] = ()
     """Further models, each of which sees every chosen frame too: `name`, or `name/version`."""
     golden_version: Annotated[str, Field(pattern=DIGITS)] = ""
@@ -233,38 +233,39 @@ class InferenceSettings(Section):
     input: str | None = None
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
-    """What a float input expects black and white to be; auto: the model's own word, else 0..1."""
+    """The range that a float input expects; auto: as the model says, else 0..1."""
     mean: Levels | None = None
-    """Taken off each channel of a float input, in its range: red, green, blue."""
+    """Subtracted from each channel of a float input, in its range: red, green, blue."""
     deviation: Deviations | None = None
     """Each channel is divided by it then."""
     padding: Annotated[int, Field(ge=0, le=255)] | None = None
-    """The grey beside a region that does not fill the input; None: the model's word, else 114."""
+    """The grey beside a region that does not fill the input; None: as the model says, else 114."""
     head: HeadName = "auto"
     """What outputs mean whose shapes and names fit several kinds; auto: refused then."""
     good: Annotated[tuple[str, ...], Field(max_length=1000)] = ()
-    """Classes that are no defect, of a model that gives every picture or pixel a class."""
+    """Classes that are no defect, for a model that gives every picture or pixel a class."""
     enlarge: bool = False
-    """A region smaller than the model's input is scaled up to it, as many trainings do."""
+    """Whether a region smaller than the model's input is scaled up to it, as many trainings do."""
     stretch: bool = False
-    """A region is drawn to the input's sides, whatever its proportions, as Anomalib trains."""
+    """Whether a region is stretched to the input, whatever its proportions, as Anomalib trains."""
     tls: bool = False
     tls_ca: Path | None = None
     token: Secret | None = None
     token_header: Annotated[str, Field(pattern=HEADER)] = AUTHORIZATION
     """`authorization` carries "Bearer" and the token; any other header the token alone."""
     repository: Path = Path("model_repository")
-    """Served by the embedded server. Of another server: where this machine sees its files."""
+    """The repository of the embedded server; for another server, where this machine sees its
+    files."""
 
     @property
     def known_repository(self) -> Path | None:
-        """Where the server's files are; None where nobody says it of a server elsewhere."""
+        """Where the server's files are; None if that is not known of a server elsewhere."""
         is_known = self.url == EMBEDDED or "repository" in self.model_fields_set
         return find(self.repository) if is_known else None
 
     @property
     def stated(self) -> Stated:
-        """What is said of the station's model."""
+        """The statements about the station's model."""
         return Stated(**{key: getattr(self, key) for key in STATED_KEYS})
 
     @property
@@ -308,7 +309,7 @@ class InferenceSettings(Section):
 
 
 class InspectionSettings(Section):
-    """From what the model saw to what the station claims."""
+    """The rules from findings to defects."""
 
     codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] = (
         "open",
@@ -321,14 +322,14 @@ class InspectionSettings(Section):
     codes_of: dict[str, Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]] = Field(
         default_factory=dict
     )
-    """By name of a further model: the codes of its classes; `anomaly` where it is not named."""
+    """The codes of a further model's classes, by its name; `anomaly` if it is not named."""
     threshold: Share = 0.7
     thresholds: dict[str, Share] = Field(default_factory=dict)
     nms_iou: Share = 0.45
     min_size_px: Annotated[float, Field(ge=0, le=10_000)] = 0.0
-    """A defect's longer side must be at least so many pixels of the unit's picture."""
+    """The least length of a defect's longer side, in pixels of the unit's picture."""
     min_frames_seen: Annotated[int, Field(ge=0, le=16)] = 0
-    """So many frames of a unit must show a defect; 0 takes more than half of those inspected."""
+    """How many frames of a unit must show a defect; 0 takes more than half of those inspected."""
     deadline_ms: Milliseconds = 2000.0
 
     @model_validator(mode="after")
@@ -352,7 +353,7 @@ class InspectionSettings(Section):
         return self.codes_of.get(model, (ANOMALY,))
 
     def codes_with(self, also: Iterable[str]) -> tuple[str, ...]:
-        """The model's codes, then those that only the further models of these names find."""
+        """The model's codes, then those that only these further models find."""
         further = (code for model in also for code in self.classes_of(model))
         return tuple(dict.fromkeys((*self.codes, *further)))
 
@@ -400,7 +401,7 @@ class ReloadSettings(Section):
 
 
 class HealthSettings(Section):
-    """When alive no longer means making progress."""
+    """When the process counts as stalled."""
 
     stalled_after_s: Seconds = 15.0
     watchdog_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0

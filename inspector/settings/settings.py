@@ -41,11 +41,11 @@ from inspector.settings.types import Identifier
 from inspector.settings.unit_sections import EvidenceSettings
 
 MAIN_SINK = "main"
-"""As the journal calls Redis."""
+"""The journal's name for Redis."""
 
 
 class Settings(BaseSettings):
-    """The whole process; refuses to exist when its parts contradict each other.
+    """The settings of the whole process; construction fails if its parts contradict each other.
 
     Constructed directly it reads nothing but its arguments; see `inspector.settings.load`.
     """
@@ -96,22 +96,22 @@ class Settings(BaseSettings):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """What the models of the station find, the further ones too."""
+        """The codes that the models of the station find, further ones included."""
         return self.inspection.codes_with(m.name for m in self.inference.also_models)
 
     @property
     def products_directory(self) -> Path:
-        """Where the products' files are, and what was learned of them."""
+        """The folder of the products' files, and of what was learned about them."""
         return self.products.directory or self.journal.directory / "products"
 
     @property
     def challenge_directory(self) -> Path:
-        """Where the sets of known parts are."""
+        """The folder of the sets of known parts."""
         return self.challenge.directory or self.journal.directory / "challenges"
 
     @property
     def taught_models_directory(self) -> Path:
-        """Where the models are put that were taught."""
+        """The folder of the models that were taught."""
         return self.products.models or self.products_directory / "models"
 
     @model_validator(mode="after")
@@ -172,7 +172,7 @@ class Settings(BaseSettings):
 
     @property
     def old_names(self) -> tuple[OldName, ...]:
-        """Keys that a person should rename, in the files and variables these came from."""
+        """Keys that a person should rename, in the files and variables that were read."""
         return self._old_names
 
     def note(self, old_names: Iterable[OldName]) -> None:

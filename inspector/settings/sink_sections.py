@@ -1,4 +1,4 @@
-"""The sections `[sinks.<name>]`: each is read by its own kind of sink."""
+"""The sections `[sinks.<name>]`, each read by its own kind of sink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TOML file that people write: read, and what is wrong with it said with its line. Pure."""
+"""Reads TOML files that people write; reports mistakes with their lines. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Where = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file's text, and what it is called."""
+    """A file's text and its name."""
 
     text: str
     origin: str
 
     def problem(self, where: Where, told: str) -> str:
-        """File, line and dotted key, and what is wrong there."""
+        """File, line and dotted key, and the mistake there."""
         return f"{self.place(where)}: {told}"
 
     def place(self, where: Where) -> str:
@@ -42,7 +42,7 @@ class Written:
         return key.at(self.place(tuple(key.before.split("."))))
 
     def in_order(self, problems: Sequence[str]) -> list[str]:
-        """In the order in which a person who reads the file from its beginning corrects them."""
+        """The problems, in the order of the file."""
 
         def line(problem: str) -> int:
             number = problem.removeprefix(f"{self.origin}:").partition(":")[0]
@@ -53,7 +53,7 @@ class Written:
     def problems(
         self, error: ValidationError, model: type[BaseModel], above: Where = ()
     ) -> Iterator[str]:
-        """One for each thing that pydantic refuses."""
+        """One problem for each error of pydantic."""
         for detail in error.errors(include_url=False):
             where = (*above, *(part for part in detail["loc"] if part != "[key]"))
             inside = [str(part) for part in where[len(above) :]] or [""]
@@ -61,7 +61,7 @@ class Written:
 
 
 def read_toml(content: bytes, origin: str) -> tuple[Written, dict[str, Any]]:
-    """A file and what it says.
+    """The text and the content of a file.
 
     Raises:
         ConfigurationError: it is too large, no UTF-8 or no TOML.

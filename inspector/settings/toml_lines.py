@@ -1,8 +1,7 @@
-"""In which line of a TOML file a key stands, for those who have to correct it: pure.
+"""Finds the line of a key in a TOML file, for messages: pure.
 
-Python's parser keeps no places. It is asked again and again instead: what a file's first lines say
-is valid TOML wherever a value has ended, so the first of these beginnings that holds the key ends
-with it.
+Python's parser keeps no positions. It is called repeatedly instead: the first lines of a file are
+valid TOML wherever a value has ended, so the shortest beginning that contains the key ends with it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ _END = "(at end of document)"
 def line_of(text: str, where: Sequence[str | int]) -> int | None:
     """The line, from 1, in which the value at this place begins; None where there is none.
 
-    Of a place inside a value that was written in one go, such as a list of points, that value's.
+    For a place inside a value that is written as a whole, such as a list of points, the line of
+    that value.
     """
     whole = _read(text)
     known = _known_part(whole, where)
@@ -38,7 +38,7 @@ def line_of(text: str, where: Sequence[str | int]) -> int | None:
 
 
 def line_of_mistake(error: Exception, text: str) -> int | None:
-    """The line in which a file stops being TOML; None where the parser does not say."""
+    """The line in which a file stops being TOML; None if the parser does not say."""
     told = str(error)
     if found := _PLACE.search(told):
         return int(found[1])
@@ -53,7 +53,7 @@ def _read(text: str) -> Any:
 
 
 def _known_part(content: Any, where: Sequence[str | int]) -> tuple[str | int, ...]:
-    """How far this place is there."""
+    """How much of this place exists."""
     known: list[str | int] = []
     for part in where:
         if isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have, and what every section of the settings shares."""
+"""The types of settings, and the base of all sections."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 """Lower case, because environment variables carry it too; becomes a Redis key and a label."""
 
 FeatureName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-"""As the camera or its driver calls a feature: `ExposureTime`, `exposure_time_absolute`."""
+"""The name of a feature by the camera or its driver: `ExposureTime`, `exposure_time_absolute`."""
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 """An empty one is a mistake: an empty secret file, say, would otherwise switch a check off."""
@@ -57,7 +57,7 @@ PORTS = 65_536
 
 
 class Size(NamedTuple):
-    """Of a picture."""
+    """The size of a picture."""
 
     width_px: int
     height_px: int
@@ -102,13 +102,13 @@ Source = Annotated[
     InstanceOf[SourceUri],
     BeforeValidator(_parse_camera),
     PlainSerializer(str, return_type=str, when_used="json"),
-    # A secret for who writes settings, because a URL may carry a password.
+    # A secret in the JSON schema, because a URL may carry a password.
     WithJsonSchema({"type": "string", "format": "password", "writeOnly": True}),
 ]
 """The camera itself, parsed once; its `str` and `repr` hold no password."""
 
 
 class Section(BaseModel):
-    """What all sections share: nothing unknown, nothing changed after start."""
+    """The base of all sections: no unknown keys, no changes after start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The sections of the settings that say what a unit is and what is kept of it."""
+"""The settings sections on what a unit is and what is kept of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Trigger = Literal["every_frame", "presence", "external"]
 """Each frame is a unit; a virtual photo-eye sees units pass; the PLC or MES says when."""
 
 CropSetting = Literal["auto", "region", "unit", "tiles", "unit_tiles"]
-"""What of a frame is inspected: a fixed region; the unit, cut out and turned upright; the region in
-overlapping tiles at its own scale; the unit in such tiles where it is much larger than the model's
-input. `auto`: the unit where presence finds it, else the region."""
+"""The part of a frame that is inspected: a fixed region; the unit, cut out and turned upright; the
+region in overlapping tiles at its own scale; the unit in such tiles where it is much larger than
+the model's input. `auto`: the unit where presence finds it, else the region."""
 
 Travel = Literal["left", "right", "up", "down"]
-"""Where units go in the picture."""
+"""The direction in which units move in the picture."""
 
 Arrival = Literal["border", "anywhere"]
-"""Where units appear: they come in over a border of the view; or hands put them down in it, too."""
+"""Where units appear: only at a border of the view; or also inside it, put there by hand."""
 
 SerialFormat = Literal["DataMatrix", "QRCode", "Code128"]
 
@@ -38,7 +38,7 @@ class SerialSettings(Section):
     pattern: str = ""
     """A regular expression the whole serial must match; empty accepts any."""
     timeout_ms: Milliseconds = 150.0
-    """What a verdict waits at most for a serial that is still being read."""
+    """How long a verdict waits at most for a serial that is still being read."""
 
     @field_validator("pattern")
     @classmethod
@@ -52,40 +52,40 @@ class SerialSettings(Section):
 
 
 SMALLEST_MARK_PX = 12
-"""What is smaller says too little of where it lies."""
+"""The smallest useful mark: the place of a smaller one is too uncertain."""
 
 
 class OpticsSettings(Section):
-    """From where on a camera's picture shows too little, or is not as usual; 0 never asks.
+    """Limits from which a camera's picture shows too little or is unusual; 0: not checked.
 
-    What is usual was taught with the product, or is learned from the first pictures.
+    The usual values were taught with the product, or are learned from the first pictures.
     """
 
     blur_px: Annotated[float, Field(ge=0, le=100)] = 4.5
     """Sigma of the blur of its edges, in pixels of the frame: refused."""
     clipped: Share = 0.2
-    """Share of the unit that is burnt out, the mean of the colours, where nothing in it is dark:
+    """Share of the unit that is overexposed, the mean of the colours, if nothing in it is dark:
     refused."""
     blurrier_px: Annotated[float, Field(ge=0, le=100)] = 0.6
-    """So much more blur than usual is refused where a network sees the unit alone."""
+    """Blur beyond the usual one that is refused where a network sees the unit alone."""
     blurrier_compared_px: Annotated[float, Field(ge=0, le=100)] = 1.5
-    """The same where it sees the unit beside its reference, which bears more."""
+    """The same where it sees the unit beside its reference, which tolerates more."""
     contrast: Share = 0.35
     """Edges lower than this share of the usual ones: refused as blank."""
     darker: Share = 0.4
     """Share of the usual light that is missing: refused."""
     brighter: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """Share of the usual light that is there in addition: refused."""
+    """Share of additional light: refused."""
     tint: Share = 0.25
-    """Share by which the part of one colour differs: warned of."""
+    """Relative change of one colour's share: warned of."""
     noise: Annotated[float, Field(ge=0, le=255)] = 15.0
     """Grey levels of noise more than usual: warned of."""
     mark: tuple[int, int, int, int] | None = None
     """x, y, width, height of something in the picture that never moves and that nothing covers."""
     moved_px: Annotated[float, Field(ge=0, le=1000)] = 6.0
-    """So far from its place the mark lies in a picture that is refused."""
+    """Distance of the mark from its place: refused."""
     warn_share: Share = 0.5
-    """Of the way from usual to refused: warned of from there on."""
+    """As a share of the way from usual to refused: warned of from there on."""
 
 
 class EvidenceSettings(Section):
@@ -93,17 +93,17 @@ class EvidenceSettings(Section):
 
     enabled: bool = True
     directory: Path | None = None
-    """None: `evidence` in the journal's directory."""
+    """The folder; None: `evidence` in the journal's directory."""
     passed_share: Share = 0.02
-    """Of PASSED units, drawn by chance; everything that is not PASSED is always kept."""
+    """The share of PASSED units that is kept, drawn by chance; all others are always kept."""
     near_threshold: Share = 0.1
-    """A PASSED unit's picture is kept too where its best finding lacked so much confidence to its
-    threshold, or less; 0: none is."""
+    """A PASSED unit's picture is kept too if its best finding was below its threshold by no more
+    than this; 0: never."""
     near_quota_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 2.0
-    """What those take at most, within `quota_gb`; then the oldest of them go."""
+    """The most space for those, within `quota_gb`; then the oldest of them are deleted."""
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 90
     quota_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 20.0
     free_floor_gb: Annotated[float, Field(ge=0, le=1_000_000)] = 2.0
-    """So much of the file system stays free, whoever fills it."""
+    """The space that must stay free on the file system, whatever fills it."""
     timeout_ms: Milliseconds = 300.0
-    """What a verdict waits at most for its picture to be on disk."""
+    """How long a verdict waits at most for its picture to be on disk."""

@@ -1,6 +1,6 @@
-"""Words what is wrong with a key of a file that people write: pure.
+"""Words mistakes in files that people write: pure.
 
-pydantic checks; a line engineer reads what was found and what was expected.
+pydantic checks; the message says in a line engineer's words what was found and expected.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _without_password(sentence: str, found: object) -> str:
 
 
 def unknown_key(key: str, model: type[BaseModel] | None) -> str:
-    """What is said of a key that nobody knows."""
+    """The sentence about an unknown key."""
     known = sorted(model.model_fields) if model else []
     close = difflib.get_close_matches(key, known, n=1)
     hint = f'did you mean "{close[0]}"?' if close else f"expected one of: {', '.join(known)}"

@@ -127,7 +127,13 @@ MISSED = review(1, Judgement.MISSED)
             {"judgement": "MISSED", "bbox_px": [1, 2, 3, 4]},
             "no longer there",
         ),
-        (event(), [], SIZE, {"judgement": "WITHDRAWN", "takes_back": MISSED.id}, "does not hold"),
+        (
+            event(),
+            [],
+            SIZE,
+            {"judgement": "WITHDRAWN", "takes_back": MISSED.id},
+            "no longer applies",
+        ),
     ],
 )
 def test_what_does_not_fit_the_unit_is_refused(
