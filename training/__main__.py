@@ -24,7 +24,7 @@ from training.commands import (
 )
 from training.data.boards import DataSet
 from training.data.opening import check_pictures, open_data_set
-from training.errors import TrainingError
+from training.errors import TrainingError, WrongInputsError
 from training.evaluation.judging import THRESHOLDS, EvaluationOptions
 from training.evaluation.speed import compare, print_timings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from training.fitting.plan import TrainOptions
 
 EXIT_INTERRUPTED = 130
+PROBLEMS_SHOWN = 50
 DEFAULT_MODEL = Path("model_repository/pcb_detector/1/model.onnx")
 FLOAT_MODEL = Path("deploy/triton/float/pcb_detector/1/model.onnx")
 GOLDEN_MODEL = Path("model_repository/pcb_golden_inspection/1/model.onnx")
@@ -110,7 +111,11 @@ def main() -> int:
     except SystemExit as ended:  # how typer ends, whatever came of it
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except TrainingError as error:
-        errors.print(f"error: {error}", style="red")
+        told = error.lines if isinstance(error, WrongInputsError) else (str(error),)
+        for line in told[:PROBLEMS_SHOWN]:
+            errors.print(f"error: {line}", style="red")
+        if len(told) > PROBLEMS_SHOWN:
+            errors.print(f"error: and {len(told) - PROBLEMS_SHOWN} more", style="red")
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -43,6 +43,8 @@ def show_data_set(data_set: DataSet, console: Console) -> None:
         console.print(f"{data_set.name}, {name}: {len(boards)} boards, {good} of them good; {each}")
     if data_set.held_out:
         console.print("the set has no test part: a fifth is held out, by the hash of the names")
+    for note in data_set.notes:
+        console.print(f"note: {note}")
     if data_set.licence:
         console.print(data_set.licence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 EXIT_FAILED = 1
@@ -30,3 +31,11 @@ class WrongInputError(TrainingError):
     def found(cls, where: Path | str, found: str, expected: str) -> WrongInputError:
         """`<where>: <found>, expected <expected>`; where is a path, or path:line."""
         return cls(f"{where}: {found}, expected {expected}")
+
+
+class WrongInputsError(WrongInputError):
+    """Several things are not what they must be; the message is the first, with their number."""
+
+    def __init__(self, problems: Sequence[WrongInputError]) -> None:
+        super().__init__(f"{problems[0]} (and {len(problems) - 1} more)")
+        self.lines = tuple(map(str, problems))

@@ -91,12 +91,12 @@ WRONG = {
     "YOLO (data.yaml) or COCO (annotations in JSON)",
     "class": "{data}/labels/train/a.txt:1: class 5, expected 0 to 1",
     "malformed": "{data}/labels/train/a.txt:1: 2 numbers, expected 5: class cx cy width height",
-    "outside": "{data}/labels/train/a.txt:1: box 544 288 736 352 reaches out of the picture, "
+    "outside": "{data}/labels/train/a.txt:1: box 704 288 896 352 lies outside the picture, "
     "expected within 640x640",
     "picture": "{data}/images/test/c.png: cannot be decoded, "
-    "expected a PNG, JPEG, BMP or TIFF picture",
+    "expected a PNG, JPEG, BMP, TIFF or WebP picture of 8 or 16 bits",
 }
-LABELS = {"class": "5 0.5 0.5 0.1 0.1", "malformed": "0 0.5", "outside": "0 1 0.5 0.3 0.1"}
+LABELS = {"class": "5 0.5 0.5 0.1 0.1", "malformed": "0 0.5", "outside": "0 1.25 0.5 0.3 0.1"}
 
 
 @pytest.mark.parametrize("fault", WRONG)
@@ -169,7 +169,7 @@ def test_evaluate_needs_no_torch_and_prints_no_line_but_ours(boards: Path, model
     assert broken.returncode == 78
     assert broken.stderr == (
         f"error: {boards.parent}/images/train/a.png: cannot be decoded, "
-        "expected a PNG, JPEG, BMP or TIFF picture\n"
+        "expected a PNG, JPEG, BMP, TIFF or WebP picture of 8 or 16 bits\n"
     )
     write_yolo(boards.parent, PARTS)
     whole = evaluate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ IntArray = NDArray[np.int64]
 # [rows, columns] gray or [rows, columns, 3] BGR, uint8.
 Picture = NDArray[np.uint8]
 
+_TWELVE_BITS = 1 << 12
 _BLACK, _WHITE, _BETWEEN_SHARE = 40, 215, 0.01
 """In DeepPCB's own JPEGs one pixel in 100,000 is further than 40 levels from black and white."""
 
@@ -35,6 +37,8 @@ class Board:
     reference: Path | None
     boxes: FloatArray = field(repr=False)
     classes: IntArray = field(repr=False)
+    digest: bytes = field(default=b"", repr=False)
+    """Of the picture's file; empty where nobody asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,8 @@ class DataSet:
     """Boards to train on and boards to judge by; no board is in both.
 
     `held_out` tells that the set came without a test part and `test` was chosen here, by the
-    hash of each board's name. `licence` is what the set says of its use, one line, or "".
+    hash of each board's name. `licence` is what the set says of its use, one line, or "". `notes`
+    say what was taken otherwise than it is written.
     """
 
     name: str
@@ -51,24 +56,38 @@ class DataSet:
     test: tuple[Board, ...]
     licence: str = ""
     held_out: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read_picture(path: Path) -> Picture:
     """Pixels as uint8: [rows, columns] where the file is gray, else [rows, columns, 3] BGR.
 
-    Sixteen bits become eight, transparency is dropped, a camera's orientation mark is obeyed.
+    Sixteen bits become eight, and so do twelve that lie in sixteen; transparency is dropped, a
+    camera's orientation mark is obeyed.
     Raises WrongInputError for a file that is missing, no picture, or cut short.
     """
+    decoded = decode(path, read_file(path))
+    shift = 0 if decoded.dtype == np.uint8 else 4 if has_twelve_bits(decoded) else 8
+    return np.asarray(decoded >> shift, np.uint8)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a picture's file."""
     try:
-        encoded = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WrongInputError.found(path, f"cannot be read ({reason})", "a picture") from error
+
+
+def decode(path: Path, encoded: bytes) -> NDArray[Any]:
+    """A file's pixels, uint8 or uint16, as they are stored."""
     if _is_cut_short(encoded):
         raise WrongInputError.found(path, "the picture ends too early", "a whole picture")
     picture = _decode(encoded)
-    if picture is None:
-        raise WrongInputError.found(path, "cannot be decoded", "a PNG, JPEG, BMP or TIFF picture")
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+        expected = "a PNG, JPEG, BMP, TIFF or WebP picture of 8 or 16 bits"
+        raise WrongInputError.found(path, "cannot be decoded", expected)
     return picture
 
 
@@ -90,14 +109,21 @@ def scan_or_colours(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def _decode(encoded: bytes) -> Picture | None:
+def _decode(encoded: bytes) -> NDArray[Any] | None:
     if not encoded:
         return None
     try:
-        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_ANYCOLOR)
+        decoded = cv2.imdecode(
+            np.frombuffer(encoded, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+        )
     except cv2.error:
         return None
-    return None if decoded is None else np.asarray(decoded, np.uint8)
+    return None if decoded is None else np.asarray(decoded)
+
+
+def has_twelve_bits(decoded: NDArray[Any]) -> bool:
+    """A camera's twelve bits, stored as sixteen: nothing in them reaches 4096."""
+    return decoded.dtype == np.uint16 and int(decoded.max(initial=0)) < _TWELVE_BITS
 
 
 def _is_cut_short(encoded: bytes) -> bool:

@@ -2,7 +2,9 @@
 
 Three places they are found in: one JSON file; a folder with a file per part in `annotations/`
 (instances_train2017.json and the like); a folder per part, with _annotations.coco.json beside its
-pictures. An image without annotations is a defect-free board. Crowd regions are left out.
+pictures. An image without annotations is a defect-free board. Crowd regions are left out. Where an
+annotation has no `bbox`, the box around its polygons is taken. What is taken otherwise than it is
+written is counted in the set's notes; what is wrong is listed as a whole.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ from typing import Any
 from training.data.boards import Board, DataSet
 from training.data.labels import (
     Label,
+    Seen,
     Size,
     board_of,
     checked_names,
     checked_parts,
     held_out,
+    pictures_seen,
     read_text,
-    sizes_of,
 )
+from training.data.notes import Notes, Taken
+from training.data.places import located
 from training.errors import WrongInputError
 
 PARTS = ("train", "val", "test")
+_FEWEST_CORNERS = 3
 
 
 def annotations_in(folder: Path) -> dict[str, Path]:
@@ -63,14 +69,15 @@ def open_coco(files: Mapping[str, Path]) -> DataSet:
             raise WrongInputError.found(
                 sheet.path, f"classes {', '.join(sheet.names)}", f"{', '.join(names)} as in {first}"
             )
-    boards = {part: sheet.boards() for part, sheet in sheets.items()}
+    notes = Notes()
+    boards = {part: sheet.boards(notes) for part, sheet in sheets.items()}
     train, test = boards["train"], boards.get("test", boards.get("val"))
     if "test" in boards:
         train = train + boards.get("val", [])
     chosen_here = test is None
     if test is None:
         train, test = map(list, held_out(train))
-    train_part, test_part = checked_parts(first, train, test)
+    train_part, test_part = checked_parts(first, train, test, notes)
     return DataSet(
         name=_name_of(first),
         classes=names,
@@ -78,6 +85,7 @@ def open_coco(files: Mapping[str, Path]) -> DataSet:
         test=test_part,
         licence=sheets["train"].licence,
         held_out=chosen_here,
+        notes=notes.lines,
     )
 
 
@@ -124,44 +132,69 @@ class _Sheet:
             licence=_licence(licences if isinstance(licences, list) else []),
         )
 
-    def boards(self) -> list[Board]:
+    def boards(self, notes: Notes) -> list[Board]:
         """One per image, its labels checked against the picture itself."""
-        labels = self._labels_by_image()
+        labels = self._labels_by_image(notes)
+        numbers: set[Any] = set()
         files: dict[Any, Path] = {}
         for at, image in enumerate(self.images):
-            where = f"{self.path}: images[{at}]"
-            name, number = image.get("file_name"), image.get("id")
-            if not isinstance(name, str) or number is None or number in files:
-                raise WrongInputError.found(where, "no id and file_name of its own", "both")
-            files[number] = self._find(where, name)
+            with notes.collecting():
+                where = f"{self.path}: images[{at}]"
+                name, number = image.get("file_name"), image.get("id")
+                if not isinstance(name, str) or number is None or number in numbers:
+                    raise WrongInputError.found(where, "no id and file_name of its own", "both")
+                numbers.add(number)
+                files[number] = self._find(where, name, notes)
         for number, of_image in labels.items():
-            if number not in files:
-                raise WrongInputError.found(
-                    of_image[0].where, f"image_id {number}", "an image's id"
-                )
-        sizes = sizes_of(files.values())
+            with notes.collecting():
+                if number not in numbers:
+                    raise WrongInputError.found(
+                        of_image[0].where, f"image_id {number}", "an image's id"
+                    )
+        seen = pictures_seen(files.values(), notes)
         boards = []
         for image in self.images:
-            picture = files[image["id"]]
-            self._check_size(image, picture, sizes[picture])
-            name = f"{self._prefix()}{Path(image['file_name']).with_suffix('').as_posix()}"
-            boards.append(board_of(name, picture, labels.get(image["id"], []), sizes[picture]))
+            picture = files.get(image.get("id"))
+            if picture is None or picture not in seen:
+                continue
+            with notes.collecting():
+                self._check_size(image, picture, seen[picture].size)
+                boards.append(self._board(image, picture, labels, seen[picture], notes))
         return boards
+
+    def _board(
+        self,
+        image: Mapping[str, Any],
+        picture: Path,
+        labels: Mapping[Any, list[Label]],
+        seen: Seen,
+        notes: Notes,
+    ) -> Board:
+        written = Path(image["file_name"].replace("\\", "/")).with_suffix("")
+        name = f"{self._prefix()}{written.as_posix()}"
+        return board_of(name, picture, labels.get(image["id"], []), seen, notes)
 
     def _prefix(self) -> str:
         # Parts in folders of their own may use the same file names.
         return f"{self.path.parent.name}/" if self.path.name == "_annotations.coco.json" else ""
 
-    def _labels_by_image(self) -> dict[Any, list[Label]]:
+    def _labels_by_image(self, notes: Notes) -> dict[Any, list[Label]]:
         labels: dict[Any, list[Label]] = {}
         for at, annotation in enumerate(self.annotations):
-            if not annotation.get("iscrowd"):
-                label = self._label(f"{self.path}: annotations[{at}]", annotation)
+            where = f"{self.path}: annotations[{at}]"
+            if annotation.get("iscrowd"):
+                notes.take(Taken.CROWD, where)
+                continue
+            with notes.collecting():
+                label = self._label(where, annotation, notes)
                 labels.setdefault(annotation.get("image_id"), []).append(label)
         return labels
 
-    def _label(self, where: str, annotation: Mapping[str, Any]) -> Label:
+    def _label(self, where: str, annotation: Mapping[str, Any], notes: Notes) -> Label:
         box = annotation.get("bbox")
+        if not box and (around := _around(annotation.get("segmentation"))) is not None:
+            notes.take(Taken.SHAPE, where)
+            box = around
         numbers = box if isinstance(box, list) else []
         if len(numbers) != 4 or not all(  # noqa: PLR2004 - a box has four numbers
             isinstance(n, int | float) and abs(n) < float("inf") for n in numbers
@@ -175,15 +208,15 @@ class _Sheet:
         corners = (left, top, left + width, top + height)
         return Label(where, corners, self.class_indices[category])
 
-    def _find(self, where: str, name: str) -> Path:
+    def _find(self, where: str, name: str, notes: Notes) -> Path:
         beside = self.path.parent
         parts = [part for part in PARTS if part in self.path.stem]
         folders = [beside, beside / "images", beside.parent, beside.parent / "images"]
         folders += [beside.parent / f"{part}{year}" for part in parts for year in ("", "2017")]
         folders += [beside.parent / "images" / part for part in parts]
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder / name
+        found = located(name, folders, notes, where=where)
+        if found is not None and found.is_file():
+            return found
         raise WrongInputError.found(where, f"{name} is missing", f"it in {beside} or images/")
 
     @staticmethod
@@ -191,6 +224,19 @@ class _Sheet:
         claimed = Size(image.get("width", size.width_px), image.get("height", size.height_px))
         if claimed != size:
             raise WrongInputError.found(picture, f"the picture is {size}", f"{claimed} as labelled")
+
+
+def _around(segmentation: object) -> list[float] | None:
+    """[left, top, width, height] around polygons, [[x, y, x, y, …], …]; None for anything else."""
+    if not isinstance(segmentation, list):
+        return None
+    numbers = [n for polygon in segmentation if isinstance(polygon, list) for n in polygon]
+    if len(numbers) < 2 * _FEWEST_CORNERS or len(numbers) % 2:
+        return None
+    if not all(isinstance(n, int | float) for n in numbers):
+        return None
+    xs, ys = numbers[::2], numbers[1::2]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
 def _used_categories(

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data.boards import Board, DataSet
-from training.data.labels import Label, Size, board_of, class_in, numbers_in, read_text
+from training.data.labels import Label, Seen, Size, board_of, class_in, numbers_in, read_text
+from training.data.notes import Notes
 from training.errors import WrongInputError
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 """In the order of the labels' numbers, which begin with 1."""
 OFFICIAL_COUNTS = {"trainval": 1000, "test": 500}
-SIZE = Size(640, 640)
+SEEN = Seen(Size(640, 640), b"")
 LICENCE = (
     "DeepPCB: its LICENSE file is MIT, its README says "
     '"You can only use this dataset for research purpose"'
@@ -36,18 +37,17 @@ def root_of(folder: Path) -> Path | None:
 def open_deep_pcb(root: Path, counts: dict[str, int] | None = None) -> DataSet:
     """The official split; `counts` boards in each list, the official ones unless given."""
     counts = counts or OFFICIAL_COUNTS
+    notes = Notes()
     parts = {part: _listed(root, part, count) for part, count in counts.items()}
     shared = {names.name for names in parts["trainval"]} & {names.name for names in parts["test"]}
     if shared:
         raise WrongInputError.found(
             root, f"board {min(shared)} is in trainval.txt and in test.txt", "in one of them"
         )
+    train, test = (tuple(_board(f, notes) for f in parts[part]) for part in ("trainval", "test"))
+    notes.settle()
     return DataSet(
-        name="DeepPCB",
-        classes=CLASSES,
-        train=tuple(_board(files) for files in parts["trainval"]),
-        test=tuple(_board(files) for files in parts["test"]),
-        licence=LICENCE,
+        name="DeepPCB", classes=CLASSES, train=train, test=test, licence=LICENCE, notes=notes.lines
     )
 
 
@@ -92,14 +92,14 @@ def _files(root: Path, where: str, line: str) -> _Files:
     return files
 
 
-def _board(files: _Files) -> Board:
+def _board(files: _Files, notes: Notes) -> Board:
     text = read_text(files.labels, f"labels, a line each: {LINE}")
     labels = [
         _label(f"{files.labels}:{number}", line)
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip()
     ]
-    return board_of(files.name, files.picture, labels, SIZE, reference=files.template)
+    return board_of(files.name, files.picture, labels, SEEN, notes, reference=files.template)
 
 
 def _label(where: str, line: str) -> Label:

@@ -12,14 +12,32 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.boards import Board, read_picture
+from training.data.boards import Board, decode, has_twelve_bits, read_file
+from training.data.notes import Notes, Taken
 from training.errors import WrongInputError
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
+PICTURE_SUFFIXES = frozenset(
+    {
+        ".bmp",
+        ".dib",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
+OTHER_PICTURES = frozenset({".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".raw", ".svg"})
+"""Pictures by their names, which are not read."""
 HELD_OUT_SHARE = 0.2
 MIN_SIDE_PX = 32
 ROUNDING_PX = 1.0
-"""How far a box may reach over the edge: labels are rounded, and then clipped."""
+"""A box that reaches no further over the edge is a rounded one: clipped without a word."""
 
 
 @dataclass(frozen=True)
@@ -77,55 +95,104 @@ def class_in(where: str, number: float, low: int, high: int) -> int:
 
 
 def board_of(
-    name: str, picture: Path, labels: Sequence[Label], size: Size, *, reference: Path | None = None
+    name: str,
+    picture: Path,
+    labels: Sequence[Label],
+    seen: Seen,
+    notes: Notes,
+    *,
+    reference: Path | None = None,
 ) -> Board:
-    """A board whose boxes are checked against the picture's size."""
-    boxes = [_clipped(label, size) for label in labels]
+    """A board whose boxes are checked against the picture's size.
+
+    What is wrong with one goes to `notes`, and the board is without it.
+    """
+    kept: dict[tuple[object, ...], tuple[tuple[float, float, float, float], int]] = {}
+    for label in labels:
+        with notes.collecting():
+            box = _clipped(label, seen.size, notes)
+            if box is None:
+                continue
+            key = (label.class_index, *box)
+            if key in kept:
+                notes.take(Taken.TWICE, label.where)
+            kept[key] = (box, label.class_index)
     return Board(
         name=name,
         picture=picture,
         reference=reference,
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        classes=np.array([label.class_index for label in labels], np.int64),
+        boxes=np.array([box for box, _ in kept.values()], np.float32).reshape(-1, 4),
+        classes=np.array([index for _, index in kept.values()], np.int64),
+        digest=seen.digest,
     )
 
 
-def _clipped(label: Label, size: Size) -> tuple[float, float, float, float]:
+def _clipped(label: Label, size: Size, notes: Notes) -> tuple[float, float, float, float] | None:
+    """The box within its picture; None where there is nothing of it."""
     left, top, right, bottom = label.corners
     box = " ".join(f"{corner:g}" for corner in label.corners)
-    if right <= left or bottom <= top:
-        raise WrongInputError.found(
-            label.where, f"box {box} is empty", "left < right, top < bottom"
-        )
-    over_px = max(-left, -top, right - size.width_px, bottom - size.height_px)
-    if over_px > ROUNDING_PX:
-        raise WrongInputError.found(
-            label.where, f"box {box} reaches out of the picture", f"within {size}"
-        )
+    if right < left or bottom < top:
+        expected = "left < right, top < bottom"
+        raise WrongInputError.found(label.where, f"box {box} is turned around", expected)
+    if right == left or bottom == top:
+        notes.take(Taken.EMPTY, label.where)
+        return None
     inside = max(left, 0), max(top, 0), min(right, size.width_px), min(bottom, size.height_px)
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
-        raise WrongInputError.found(label.where, f"box {box} is empty", f"within {size}")
+        raise WrongInputError.found(
+            label.where, f"box {box} lies outside the picture", f"within {size}"
+        )
+    if max(-left, -top, right - size.width_px, bottom - size.height_px) > ROUNDING_PX:
+        notes.take(Taken.CLIPPED, label.where)
     return inside
 
 
-def sizes_of(pictures: Iterable[Path]) -> dict[Path, Size]:
-    """Decode every picture on all cores; the first that cannot be used raises WrongInputError.
+@dataclass(frozen=True)
+class Seen:
+    """What a picture's file holds."""
+
+    size: Size
+    digest: bytes
+    """Of the file."""
+    has_twelve_bits: bool = False
+
+
+def pictures_seen(pictures: Iterable[Path], notes: Notes) -> dict[Path, Seen]:
+    """Decode every picture on all cores; those that cannot be used are missing, and in `notes`.
 
     Decoding, and not reading headers only: a training should not end at night on a broken file.
     """
     paths = list(dict.fromkeys(pictures))
+    seen: dict[Path, Seen] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(paths, pool.map(_size_of, paths), strict=True))
+        for path, found in zip(paths, pool.map(_tried, paths), strict=True):
+            with notes.collecting():
+                if isinstance(found, WrongInputError):
+                    raise found
+                seen[path] = found
+                if found.has_twelve_bits:
+                    notes.take(Taken.TWELVE_BITS, path)
+    return seen
 
 
-def _size_of(path: Path) -> Size:
-    height_px, width_px = read_picture(path).shape[:2]
+def _tried(path: Path) -> Seen | WrongInputError:
+    try:
+        return _seen(path)
+    except WrongInputError as error:
+        return error
+
+
+def _seen(path: Path) -> Seen:
+    encoded = read_file(path)
+    decoded = decode(path, encoded)
+    height_px, width_px = decoded.shape[:2]
     size = Size(width_px, height_px)
     if min(width_px, height_px) < MIN_SIDE_PX:
         raise WrongInputError.found(
             path, f"the picture is {size}", f"{MIN_SIDE_PX}x{MIN_SIDE_PX} or more"
         )
-    return size
+    digest = hashlib.blake2b(encoded, digest_size=16).digest()
+    return Seen(size, digest, has_twelve_bits(decoded))
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -156,9 +223,13 @@ def _rank(name: str) -> float:
 
 
 def checked_parts(
-    where: Path, train: Sequence[Board], test: Sequence[Board]
+    where: Path, train: Sequence[Board], test: Sequence[Board], notes: Notes
 ) -> tuple[tuple[Board, ...], tuple[Board, ...]]:
     """The two parts, neither empty, no name twice and no picture in both."""
+    notes.settle()
+    _compare(train, test, notes)
+    if not any(len(board.classes) for board in train):
+        notes.take(Taken.NO_LABELS, where)
     for part, boards in (("train", train), ("test", test)):
         if not boards:
             raise WrongInputError.found(where, f"no picture to {part} with", "one or more")
@@ -173,11 +244,23 @@ def checked_parts(
     return tuple(train), tuple(test)
 
 
+def _compare(train: Sequence[Board], test: Sequence[Board], notes: Notes) -> None:
+    """Note the pictures that are in both parts under two names."""
+    judged_by = {board.digest: board.picture for board in test if len(board.classes)}
+    for board in train:
+        if judged_by.get(board.digest, board.picture) != board.picture:
+            notes.take(Taken.IN_BOTH, board.picture)
+
+
 def checked_names(where: Path, names: Sequence[object]) -> tuple[str, ...]:
     """Names of classes: at least one, all words, none twice."""
     if not names:
         raise WrongInputError.found(where, "no class names", "one or more")
+    # Numbers are names; what YAML takes for yes and no is not what was written.
+    names = [str(name) if type(name) in (int, float) else name for name in names]
     for name in names:
+        if isinstance(name, bool):
+            raise WrongInputError.found(where, f"class name {json.dumps(name)}", "it in quotes")
         if not isinstance(name, str) or not name.strip():
             raise WrongInputError.found(where, f"class name {json.dumps(name)}", "a word")
         if names.count(name) > 1:

@@ -8,7 +8,8 @@ from training.data.archive import default_cache, unpack
 from training.data.boards import DataSet
 from training.data.coco import annotations_in, open_coco
 from training.data.deep_pcb import open_deep_pcb, root_of
-from training.data.labels import sizes_of
+from training.data.labels import pictures_seen
+from training.data.notes import Notes
 from training.data.yolo import description_in, open_yolo
 from training.errors import WrongInputError
 
@@ -46,12 +47,14 @@ def prepare(path: Path, cache: Path | None = None) -> Path:
 def check_pictures(data_set: DataSet) -> int:
     """Decode every picture and reference, and return how many there are.
 
-    Raises WrongInputError for the first that cannot be used, or whose reference is of another
-    size: better now than in the middle of a training.
+    Raises WrongInputError for those that cannot be used, or for the first whose reference is of
+    another size: better now than in the middle of a training.
     """
     boards = (*data_set.train, *data_set.test)
     paths = [path for b in boards for path in (b.picture, b.reference) if path is not None]
-    sizes = sizes_of(paths)
+    notes = Notes()
+    sizes = {path: seen.size for path, seen in pictures_seen(paths, notes).items()}
+    notes.settle()
     for board in boards:
         if board.reference is not None and sizes[board.reference] != sizes[board.picture]:
             raise WrongInputError.found(

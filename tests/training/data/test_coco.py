@@ -74,12 +74,12 @@ def test_licences_are_kept(tmp_path: Path):
         ({"category_id": 9}, "category_id 9, expected one of 1, 2"),
         ({"image_id": 9}, "image_id 9, expected an image's id"),
         (
-            {"bbox": [630, 0, 32, 32]},
-            "box 630 0 662 32 reaches out of the picture, expected within 640x640",
+            {"bbox": [700, 0, 32, 32]},
+            "box 700 0 732 32 lies outside the picture, expected within 640x640",
         ),
         (
-            {"bbox": [5, 0, 0, 32]},
-            "box 5 0 5 32 is empty, expected left < right, top < bottom",
+            {"bbox": [5, 0, -3, 32]},
+            "box 5 0 2 32 is turned around, expected left < right, top < bottom",
         ),
     ],
 )

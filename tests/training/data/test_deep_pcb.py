@@ -90,9 +90,9 @@ def test_a_board_in_both_lists_is_refused(flat: Path):
         ("1 2 30 40 0", "class 0, expected 1 to 6"),
         ("1 2 30 40 7", "class 7, expected 1 to 6"),
         ("1 2 30 40 1.5", "class 1.5, expected 1 to 6"),
-        ("30 2 30 40 1", "box 30 2 30 40 is empty, expected left < right, top < bottom"),
-        ("1 2 30 700 1", "box 1 2 30 700 reaches out of the picture, expected within 640x640"),
-        ("-9 2 30 40 1", "box -9 2 30 40 reaches out of the picture, expected within 640x640"),
+        ("30 2 20 40 1", "box 30 2 20 40 is turned around, expected left < right, top < bottom"),
+        ("1 650 30 700 1", "box 1 650 30 700 lies outside the picture, expected within 640x640"),
+        ("-9 2 -3 40 1", "box -9 2 -3 40 lies outside the picture, expected within 640x640"),
     ],
 )
 def test_a_wrong_label_is_named_with_file_and_line(flat: Path, line: str, complaint: str):

@@ -99,10 +99,13 @@ def test_a_folder_of_a_labelling_tool_needs_no_description(tmp_path: Path):
             "0 320 0.5 0.1 0.1",
             "320, expected shares of the picture, 0 to 1: class cx cy width height",
         ),
-        ("0 0.5 0.5 0 0.1", "box 320 288 320 352 is empty, expected left < right, top < bottom"),
         (
-            "0 0.99 0.5 0.1 0.1",
-            "box 601.6 288 665.6 352 reaches out of the picture, expected within 640x640",
+            "0 0.5 0.5 -0.1 0.1",
+            "box 352 288 288 352 is turned around, expected left < right, top < bottom",
+        ),
+        (
+            "0 1.2 0.5 0.1 0.1",
+            "box 736 288 800 352 lies outside the picture, expected within 640x640",
         ),
     ],
 )
@@ -129,7 +132,7 @@ def test_a_box_rounded_over_the_edge_is_clipped(description: Path):
             "train: images/train\nnames: [a, a]\n",
             "class name 'a' twice, expected names that differ",
         ),
-        ("train: images/train\nnames: [1]\n", "class name 1, expected a word"),
+        ("train: images/train\nnames: [yes]\n", "class name true, expected it in quotes"),
         ("train: images/train\nnames: {0: a, 2: b}\n", "names numbered 0, 2, expected 0 to 1"),
         ("train: images/train\nnames: [a]\nnc: 2\n", "nc 2 and 1 names, expected as many"),
         (
@@ -167,7 +170,8 @@ def test_an_unreadable_picture_is_found_at_once(description: Path):
     with pytest.raises(WrongInputError) as raised:
         open_data_set(description)
     assert str(raised.value) == (
-        f"{picture}: cannot be decoded, expected a PNG, JPEG, BMP or TIFF picture"
+        f"{picture}: cannot be decoded, expected a PNG, JPEG, BMP, TIFF or WebP picture of 8 or 16"
+        " bits"
     )
 
 
