@@ -20,6 +20,7 @@ from training.commands import (
     install_model,
     quantise_trained,
     run_evaluation,
+    show_classes,
     show_data_set,
 )
 from training.data.boards import DataSet
@@ -257,21 +258,27 @@ def everything(  # noqa: PLR0917 - options, given by name
     request = EvaluationRequest(served, data_set, EvaluationOptions(threads=threads), None)
     numbers = run_evaluation(request, console)
     if golden:
-        _install_golden(trained, served, numbers, model)
+        target, place = _install_golden(trained, served, numbers, model)
     else:
-        _install(trained, served, numbers, model)
+        target, place = _install(trained, served, numbers, model)
+    show_classes(target, place, data_set.classes, console)
 
 
-def _install(trained: Path, served: Path, numbers: list[Path], model: Path | None) -> None:
+def _install(
+    trained: Path, served: Path, numbers: list[Path], model: Path | None
+) -> tuple[Path, Path]:
     target = model or DEFAULT_MODEL
     place = FLOAT_MODEL if model is None else target.with_suffix(".float.onnx")
     install_model(trained, [], place)
     console.print(f"{place}, to go on from, is in place")
     install_model(served, numbers, target)
     console.print(f"{target} is in place")
+    return target, place
 
 
-def _install_golden(trained: Path, served: Path, numbers: list[Path], model: Path | None) -> None:
+def _install_golden(
+    trained: Path, served: Path, numbers: list[Path], model: Path | None
+) -> tuple[Path, Path]:
     """Served is one graph of everything around the network, so that cannot be judged itself."""
     target = model or GOLDEN_MODEL
     place = FLOAT_GOLDEN_MODEL if model is None else target.with_suffix(".float.onnx")
@@ -284,6 +291,7 @@ def _install_golden(trained: Path, served: Path, numbers: list[Path], model: Pat
         name = file.name.replace(served.stem, target.stem, 1)
         install_model(file, [], target.with_name(name))
     console.print(f"{target} is in place")
+    return target, place
 
 
 def _checked_data_set(data: Path, cache: Path | None) -> DataSet:

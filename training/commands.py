@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from training.evaluation.judging import EvaluationOptions, Progress, evaluate
 from training.evaluation.report import print_evaluation, write_evaluation
 from training.model.onnx_detector import OnnxDetector
 from training.quantise import DRAWN, calibration_inputs, quantise
+from training.repository import tell_classes
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,15 @@ def fold_golden(network: Path, folded: Path) -> None:
         folded.write_bytes(golden_file(network))
     except OSError as error:
         raise TrainingError(f"{folded}: cannot be written ({error.strerror})") from error
+
+
+def show_classes(target: Path, place: Path, classes: Sequence[str], console: Console) -> None:
+    """Have the repositories of both models name their classes, and say what settings need."""
+    for path in (*tell_classes(target, classes), *tell_classes(place, classes)):
+        console.print(f"{path} has the classes of this model now")
+    if tuple(classes) != defects.CLASSES:
+        console.print("in the line's settings, in [inspection]:")
+        console.print(f"codes = {json.dumps(list(classes), ensure_ascii=False)}")
 
 
 def install_model(model: Path, numbers: Sequence[Path], target: Path) -> None:

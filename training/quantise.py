@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from training.data.boards import Board, DataSet, FloatArray, Picture, read_picture
@@ -48,17 +49,18 @@ def quantise(
     """Write `out`, whole or not at all; the same file for the same model and inputs.
 
     `inputs` are what the detector gets, [3, 640, 640] float32 0..1: every kind of picture that it
-    will see, since the largest activations found set the scales. Their source must not be the test
-    part. `float_nodes` names further nodes to leave in float. The input's own step is 1/255, so
-    that a picture loses nothing, and serving may let its bytes in as they are.
+    will see, since the largest activations found set the scales; a network of another size gets
+    them scaled to its own. Their source must not be the test part. `float_nodes` names further
+    nodes to leave in float. The input's own step is 1/255, so that a picture loses nothing, and
+    serving may let its bytes in as they are.
 
     Raises:
         WrongInputError: no float ONNX file with an input `images` and a convolution.
         TrainingError: no inputs, or `out` cannot be written.
 
     """
-    _require_detector(model)
-    reader = _Reader(inputs)
+    width_px, height_px = _require_detector(model)
+    reader = _Reader(_scaled(one, width_px, height_px) for one in inputs)
     if reader.is_empty:
         raise TrainingError(f"{model}: no picture to calibrate with")
     with tempfile.TemporaryDirectory() as folder:
@@ -164,7 +166,17 @@ class _Reader:
         return {INPUT: one[None]}
 
 
-def _require_detector(path: Path) -> None:
+def _scaled(one: FloatArray, width_px: int, height_px: int) -> FloatArray:
+    """The same planes, [3, height, width]."""
+    if one.shape[1:] == (height_px, width_px):
+        return one
+    size = (width_px, height_px)
+    planes = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in one]
+    return np.stack(planes).astype(np.float32)
+
+
+def _require_detector(path: Path) -> tuple[int, int]:
+    """Width and height of its input; 640 where it takes any."""
     import onnx  # noqa: PLC0415 - its import takes a while, and a wrong command line none
 
     try:
@@ -180,6 +192,12 @@ def _require_detector(path: Path) -> None:
         raise WrongInputError.found(path, "quantised already", "a float network")
     if all(node.op_type != "Conv" for node in graph.node):
         raise WrongInputError.found(path, "no convolution", "a convolutional network")
+    kind = graph.input[0].type.tensor_type
+    sides = [side.dim_value for side in kind.shape.dim]
+    if kind.elem_type != onnx.TensorProto.FLOAT or len(sides) != 4 or sides[1] not in {0, 3}:  # noqa: PLR2004
+        found = f"input {INPUT} {onnx.TensorProto.DataType.Name(kind.elem_type)} {sides}"
+        raise WrongInputError.found(path, found, f"{INPUT} FLOAT [n, 3, height, width]")
+    return sides[3] or SIZE_PX, sides[2] or SIZE_PX
 
 
 def _from_the_last_convolutions(path: Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,11 +52,25 @@ def test_one_command_leads_from_pictures_to_a_model_in_place(
     classes: tuple[str, ...],
 ):
     data = {"yolo": yolo, "coco": coco}[kind](tmp_path / "mine")
-    model = tmp_path / "repository" / "1" / "model.onnx"
+    repository = tmp_path / "repository"
+    for name in ("pcb_detector", "postprocessing", "pcb_inspection"):
+        (repository / name).mkdir(parents=True)
+        shutil.copy(ROOT / "model_repository" / name / "config.pbtxt", repository / name)
+    model = repository / "pcb_detector" / "1" / "model.onnx"
     places = ("--out", tmp_path / "run", "--model", model, "--processes", 1)
     code, out, err = training("all", "--data", data, *places, *QUICK)
     assert (code, err) == (0, "")
     assert f"{model} is in place" in out
+    assert f"codes = {json.dumps(list(classes))}" in out
+    for name in ("pcb_detector", "postprocessing"):
+        assert (
+            f"dims: [ 25200, {5 + len(classes)} ]"
+            in (repository / name / "config.pbtxt").read_text()
+        )
+    assert (
+        f'string_value: "{",".join(classes)}"'
+        in (repository / "pcb_inspection" / "config.pbtxt").read_text()
+    )
     trained = model.with_name("model.float.onnx")
     assert f"{trained}, to go on from, is in place" in out
     assert OnnxDetector.load(model).class_names == OnnxDetector.load(trained).class_names == classes

@@ -197,3 +197,44 @@ def test_the_command_says_what_it_made_or_why_not(tmp_path):
     assert refused.returncode == 78
     assert refused.stderr.startswith("error: ")
     assert "nowhere" in refused.stderr
+
+
+def small_network(path: Path, *, channels: int = 3, side_px: int = 64) -> Path:
+    node = onnx.helper.make_node
+    weights = np.random.default_rng(1).normal(0, 0.1, (4, channels, 3, 3)).astype(np.float32)
+    last = np.random.default_rng(2).normal(0, 0.1, (2, 4, 1, 1)).astype(np.float32)
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            node("Conv", ["images", "w"], ["seen"], name="first"),
+            node("Relu", ["seen"], ["known"], name="relu"),
+            node("Conv", ["known", "last"], ["output"], name="last"),
+        ],
+        "small",
+        [info("images", onnx.TensorProto.FLOAT, [1, channels, side_px, side_px])],
+        [info("output", onnx.TensorProto.FLOAT, [1, 2, side_px - 2, side_px - 2])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(last, "last")],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+def test_a_network_of_another_size_is_calibrated_at_its_own(tmp_path):
+    model = small_network(tmp_path / "small.onnx")
+    made = quantise(model, tmp_path / "int8.onnx", calibration_inputs(None, boards=0, drawn=2))
+    assert made.pictures == 2
+    shown = next(iter(calibration_inputs(None, boards=0, drawn=2)))
+    picture = np.ascontiguousarray(shown[None, :, ::10, ::10])
+    [exact] = run(model.read_bytes(), images=picture)
+    [near] = run((tmp_path / "int8.onnx").read_bytes(), images=picture)
+    assert np.abs(exact - near).max() < 0.05 * np.abs(exact).max()
+
+
+def test_a_network_of_other_channels_is_refused_in_one_line(tmp_path):
+    model = small_network(tmp_path / "grey.onnx", channels=1)
+    with pytest.raises(WrongInputError) as raised:
+        quantise(model, tmp_path / "int8.onnx", calibration_inputs(None, boards=0, drawn=2))
+    assert str(raised.value) == (
+        f"{model}: input images FLOAT [1, 1, 64, 64], expected images FLOAT [n, 3, height, width]"
+    )

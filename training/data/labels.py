@@ -263,6 +263,8 @@ def checked_names(where: Path, names: Sequence[object]) -> tuple[str, ...]:
             raise WrongInputError.found(where, f"class name {json.dumps(name)}", "it in quotes")
         if not isinstance(name, str) or not name.strip():
             raise WrongInputError.found(where, f"class name {json.dumps(name)}", "a word")
+        if "," in name or '"' in name:
+            raise WrongInputError.found(where, f"class name {name!r}", "no comma or quote in it")
         if names.count(name) > 1:
             raise WrongInputError.found(where, f"class name {name!r} twice", "names that differ")
     return tuple(str(name).strip() for name in names)

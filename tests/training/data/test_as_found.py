@@ -146,9 +146,8 @@ def test_pictures_of_every_kind_that_can_be_decoded_are_read(
     description: Path, suffix: str
 ) -> None:
     old = description.parent / "images/train/a.png"
-    write_picture(
-        old.with_suffix(suffix), cv2.cvtColor(board_picture([(1, 2)]), cv2.COLOR_GRAY2BGR)
-    )
+    colours = cv2.cvtColor(board_picture([(1, 2)]), cv2.COLOR_GRAY2BGR)
+    write_picture(old.with_suffix(suffix), as_bytes(colours))
     old.unlink()
     assert board(open_data_set(description), "train/a").picture.suffix == suffix
 
@@ -182,7 +181,8 @@ def test_levels_come_out_as_they_were_seen(
 ) -> None:
     grey = board_picture([(1, 2)])
     grey[300:340, 300:340] = 100
-    picture = write_picture(description.parent / "images/train/a.png", stored(grey))
+    picture = description.parent / "images/train/a.png"
+    assert cv2.imwrite(str(picture), stored(grey))
     read = as_bytes(read_picture(picture))
     assert np.array_equal(read if read.ndim == 2 else read[:, :, 0], grey)
     assert [n for n in open_data_set(description).notes if note and n.startswith(note)] or not note
