@@ -1,1 +1,1 @@
-"""`inspector check`: what is wrong and what to do."""
+"""`inspector check`: finds what is wrong and says what to do."""

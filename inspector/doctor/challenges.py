@@ -1,4 +1,4 @@
-"""Looks at the sets of known parts: whether they are right, and whether each product has one."""
+"""Checks the sets of known parts: whether they are valid, and whether each product has one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WHAT = "known parts"
 
 
 def check_challenges(settings: Settings) -> list[Finding]:
-    """Nothing where the station has none and needs none. Reads files: not on the event loop."""
+    """No finding if the station has none and needs none. Reads files: not on the event loop."""
     catalogue = catalogue_of(settings)
     try:
         sets = read_sets(settings, catalogue)

@@ -1,4 +1,4 @@
-"""Looks at the clock: is it plausible, does a time server vouch for it, does it go on evenly."""
+"""Checks the clock: is it plausible, is it synchronised, does it run evenly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inspector.journal.time import kept_time
 
 YEAR_2025_S = 1_735_689_600
 _SYSTEMD = Path("/run/systemd/system")
-"""There while systemd runs: https://www.freedesktop.org/software/systemd/man/sd_booted.html"""
+"""Exists while systemd runs: https://www.freedesktop.org/software/systemd/man/sd_booted.html"""
 
 
 def check_clock(journal_folder: Path) -> Finding:
@@ -49,12 +49,12 @@ def check_clock(journal_folder: Path) -> Finding:
 
 
 def _last_known(folder: Path) -> Known | None:
-    """What the journal last knew about time; looking changes nothing."""
+    """What the journal last knew about time; reading it changes nothing."""
     path = (folder / FILE_NAME).absolute()
     if not path.exists():
         return None
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             return kept_time(connection)
-    except sqlite3.Error:  # of an inspector of before, or not ours to read: the disk's row tells
+    except sqlite3.Error:  # of an older version, or not readable by us: the disk's row reports it
         return None

@@ -1,4 +1,5 @@
-"""`inspector check`: looks at everything the service needs, and says what to do about the rest."""
+"""`inspector check`: checks everything that the service needs, and says what to do about
+problems."""
 
 from __future__ import annotations
 
@@ -164,7 +165,8 @@ async def _model(settings: Settings, url: str) -> list[Finding]:
 
 
 def _disk(directory: Path) -> Finding:
-    """Read only: a folder made here would belong to whoever checks, not to the service."""
+    """Read only: a folder made here would belong to the user who runs the check, not to the
+    service."""
     what = f"disk {directory}"
     there = next((p for p in (directory, *directory.absolute().parents) if p.exists()), Path("/"))
     try:

@@ -18,7 +18,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was checked."""
+    """One check and its result."""
 
     what: str
     mark: Mark
@@ -31,7 +31,7 @@ class Finding:
 
 
 def renamed(old_name: OldName) -> Finding:
-    """A key that is written by its old name: it works, and should be changed."""
+    """A key under its old name: it works, and should be renamed."""
     return Finding(
         what=old_name.place,
         mark=Mark.WARN,

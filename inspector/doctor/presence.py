@@ -1,4 +1,4 @@
-"""Whether units can be found in the pictures of a camera: a look of some seconds."""
+"""Checks for some seconds whether units can be found in the pictures of a camera."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from inspector.triggers.presence.tracks import BLIND_NS
 from inspector.triggers.presence.trial import Trial
 
 TRIAL_S, PICTURES = 3.0, 90
-"""Longest look, and most pictures; a read that waits ends at the camera's `read_timeout_s`."""
+"""Longest trial, and most pictures; a read that waits ends at the camera's `read_timeout_s`."""
 _FEWEST = 20
-"""Pictures from which something can be said."""
+"""The fewest pictures that allow a conclusion."""
 _NS_PER_S = 1_000_000_000
 _ADVICE = {
     Cause.TOO_FAST: "more pictures a second, a longer view, or a photo-eye with trigger external",
@@ -32,7 +32,7 @@ _ADVICE = {
 def check_presence(
     camera_id: CameraId, camera: CameraSettings, source: FrameSource, image: Image
 ) -> Finding:
-    """Look on after the first picture, that `image` holds; it is written over."""
+    """Continue after the first picture, which `image` holds; it is overwritten."""
     anywhere = camera.arrival == "anywhere"
     trial = Trial(camera.size, camera.region, camera.travel, anywhere=anywhere)
     trial.observe(image)
@@ -57,7 +57,7 @@ def check_presence(
 
 
 def _is_rare(times_ns: list[int]) -> bool:
-    """So few pictures that presence follows nothing from one to the next."""
+    """The pictures are too few for presence to follow anything from one to the next."""
     if len(times_ns) < 2:  # noqa: PLR2004 - an interval has two ends
         return True
     return (times_ns[-1] - times_ns[0]) / (len(times_ns) - 1) > BLIND_NS

@@ -1,4 +1,4 @@
-"""Looks at the products: whether every file is right, and every reference whole."""
+"""Checks the products: whether every file is valid, and every reference complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _WHAT = "products"
 
 
 def check_products(settings: Settings) -> list[Finding]:
-    """How many are right, or what is wrong, and old names. Reads files: not on the event loop."""
+    """The number of valid ones, or the mistakes, and old names. Reads files: not on the event
+    loop."""
     catalogue = catalogue_of(settings)
     try:
         names = catalogue.store.names()

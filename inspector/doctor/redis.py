@@ -1,4 +1,4 @@
-"""Looks at Redis: may we do all we will do, will it keep what it was given, is its clock right."""
+"""Checks Redis: our rights, its persistence, and its clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLOCK_TOLERANCE_S = 2.0
 FAULT_S = TOLERANCE_MS / MS_PER_S
 
 _SEPARATES_READING = 7
-"""Since this version of Redis a user may be allowed to read a key without writing it."""
+"""From this version of Redis on, a user may be allowed to read a key without writing it."""
 _NAMED_PROBLEMS = 6
 
 
@@ -60,7 +60,7 @@ async def check_redis(settings: Settings) -> list[Finding]:
 
 
 def _embedded(settings: Settings) -> Finding:
-    """Good for a demo: it is on this disk, only this machine reaches it, and it is old."""
+    """Suitable for a demo only: it is on this disk, only this machine reaches it, and it is old."""
     real = [
         camera
         for camera, of in settings.cameras.items()
@@ -84,12 +84,12 @@ def _unfit_redis(found: str, advice: str) -> Finding:
 async def _room(client: Any, settings: Settings) -> Finding:
     try:
         return await check_room(client, settings)
-    except exceptions.ResponseError as error:  # what it takes is among what is tried below
+    except exceptions.ResponseError as error:  # its rights are among those tried below
         return _not_asked(WHAT, error)
 
 
 async def _stream(client: Any, key: str, settings: Settings) -> Finding:
-    """Read the station's stream, which the service must be allowed to in any case."""
+    """Read the station's stream, which the service must be allowed to do in any case."""
     try:
         length = (await client.xinfo_stream(key))["length"]
     except exceptions.AuthenticationError as error:
@@ -112,7 +112,7 @@ async def _asked(what: str, reply: Awaitable[Any], judge: Callable[[Any], Findin
 
 
 def _not_asked(what: str, error: Exception) -> Finding:
-    """Not allowed to this user, or taken away by the provider: the service does without."""
+    """Not allowed for this user, or removed by the provider: the service works without it."""
     return Finding(
         what=what,
         mark=Mark.WARN,
@@ -151,7 +151,7 @@ def _persistence(persistence: dict[str, Any]) -> Finding:
 
 
 async def _permission(client: Any, settings: Settings) -> Finding:
-    """Try all that the service will do."""
+    """Try everything that the service will do."""
     what = "redis permission"
     station_id = settings.station.id
     reads_triggers = any(c.trigger == "external" for c in settings.cameras.values())
@@ -205,7 +205,8 @@ async def _user_name(client: Any, settings: Settings) -> str:
 
 
 async def _version(client: Any) -> int:
-    """Redis's, as far as it says; every user may ask by HELLO, where there is that command."""
+    """The version of Redis, if it says; every user may ask with HELLO, where that command
+    exists."""
     try:
         reply = await client.execute_command("HELLO")
         fields = [_text(part) for part in reply]

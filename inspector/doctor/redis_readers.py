@@ -1,4 +1,4 @@
-"""Looks at the readers of the station's streams: will one lose events soon, or has it lost some."""
+"""Checks the readers of the station's streams: has one lost events, or will it soon."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspector.settings.settings import Settings
 SHOWN = 3
 SECONDS_PER_DAY = 86_400
 TOO_FAR = 0.5
-"""Of `redis.retention_days`; the alert ReaderBehind stands from there on."""
+"""As a share of `redis.retention_days`; from there on the alert ReaderBehind is raised."""
 
 
 class _Heard(ReaderTelemetry):
@@ -25,7 +25,7 @@ class _Heard(ReaderTelemetry):
 
 
 async def check_readers(settings: Settings) -> Finding:
-    """Ask how far each consumer group is; never raises for what it finds."""
+    """Ask how far each consumer group has read; never raises for what it finds."""
     heard = _Heard()
     monitor = ReaderMonitor(
         settings.redis.address(),
@@ -50,7 +50,7 @@ async def check_readers(settings: Settings) -> Finding:
 
 
 def judge_readers(readers: Readers, *, retention_s: float) -> Finding:
-    """What is to be said of them, the furthest behind first."""
+    """Findings about them, the furthest behind first."""
     worst = sorted(readers.watched, key=lambda r: (r.lost, r.oldest_s), reverse=True)
     if not worst:
         return Finding(what="redis readers", mark=Mark.OK, found="no consumer group yet")

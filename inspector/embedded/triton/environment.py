@@ -29,7 +29,7 @@ from inspector.core.paths import default_cache
 from inspector.core.web_proxy import environment_for_downloads
 
 Report = Callable[[str], None]
-"""Told in a few words what is being done, for a progress display; called on the event loop."""
+"""Gets each step in a few words, for a progress display; called on the event loop."""
 
 PACKAGE_FOLDER = Path(__file__).parent
 REQUIREMENTS = PACKAGE_FOLDER / "requirements.txt"
@@ -44,7 +44,7 @@ LOCK_POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedEnvironment:
-    """Where the pieces of an embedded Triton lie; all of them exist."""
+    """The files of an embedded Triton; all of them exist."""
 
     server: Path
     """The tritonserver binary."""
@@ -53,7 +53,7 @@ class EmbeddedEnvironment:
     backends: Path
     """What --backend-directory gets."""
     variables: Mapping[str, str]
-    """To be laid over the environment of the server process."""
+    """Variables to add to the environment of the server process."""
 
 
 async def prepare_environment(
@@ -90,7 +90,7 @@ async def prepare_environment(
 
 
 def environment_key() -> str:
-    """Changes whenever an existing environment would no longer be right: sixteen hex digits."""
+    """Sixteen hex digits, which change whenever an existing environment is no longer valid."""
     digest = hashlib.sha256()
     digest.update(f"{sys.version}|{sys.base_prefix}|{platform.machine()}".encode())
     digest.update(REQUIREMENTS.read_bytes())
@@ -206,14 +206,15 @@ async def _build_once(home: Path, report: Report) -> None:
 
 
 def _take_place(unfinished: Path, home: Path) -> None:
-    """Make it exist: whatever interrupts us before the rename, a power cut too, nothing is used."""
+    """Make it, all or nothing: what an interruption before the rename leaves, even a power cut, is
+    never used."""
     os.sync()
     unfinished.rename(home)
 
 
 @asynccontextmanager
 async def _locked(path: Path, report: Report) -> AsyncIterator[None]:
-    """Keep other processes out; the kernel opens the lock again if this one is killed."""
+    """Keep other processes out; the kernel releases the lock if this one is killed."""
     with path.open("w") as lock:
         if not _try_lock(lock):
             report("embedded Triton: waiting for another process that is installing it")

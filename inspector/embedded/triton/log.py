@@ -1,4 +1,4 @@
-"""Reads what the embedded Triton writes: log lines, and the reason why it gave up. Pure."""
+"""Reads the output of the embedded Triton: log lines, and the reason why it ended. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROTOBUF_LINE = re.compile(r"\[libprotobuf ([EWI])\w+ [^\]\s]*?([^/\]\s]+:\d+)\
 _LEVELS: dict[str, Level] = {"I": "info", "W": "warning", "E": "error", "F": "error"}
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\"": '"', r"\\": "\\"}
 
-# What this server says on every machine without a GPU, some of it as an error.
+# What this server logs on every machine without a GPU, partly as errors.
 _HARMLESS = (
     "Unable to allocate pinned system memory",
     "failed to allocate pinned system memory: no pinned memory pool",
@@ -57,7 +57,7 @@ def parse_log_line(text: str) -> LogLine | None:
         if not message:
             return None  # the heading of a table
     else:
-        # The server's last words, or what a Python model printed.
+        # The server's last lines, or what a Python model printed.
         level, where, message = ("error" if text.startswith("error:") else "info"), "", text
     if any(known in message for known in _HARMLESS):
         level = "debug"
@@ -65,7 +65,8 @@ def parse_log_line(text: str) -> LogLine | None:
 
 
 def failure_reason(errors: Sequence[str]) -> str:
-    """One line that says why the server ended, out of the error messages it wrote; "" for none."""
+    """The reason why the server ended, in one line, from its error messages; "" if there is
+    none."""
     for sign in _MOST_TELLING_FIRST:
         for message in errors:
             if message.startswith(sign):
@@ -88,6 +89,6 @@ def _unquoted(message: str) -> str:
 
 
 def _one_line(message: str) -> str:
-    # Past this lies the Python traceback of a model's own code.
+    # After this comes the Python traceback of a model's own code.
     message = message.partition("\n\nAt:\n")[0]
     return " ".join(message.replace("Internal: TritonModelException: ", "").split())

@@ -47,7 +47,7 @@ class GraphTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphFacts:
-    """What an ONNX file says of itself."""
+    """The description inside an ONNX file."""
 
     inputs: tuple[GraphTensor, ...]
     outputs: tuple[GraphTensor, ...]
@@ -56,7 +56,7 @@ class GraphFacts:
 
 
 async def read_graph(environment: EmbeddedEnvironment, file: Path) -> GraphFacts:
-    """What the file says.
+    """The description in the file.
 
     Raises:
         ConfigurationError: it is no ONNX file, or one that onnxruntime cannot load.

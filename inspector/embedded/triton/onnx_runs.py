@@ -66,7 +66,7 @@ def _run(file: str, requests: str, answers: str) -> None:
 
 
 def main() -> None:
-    """Run one command; what goes wrong is one line on standard error."""
+    """Run one command; a failure is one line on standard error."""
     command, *arguments = sys.argv[1:]
     try:
         if command == "facts":

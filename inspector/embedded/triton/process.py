@@ -20,8 +20,9 @@ from inspector.core.errors import ConfigurationError
 from inspector.embedded.triton.environment import EmbeddedEnvironment
 
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
-"""The onnxruntime wheel (1.32, Linux) holds the address of its maker's event collector and keeps a
-data base in the home folder unless told not to; `disable_telemetry_events()` does not stop that."""
+"""The onnxruntime wheel (1.32, Linux) contains the address of its maker's event collector and keeps
+a database in the home folder unless this is set; `disable_telemetry_events()` does not stop
+that."""
 
 _TENSORS = ("input", "output")
 
@@ -29,7 +30,7 @@ HOST = "127.0.0.1"
 # Triton looks once a second whether its models are gone, so it needs about two to end well.
 EXIT_TIMEOUT_S = 3
 STOP_TIMEOUT_S = 5.0
-# How long a model that was loaded later may go unwatched.
+# How long a model that was loaded later may go unmonitored.
 MODELS_LOADED_S = 1.0
 LONGEST_LOG_LINE_BYTES = 1 << 20
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is, on every Linux
@@ -66,7 +67,7 @@ class TritonPorts:
             ConfigurationError: a port is in use.
 
         """
-        with ExitStack() as held:  # all at once, so that no two get the same
+        with ExitStack() as held:  # all at once, so that no two get the same port
             return TritonPorts(
                 grpc=_held_port(held, "gRPC", self.grpc),
                 http=_held_port(held, "HTTP", self.http),
@@ -121,7 +122,7 @@ async def server_process(
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,
-        # A Ctrl-C at the terminal is ours to answer; and one signal reaches all its children.
+        # Ctrl-C at the terminal is handled by us; and one signal reaches all its children.
         start_new_session=True,
         limit=LONGEST_LOG_LINE_BYTES,
     )
@@ -139,7 +140,7 @@ def _loading(models: Sequence[str] | None) -> list[str]:
 
 
 def _completing(repository: Path) -> list[str]:
-    """Let models complete their configuration only where one of them needs it.
+    """Let models complete their configuration only if one of them needs it.
 
     For each model Triton starts a process that asks, and ends it: half of the server's start.
     """
@@ -151,7 +152,7 @@ def _completing(repository: Path) -> list[str]:
 
 
 def _names_tensors(config: Path) -> bool:
-    """Whether a configuration is there and lists inputs and outputs."""
+    """Whether a configuration exists and lists inputs and outputs."""
     try:
         text = config.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -45,7 +45,7 @@ ONNX_TYPES = {
 
 
 DEFAULT_MAX_BATCH_SIZE = 4
-"""Triton's own, for a model that takes batches and whose configuration does not say how large."""
+"""Triton's default for a model that takes batches and whose configuration has no size."""
 
 
 class TritonPythonModel:
@@ -53,17 +53,17 @@ class TritonPythonModel:
 
     @staticmethod
     def auto_complete_config(config: Any) -> Any:
-        """Add what config.pbtxt does not say, from the model file, as the C++ backend does.
+        """Complete config.pbtxt from the model file, as the C++ backend does.
 
-        Tensors that are listed stay as they are. A model none of whose first dimensions is fixed
-        takes batches, up to DEFAULT_MAX_BATCH_SIZE, where the configuration names no number.
+        Listed tensors stay as they are. A model with no fixed first dimension takes batches, up to
+        DEFAULT_MAX_BATCH_SIZE unless the configuration names a number.
         """
         told = config.as_dict()
         if told["input"] and told["output"]:
             return config
         file = _file_asked_about()
         if not file.is_file():
-            return config  # loading it says so
+            return config  # loading it will report that
         session = onnxruntime.InferenceSession(
             str(file), sess_options=_threads(told), providers=["CPUExecutionProvider"]
         )
@@ -125,7 +125,7 @@ class TritonPythonModel:
         return [self._run_alone(feed) for feed in feeds]
 
     def _refuse_strings(self, tensors: list[dict[str, Any]]) -> None:
-        """Say at load what would otherwise fail at every request."""
+        """Report at loading what would otherwise fail at every request."""
         strings = [tensor["name"] for tensor in tensors if tensor["data_type"] == "TYPE_STRING"]
         if strings and not np.__version__.startswith("1."):
             raise pb_utils.TritonModelException(
@@ -168,7 +168,7 @@ class TritonPythonModel:
                     f"{[d if isinstance(d, int) else -1 for d in shapes[name]]} in the model file"
                 )
         missing = sorted(set(types) - {tensor["name"] for tensor in configured})
-        # An output nobody asked for costs nothing; an input nobody gives cannot run.
+        # An extra output costs nothing; a missing input fails every run.
         if kind == "input" and missing:
             raise pb_utils.TritonModelException(
                 f"{self._name}: the model file needs the input '{missing[0]}', "
@@ -217,7 +217,7 @@ class TritonPythonModel:
 
 
 def _file_asked_about() -> Path:
-    """The model's file: Triton does not say it in the configuration, but starts this process so."""
+    """The model's file: it is not in Triton's configuration, but among this process's arguments."""
     _program, file, *_ = Path("/proc/self/cmdline").read_bytes().split(b"\0")
     return Path(file.decode())
 
@@ -232,7 +232,9 @@ def _triton_type(tensor: Any) -> str:
 def _threads(config: dict[str, Any]) -> Any:
     """Session options from the parameters that the C++ backend knows by the same names."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # its errors reach us as exceptions; the rest is about graphs
+    options.log_severity_level = (
+        4  # its errors reach us as exceptions; the other messages are about graphs
+    )
     # Waiting threads sleep instead of spinning: the cameras and this server share the cores.
     # Measured with two threads and one of two cores busy: 41 ms per frame instead of 68.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -256,7 +258,7 @@ def _dims(tensor: dict[str, Any]) -> list[int]:
 
 
 def _fits(dims: list[int], shape: list[int | str | None]) -> bool:
-    """A length that is free on either side fits any."""
+    """A length that is free on either side matches any."""
     return len(dims) == len(shape) and all(
         length == -1 or not isinstance(found, int) or length == found
         for length, found in zip(dims, shape, strict=True)

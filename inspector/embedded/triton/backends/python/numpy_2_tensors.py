@@ -1,4 +1,4 @@
-"""Lets Python models exchange arrays of numpy 2 with the embedded Triton, without knowing of it.
+"""Lets unchanged Python models exchange arrays of numpy 2 with the embedded Triton.
 
 The server's Python backend was compiled against numpy 1. With numpy 2 it takes every item for
 0 bytes long: `pb_utils.Tensor(name, array)` sends an empty tensor, and `as_numpy()` returns
@@ -6,7 +6,7 @@ the first value everywhere, both without an error. DLPack hands over memory with
 numpy's C structures, so importing this module, in the process of a model, makes these two go
 through DLPack. With numpy 1, for which Python 3.13 has no build, it changes nothing.
 
-DLPack knows no strings (TYPE_STRING): with numpy 2 they are refused, each time, with the reason.
+DLPack has no strings (TYPE_STRING): with numpy 2 they are refused with the reason, at each call.
 """  # noqa: INP001 - copied beside Triton's own triton_python_backend_utils.py, which imports it
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ NO_STRINGS = (
 _KINDS = "biuf"  # bool, signed, unsigned, float
 _LONGEST_ITEM_BYTES = 8
 _from_dlpack = triton.Tensor.from_dlpack
-_garbled = triton.Tensor.as_numpy  # of which only the dtype is true
+_garbled = triton.Tensor.as_numpy  # only its dtype is correct
 
-# Both keep the pointer: a literal lives as long as the process.
+# Both keep the pointer, which is valid because a literal lives as long as the process.
 _USED = ctypes.c_char_p(b"used_dltensor")
 _set_capsule_name = ctypes.pythonapi.PyCapsule_SetName
 _set_capsule_name.argtypes = [ctypes.py_object, ctypes.c_char_p]
@@ -48,7 +48,7 @@ def sendable(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in _KINDS or not native:
         raise triton.TritonModelException(f"numpy dtype {array.dtype} is not supported")
     if not (array.flags.c_contiguous and array.flags.writeable):
-        array = array.copy(order="C")  # numpy exports no memory that must not be written
+        array = array.copy(order="C")  # numpy does not export read-only memory
     # Where an axis has one item, numpy takes any stride for contiguous, and Triton does not:
     # through one dimension and back, each stride is what the shape says.
     return array.reshape(-1).reshape(array.shape)
