@@ -1,5 +1,4 @@
-"""`inspector check`: checks everything that the service needs, and says what to do about
-problems."""
+"""`inspector check`: checks everything that the service needs, and gives advice."""
 
 from __future__ import annotations
 
@@ -165,8 +164,7 @@ async def _model(settings: Settings, url: str) -> list[Finding]:
 
 
 def _disk(directory: Path) -> Finding:
-    """Read only: a folder made here would belong to the user who runs the check, not to the
-    service."""
+    """Read only: a folder made here would belong to the person who checks."""
     what = f"disk {directory}"
     there = next((p for p in (directory, *directory.absolute().parents) if p.exists()), Path("/"))
     try:

@@ -14,8 +14,10 @@ _WHAT = "products"
 
 
 def check_products(settings: Settings) -> list[Finding]:
-    """The number of valid ones, or the mistakes, and old names. Reads files: not on the event
-    loop."""
+    """The number of valid ones, or the mistakes, and old names.
+
+    Reads files: not on the event loop.
+    """
     catalogue = catalogue_of(settings)
     try:
         names = catalogue.store.names()

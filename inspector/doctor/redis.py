@@ -205,8 +205,7 @@ async def _user_name(client: Any, settings: Settings) -> str:
 
 
 async def _version(client: Any) -> int:
-    """The version of Redis, if it says; every user may ask with HELLO, where that command
-    exists."""
+    """The version of Redis, if it says; every user may ask with HELLO, if it exists."""
     try:
         reply = await client.execute_command("HELLO")
         fields = [_text(part) for part in reply]

@@ -1,7 +1,7 @@
 """A unit event as the IPC-CFX message UnitsInspected: pure.
 
 IPC-2591; field by field after CFX.Production.TestAndInspection.UnitsInspected of IPC's own SDK,
-as JSON. Sending it (AMQP) is the affair of who has a CFX broker.
+as JSON. Sending it (AMQP) is left to those who have a CFX broker.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ def _defect(defect: Mapping[str, Any], priority: int) -> dict[str, Any]:
 
 
 def _region(defect: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Its outline, which ends where it starts; none where the unit as a whole is meant."""
+    """Its outline, which ends where it starts; none if it is about the unit as a whole."""
     if defect["bbox_px"] is None:
         return None
     x_px, y_px, width_px, height_px = defect["bbox_px"]
     right_px, bottom_px = round(x_px + width_px, 1), round(y_px + height_px, 1)
     box = ((x_px, y_px), (right_px, y_px), (right_px, bottom_px), (x_px, bottom_px))
-    # Events from before there were shapes say nothing of them.
+    # Older events have no shapes.
     first, *others = defect.get("polygon_px") or box
     return {
         "StartPointX": first[0],

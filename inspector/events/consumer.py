@@ -1,7 +1,7 @@
 """The reference consumer: reads a station's events as an MES should.
 
-It knows only the contract (keys, fields, `seq`), nothing of how the events get there. Where a
-group stands is kept by Redis alone: its last delivered entry says from which number on it goes.
+It knows only the contract (keys, fields, `seq`), not how the events get there. Redis alone keeps
+the position of a group: its last delivered entry gives the number after which it continues.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ REMEMBERED_EVENTS = 50_000
 """Event IDs kept to recognise one that comes again; the oldest is forgotten first."""
 PENDING_PER_CALL = 1000
 SCHEMAS = "inspector."
-"""What the schema of every event of a station begins with."""
+"""The beginning of the schema of every event of a station."""
 LARGEST_SEQ = 2**63 - 1
 SEQ_DIGITS = 19
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 
 Entry = tuple[str, Mapping[bytes, bytes]]
-"""Its ID and its fields; none where the entry exists no more."""
+"""Its ID and its fields; no fields if the entry no longer exists."""
 
 __all__ = [
     "Gap",
@@ -69,7 +69,7 @@ class ReceivedEvent:
 
     entry_id: str
     id: str
-    """The event's own ID: an event whose ID was met before is the same event."""
+    """The event's own ID: two events with one ID are the same event."""
     seq: int
     schema: str
     time: str
@@ -81,11 +81,11 @@ class ReceivedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """An entry of the stream that is no event: somebody else wrote it. It was acknowledged."""
+    """An entry of the stream that is not an event: somebody else wrote it. It was acknowledged."""
 
     entry_id: str
     why: str
-    """What is wrong with it; quotes what it holds, so show it with care."""
+    """The reason; it quotes the entry's content, so show it with care."""
 
 
 Item = ReceivedEvent | Gap | Gone | SetAside
@@ -97,22 +97,22 @@ def _this_process() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A consumer group: its members share the events, and inherit from one that died."""
+    """A consumer group: its members share the events, and take over those of one that died."""
 
     name: str
     member: str = field(default_factory=_this_process)
     """Unique among living members; the same name after a restart gets back its own entries."""
     stale_ms: int = 30_000
-    """An entry taken and not acknowledged for so long is taken over by another member."""
+    """After this time, another member takes over an entry that was taken and not acknowledged."""
 
 
 class StreamReader:
     """Reads one stream of one station, each event once and in order. One event loop.
 
-    Without a group it reads from the start and leaves no trace. With one, an event is
-    acknowledged when the next is asked for: a consumer that dies over an event gets it again.
+    Without a group it reads from the start and leaves no trace. With one, an event is acknowledged
+    when the next is asked for: a consumer that dies while it works on an event gets it again.
     `on_notice` gets a sentence, once per cause, when a follower has to wait for Redis, when Redis
-    answers again, and when the user's rights do not suffice to see gaps over a restart.
+    answers again, and when the user's rights are not sufficient to detect gaps over a restart.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class StreamReader:
         group: Group | None = None,
         on_notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        """Connect to nothing yet.
+        """Does not connect yet.
 
         Raises:
             ConfigurationError: the URL is not one of Redis's.
@@ -153,7 +153,7 @@ class StreamReader:
             await self._redis.aclose()
 
     async def events(self, *, follow: bool) -> AsyncGenerator[Item, None]:
-        """Yield events and what became of missing ones; with `follow` through every loss of Redis.
+        """Yield events, and notices of missing ones; with `follow`, through every loss of Redis.
 
         Raises:
             SinkUnavailableError: without `follow`: Redis is away or refuses.
@@ -167,7 +167,7 @@ class StreamReader:
                     yield item
             except (exceptions.RedisError, OSError) as error:
                 if "NOGROUP" in str(error):
-                    continue  # Redis came back empty: the group is made anew
+                    continue  # Redis came back empty: the group is created again
                 reason = str(error)[:200]
                 if not follow:
                     raise SinkUnavailableError(f"Redis cannot be read: {reason}") from error
@@ -224,13 +224,13 @@ class StreamReader:
                 self._last_id = entry_id
 
     async def _let_go(self, entry_ids: tuple[str, ...]) -> AsyncGenerator[Gone, None]:
-        """Tell of entries that were taken and exist no more, and acknowledge them."""
+        """Report entries that were taken and no longer exist, and acknowledge them."""
         yield Gone(entry_ids=entry_ids)
         if self._group is not None:
             await ask(self._redis.xack(self._key, self._group.name, *entry_ids))
 
     async def _make_group(self, group: Group) -> bool:
-        """Make the group, to read from the start; False when it was there."""
+        """Create the group, to read from the start; False if it exists already."""
         try:
             await ask(self._redis.xgroup_create(self._key, group.name, id="0", mkstream=True))
         except exceptions.ResponseError as error:
@@ -240,7 +240,7 @@ class StreamReader:
         return True
 
     async def _find_place(self, group: Group) -> AsyncGenerator[Gone, None]:
-        """Learn from Redis which number the group goes on with, over our own restart."""
+        """Read from Redis the number with which the group continues after our own restart."""
         try:
             groups = await ask(self._redis.xinfo_groups(self._key))
             stream = stream_ends(await ask(self._redis.xinfo_stream(self._key)))
@@ -255,7 +255,7 @@ class StreamReader:
             self._on_notice(f"events lost before this start are not seen: {error}")
             return
         except StopIteration:
-            return  # somebody destroyed the group just now
+            return  # the group was destroyed meanwhile
         at = entry_id_text(position.last_delivered_id)
         last = await ask(self._redis.xrange(self._key, at, at))
         if last:
@@ -268,7 +268,7 @@ class StreamReader:
             self._order.begin_behind(at, lost, certain=was_read or not lost)
 
     async def _taken_before(self, group: Group, end: str) -> AsyncGenerator[tuple[str, ...], None]:
-        """Entries the group was given and did not acknowledge, older than all that are stored."""
+        """Entries that the group got and did not acknowledge, older than all that are stored."""
         start = "-"
         while True:
             pending = self._redis.xpending_range(
@@ -304,10 +304,10 @@ class StreamReader:
             count=ENTRIES_PER_READ,
         )
         reply = await ask(stale)
-        self._claim_from = text_of(reply[0])  # 0-0 again once all were looked at
+        self._claim_from = text_of(reply[0])  # 0-0 again once all were checked
         async for item in self._yield_all(_entries(reply[1]), again=True):
             yield item
-        # Since Redis 7.0 a third part names those that exist no more: Redis has forgotten them.
+        # Since Redis 7.0 a third part names those that no longer exist: Redis has forgotten them.
         gone = tuple(text_of(entry_id) for entry_id in (reply[2] if len(reply) > 2 else ()))  # noqa: PLR2004
         if gone:
             async for lost in self._let_go(gone):
@@ -329,7 +329,7 @@ class StreamReader:
         return _entries_of(await ask(new))
 
     async def _seqs_between(self, after_id: str, before_id: str) -> set[int]:
-        """The numbers of the entries between two others: perhaps another member has them."""
+        """The numbers of the entries between two others: another member may have them."""
         seqs: set[int] = set()
         while True:
             between = self._redis.xrange(
@@ -343,7 +343,7 @@ class StreamReader:
 
 
 class _Order:
-    """Knows which events were seen, and whether the numbering goes on."""
+    """Knows which events were seen, and whether the numbering continues."""
 
     def __init__(self, seqs_between: Callable[[str, str], Awaitable[set[int]]]) -> None:
         self._seqs_between = seqs_between
@@ -354,23 +354,23 @@ class _Order:
 
     @property
     def has_begun(self) -> bool:
-        """An event was placed, or it was said where to begin."""
+        """Whether an event was placed, or the beginning is known."""
         return self._last is not None
 
     def begin_after(self, entry_id: str, seq: int) -> None:
-        """The numbers go on after this entry."""
+        """Continue the numbers after this entry."""
         self._last, self._certain = (entry_id, seq), True
 
     def begin_behind(self, entry_id: str, lost: int | None, *, certain: bool) -> None:
-        """An entry that exists no more was the last; so many are lost up to the first stored.
+        """The last entry no longer exists; this many are lost up to the first stored one.
 
-        None: nobody knows, it may be all of them.
+        None: unknown, it may be all of them.
         """
         self._last, self._lost = (entry_id, None), lost
         self._certain = certain and lost is not None
 
     async def place(self, event: ReceivedEvent, *, again: bool) -> list[Item]:
-        """The event, after the gaps before it; nothing if it was seen already."""
+        """The gaps before the event, then the event; nothing if it was seen already."""
         if event.id in self._seen:
             return []
         gaps = [] if again else await self._gaps_before(event)
@@ -432,7 +432,7 @@ def _entries_of(reply: Any) -> list[Entry]:
 
 
 def _entries(found: Any) -> list[Entry]:
-    """The entries of a reply; without fields those that exist no more."""
+    """The entries of a reply; those that no longer exist have no fields."""
     return [
         (text_of(entry[0]), entry[1] or {})
         for entry in found
@@ -441,7 +441,7 @@ def _entries(found: Any) -> list[Entry]:
 
 
 def text_of(value: bytes | str) -> str:
-    """Whatever bytes a name or an ID holds, as text that can be written down."""
+    """A name or an ID as printable text, whatever its bytes."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
@@ -459,7 +459,7 @@ def stream_ends(reply: Mapping[str, Any]) -> StreamEnds:
 
 
 def group_position(reply: Mapping[str, Any]) -> tuple[str, GroupPosition]:
-    """Read one group of XINFO GROUPS's reply: its name and where it stands."""
+    """Read one group of XINFO GROUPS's reply: its name and position."""
     return text_of(reply["name"]), GroupPosition(
         last_delivered_id=parse_entry_id(text_of(reply["last-delivered-id"])),
         entries_read=reply.get("entries-read"),
@@ -467,7 +467,7 @@ def group_position(reply: Mapping[str, Any]) -> tuple[str, GroupPosition]:
 
 
 def seq_of(entry: Any) -> int | None:
-    """The number of an entry as a reply has it; None where it is no event."""
+    """The number of an entry in a reply; None if it is not an event."""
     if not entry:
         return None
     found = read_entry(text_of(entry[0]), entry[1] or {})
@@ -475,7 +475,7 @@ def seq_of(entry: Any) -> int | None:
 
 
 def read_entry(entry_id: str, fields: Mapping[bytes, bytes]) -> ReceivedEvent | SetAside:
-    """Read an entry, or say why it is no event."""
+    """Read an entry, or return why it is not an event."""
     try:
         schema = fields[b"schema"].decode()
         if not schema.startswith(SCHEMAS):
@@ -488,7 +488,7 @@ def read_entry(entry_id: str, fields: Mapping[bytes, bytes]) -> ReceivedEvent | 
             time=fields[b"time"].decode(),
             unit_id=fields[b"unit_id"].decode(),
             result=fields[b"result"].decode(),
-            body={**orjson.loads(fields[b"data"])},  # TypeError where it is no object
+            body={**orjson.loads(fields[b"data"])},  # TypeError if it is not an object
         )
     except KeyError as missing:
         return SetAside(entry_id=entry_id, why=f"it has no field {missing.args[0].decode()!r}")

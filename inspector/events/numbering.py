@@ -1,4 +1,4 @@
-"""What a stream's numbers say: which events a reader can no longer get. Pure."""
+"""Finds from a stream's numbers which events a reader can no longer get. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 EntryId = tuple[int, int]
 """Milliseconds, and a number within the millisecond."""
 NOTHING_YET: EntryId = (0, 0)
-"""Where a group stands that was made to read everything and has read nothing."""
+"""The position of a group that reads from the start and has read nothing yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """The stream's numbering does not go on as it should between two entries."""
+    """A gap in the stream's numbering between two entries."""
 
     expected_seq: int
     found_seq: int
@@ -21,15 +21,16 @@ class Gap:
 
     @property
     def missing(self) -> int:
-        """How many events cannot be read any more; 0 when the numbering went back."""
+        """How many events can no longer be read; 0 if the numbering went back."""
         return max(0, self.found_seq - self.expected_seq)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """Entries that members of the group had taken and not acknowledged, and that exist no more.
+    """Entries that members of the group had taken and not acknowledged, and that no longer exist.
 
-    Their numbers went with them. They were acknowledged: they would come back empty for ever.
+    Their numbers are lost with them. They were acknowledged, because they would be delivered empty
+    for ever.
     """
 
     entry_ids: tuple[str, ...]
@@ -52,11 +53,11 @@ class StreamEnds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupPosition:
-    """How far a consumer group was given entries."""
+    """How far entries were delivered to a consumer group."""
 
     last_delivered_id: EntryId
     entries_read: int | None
-    """How many of all that were ever added; None where Redis lost count, and before Redis 7.0."""
+    """How many of all entries ever added; None if Redis lost count, and before Redis 7.0."""
 
 
 def parse_entry_id(text: str) -> EntryId:
@@ -76,9 +77,9 @@ def entry_id_text(entry_id: EntryId) -> str:
 
 
 def trimmed_unread(stream: StreamEnds, group: GroupPosition) -> int | None:
-    """How many events went out of the stream's old end before the group was given them.
+    """How many events were trimmed before they were delivered to the group.
 
-    None: some may have gone, and Redis does not say how many.
+    None: some may have been, and Redis does not say how many.
     """
     at = group.last_delivered_id
     if at >= stream.last_generated_id or (stream.first_id is not None and at >= stream.first_id):
@@ -87,7 +88,7 @@ def trimmed_unread(stream: StreamEnds, group: GroupPosition) -> int | None:
     if stream.ever_added is None or read is None:
         return None
     # Both count what lies between the group and the first entry. Entries deleted from the middle
-    # make the first too large, entries of strangers, which have no number, the second.
+    # make the first too large; entries by others, which have no number, make the second too large.
     counted = [stream.ever_added - stream.length - read]
     if stream.first_seq is not None and stream.last_seq is not None:
         last_delivered_seq = read + stream.last_seq - stream.ever_added

@@ -1,4 +1,4 @@
-"""The events other people's software reads: their models are their JSON Schemas."""
+"""The events that other people's software reads; their JSON Schemas are made from these models."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Part(BaseModel):
 
 
 class StationPart(_Part):
-    """Which station speaks."""
+    """The station that sends the event."""
 
     site: str
     line: str
@@ -60,7 +60,7 @@ class StationPart(_Part):
 
 
 class SerialPart(_Part):
-    """What the codes on a unit say its serial is, or why it has none."""
+    """The serial of a unit by the codes on it, or why it has none."""
 
     text: Annotated[str, Field(min_length=1, max_length=64)] | None
     format: Literal["DataMatrix", "QRCode", "Code128"] | None
@@ -74,59 +74,59 @@ class SerialPart(_Part):
         "late",
         "not_looked",
     ]
-    """good: every frame shows it; partial: some do. With the others no serial is claimed."""
+    """good: every frame shows it; partial: some do. In all other cases there is no serial."""
     frames_read: Count
     detail: str = ""
-    """For people: what was read instead."""
+    """For people: the code that was read instead."""
 
 
 class UnitPart(_Part):
-    """Which product it was."""
+    """The unit that was inspected."""
 
     id: str
     id_source: Literal["trigger", "serial", "label", "number"]
-    """Who named it: the trigger; the code on it; the source (a still picture's file, a simulated
-    board); nobody, and it is its camera and number."""
+    """Where its id comes from: the trigger; the code on it; the source (a still picture's file, a
+    simulated board); or, without any of these, its camera and number."""
     serial: SerialPart | None
-    """The code on it; null when none is looked for."""
+    """The code on it; null if no code is searched for."""
     outline_px: tuple[tuple[float, float], ...] | None
-    """Its four corners in the frame of the evidence, from its own top left clockwise; null where
-    the outline is not known."""
+    """Its four corners in the frame of the evidence, from its own top left clockwise; null if the
+    outline is not known."""
     number: Annotated[int, Field(ge=1, description="counts the camera's units, restarts included")]
 
 
 class TriggerPart(_Part):
-    """Why it was inspected."""
+    """What triggered the inspection."""
 
     kind: Literal["every_frame", "presence", "external"]
     at: Timestamp
     entry: str | None = None
-    """Of the trigger, in the stream of triggers; null where it did not come from there."""
+    """The trigger's entry in the stream of triggers; null if it did not come from there."""
 
 
 class ModelPart(_Part):
-    """What looked at it; empty version when nothing did."""
+    """The model that inspected it; the version is empty if none did."""
 
     name: str
     version: str
 
 
 class RecipePart(_Part):
-    """What decided, by one hash: over product, versions and files of models, reference."""
+    """One hash of everything that decided: product, versions and files of models, reference."""
 
     name: str
     sha256: str
 
 
 class ProductPart(_Part):
-    """The product that units are inspected as."""
+    """The product as which the unit was inspected."""
 
     name: str
     revision: str
 
 
 class ReferencePart(_Part):
-    """What it was compared with, and how the frame that was least like it lay on it."""
+    """The reference it was compared with, and the place of the least similar frame on it."""
 
     id: str
     """`<product>/<version>`."""
@@ -134,11 +134,11 @@ class ReferencePart(_Part):
     likeness: Annotated[float, Field(ge=-1, le=1)]
     """Correlation: 0.95 and more for the right design, less than 0.2 for another."""
     shift_px: Annotated[float, Field(ge=0)]
-    """How far it lay from where it was expected, in pixels of the reference."""
+    """Its distance from the expected place, in pixels of the reference."""
 
 
 class CountsPart(_Part):
-    """How much of it was seen."""
+    """How many frames it had, and how many defects."""
 
     frames_expected: Count
     frames_inspected: Count
@@ -147,24 +147,24 @@ class CountsPart(_Part):
 
 
 class DefectPart(_Part):
-    """One defect: where, in pixels of the evidence picture, x and y from the top left."""
+    """One defect; places are in pixels of the evidence picture, x and y from the top left."""
 
     id: Ulid
     code: str
     confidence: Annotated[float, Field(ge=0, le=1)]
     bbox_px: tuple[float, float, float, float] | None
-    """x, y, width, height; null where it is about the unit as a whole."""
+    """x, y, width, height; null if it is about the unit as a whole."""
     polygon_px: tuple[tuple[float, float], ...] | None = None
-    """The corners of its shape in order; null where the model tells no shape."""
+    """The corners of its shape in order; null if the model gives no shape."""
     area_px: Annotated[float, Field(ge=0)] | None = None
-    """Of that shape, in square pixels."""
+    """The area of that shape, in square pixels."""
     frames_seen: Annotated[int, Field(ge=1)]
     model: str = ""
-    """Which of the unit's models claims it: the surest one, where several do."""
+    """The model that reports it: the surest one, if several do."""
     camera: str
     severity: str | None = None
     disposition: str | None = None
-    """As the product says of the code, in the plant's own words; null where it says nothing."""
+    """The severity of the code by the product, in the plant's own words; null if it has none."""
 
 
 class EvidencePart(_Part):
@@ -176,23 +176,24 @@ class EvidencePart(_Part):
     sha256: str
     bytes: Count
     kept_for: Literal["verdict", "sample", "near_threshold"] = "verdict"
-    """Why: the unit is not PASSED; it PASSED and was drawn by chance; it PASSED, and something in
-    it was nearly called a defect."""
+    """Why it was kept: the unit is not PASSED; it PASSED and was drawn by chance; it PASSED, and
+    something in it was nearly a defect."""
 
 
 class NearestPart(_Part):
-    """What of a unit that PASSED came nearest to being called a defect."""
+    """What came nearest to being a defect, on a unit that PASSED."""
 
     code: str
     confidence: Annotated[float, Field(ge=0, le=1)]
     threshold: Annotated[float, Field(ge=0, le=1)]
-    """Of that code at that place. Less than `confidence` where too few frames agreed."""
+    """The threshold of that code at that place. It is below `confidence` if too few frames
+    agreed."""
     bbox_px: tuple[float, float, float, float] | None
-    """As of a defect."""
+    """As in a defect."""
 
 
 class TimingPart(_Part):
-    """Where the time went, in milliseconds."""
+    """The times taken, in milliseconds."""
 
     trigger_to_verdict: float
     queue: float
@@ -200,7 +201,7 @@ class TimingPart(_Part):
 
 
 class ChallengePart(_Part):
-    """Which known part a unit is."""
+    """The known part that a unit is."""
 
     id: Ulid
     """`challenge` of the events in the stream of challenges."""
@@ -218,7 +219,7 @@ class KnownDefectPart(_Part):
 
 
 class ExpectedPart(_Part):
-    """What is known of a part."""
+    """The known truth about a part."""
 
     result: Literal["PASSED", "FAILED"]
     defects: tuple[KnownDefectPart, ...]
@@ -233,7 +234,7 @@ class SeenDefectPart(_Part):
 
 
 class SeenPart(_Part):
-    """What the station saw."""
+    """The result of the station."""
 
     result: Result
     reason: Reason | None
@@ -241,7 +242,7 @@ class SeenPart(_Part):
 
 
 class DifferencePart(_Part):
-    """One thing that was seen otherwise than expected."""
+    """One difference between the expected and the actual result."""
 
     kind: Literal[
         "not_inspected", "missed", "false_call", "defect_missed", "other_defect", "wrong_part"
@@ -265,7 +266,7 @@ class ShownPart(_Part):
     name: str
     unit_id: str
     unit_event_id: str
-    """Empty where a stored picture was shown."""
+    """Empty if a stored picture was shown."""
     result: Literal["as_expected", "differs"]
 
 
@@ -287,16 +288,16 @@ class UnitEvent(_Envelope):
     trigger: TriggerPart
     model: ModelPart
     models: tuple[ModelPart, ...] = ()
-    """Every model that its frames were shown to, the one of `model` first."""
+    """All models that its frames were shown to, `model` first."""
     recipe: RecipePart
     product: ProductPart | None = None
-    """Null where the station did not know which product it is."""
+    """Null if the station did not know the product."""
     reference: ReferencePart | None = None
-    """Null where it was compared with none, and where none of its frames was."""
+    """Null if neither it nor any of its frames was compared with one."""
     order: str | None = None
     lot: str | None = None
     context: str | None = None
-    """As they were said with the product, or with the unit's trigger."""
+    """As given with the product, or with the unit's trigger."""
     result: Result
     reason: Reason | None
     detail: str
@@ -307,7 +308,7 @@ class UnitEvent(_Envelope):
     """True when there were more defects than fit; `counts.defects` is the full number."""
     evidence: tuple[EvidencePart, ...]
     nearest: NearestPart | None = None
-    """Null where the unit is not PASSED, or nothing was seen on it that comes near."""
+    """Null if the unit is not PASSED, or nothing on it came near to being a defect."""
     timing_ms: TimingPart
     deadline_met: bool
     challenge: ChallengePart | None = None
@@ -316,7 +317,7 @@ class UnitEvent(_Envelope):
 
 
 class DefectEvent(_Envelope):
-    """One defect of one unit, for those who count defects."""
+    """One defect of one unit, for software that counts defects."""
 
     replayed: bool
     simulated: bool
@@ -327,22 +328,22 @@ class DefectEvent(_Envelope):
 
 
 class FaultUnitPart(_Part):
-    """The unit that a fault was noticed at, and where on it."""
+    """The unit at which a fault was noticed, and the place on it."""
 
     id: str
     event_id: Ulid
     """The `id` of the unit event."""
     number: Count
     code: str | None
-    """Of the defect at this place."""
+    """The code of the defect at this place."""
     bbox_px: tuple[float, float, float, float] | None
-    """x, y, width, height in pixels of its picture; null where it is about no place."""
+    """x, y, width, height in pixels of its picture; null if it is not about a place."""
     picture_uri: str
-    """Of its evidence; empty where no picture was kept."""
+    """The URI of its evidence; empty if no picture was kept."""
 
 
 class HealthEvent(_Envelope):
-    """Something broke, or works again."""
+    """A fault was raised or cleared."""
 
     fault: Literal[
         "camera",
@@ -361,11 +362,11 @@ class HealthEvent(_Envelope):
     state: Literal["raised", "cleared"]
     cause: str
     unit: FaultUnitPart | None = None
-    """Null where the fault is about no unit."""
+    """Null if the fault is not about a unit."""
 
 
 class ReviewEvent(_Envelope):
-    """A person looked at a unit again: is its verdict right? The latest on a matter counts."""
+    """A person checked a unit again: is its verdict right? The latest review of a matter counts."""
 
     unit_id: str
     unit_event_id: Ulid
@@ -373,47 +374,48 @@ class ReviewEvent(_Envelope):
     camera: str
     result: Judgement
     defect_id: Ulid | None
-    """The defect it is about; null: the unit as a whole, or one that was missed."""
+    """The defect that it is about; null: the unit as a whole, or a defect that was missed."""
     code: str | None
-    """That defect's code; null where it is of none that is known."""
+    """That defect's code; null if its kind is not known."""
     bbox_px: tuple[float, float, float, float] | None = None
-    """Of a missed defect: x, y, width, height in the pixels of the unit's picture; null where it
-    is about the unit as a whole."""
+    """For a missed defect: x, y, width, height in the pixels of the unit's picture; null if it is
+    about the unit as a whole."""
     codes: tuple[str, ...] = ()
-    """Of the defects that it is about: all those in the unit's event, or the one."""
+    """The codes of the defects that it is about: all those in the unit's event, or the one."""
     comment: str = ""
     by: str = ""
-    """Who looked, as they call themselves; empty where they did not say."""
+    """The reviewer's name as entered; empty if none was."""
     takes_back: Ulid | None = None
-    """The `id` of the review that no longer counts; what was said before it counts again."""
+    """The `id` of the review that no longer counts; the one before it counts again."""
     unit_result: Result = Result.FAILED
     """The verdict that it is about."""
     kept_for: Literal["verdict", "sample", "near_threshold"] | None = None
-    """Why there was a picture to look at; null: there was none."""
+    """Why the picture was kept; null: there was none."""
 
 
 class ChangeEvent(_Envelope):
-    """The answer to a command: each is answered once, in the order in which they came."""
+    """The answer to a command: each command is answered once, in the order of arrival."""
 
     command: str
-    """`set_product`, `teach`, `approve`, ...; as it was given, where the station knows no such."""
+    """`set_product`, `teach`, `approve`, ...; as given, if the station does not know the
+    command."""
     fields: dict[str, str]
-    """What came with it, as it was given; long values are cut."""
+    """Its fields as given; long values are cut."""
     entry: str | None
-    """Of the command, in the stream of commands; null where it did not come from there."""
+    """The command's entry in the stream of commands; null if it did not come from there."""
     by: str
-    """Which way it came: the stream, HTTP or the page, a trigger, a serial, the service itself."""
+    """How it arrived: by the stream, HTTP or the page, a trigger, a serial, the service itself."""
     result: Literal["accepted", "refused"]
     problem: str
-    """Why it was refused, for people; empty where it was accepted."""
+    """Why it was refused, for people; empty if it was accepted."""
     effective: dict[str, Annotated[int, Field(ge=1)]]
-    """By camera, the `unit.number` of the first unit to which it applies. Empty where it applies
-    to no unit, as where it was refused."""
+    """By camera, the `unit.number` of the first unit to which it applies. Empty if it applies to no
+    unit, for example because it was refused."""
     job: int
     """Its number. What follows is in force from then on too, or still where it was refused."""
     job_state: Literal["inspecting", "teaching", "changing_over", "no_product"]
     product: ProductPart | None
-    """Null where the station does not know which product it is."""
+    """Null if the station does not know the product."""
     order: str | None
     lot: str | None
     context: str | None
@@ -424,17 +426,17 @@ class ChallengeEvent(_Envelope):
 
     kind: Literal["part", "check"]
     challenge: Ulid
-    """The check; its parts have the same."""
+    """The check's id, which its parts share."""
     set: str
     by: str
-    """Which way it was asked for, and who did."""
+    """How it was requested, and by whom."""
     way: Literal["parts", "pictures"]
     """Parts on the line; or stored pictures, at a start and when what decides changes."""
     result: Literal["as_expected", "differs", "held", "failed", "aborted"]
-    """Of a part the first two; of a check the others."""
+    """The first two for a part; the others for a check."""
     camera: str | None = None
     part: WhichPart | None = None
-    """This and what follows to `evidence` belong to a part; null and empty for a check."""
+    """This and the fields up to `evidence` belong to a part; null and empty for a check."""
     expected: ExpectedPart | None = None
     seen: SeenPart | None = None
     unit_id: str | None = None
@@ -442,9 +444,9 @@ class ChallengeEvent(_Envelope):
     differences: tuple[DifferencePart, ...] = ()
     evidence: tuple[EvidencePart, ...] = ()
     problem: str = ""
-    """Of a check: why it did not hold, for people."""
+    """For a check: why it failed, for people."""
     parts: tuple[ShownPart, ...] = ()
-    """Of a check: what was shown, at most the last 40."""
+    """For a check: the parts that were shown, at most the last 40."""
 
 
 EVENT_MODELS: dict[str, type[_Envelope]] = {

@@ -1,4 +1,4 @@
-"""An event as people and pipes read it; whatever it holds, no control character gets out."""
+"""Prints events for people and pipes; no control character gets out, whatever an event holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IDS_SHOWN = 3
 
 
 def printable(text: str) -> str:
-    r"""The text with everything that a terminal could obey, or hide, written out: `\x1b`."""
+    r"""The text with everything that a terminal could interpret, or hide, written out: `\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -29,7 +29,7 @@ def as_line(event: ReceivedEvent) -> str:
 
 
 def as_json(content: Any) -> str:
-    """JSON on one line, whose strings write out what no terminal should see."""
+    """JSON on one line; its strings have control characters written out."""
     text = orjson.dumps(content).decode()
     if text.isprintable():
         return text
@@ -38,7 +38,7 @@ def as_json(content: Any) -> str:
 
 
 def notice(item: Gap | Gone | SetAside) -> str:
-    """What is to be said about something that is no event."""
+    """The line for an item that is not an event."""
     match item:
         case Gap():
             text = f"gap: expected {item.expected_seq}, found {item.found_seq}"
@@ -113,5 +113,5 @@ def _codes(defects: object) -> str:
 
 
 def _word(value: object) -> str:
-    """A field that should be a text; what a stranger put there instead is not spread out."""
+    """A field that should be a text; other values, written by somebody else, are not printed."""
     return value if isinstance(value, str) else "" if value is None else type(value).__name__

@@ -46,15 +46,15 @@ from inspector.sources.uri import SourceTraits
 T = TypeVar("T")
 NS_PER_MS = 1_000_000
 MAX_DEFECTS_IN_UNIT_EVENT = 20
-"""Keeps an event under 8 kB; the defects stream has them all."""
+"""This keeps an event under 8 kB; the defects stream has all of them."""
 MAX_DETAIL_CHARACTERS = 300
 MAX_POLYGON_CORNERS = 32
-"""Of a defect; `area_px` is that of the whole shape."""
+"""The most corners of a defect's shape; `area_px` is that of the full shape."""
 MAX_CORNERS_IN_UNIT_EVENT = 80
-"""Of all its defects' shapes together, each of which has three at least: 20 defects keep it under
-8 kB; the defects stream has the finer shapes."""
+"""The most corners of all shapes in an event, at least three each: so 20 defects stay under 8 kB;
+the defects stream has the finer shapes."""
 MAX_FIELDS, MAX_FIELD_CHARACTERS = 16, 64
-"""Of a command, as its answer repeats them."""
+"""The longest value of a command that its answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Stamped:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a unit is called."""
+    """The name of a unit."""
 
     id: str
     source: str
@@ -74,21 +74,21 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Particulars:
-    """What is known of a unit besides its verdict."""
+    """What is known about a unit besides its verdict."""
 
     event_id: str
     """ULID of the unit event."""
     serial: Serial | None = None
     outline: Outline | None = None
-    """In the frame that the evidence shows."""
+    """The outline in the frame that the evidence shows."""
     evidence: Evidence | None = None
     part: PartShown | None = None
-    """It is a known part and no product."""
+    """Set if it is a known part and not a product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTerms:
-    """What events say of the station, and when a verdict is in time."""
+    """The station as events name it, and the deadline of verdicts."""
 
     site: str
     line: str
@@ -116,7 +116,7 @@ class EventBuilder:
         return now_ns - verdict.unit.triggered_mono_ns <= self._deadline_ns
 
     def identity(self, verdict: Verdict, serial: Serial | None) -> Identity:
-        """What a unit is called, and who says so."""
+        """The name of a unit, and where the name comes from."""
         unit = verdict.unit
         if unit.given_id is not None:
             return Identity(unit.given_id, "trigger")
@@ -188,7 +188,7 @@ class EventBuilder:
         return _alone(_event(Stream.HEALTH, HEALTH_SCHEMA, body, unit_id="", result=state))
 
     def review(self, review: Review) -> EventGroup:
-        """A person judged a unit just now."""
+        """The event of a review that a person made just now."""
         body = {
             "id": str(ULID()),
             "time": rfc3339(time.time_ns()),
@@ -219,7 +219,7 @@ class EventBuilder:
         result: str,
         unit_id: str = "",
     ) -> Event:
-        """A known part that was shown just now (`part`), or a check that ended (`check`)."""
+        """The event of a known part that was shown (`part`), or a check that ended (`check`)."""
         body = {
             "id": str(ULID()),
             "time": rfc3339(time.time_ns()),
@@ -232,7 +232,7 @@ class EventBuilder:
         return _event(Stream.CHALLENGES, CHALLENGE_SCHEMA, body, unit_id, result)
 
     def change(self, change: Change, notes: Mapping[str, str]) -> EventGroup:
-        """A command that was answered just now; the journal keeps `notes` with the answer."""
+        """The event of a command that was answered just now; the journal keeps `notes` with it."""
         result = "accepted" if change.accepted else "refused"
         job = change.job
         body = {
@@ -258,7 +258,7 @@ class EventBuilder:
 
 
 def recipe_sha256(recipe: Recipe, verdict: Verdict) -> str:
-    """One hash over all that decided: the product, the models that answered, the reference."""
+    """One hash of everything that decided: the product, the models that answered, the reference."""
     reference = "" if recipe.reference is None else recipe.reference.sha256
     golden = "" if recipe.golden is None else recipe.golden.file_sha256
     parts = [recipe.sha256, verdict.model_version, recipe.model.file_sha256, golden, reference]
@@ -269,7 +269,7 @@ def recipe_sha256(recipe: Recipe, verdict: Verdict) -> str:
 
 @lru_cache(maxsize=64)
 def _sha256_of(*parts: str) -> str:
-    """The same few for every unit of a product."""
+    """Cached: the values are the same for every unit of a product."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -317,7 +317,7 @@ def _alone(event: Event) -> EventGroup:
 
 
 def repeated_fields(given: Mapping[str, str]) -> dict[str, str]:
-    """What came with a command, so much of it that an event stays under 8 kB."""
+    """The fields of a command, cut so that an event stays under 8 kB."""
     return {
         name[:MAX_FIELD_CHARACTERS]: value[:MAX_FIELD_CHARACTERS]
         for name, value in list(given.items())[:MAX_FIELDS]
@@ -325,7 +325,7 @@ def repeated_fields(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, result: str) -> Event:
-    """`result` is a field for filtering, which a health event has and its body has not."""
+    """`result` is a field for filtering; a health event has it, its body does not."""
     return Event(
         stream=stream,
         id=body["id"],
@@ -338,7 +338,7 @@ def _event(stream: Stream, schema: str, body: dict[str, Any], unit_id: str, resu
 
 
 def _unit_part(verdict: Verdict, found: Particulars, identity: Identity) -> dict[str, Any]:
-    """Which unit it is, and what announced it."""
+    """The fields that name the unit and its trigger."""
     unit = verdict.unit
     return {
         "id": found.event_id,
@@ -359,7 +359,7 @@ def _unit_part(verdict: Verdict, found: Particulars, identity: Identity) -> dict
 
 
 def _judged_by(verdict: Verdict) -> dict[str, Any]:
-    """The job, the recipe and the models that it was judged by."""
+    """The fields of the job, the recipe and the models by which it was judged."""
     job = verdict.unit.under
     recipe = job.recipe
     return {
@@ -379,7 +379,7 @@ def _judged_by(verdict: Verdict) -> dict[str, Any]:
 def _found_part(
     verdict: Verdict, found: Particulars, defects: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What was found on it, in how many frames, and the picture that shows it."""
+    """The fields of what was found on it, in how many frames, and of the picture that shows it."""
     inspected = len(verdict.inspected)
     return {
         "reason": verdict.reason,
@@ -426,7 +426,7 @@ def _polygon(place: Polygon) -> list[list[float]]:
 
 
 def _coarse(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The defects as a unit event has them: with fewer corners where there are many."""
+    """The defects for a unit event: with fewer corners if there are many."""
     shapes = sum(part["polygon_px"] is not None for part in parts)
     most = min(MAX_POLYGON_CORNERS, max(3, MAX_CORNERS_IN_UNIT_EVENT // max(1, shapes)))
     return [
@@ -438,7 +438,7 @@ def _coarse(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _thinned(points: Sequence[T], at_most: int) -> Sequence[T]:
-    """Every second one, or third, and so on, from the first on; a shape keeps three at least."""
+    """Every second corner, or third, and so on, from the first on; a shape keeps at least three."""
     if len(points) <= at_most:
         return points
     return [points[n * len(points) // at_most] for n in range(at_most)]

@@ -1,1 +1,1 @@
-"""Pictures of units on disk, and for how long."""
+"""Keeps pictures of units on disk within a quota."""

@@ -1,4 +1,4 @@
-"""The pictures on the disk: written whole or not at all, within their quota, above the floor."""
+"""Keeps the pictures on the disk: all or nothing each, within their quota, above the floor."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from inspector.evidence.naming import is_day, is_unfinished, kept_picture, unfin
 from inspector.evidence.retention import Kept, RetentionIndex, to_free_bytes
 
 BLOCK_BYTES = 4096
-"""File systems give space away in such pieces; sizes are counted so."""
+"""File systems allocate space in such blocks; sizes are counted in them."""
 _FILES_PER_STEP = 256
 _ROUNDS = 3
 _PROBE = unfinished("probe")
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What network file systems answer to fsync on a folder.
+# The answers of network file systems to fsync on a folder.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 
 
 class EvidenceUnwritableError(RetryableError):
-    """The disk took no picture: full, read-only, gone, or not ours to write."""
+    """The disk did not take a picture: it is full, read-only, gone, or not writable for us."""
 
 
 class EvidenceFolder:
     """Knows every picture in the evidence directory; blocks; belongs to one thread.
 
-    The oldest goes first: the one that was written first, as its time of modification says, which
-    never goes back, whatever the clock does. Its name says what the clock showed.
+    The oldest is deleted first: the one with the earliest time of modification, which never goes
+    back, whatever the clock does. Its name has the time that the clock showed.
 
-    Other files in the directory are left alone. Only one process may use a directory: what
-    another is writing would be taken for left over.
+    Other files in the directory are left alone. Only one process may use a directory: a file that
+    another is writing would be taken for a leftover.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class EvidenceFolder:
         floor_bytes: int,
         near_quota_bytes: int | None = None,
     ) -> None:
-        """`near_quota_bytes`, of those near a threshold; None: they have no limit of their own."""
+        """`near_quota_bytes` is for those near a threshold; None: they have no separate limit."""
         self._directory = directory.absolute()
         self._quota_bytes = quota_bytes
         self._floor_bytes = floor_bytes
@@ -59,24 +59,24 @@ class EvidenceFolder:
     def limit(
         self, *, quota_bytes: int, floor_bytes: int, near_quota_bytes: int | None = None
     ) -> None:
-        """Keep to other limits from the next picture on. Any thread."""
+        """Apply other limits from the next picture on. Any thread."""
         self._quota_bytes, self._floor_bytes = quota_bytes, floor_bytes
         self._near_quota_bytes = quota_bytes if near_quota_bytes is None else near_quota_bytes
 
     @property
     def total_bytes(self) -> int:
-        """What the known pictures take on the disk, in whole blocks."""
+        """The space that the known pictures take on the disk, in whole blocks."""
         return self._index.total_bytes
 
     @property
     def is_scanned(self) -> bool:
-        """Whether all pictures that were there at start are known."""
+        """Whether all pictures that existed at start are known."""
         return self._scan is None
 
     def scan_on(self) -> None:
-        """Take in the next few files that were there at start; cheap once all are known.
+        """Index the next few files that existed at start; cheap once all are known.
 
-        What was being written when the last process died is removed.
+        A file that was being written when the last process died is removed.
 
         Raises:
             EvidenceUnwritableError: the directory cannot be made or read; the next call starts
@@ -96,7 +96,7 @@ class EvidenceFolder:
             raise _unwritable(self._directory, error) from error
 
     def place(self, path: str, content: bytes) -> Kept:
-        """Put a picture under its name, whole and on the disk; tell `admit` or `withdraw` then.
+        """Store a complete picture under its name, on the disk; call `admit` or `withdraw` then.
 
         It is synced before it gets its name, and its folder afterwards: the event that names it
         is durable in the journal, so the picture must survive the same power cut, and a name
@@ -130,18 +130,18 @@ class EvidenceFolder:
         return kept
 
     def admit(self, kept: Kept) -> None:
-        """Somebody refers to the picture: from now on it counts."""
+        """The picture is referred to: from now on it counts."""
         self._index.add(kept)
         if not self.is_scanned:
             self._meanwhile.append(kept)
 
     def withdraw(self, kept: Kept) -> None:
-        """No event will name the picture: remove it."""
+        """Remove a picture that no event will name."""
         if kept.path not in self._index:
             self._remove(kept)
 
     def probe(self) -> None:
-        """Try whether a picture could be written.
+        """Check whether a picture could be written.
 
         Raises:
             EvidenceUnwritableError: it could not.
@@ -159,17 +159,17 @@ class EvidenceFolder:
             raise _unwritable(self._directory, error) from error
 
     def _next_ns(self) -> int:
-        """When a picture is written: by the clock, unless that would go back."""
+        """The time for a new picture: the clock's, unless that went back."""
         self._newest_ns = max(time.time_ns(), self._newest_ns + 1)
         return self._newest_ns
 
     def _put_last(self, pictures: list[Kept]) -> None:
-        """What was written while others were still being taken in is younger than all of those."""
+        """Pictures that were written during the indexing are younger than all indexed ones."""
         for kept in pictures:
             if kept.path in self._index:
                 later = replace(kept, written_ns=self._next_ns())
                 self._index.move(later)
-                with suppress(OSError):  # then the clock's time stands, which is mostly right
+                with suppress(OSError):  # then the clock's time is kept, which is mostly right
                     _date(self._directory / kept.path, later.written_ns)
 
     def _write(self, kept: Kept, content: bytes) -> None:
@@ -188,9 +188,9 @@ class EvidenceFolder:
             raise
 
     def _make_room(self, incoming_bytes: int) -> None:
-        """Delete what must go.
+        """Delete pictures until the limits are met.
 
-        Nothing is deleted where deleting everything would not help.
+        Nothing is deleted if deleting everything would not help.
         """
         if incoming_bytes > self._quota_bytes:
             raise OSError(errno.EDQUOT, f"the quota is {self._quota_bytes} bytes")
@@ -214,7 +214,7 @@ class EvidenceFolder:
     def _make_room_among_near(self, incoming_bytes: int) -> None:
         """Delete the oldest of those near a threshold beyond their own quota.
 
-        What was there at start and is not known yet counts once it is.
+        Pictures that existed at start count once they are indexed.
         """
         if incoming_bytes > self._near_quota_bytes:
             text = f"the quota of pictures near a threshold is {self._near_quota_bytes} bytes"
@@ -228,7 +228,7 @@ class EvidenceFolder:
             incoming_bytes=incoming_bytes,
             kept_bytes=self._index.total_bytes,
             quota_bytes=self._quota_bytes,
-            # A folder may need a block of its own for a new name.
+            # A folder may need another block for a new name.
             free_bytes=_free_bytes(self._directory) - BLOCK_BYTES,
             floor_bytes=self._floor_bytes,
         )
@@ -247,7 +247,7 @@ class EvidenceFolder:
         return freed_bytes
 
     def _remove(self, kept: Kept) -> None:
-        # What cannot be deleted is forgotten, or it would stand in the way of all others.
+        # A file that cannot be deleted is forgotten, or it would block all others.
         with suppress(OSError):
             (self._directory / kept.path).unlink(missing_ok=True)
         if self._index.is_last_of(kept.day):
@@ -290,7 +290,7 @@ def _on_disk_bytes(size_bytes: int) -> int:
 
 
 def _free_bytes(directory: Path) -> int:
-    """What is free for us; root's reserve is not."""
+    """The space that is free for us, without root's reserve."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize
 

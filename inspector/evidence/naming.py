@@ -1,4 +1,4 @@
-"""Names pictures: a listing shows time order and verdict, whatever a unit is called. Pure."""
+"""Names pictures so that a listing shows time order and verdict: pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LAST_MOMENT_S = 253_402_300_799
 """The end of the year 9999, the last that has four digits."""
 MAX_FOREIGN_CHARACTERS = 40
 UNFINISHED = ".part"
-"""How the name of a picture ends that is being written; it starts with a dot."""
+"""The ending of the name of a picture that is being written; it starts with a dot."""
 
 PictureKind = Literal["unit", "frame"]
-"""The unit, cut out and turned upright; or the frame it was seen in."""
+"""The unit, cut out and turned upright; or the frame in which it was seen."""
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -26,12 +26,12 @@ _FIELD = "[A-Za-z0-9-]+"
 _NAME = re.compile(rf"[0-9]{{6}}\.[0-9]{{6}}Z_{_FIELD}_{_FIELD}_([A-Z-]+)_{_FIELD}\.jpg")
 _RESULTS = {result.value.replace("_", "-"): result for result in Result}
 _NEAR = "-NEAR"
-"""After the result: a unit that PASSED, kept because it was near a threshold."""
+"""Follows the result of a unit that PASSED and is kept because it was near a threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a picture shows."""
+    """The subject of a picture."""
 
     kind: PictureKind
     camera: CameraId
@@ -47,8 +47,8 @@ class Subject:
 def picture_path(subject: Subject) -> str:
     """`2026-11-22/101502.123456Z_left_PCB-1_FAILED_<event id>.jpg`, relative, in UTC.
 
-    The unit's name in it is for people: shortened, and without whatever is not a letter, a digit
-    or a dash; the event carries the whole.
+    The unit's name in it is for people: it is shortened and has only letters, digits and dashes;
+    the event carries the full name.
     """
     seconds, rest_ns = divmod(subject.seen_unix_ns, NS_PER_S)
     moment = datetime.fromtimestamp(min(max(seconds, 0), LAST_MOMENT_S), tz=UTC)
@@ -62,7 +62,7 @@ def picture_path(subject: Subject) -> str:
 
 
 def kept_picture(day: str, name: str, size_bytes: int, written_ns: int) -> Kept | None:
-    """A file as the index keeps it; None for one that is not ours."""
+    """The index entry of a file; None if it is not one of ours."""
     match = _NAME.fullmatch(name)
     if match is None or not is_day(day) or match[1].removesuffix(_NEAR) not in _RESULTS:
         return None
@@ -87,7 +87,7 @@ def is_unfinished(name: str) -> bool:
 
 
 def unfinished(name: str) -> str:
-    """What a picture is called while it is written."""
+    """The name of a picture while it is being written."""
     return f".{name}{UNFINISHED}"
 
 

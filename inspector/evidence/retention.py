@@ -1,6 +1,6 @@
-"""Which pictures go when room is needed: PASSED first, oldest first. Pure.
+"""Chooses the pictures to delete when room is needed: PASSED first, oldest first.
 
-Those near a threshold have a limit of their own; of the rest of PASSED pictures they go after it.
+Pure. Those near a threshold have a separate limit and go after the other PASSED pictures.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ class Kept:
     """A picture on the disk."""
 
     path: str
-    """Relative to the evidence directory. The clock named it: where that was set, names lie."""
+    """Relative to the evidence directory. It has the clock's time, which is wrong if the clock was
+    set."""
     size_bytes: int
     passed: bool
     near: bool = False
     """PASSED, and kept because it was near a threshold."""
     written_ns: int = 0
-    """Grows from picture to picture, whatever the clock does; of equal ones the name decides."""
+    """Grows from picture to picture, whatever the clock does; the name decides between equal
+    ones."""
 
     @property
     def day(self) -> str:
-        """The folder it lies in."""
+        """The folder that contains it."""
         return self.path.partition("/")[0]
 
 
 class RetentionIndex:
-    """What is kept, in the order in which it would go; one thread.
+    """The stored pictures in the order of deletion; one thread.
 
-    Adding, dropping and choosing cost the logarithm of what is kept, so that nothing is listed
-    or sorted when a picture is written. About 300 bytes of memory per picture.
+    Adding, dropping and choosing cost the logarithm of the number of pictures, so that nothing is
+    listed or sorted when a picture is written. About 300 bytes of memory per picture.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class RetentionIndex:
         self._moved: dict[str, int] = {}
         self.total_bytes = 0
         self.near_bytes = 0
-        """Of those near a threshold; they are in the total too."""
+        """The bytes of those near a threshold, which are in the total too."""
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -67,13 +69,13 @@ class RetentionIndex:
         self._grow(kept, kept.size_bytes)
 
     def move(self, kept: Kept) -> None:
-        """A picture that is known takes another place in the order."""
+        """Move a known picture to another place in the order."""
         if kept.path in self._sizes:
             self._moved[kept.path] = kept.written_ns
             self._push(kept)
 
     def first_to_go(self) -> Iterator[Kept]:
-        """The pictures in the order in which they go; each leaves the index as it is yielded.
+        """The pictures in the order of deletion; each leaves the index as it is yielded.
 
         Stop iterating once there is room.
         """
@@ -82,7 +84,7 @@ class RetentionIndex:
         yield from self._leaving(self._rest, passed=False)
 
     def first_near_to_go(self) -> Iterator[Kept]:
-        """The same, of those near a threshold alone."""
+        """The same for those near a threshold alone."""
         yield from self._leaving(self._near, passed=True, near=True)
 
     def _leaving(
@@ -126,7 +128,7 @@ class RetentionIndex:
 def to_free_bytes(
     *, incoming_bytes: int, kept_bytes: int, quota_bytes: int, free_bytes: int, floor_bytes: int
 ) -> int:
-    """How much must go before a picture of `incoming_bytes` may come; 0 or less: nothing."""
+    """Bytes to delete before a picture of `incoming_bytes` is stored; 0 or less: none."""
     over_quota_bytes = kept_bytes + incoming_bytes - quota_bytes
     under_floor_bytes = floor_bytes + incoming_bytes - free_bytes
     return max(over_quota_bytes, under_floor_bytes)

@@ -1,4 +1,4 @@
-"""Which units' pictures are kept: pure."""
+"""Decides which units' pictures are kept: pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def why_kept(
 ) -> KeptFor | None:
     """Why a unit's picture is kept, if it is.
 
-    Everything that is not PASSED is kept, a share of what is, and what is near a threshold.
-    `number` is the unit's number at its camera. The same unit is drawn whenever the same footage
-    is replayed, and the share is spread as if by chance: "each fiftieth" would always meet the
-    same nest of a fixture. Chance does not ask whether a unit is near: what it draws stands for all
-    units that PASSED, and only so does a count of escapes among them say how many there are.
+    Kept are all units that are not PASSED, a share of those that are, and those near a threshold.
+    `number` is the unit's number at its camera. The same unit is drawn whenever the same footage is
+    replayed, and the share is spread as if by chance: "each fiftieth" would always meet the same
+    nest of a fixture. The draw ignores whether a unit is near a threshold: the sample represents
+    all units that PASSED, which is the only way to estimate the number of escapes from it.
     """
     if result is not Result.PASSED:
         return KeptFor.VERDICT

@@ -25,9 +25,10 @@ from inspector.settings.unit_sections import EvidenceSettings
 log = structlog.get_logger("evidence")
 
 MAX_WAITING = 8
-"""Pictures that wait for the disk; one more is in work. This times a frame's size is the memory."""
+"""Pictures that wait for the disk, besides the one being written. The memory is this times a
+frame's size."""
 PROBE_S = 2.0
-"""While the disk does not take pictures: how often it is asked whether it does again."""
+"""How often a disk that does not take pictures is tried again."""
 _FAULT = ("disk", "evidence")
 _BYTES_PER_GB = 1_000_000_000
 _MS_PER_S = 1000
@@ -41,7 +42,7 @@ class _Job:
     _undecided: threading.Lock = field(default_factory=threading.Lock)
 
     def decide(self) -> bool:
-        """True for the first who asks: the disk in time, or the deadline. Any thread."""
+        """True for the first caller: the disk in time, or the deadline. Any thread."""
         return self._undecided.acquire(blocking=False)
 
     @property
@@ -52,10 +53,10 @@ class _Job:
 class EvidenceStore:
     """Writes pictures as JPEG in a thread of its own, and keeps quota and free-disk floor.
 
-    Event loop only. At start the pictures that are there already are taken in by the thread,
-    between the writing of new ones. When the disk does not take a picture in time, for whatever
-    cause, the picture is given up and counted, and the fault `disk`/`evidence` stands until the
-    disk takes one again; that is tried every few seconds without a picture too.
+    Event loop only. At start the thread indexes the existing pictures, between the writing of new
+    ones. When the disk does not take a picture in time, for whatever cause, the picture is given up
+    and counted, and the fault `disk`/`evidence` stands until the disk takes one again; that is
+    tried every few seconds without a picture too.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class EvidenceStore:
         self._thread.start()
 
     def change(self, settings: EvidenceSettings) -> None:
-        """Keep to other limits from the next picture on; the directory stays."""
+        """Apply other limits from the next picture on; the directory stays."""
         self._timeout_s = settings.timeout_ms / _MS_PER_S
         self._jpeg = [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
         self._folder.limit(**_limits(settings))
@@ -90,9 +91,9 @@ class EvidenceStore:
     def keep(self, picture: Image, subject: Subject) -> asyncio.Future[Evidence | None]:
         """Write a picture; the answer comes within `timeout_ms`, None when it was not kept.
 
-        An array that owns its memory is the store's from now on. A view of somebody else's, such
-        as the image of a frame's lease, is copied before this returns, so that the lease can be
-        released then: a slow disk holds no frame buffer. A copy of 1280x720 takes 0.2 ms.
+        An array that owns its memory belongs to the store from now on. A view, such as the image of
+        a frame's lease, is copied before this returns, so that the lease can be released then: a
+        slow disk holds no frame buffer. A copy of 1280x720 takes 0.2 ms.
 
         When MAX_WAITING pictures wait already, the answer is None at once.
         """
@@ -110,7 +111,7 @@ class EvidenceStore:
         return done
 
     async def close(self, wait_s: float = 2.0) -> None:
-        """Finish what was asked, as far as the disk does so in time; nothing is kept any more."""
+        """Finish what was requested, if the disk does so in time; keep nothing after that."""
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, wait_s)
@@ -118,7 +119,7 @@ class EvidenceStore:
             log.warning("the disk still holds a picture back; leaving it", waited_s=wait_s)
 
     def _give_up(self, job: _Job) -> None:
-        """The deadline: whatever the thread still does with the job, it will undo."""
+        """At the deadline: whatever the thread still does with the job, it will undo."""
         if job.decide():
             wait_ms = round(self._timeout_s * _MS_PER_S)
             self._refuse(job.done, f"a picture was not on the disk within {wait_ms} ms")
@@ -155,7 +156,7 @@ class EvidenceStore:
                 self._keep(job)
 
     def _meanwhile(self) -> None:
-        """Nothing is to be written: take in what is there, or check if the disk works again."""
+        """While idle: index existing pictures, or check if the disk works again."""
         try:
             if self._faulty:
                 started_s = time.monotonic()
@@ -179,7 +180,7 @@ class EvidenceStore:
             self._fail(job, str(error))
         except (
             Exception
-        ):  # a picture that cannot be encoded, or a fault of ours: one picture's loss
+        ):  # a picture that cannot be encoded, or a fault of ours: only this picture is lost
             log.exception("a picture could not be kept", camera=job.subject.camera)
             self._fail(job, None)
         else:
@@ -188,7 +189,7 @@ class EvidenceStore:
         self._metrics.stage("evidence", time.monotonic_ns() - started_ns)
 
     def _write(self, job: _Job) -> Evidence | None:
-        """The picture on the disk; None when it came too late and was removed again."""
+        """The picture on the disk; None if it was too late and was removed again."""
         _, encoded = cv2.imencode(".jpg", job.picture, self._jpeg)
         content = encoded.tobytes()
         try:
@@ -213,13 +214,13 @@ class EvidenceStore:
             self._call(self._refuse, job.done, cause)
 
     def _settle(self, job: _Job, evidence: Evidence) -> None:
-        """On the event loop: it is on the disk."""
+        """Called on the event loop once it is on the disk."""
         self._set_fault(None)
         if not job.done.done():
             job.done.set_result(evidence)
 
     def _call(self, callback: Callable[..., object], *arguments: object) -> None:
-        # The loop may have ended meanwhile: then nobody waits for the answer.
+        # The loop may have ended meanwhile: then nothing waits for the answer.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
@@ -233,6 +234,6 @@ def _limits(settings: EvidenceSettings) -> dict[str, int]:
 
 
 def _answered(job: _Job, deadline: asyncio.TimerHandle) -> None:
-    """Its caller has an answer, or was cancelled and wants none."""
+    """The caller has its answer, or was cancelled and needs none."""
     deadline.cancel()
     job.decide()

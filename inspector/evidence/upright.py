@@ -12,9 +12,9 @@ from inspector.core.records import Image, Outline
 def cut_upright(frame: Image, outline: Outline) -> Image:
     """The unit's picture: (height, width, 3) uint8 of its own memory, BGR.
 
-    As large as `geometry.upright_size_px` says; `geometry.upright_matrix` gives the way there and
-    `geometry.frame_matrix` the way back. Black where the outline reaches beyond the frame: nothing
-    was seen there. Any thread; some 3 ms for 740x680 pixels.
+    Its size is `geometry.upright_size_px`; `geometry.upright_matrix` maps into it and
+    `geometry.frame_matrix` back. Black where the outline reaches beyond the frame. Any thread;
+    about 3 ms for 740x680 pixels.
     """
     return np.asarray(
         cv2.warpAffine(

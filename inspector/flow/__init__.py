@@ -1,1 +1,1 @@
-"""What passes between threads and stages: buffers, queues, and the one place where load is shed."""
+"""Buffers and queues between threads and stages, and the one place where load is shed."""

@@ -9,18 +9,17 @@ from collections.abc import AsyncIterator, Sequence
 from inspector.core.records import EventGroup
 
 GROUPS_WAITING = 16
-"""Verdicts that may wait for the journal: one commit takes them all."""
+"""Verdicts that may wait for the journal: one commit takes all of them."""
 
 
 class EventDoor:
     """Groups leave in the order in which they are put in. Event loop only.
 
-    Verdicts wait while `capacity` groups are inside, which is how a full journal holds up the
-    line. What is rare and bounded by its nature (a change of health, a review, a change of the
-    job) is let in at once: it must not wait behind the very thing it reports. It is there before
-    the pipeline runs, and what is put in until then waits for it.
-
-    The receiver says when what it received is kept, which answers those who wait for that.
+    Verdicts wait while `capacity` groups are inside, which is how a full journal holds up the line.
+    Rare events that are bounded by nature (a change of health, a review, a change of the job) are
+    let in at once: they must not wait behind the very thing that they report. The door exists
+    before the pipeline runs, and what is put in until then waits for the pipeline. The receiver
+    reports when the groups that it received are kept, which answers those that wait for it.
     """
 
     def __init__(self, capacity: int = GROUPS_WAITING) -> None:
@@ -64,10 +63,10 @@ class EventDoor:
         self._put(group, None)
 
     def put(self, group: EventGroup) -> asyncio.Future[bool]:
-        """Put the group in, also where there is no room.
+        """Put the group in, even if there is no room.
 
-        The future says, once that is known, whether the group is kept; False means that the
-        station stops and the group is lost. Nobody has to wait for it.
+        The future has the answer whether the group is kept; False means that the station stops and
+        the group is lost. It need not be awaited.
         """
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._closed:
@@ -77,12 +76,12 @@ class EventDoor:
         return kept
 
     def close(self) -> None:
-        """Accept nothing more; the receiver still gets what is inside."""
+        """Accept nothing more; the receiver still gets the groups inside."""
         self._closed = True
         self._arrived.set()
 
     def abandon(self) -> None:
-        """Close, and give up what is not kept: nobody receives any more."""
+        """Close, and give up what is not kept: nothing is received any more."""
         self.close()
         for kept in (*self._received, *(kept for _, kept in self._inside)):
             _settle(kept, is_kept=False)
@@ -94,9 +93,9 @@ class EventDoor:
         self._arrived.set()
 
     async def receive(self, limit: int) -> Sequence[EventGroup]:
-        """All that is inside, up to `limit`; waits for the first. Empty: closed and at its end.
+        """All groups inside, up to `limit`; waits for the first. Empty: closed and at its end.
 
-        `kept` is to follow before the next call.
+        `kept` must be called before the next call.
         """
         while not self._inside and not self._closed:
             self._arrived.clear()
@@ -107,17 +106,17 @@ class EventDoor:
         return [group for group, _ in leaving]
 
     def kept(self) -> None:
-        """Everything received so far is kept for good."""
+        """Report that everything received so far is stored durably."""
         while self._received:
             _settle(self._received.popleft(), is_kept=True)
 
     async def __aiter__(self) -> AsyncIterator[EventGroup]:
-        """Yield group by group until the end; each is taken as kept when the next is asked for."""
+        """Yield group by group until the end; each counts as kept when the next is requested."""
         while groups := await self.receive(1):
             yield groups[0]
             self.kept()
 
 
 def _settle(kept: asyncio.Future[bool] | None, *, is_kept: bool) -> None:
-    if kept is not None and not kept.done():  # who waited for it may have been cancelled
+    if kept is not None and not kept.done():  # the task that waited for it may have been cancelled
         kept.set_result(is_kept)

@@ -6,28 +6,28 @@ import math
 import time
 
 AFTERMATH_S = 0.25
-"""For so long after it what was held is being answered, and takes up room."""
+"""For this long after it, the held frames are being answered, and take up room."""
 
 
 class FirstWait:
-    """From a start on until the model is connected to, but no longer than a frame may wait.
+    """Lasts from the start until the model is connected, but no longer than a frame may wait.
 
-    A model that is being tried out is no outage: frames of these moments are held. Where there are
-    too many of them, it is for want of the model that they are lost. Any thread.
+    A model that is being tried out is not an outage: frames are held during this time. If there are
+    too many of them, the reason for their loss is the missing model. Any thread.
     """
 
     def __init__(self, limit_s: float) -> None:
-        """0 or less: nothing waits."""
+        """0 or less: frames do not wait."""
         self._limit_s = limit_s
         self._ends_s: float | None = None
 
     def begin(self) -> None:
-        """The line starts; only the first call counts."""
+        """Report the line's start; only the first call counts."""
         if self._ends_s is None:
             self._ends_s = time.monotonic() + self._limit_s
 
     def end(self) -> None:
-        """The model is there."""
+        """Report that the model is connected."""
         self._ends_s = -math.inf
 
     @property

@@ -1,4 +1,4 @@
-"""How much to ask of the model at once, so that verdicts stay fresh: pure, no clock."""
+"""Decides how much to ask of the model at once, so that verdicts stay fresh: pure, no clock."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from inspector.core.recipes import ModelName
 
 FRESH_NS = 100_000_000
 """How long a request may take. A model that needs longer for a full one gets smaller ones, and one
-that needs longer for a single region gets none to wait behind another: what waits is replaced by
-something fresher. A slow model gains nothing from company: on a CPU a request of four takes four
-times as long as one of one."""
+that needs longer for a single region gets one at a time: fresher frames replace those that wait. A
+slow model gains nothing from batches: on a CPU a request of four regions takes four times as long
+as a request of one."""
 PROBE_EVERY = 16
-"""Requests to such a model, of which one is sent behind another all the same: a distant server that
-answers late but often looks slow otherwise."""
+"""Of this many requests to such a model, one is sent behind another nevertheless: otherwise a
+distant server, which answers late but often, would seem slow."""
 _SMOOTHING = 0.3
 
 
@@ -19,7 +19,7 @@ class ModelPace:
     """Learns from answers; batching and inference ask it. Event loop only."""
 
     def __init__(self, *, keeps_fresh: bool) -> None:
-        """`keeps_fresh` False: whatever was set, for recordings, which can wait."""
+        """`keeps_fresh` False: always the limits as set, for recordings, which can wait."""
         self._keeps_fresh = keeps_fresh
         self.instances = 1
         """How many requests the model works on at once."""
@@ -27,9 +27,10 @@ class ModelPace:
         self._answers = 0
 
     def answered(self, regions: int, serving_ns: int, *, alone: bool) -> None:
-        """A request of so many regions took so long, since it was sent or the one before answered.
+        """Report how long a request of this many regions took.
 
-        `alone`: nothing was before it when it was sent, so the way there and back is in its time.
+        It counts from its sending or from the answer before it. `alone`: no other was in flight
+        when it was sent, so its time includes the round trip.
         """
         self._answers += 1
         taken_ns = serving_ns * self.instances / max(1, regions)
@@ -53,7 +54,7 @@ class ModelPace:
 
 
 class ModelPaces:
-    """A pace for each model that is asked. Event loop only."""
+    """One pace for each model in use. Event loop only."""
 
     def __init__(self, *, keeps_fresh: bool) -> None:
         """See `ModelPace`."""
@@ -61,7 +62,7 @@ class ModelPaces:
         self._of: dict[ModelName, ModelPace] = {}
 
     def of(self, model: ModelName) -> ModelPace:
-        """The pace of this model, which begins without any knowledge."""
+        """The pace of this model; a new one has no measurements."""
         pace = self._of.get(model)
         if pace is None:
             pace = self._of[model] = ModelPace(keeps_fresh=self._keeps_fresh)

@@ -1,4 +1,4 @@
-"""Passes what only capture knows, units and missed frames, to the results stage. Any thread."""
+"""Passes units and missed frames, which only capture knows, to the results stage. Any thread."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import deque
 from inspector.core.records import Notice
 
 MANY = 100_000
-"""About 30 MB; half an hour of a camera at 30 frames/s whose verdicts wait for the journal."""
+"""About 30 MB: half an hour of a camera at 30 frames/s whose verdicts wait for the journal."""
 
 
 class Notices:
-    """Accepts at once, whoever reports: capture threads must not wait for the event loop.
+    """Accepts notices at once: capture threads must not wait for the event loop.
 
-    Units that begin and end, and frames that were missed, in the order they were put. Not bounded
-    by a number of its own: it holds small records while the results stage stands still, and the
+    Holds units that begin and end, and frames that were missed, in the order they were put. It has
+    no bound of its own: it holds small records while the results stage stands still, and the
     watchdog ends a process that stands still, or that waits for a full journal and has more than
     `MANY` here.
     """
@@ -28,28 +28,28 @@ class Notices:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many wait. Any thread."""
+        """The number of waiting notices. Any thread."""
         return len(self._items)
 
     def put(self, notice: Notice) -> None:
         """Report a unit, or a frame whose buffer is already released. Any thread."""
         self._items.append(notice)
-        # One call wakes the loop for all that is put until it looks: a camera puts several a frame.
+        # One call wakes the loop for everything put until it reads: a camera puts several a frame.
         if not self._wake_sent and not self._loop.is_closed():
             self._wake_sent = True
             self._loop.call_soon_threadsafe(self._changed.set)
 
     def close(self) -> None:
-        """Nobody can report anything any more. Event loop only."""
+        """Report that no further notice will come. Event loop only."""
         self._closed = True
         self._changed.set()
 
     def take(self) -> Notice | None:
-        """The next one, or None for now. Event loop only."""
+        """The next notice, or None if there is none now. Event loop only."""
         return self._items.popleft() if self._items else None
 
     async def wait(self) -> bool:
-        """Wait until there is something to take; False once closed and empty. One waiter only."""
+        """Wait until there is a notice; False once closed and empty. One waiter only."""
         while not self._items:
             if self._closed:
                 return False

@@ -25,7 +25,7 @@ from inspector.core.records import ModelInput
 SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108 - POSIX shared memory lives here; Triton opens it by name
 SHM_PREFIX = "inspector-"
 SLOT_ALIGNMENT_BYTES = 64
-"""A cache line; and every dtype begins where it may."""
+"""A cache line; this also aligns every dtype."""
 _OF_A_POOL = re.compile(rf"{SHM_PREFIX}\d+-[0-9a-f]{{8}}")
 _DTYPES: dict[str, type[np.generic]] = {
     "UINT8": np.uint8,
@@ -35,7 +35,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 
 def empty_tensor(model_input: ModelInput, *leading: int) -> NDArray[Any]:
-    """Black pictures as this model takes them, in an array with these axes before a picture's."""
+    """Black pictures in this model's format, in an array with these axes before a picture's."""
     return np.zeros((*leading, *model_input.shape), np.dtype(_DTYPES[model_input.dtype]))
 
 
@@ -57,7 +57,7 @@ class TensorLease:
         return self._array
 
     def release(self) -> None:
-        """Give the memory back; calling twice is a bug and raises. Event loop only."""
+        """Return the memory; calling twice is a bug and raises. Event loop only."""
         if self._block is None:
             msg = "tensor lease released twice"
             raise RuntimeError(msg)
@@ -68,9 +68,9 @@ class TensorLease:
 class TensorBlock:
     """One allocation, cut into slots of equal size; each slot holds the tensor of one request.
 
-    It is a POSIX shared memory segment when there is one to be had, so that whether the server
-    reads it directly or gets its bytes is decided per connection, not per allocation. Its memory
-    goes with its last lease, its name with `close`.
+    It is a POSIX shared memory segment if one is available, so that each connection, not each
+    allocation, decides whether the server reads it directly or gets its bytes. Its memory is freed
+    with its last lease, its name with `close`.
     """
 
     def __init__(self, *, slots: int, slot_bytes: int, shared: bool) -> None:
@@ -87,14 +87,14 @@ class TensorBlock:
             self._memory = np.zeros(self.size_bytes, np.uint8)
         self._free = deque(range(slots))
         self.returned = asyncio.Event()
-        """Set whenever a lease came back; who waits for a slot clears it."""
+        """Set whenever a lease was returned; the task that waits for a slot clears it."""
         self.is_home = asyncio.Event()
         """Set while no lease is out."""
         self.is_home.set()
 
     @property
     def lent(self) -> int:
-        """Leases that are out."""
+        """The number of leases in use."""
         return self._slots - len(self._free)
 
     def _allocate_shared(self, size_bytes: int) -> mmap.mmap | None:
@@ -105,12 +105,12 @@ class TensorBlock:
         except OSError:
             return None
         try:
-            # Reserves the pages now: with ftruncate alone a full /dev/shm is found out by a
-            # bus error at the first write.
+            # Reserves the pages now: with ftruncate alone a full /dev/shm shows only as a bus error
+            # at the first write.
             os.posix_fallocate(fd, 0, size_bytes)
             memory = mmap.mmap(fd, size_bytes)
-            # Held until we close it or die: a living owner's segment is locked, a dead one's is
-            # not, across process-id namespaces too.
+            # Held until we close it or die: the segment of a running owner is locked, that of a
+            # dead one is not, even across process-id namespaces.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(fd)
@@ -121,7 +121,7 @@ class TensorBlock:
         return memory
 
     def lease(self, model_input: ModelInput, max_regions: int) -> TensorLease | None:
-        """A free slot, formed for this input; None while all are lent."""
+        """A free slot, shaped for this input; None while all are lent."""
         rows = max(max_regions, model_input.exactly)
         if not self._free or self._memory is None:
             return None
@@ -142,7 +142,7 @@ class TensorBlock:
             self.is_home.set()
 
     def close(self) -> None:
-        """Give the segment's name back and lend nothing more; twice is harmless."""
+        """Remove the segment's name and lend nothing more; calling twice is harmless."""
         if self.key is not None:
             with suppress(OSError):
                 (SHM_DIRECTORY / self.key[1:]).unlink()
@@ -153,11 +153,11 @@ class TensorBlock:
 
 
 class TensorPool:
-    """Input tensors for every model that is asked, in one block of memory.
+    """Input tensors for every model in use, in one block of memory.
 
     A slot is as large as the largest input needs, so the models take turns with the same slots. A
-    model with a larger input needs a larger block, which takes the old one's place once the server
-    can read it: leases of the old block stay good, and its memory goes with the last of them.
+    model with a larger input needs a larger block, which replaces the old one once the server can
+    read it: leases of the old block stay valid, and its memory is freed with the last of them.
     Event loop only.
     """
 
@@ -172,25 +172,25 @@ class TensorPool:
         self._is_awaited = True
 
     def input_of(self, model: ModelName) -> ModelInput | None:
-        """What this model's tensors are formed for; None before it was connected to."""
+        """The input for which this model's tensors are shaped; None before the first connection."""
         return self._inputs.get(model)
 
     @property
     def block(self) -> TensorBlock | None:
-        """What is lent from; None before the first connection."""
+        """The block in use; None before the first connection."""
         return self._block
 
     @property
     def lent(self) -> int:
-        """Leases that are out, of every block."""
+        """The number of leases in use, of all blocks."""
         blocks = [*self._retired, *([self._block] if self._block else [])]
         return sum(block.lent for block in blocks)
 
     def form_for(self, inputs: Mapping[ModelName, ModelInput]) -> None:
-        """For a new connection: form tensors for these models and no others from now on.
+        """For a new connection: shape tensors for these models and no others from now on.
 
-        The block there is stays if they fit it. Leases of one that does not stay good as memory;
-        the server hears no more of it.
+        The block in use stays if they fit it. Otherwise its leases stay valid as memory, and the
+        server gets no more references to it.
         """
         if (larger := self.larger_block_for(inputs.values())) is not None:
             self.put_in_place(larger)
@@ -200,7 +200,7 @@ class TensorPool:
         self.add(inputs)
 
     def larger_block_for(self, inputs: Iterable[ModelInput]) -> TensorBlock | None:
-        """A new block if these inputs do not fit the one there is. Nothing is lent from it yet."""
+        """A new block if these inputs do not fit the one in use. Nothing is lent from it yet."""
         needed = max((self._slot_bytes(model_input) for model_input in inputs), default=0)
         if needed <= (self._block.slot_bytes if self._block else 0):
             return None
@@ -212,9 +212,9 @@ class TensorPool:
         return -(-size_bytes // SLOT_ALIGNMENT_BYTES) * SLOT_ALIGNMENT_BYTES
 
     def put_in_place(self, block: TensorBlock) -> TensorBlock | None:
-        """Lend from this block from now on; returns the one before, whose leases may be out.
+        """Lend from this block from now on; returns the one before, whose leases may be in use.
 
-        The caller closes that one: once it `is_home`, where a server reads from it.
+        The caller closes that one, once it `is_home` if a server reads from it.
         """
         before, self._block = self._block, block
         for old in self._retired:
@@ -223,12 +223,12 @@ class TensorPool:
         self._retired = [old for old in self._retired if old.lent]
         if before is not None:
             self._retired.append(before)
-            # Who waits for a slot of the old block gets one of the new.
+            # A task that waits for a slot of the old block gets one of the new.
             before.returned.set()
         return before
 
     def add(self, inputs: Mapping[ModelName, ModelInput]) -> None:
-        """Form tensors for these models too; they fit the block in place."""
+        """Shape tensors for these models too; they fit the block in use."""
         self._inputs.update(inputs)
         self._changed.set()
 
@@ -239,12 +239,12 @@ class TensorPool:
             await self._changed.wait()
 
     def stop_waiting(self) -> None:
-        """Nobody expects a model any more: what waits for its input goes on without."""
+        """Stop waiting for a model: tasks that wait for its input continue without it."""
         self._is_awaited = False
         self._changed.set()
 
     async def lease(self, model: ModelName) -> TensorLease | None:
-        """Wait for a tensor that is free; None where the model's input is not known (any more).
+        """Wait for a free tensor; None if the model's input is not known (any more).
 
         One waiter only.
         """
@@ -256,7 +256,7 @@ class TensorPool:
         return None
 
     def close(self) -> None:
-        """Give the shared segments' names back; their memory goes with the last view of it."""
+        """Remove the shared segments' names; their memory is freed with the last view of it."""
         for block in (*self._retired, *([self._block] if self._block else [])):
             block.close()
             block.returned.set()
@@ -266,8 +266,8 @@ class TensorPool:
 def remove_segments_of_the_dead(min_age_s: float = 10.0) -> list[str]:
     """Remove segments whose owner was killed before it could; returns their names.
 
-    Only those of pools: others of ours, as the embedded server's, nobody locks, and their owner
-    takes them away.
+    Only those of pools: our other segments, such as the embedded server's, are not locked, and
+    their owner removes them.
     """
     return sorted(
         path.name
@@ -277,10 +277,10 @@ def remove_segments_of_the_dead(min_age_s: float = 10.0) -> list[str]:
 
 
 def give_up_segment_of_the_dead(name: str) -> bool:
-    """Whether a segment that a server on this machine has mapped belongs to nobody any more.
+    """Whether a segment that a server on this machine has mapped has no owner any more.
 
-    It is removed if it is still there. A server that could map ours has the same /dev/shm, so
-    that a name which is not in it has no owner.
+    It is removed if it still exists. A server that could map ours has the same /dev/shm, so a name
+    that is not in it has no owner.
     """
     if not _OF_A_POOL.fullmatch(name):
         return False
@@ -289,11 +289,11 @@ def give_up_segment_of_the_dead(name: str) -> bool:
 
 
 def _unlink_if_dead(path: Path, min_age_s: float) -> bool:
-    with suppress(OSError):  # locked by its owner, somebody else's, or gone meanwhile
+    with suppress(OSError):  # locked by its owner, owned by another user, or gone meanwhile
         fd = os.open(path, os.O_RDWR)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A young one may be between its creation and its lock.
+            # A new one may be between its creation and its lock.
             if time.time() - os.fstat(fd).st_mtime >= min_age_s:
                 path.unlink()
                 return True

@@ -1,8 +1,8 @@
-"""Whether a stream is still the one that was read: pure.
+"""Decides whether a stream is still the one that was read: pure.
 
-Redis gives entries growing IDs, and a reader asks for what comes after the last one it had. A Redis
-that was replaced, emptied or set back, or a key that was deleted, makes a stream that begins again
-with smaller IDs: nothing in it ever comes "after", and the entries vanish without an error.
+Redis gives entries growing IDs, and a reader asks for those after the last one it had. A Redis that
+was replaced, emptied or restored, or a key that was deleted, makes a stream that begins again with
+smaller IDs: nothing in it ever comes "after", and the entries would be missed without an error.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from inspector.events.numbering import NOTHING_YET, EntryId, entry_id_text, pars
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamExtent:
-    """From where to where a stream reaches now."""
+    """The first and last entries of a stream now."""
 
     last: EntryId = NOTHING_YET
-    """Of the last entry ever added, whether or not it is still there."""
+    """The ID of the last entry ever added, even if it was deleted."""
     first: EntryId | None = None
-    """The oldest entry that is there; None: it is empty."""
+    """The oldest entry in the stream; None: it is empty."""
     deleted: EntryId | None = None
-    """The largest entry that somebody deleted; None: this Redis does not say (before 7.0)."""
+    """The largest entry that was deleted; None: this Redis does not say (before 7.0)."""
 
 
 def read_extent(reply: Mapping[str, Any]) -> StreamExtent:
@@ -38,17 +38,18 @@ def read_extent(reply: Mapping[str, Any]) -> StreamExtent:
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """An entry that was read, and what it said: the same stream has it or lost it."""
+    """An entry that was read, and its content: the same stream has it or lost it."""
 
     entry_id: EntryId
     identity: str | None
-    """None where what it said could not be read."""
+    """None if its content could not be read."""
 
 
 def should_be_there(extent: StreamExtent, mark: LastRead) -> bool:
     """Whether a mark that is not in the stream shows that it is another stream.
 
-    Not where the entries before it are gone too: it was trimmed. Not where one so late was deleted.
+    It does not if the entries before it are gone too (it was trimmed), or if an entry as late as it
+    was deleted.
     """
     if extent.first is None or extent.first > mark.entry_id:
         return False
@@ -56,7 +57,7 @@ def should_be_there(extent: StreamExtent, mark: LastRead) -> bool:
 
 
 def why_another(extent: StreamExtent, read_through: EntryId, what: str) -> str:
-    """Why the stream is not the one that was read up to there; empty where it may be."""
+    """Why the stream is not the one that was read up to there; empty if it may be."""
     if extent.last >= read_through:
         return ""
     ends = (

@@ -1,4 +1,4 @@
-"""Reads a stream that others write: each entry is taken once, whatever happens in between."""
+"""Reads a stream that others write, and takes each entry once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from inspector.redis_io.client import ask, passwords_of, redis_client
 
 BLOCK_MS = 2000
 BLOCK_AHEAD_MS = 200
-"""The same behind an ID from the future: nothing can come after it but in a new stream, which a
-waiting read does not notice."""
+"""The same after an ID from the future: only a new stream can have later entries, and a waiting
+read does not notice it."""
 ENTRIES_PER_READ = 100
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 CANCEL_EVERY_S = 0.1
 NS_PER_MS = 1_000_000
 PLAUSIBLE_AGE_NS = 30 * 86_400_000 * NS_PER_MS
-"""An entry ID that claims more, or the future, is none that Redis made from its clock."""
+"""An entry ID that claims more than this, or the future, was not made by Redis from its clock."""
 FRUITLESS_READS = 2
-"""So many connections in a row that were lost before a read ended are no accident."""
+"""This many connections in a row that were lost before a read ended are not an accident."""
 REMEMBERED_ENTRIES = 4000
-"""Entries read last, to be known again; all those that are not answered yet are among them."""
+"""The last entries read, to recognise them; all those not answered yet are among them."""
 COMPARED_PER_ASK = 1000
 COMPARED_ASKS = 20
-"""A stream whose last 20,000 entries are all unknown is another one."""
+"""A stream whose last 20,000 entries are all unknown is a different one."""
 READ_BACK_MS = 3_600_000
-"""So much older than its trigger may a verdict be by our clock: clocks were wrong then."""
+"""How much older than its trigger a verdict may be by our clock, because clocks were wrong."""
 _CAUSE_CHARACTERS = 200
 
 _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
@@ -56,7 +56,7 @@ _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
     (OSError, "Redis cannot be reached"),
     (RetryableError, "whether they were answered before cannot be known"),
 )
-"""What an error means for whoever reads the fault; the first that matches."""
+"""The meaning of an error for a person who reads the fault; the first match counts."""
 
 Fields = Mapping[bytes, bytes]
 Entry = tuple[str, Fields]
@@ -70,36 +70,36 @@ class ReadEntry:
     fields: Fields
     identity: str | None
     came_mono_ns: int | None
-    """When it came, by our monotonic clock; None where its ID was not made by Redis's clock."""
+    """When it arrived, by our monotonic clock; None if its ID was not made by Redis's clock."""
     is_backlog: bool
-    """It was there when we connected."""
+    """Whether it was in the stream when we connected."""
 
 
 class ReadingTelemetry:
     """What a reader reports about itself; the default ignores it. Event loop only."""
 
     def on_reading(self, reading: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
-        """The stream is read, or is not and why. Called at least on every change."""
+        """Whether the stream is read, and why not. Called at least on every change."""
 
     def on_begun_anew(self, cause: str) -> None:
-        """The stream began again, and is being read anew."""
+        """The stream began again, and is read from its start."""
 
     def on_caught_up(self) -> None:
-        """What was in the stream has been read."""
+        """Everything in the stream has been read."""
 
 
 class Answered(Protocol):
-    """Which entries have their answer in the journal. Event loop only."""
+    """Knows which entries have their answer in the journal. Event loop only."""
 
     async def last(self) -> tuple[str, str] | None:
-        """ID and identity of the entry that was answered last; None without any."""
+        """ID and identity of the entry that was answered last; None if there is none."""
 
     async def answered(self, entries: Mapping[str, str], *, since_ms: int) -> set[str]:
         """The newest of these entries (ID, identity) that have their answer in the journal."""
 
 
 class NothingAnswered(Answered):
-    """For who keeps no journal."""
+    """For callers without a journal."""
 
     async def last(self) -> tuple[str, str] | None:
         """None."""
@@ -112,48 +112,49 @@ class NothingAnswered(Answered):
 
 
 class Place(Protocol):
-    """How far a stream is answered, as the journal keeps it. Event loop only."""
+    """Keeps in the journal how far a stream is answered. Event loop only."""
 
     @property
     def resume_after(self) -> EntryId | None:
-        """Where to go on reading; None when this station never read its stream."""
+        """The position to continue from; None if this station never read its stream."""
 
     @property
     def read_through(self) -> EntryId:
         """The last entry that is known to have been answered."""
 
     async def begin(self, at: EntryId) -> None:
-        """The very first start: what came up to there is not ours to answer."""
+        """At the very first start: entries up to there are not ours to answer."""
 
     async def begin_anew(self, known_through: EntryId, *, is_all_read: bool) -> EntryId:
-        """The stream began again: of what it holds now, what lies up to there was there before.
+        """The stream began again: its entries up to there are known from before.
 
-        Returns after which entry to read. `is_all_read`: all of that was read since we started.
+        Returns the entry after which to read. `is_all_read`: all of them were read since we
+        started.
         """
 
 
 class Taker(Protocol):
-    """Who answers the entries. Event loop only."""
+    """Answers the entries. Event loop only."""
 
     def identity(self, fields: Fields) -> str | None:
-        """What sets an entry apart from another of the same ID; None where it is unreadable."""
+        """What distinguishes an entry from another with the same ID; None if it is unreadable."""
 
     async def take(self, entry: ReadEntry) -> bool:
-        """Answer it, or see to it that it will be. False: read nothing more."""
+        """Answer it, or make sure that it will be answered. False: read nothing more."""
 
     async def taken(self) -> None:
-        """The entry that was taken last will not be read again."""
+        """Report that the entry that was taken last will not be read again."""
 
 
 class StreamReader:
-    """Brings what others add to a stream to whoever answers it, in order.
+    """Delivers the entries that others add to a stream to its answerer, in order.
 
-    At the very first start it begins with what comes from then on. After that, with the first
-    entry whose answer is not in the journal, however long the service was not running.
+    At the very first start it begins with the entries added from then on. Later it begins with the
+    first entry whose answer is not in the journal, however long the service was not running.
 
-    A stream that was replaced, set back or deleted begins again with smaller IDs. That is noticed
-    at every connection, and within `BLOCK_MS` in between: what it holds and was not answered before
-    is answered then. The stream is never written to.
+    A stream that was replaced, set back or deleted begins again with smaller IDs. This is detected
+    at every connection, and within `BLOCK_MS` in between: its entries that were not answered before
+    are answered then. The stream is never written to.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class StreamReader:
         telemetry: ReadingTelemetry | None = None,
         password: str | None = None,
     ) -> None:
-        """Connect to nothing yet. `what` is what the entries are called: triggers.
+        """Does not connect yet. `what` names the entries: triggers.
 
         Raises:
             ConfigurationError: the URL is not one of Redis's.
@@ -186,9 +187,9 @@ class StreamReader:
         self._lost_reads = 0
         self._has_caught_up = False
         self._clock_offset_ns = 0
-        """Redis's clock less our monotonic one."""
+        """Redis's clock minus our monotonic one."""
         self._last_id: str | None = None
-        """Read from there on; None until the end of the stream was looked up."""
+        """The position to read from; None until the end of the stream was looked up."""
         self._read_through = place.read_through
         self._recent: Newest[EntryId, str | None] = Newest(REMEMBERED_ENTRIES)
         """The identities of the entries that were read last."""
@@ -202,12 +203,12 @@ class StreamReader:
             connect_timeout_s=2,
             key=key,
         )
-        """Also for who answers in a stream beside it."""
+        """Also used to answer in a second stream."""
         self._secrets = [s for s in (*passwords_of(self.redis), password) if s]
 
     @property
     def has_begun(self) -> bool:
-        """Where to read from is known: what is added from now on is answered."""
+        """Whether the position is known: entries added from now on are answered."""
         return self._last_id is not None
 
     def request_stop(self) -> None:
@@ -225,8 +226,8 @@ class StreamReader:
         finally:
             stopping.cancel()
             while not reading.done():
-                # Again and again: while it connects, redis-py may lose a cancellation (see
-                # `cancellable`) and go on to wait for a server that does not answer.
+                # Repeatedly: while it connects, redis-py may lose a cancellation (see
+                # `cancellable`) and continue to wait for a server that does not answer.
                 reading.cancel()
                 await asyncio.wait({reading}, timeout=CANCEL_EVERY_S)
             with suppress(exceptions.RedisError, OSError):
@@ -252,8 +253,8 @@ class StreamReader:
                 delay_s = min(delay_s * 2, LAST_RETRY_S)
 
     async def _catch_up(self) -> None:
-        """Read what is there already, without waiting for more."""
-        # Needed with every trigger: what is missing is missed now, and not when one comes.
+        """Read the entries that exist already, without waiting for more."""
+        # Needed with every trigger: a missing right shows now, and not when a trigger comes.
         await self._redis_ns()
         await self._find_place()
         while entries := await self._read(None):
@@ -285,7 +286,7 @@ class StreamReader:
             await self._begin_anew(why)
 
     async def _why_mark_is_gone(self, extent: StreamExtent) -> str:
-        """Why the stream is not the one we know, though it reaches as far; empty where it is."""
+        """Why the stream is not the one we know, though it reaches as far; empty if it is."""
         mark = await self._mark()
         if mark is None:
             return ""
@@ -309,11 +310,11 @@ class StreamReader:
         try:
             last = await self._answered.last()
         except RetryableError:
-            return None  # one check less; the position shows it, too
+            return None  # one check fewer; the position shows it, too
         if last is None:
             return None
         mark = LastRead(parse_entry_id(last[0]), last[1])
-        # Before the stream began again the last time, others were read.
+        # Before the stream last began again, other entries were read.
         return mark if mark.entry_id <= self._read_through else None
 
     async def _begin_anew(self, why: str) -> None:
@@ -329,10 +330,11 @@ class StreamReader:
         self._telemetry.on_begun_anew(why)
 
     async def _last_known(self) -> EntryId:
-        """The newest entry in the stream that was there before too; `0-0` when none was.
+        """The newest entry in the stream that is known from before; `0-0` if none is.
 
-        An older copy of the stream, as a replica has that takes over, begins as the stream did:
-        what comes up to there was read before. Another stream has nothing in common with it.
+        An older copy of the stream, for example on a replica that takes over, begins as the stream
+        did: its entries up to there were read before. A different stream has nothing in common with
+        it.
         """
         upto = entry_id_text(self._read_through)
         for _ in range(COMPARED_ASKS):
@@ -347,7 +349,7 @@ class StreamReader:
         return NOTHING_YET
 
     async def _known_of(self, units: Mapping[str, str | None]) -> str | None:
-        """The newest of these entries, which come newest first, that was read before."""
+        """The newest of these entries, given newest first, that was read before."""
         named = {entry_id: unit for entry_id, unit in units.items() if unit is not None}
         journaled = await self.in_journal(named)
         for text, unit in units.items():
@@ -393,7 +395,7 @@ class StreamReader:
         self._recent[entry_id] = identity
 
     async def _redis_ns(self) -> tuple[int, int]:
-        """What time it is by Redis's clock, and by our monotonic one."""
+        """The time by Redis's clock, and by our monotonic one."""
         seconds, microseconds = await ask(self.redis.time())
         redis_ns, asked_ns = (seconds * 1_000_000 + microseconds) * 1000, time.monotonic_ns()
         self._clock_offset_ns = redis_ns - asked_ns
@@ -401,7 +403,7 @@ class StreamReader:
 
     @property
     def _is_ahead(self) -> bool:
-        """Whether what was read last came, by its ID, later than now."""
+        """Whether the ID of the last entry read is in the future."""
         now_ms = (time.monotonic_ns() + self._clock_offset_ns) // NS_PER_MS
         return self._read_through[0] > now_ms
 
@@ -436,7 +438,7 @@ class StreamReader:
         self._telemetry.on_reading(False, cause)
 
     def cause(self, error: Exception) -> str:
-        """What an error means for whoever reads the fault, without passwords."""
+        """The meaning of an error for a person who reads the fault, without passwords."""
         reason = str(error)
         for secret in self._secrets:
             reason = reason.replace(secret, "***")
@@ -453,7 +455,7 @@ class ReadingStage(Taker):
 
     @property
     def has_begun(self) -> bool:
-        """Where to read from is known: what is added from now on is answered."""
+        """Whether the position is known: entries added from now on are answered."""
         return self._reader.has_begun
 
     def request_stop(self) -> None:

@@ -206,8 +206,7 @@ async def _build_once(home: Path, report: Report) -> None:
 
 
 def _take_place(unfinished: Path, home: Path) -> None:
-    """Make it, all or nothing: what an interruption before the rename leaves, even a power cut, is
-    never used."""
+    """Make it, all or nothing: what a kill or a power cut leaves is never used."""
     os.sync()
     unfinished.rename(home)
 

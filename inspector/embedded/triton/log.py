@@ -65,8 +65,7 @@ def parse_log_line(text: str) -> LogLine | None:
 
 
 def failure_reason(errors: Sequence[str]) -> str:
-    """The reason why the server ended, in one line, from its error messages; "" if there is
-    none."""
+    """The reason why the server ended, in one line, from its errors; "" if none."""
     for sign in _MOST_TELLING_FIRST:
         for message in errors:
             if message.startswith(sign):

@@ -166,11 +166,11 @@ async def wait_end(process: Process) -> int:
 
     `Process.wait` alone also waits until nobody holds the server's output any more, and a Python
     model whose server was killed can hold it for ever: it sleeps on a lock in shared memory that
-    the dead server never gives back (seen in about half of the kills under load).
+    the dead server never releases (seen in about half of the kills under load).
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    with suppress(ProcessLookupError):  # it has ended, and somebody took note already
+    with suppress(ProcessLookupError):  # it has ended, and was already reaped
         watched = os.pidfd_open(process.pid)
         loop.add_reader(watched, ended.set)
         try:
@@ -184,14 +184,14 @@ async def wait_end(process: Process) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ModelProcess:
-    """A process of the server's that holds one instance of a model."""
+    """A process of the server that holds one instance of a model."""
 
     model: str
     instance: str
 
 
 async def models_that_end(server_pid: int) -> AsyncGenerator[ModelProcess]:
-    """Each model process that ends, once it has happened, unless another took its place.
+    """Yield each model process that has ended, unless another took its place.
 
     The server goes on without it and calls itself and its models ready (2.51): every batch fails
     from then on, and nothing starts the process again. One whose model could not be loaded ends
@@ -226,7 +226,7 @@ async def models_that_end(server_pid: int) -> AsyncGenerator[ModelProcess]:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process has ended, or is dead and nobody has taken note yet."""
+    """Whether a process has ended, or is dead and not yet reaped."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -235,7 +235,7 @@ def has_ended(pid: int) -> bool:
 
 
 def _model_processes(server_pid: int) -> dict[int, ModelProcess]:
-    """The server's living children that hold models, by process id."""
+    """The server's running children that hold models, by process id."""
     found: dict[int, ModelProcess] = {}
     for children in Path(f"/proc/{server_pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -245,7 +245,8 @@ def _model_processes(server_pid: int) -> dict[int, ModelProcess]:
                     continue
                 # Its file, …, parent's pid, backend's folder, a number, the instance, its runtime.
                 model, instance = Path(arguments[0]).parents[1].name, arguments[-2]
-                # One with the bare name of its model only asks it for its configuration, and ends.
+                # One with only the name of its model just asks for the model's configuration, and
+                # ends.
                 if instance != model:
                     found[pid] = ModelProcess(model, instance)
     return found
@@ -276,7 +277,7 @@ def kill_group(process: Process) -> None:
 
 
 def exit_text(exit_code: int) -> str:
-    """How a process ended, for people."""
+    """The way a process ended, in words."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     return f"killed by {Signals(-exit_code).name}"
@@ -288,12 +289,12 @@ def exit_text(exit_code: int) -> str:
 
 
 def new_memory_prefix() -> str:
-    """A name for one server's shared memory, which shows whether its owner still lives."""
+    """A name for one server's shared memory, which shows whether its owner still runs."""
     return f"{_namespace_prefix()}{os.getpid()}-{secrets.token_hex(4)}-"
 
 
 def remove_traces_of_dead_owners() -> None:
-    """Take away what servers left whose owners were killed before they could clean up.
+    """Remove what servers left whose owners were killed before they could clean up.
 
     That is memory, and the processes of Python models that sleep in it (see `wait_end`).
     """
@@ -322,7 +323,7 @@ def _remove_memory(prefix: str) -> None:
 
 
 def shared_memory_bytes() -> int:
-    """How large /dev/shm is; 0 where it does not exist."""
+    """The size of /dev/shm; 0 if it does not exist."""
     return shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
 
 

@@ -41,7 +41,7 @@ from inspector.embedded.triton.process import (
 from inspector.inference.connection import CHANNEL_OPTIONS
 
 READY_POLL_S = 0.1
-# A server that ran this long has earned the shortest delay again.
+# After a server ran this long, the next restart has the shortest delay again.
 STABLE_AFTER_S = 30.0
 FIRST_RESTART_DELAY_S = 0.2
 LONGEST_RESTART_DELAY_S = 10.0
@@ -59,7 +59,7 @@ _CHANNEL_OPTIONS = [
 class EmbeddedTriton:
     """A Triton server that lives as long as `run` does. Event loop only.
 
-    The ports are chosen at once and kept over restarts, so the URLs stay true.
+    The ports are chosen at once and kept over restarts, so the URLs stay valid.
     """
 
     name = "triton"
@@ -77,7 +77,7 @@ class EmbeddedTriton:
         """Choose the ports; nothing is started yet.
 
         `taught` is a second repository, of models that are loaded when a client asks for them; it
-        is made where it is not there. It has no effect where `models` is None.
+        is made if it does not exist. It has no effect if `models` is None.
 
         `models` are loaded at the start, each with the steps it needs, and others of the repository
         when a client asks for them; None: all of them are loaded at the start.
@@ -103,12 +103,12 @@ class EmbeddedTriton:
 
     @property
     def grpc_url(self) -> str:
-        """Host and port, as tritonclient wants it."""
+        """Host and port, in tritonclient's form."""
         return f"{HOST}:{self._ports.grpc}"
 
     @property
     def http_url(self) -> str:
-        """Where the KServe HTTP API answers."""
+        """The address of the KServe HTTP API."""
         return f"http://{HOST}:{self._ports.http}"
 
     @property
@@ -118,7 +118,7 @@ class EmbeddedTriton:
 
     @property
     def process_id(self) -> int | None:
-        """The running server, or None between two lives."""
+        """The running server, or None between two runs."""
         return self._process.pid if self._process else None
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -145,7 +145,7 @@ class EmbeddedTriton:
 
         A server that dies is started again for ever, with growing delays, and so is one of whose
         models the process died: it would refuse every batch, and call itself ready. One that
-        refuses its very first start is not: what it was given is wrong.
+        refuses its very first start is not: its input is wrong.
 
         Raises:
             ConfigurationError: as for `wait_ready`.
@@ -212,19 +212,19 @@ class EmbeddedTriton:
                 self._settled.clear()
                 guard.cancel()
                 with suppress(TimeoutError):
-                    # Its last words matter; a Python model that outlives the server does not.
+                    # Its last lines matter; a Python model that outlives the server does not.
                     await asyncio.wait_for(pump, STOP_TIMEOUT_S)
         finally:
             self._process = None
         return exit_code
 
     async def _guard(self, process: Process) -> None:
-        """Say when it is ready; from then on end it as soon as one of its models has died."""
+        """Report when it is ready; from then on end it as soon as one of its models has died."""
         await self._announce_ready()
         async with aclosing(models_that_end(process.pid)) as ending:
             async for ended in ending:
                 if has_ended(process.pid):
-                    return  # the model only followed
+                    return  # the model's end only followed
                 if await self._is_counted_on(ended.model):
                     self._lost_model = ended.instance
                     self._settled.clear()
@@ -236,11 +236,11 @@ class EmbeddedTriton:
         async with InferenceServerClient(self.grpc_url, channel_args=_CHANNEL_OPTIONS) as client:
             try:
                 return bool(await client.is_model_ready(model))
-            except InferenceServerException:  # whatever it is, it does not answer
+            except InferenceServerException:  # whatever listens there, it does not answer
                 return True
 
     async def _announce_ready(self) -> None:
-        """Wait for the server's own word that every model is ready."""
+        """Wait until the server reports that every model is ready."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         async with InferenceServerClient(self.grpc_url, channel_args=_CHANNEL_OPTIONS) as client:
@@ -248,12 +248,12 @@ class EmbeddedTriton:
                 await asyncio.sleep(READY_POLL_S)
         self._ready_at_s = loop.time()
         self._doing = "ready"
-        self._errors.clear()  # whatever it complained of, it was not why it will end one day
+        self._errors.clear()  # these complaints will not be the reason for a later end
         self._settled.set()
         log.info("triton_ready", url=self.grpc_url, seconds=round(self._ready_at_s - started_s, 1))
 
     async def _pump_log(self, process: Process) -> None:
-        """Turn the server's lines into ours, and remember its complaints."""
+        """Turn the server's lines into log lines of ours, and keep its complaints."""
         lines = process.stdout
         assert lines is not None  # noqa: S101 - it was started with a pipe
         while True:
