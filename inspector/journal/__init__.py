@@ -1,1 +1,1 @@
-"""The durable log that every event enters before anybody else sees it."""
+"""The durable log that every event enters before it is published."""

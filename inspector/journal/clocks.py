@@ -1,4 +1,4 @@
-"""Reads the machine's clocks, and whether a time server vouches for the wall clock."""
+"""Reads the machine's clocks, and whether the wall clock is synchronised with a time server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inspector.journal.station_time import Reading
 NS_PER_MS = 1_000_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
-"""systemd-timesyncd touches it each time when it has compared the clock with a server."""
+"""systemd-timesyncd touches it each time it has compared the clock with a server."""
 _TIMESYNCD_EVERY_S = 2048
 """The longest time that it waits between two comparisons."""
 _KERNEL_AGREES_S = 2.0
@@ -28,7 +28,7 @@ _IS_64_BIT = sys.maxsize > 2**32
 
 
 def read_clocks() -> Reading:
-    """What the clocks say now. Any thread."""
+    """Read the clocks now. Any thread."""
     return Reading(
         boot_id=_boot_id(),
         boot_ms=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // NS_PER_MS,
@@ -38,7 +38,7 @@ def read_clocks() -> Reading:
 
 
 def is_synchronised() -> bool | None:
-    """Whether a time server vouches for the clock now; None where that cannot be known."""
+    """Whether the clock is synchronised with a time server now; None if that is unknown."""
     by_kernel = _synchronised_by_kernel()
     return _synchronised_by_timesyncd() if by_kernel is None else by_kernel
 
@@ -57,10 +57,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def _synchronised_by_kernel() -> bool | None:
-    """What the kernel says; it takes that back when somebody sets the clock by hand."""
+    """The kernel's answer, which changes when somebody sets the clock by hand."""
     timex = ctypes.create_string_buffer(_TIMEX_BYTES)
     if not _IS_64_BIT or _libc().adjtimex(timex) < 0:
-        return None  # the sandbox of the unit, or a container, forbids the question
+        return None  # the sandbox of the unit, or a container, forbids the call
     status = int.from_bytes(timex.raw[_STATUS_AT], "little")
     kernel_s = int.from_bytes(timex.raw[_SECONDS_AT], "little")
     return not status & _STA_UNSYNC and abs(kernel_s - time.time()) <= _KERNEL_AGREES_S

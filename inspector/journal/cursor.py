@@ -1,4 +1,4 @@
-"""The journal as one sink sees it: what it has got, and what is still to come."""
+"""The journal from one sink's view: the events that it has, and those still to come."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inspector.journal.time import StationTime, old_through
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a sink had got at the last commit."""
+    """The position of a sink at the last commit."""
 
     streams: frozenset[Stream]
     pending: int
@@ -27,7 +27,7 @@ class Position:
 
 
 def read_position(connection: sqlite3.Connection, sink: str) -> Position:
-    """How far a sink has got now."""
+    """The position of a sink now."""
     streams, cursors = sql.read_streams(connection), sql.read_cursors(connection, sink)
     return Position(
         streams=frozenset(cursors),
@@ -43,7 +43,7 @@ def read_position(connection: sqlite3.Connection, sink: str) -> Position:
 
 
 class SinkCursor:
-    """What one sink has got of the journal. Event loop only; methods wait while the disk is full.
+    """One sink's position in the journal. Event loop only; methods wait while the disk is full.
 
     The main sink's cursor is the one that the numbering follows: see `continue_after`.
     """
@@ -71,23 +71,23 @@ class SinkCursor:
 
     @property
     def streams(self) -> frozenset[Stream]:
-        """The streams that the sink takes."""
+        """The streams that the sink gets."""
         return self._position().streams
 
     @property
     def pending_count(self) -> int:
-        """Events that the sink has not got."""
+        """The number of events that the sink does not have yet."""
         return self._position().pending
 
     @property
     def oldest_pending_age_s(self) -> float:
-        """How long the oldest of them has waited; 0.0 when there are none."""
+        """How long the oldest of them has waited; 0.0 if there are none."""
         oldest_ms = self._position().oldest_pending_ms
         return 0.0 if oldest_ms is None else max(0, self._time.now_ms() - oldest_ms) / 1000
 
     @property
     def delivered(self) -> Mapping[Stream, StreamId]:
-        """The last entry of each stream that the sink is known to have had; `0-0` for none."""
+        """The last entry of each stream that the sink is known to have; `0-0` for none."""
         return self._position().delivered
 
     @property
@@ -96,11 +96,11 @@ class SinkCursor:
         return self._position().delivered_seq
 
     async def pending(self, limit: int) -> list[JournalRow]:
-        """The oldest events that the sink has not got, in the order they were appended."""
+        """The oldest events that the sink does not have, in the order they were appended."""
         return await self._thread.run(lambda c: sql.pending(c, self.sink, limit))
 
     async def mark_published(self, rows: Sequence[JournalRow]) -> None:
-        """Note that the sink has these rows and, per stream, all before them."""
+        """Record that the sink has these rows and, per stream, all before them."""
         await self._thread.run(
             lambda c: sql.mark_published(c, self.sink, rows, self._time.now_ms())
         )
@@ -114,15 +114,15 @@ class SinkCursor:
         return await self._thread.run(lambda c: sql.pending_of(c, self.sink, stream, limit))
 
     async def reopen_after(self, stream: Stream, tip: Tip) -> Refill:
-        """Make pending again what the sink lost: every retained event after `tip`."""
+        """Make the events pending again that the sink lost: every retained event after `tip`."""
         return await self._thread.run(lambda c: sql.reopen_after(c, self.sink, stream, tip))
 
     async def continue_after(self, stream: Stream, tip: Tip) -> int:
         """Let the pending events follow an entry that is not ours; says how many changed.
 
-        Of the main sink, their entry IDs, and their `seq` where the stream is already further,
-        move as one piece: order and gaplessness stay. They are not there, so nobody who reads
-        there has seen the old ones. Another sink's follow as they are.
+        For the main sink, their entry IDs, and their `seq` if the stream is already further, are
+        shifted together: they stay in order and without gaps. No reader has seen the old ones,
+        which are not in the stream. For another sink they follow unchanged.
 
         Raises:
             StreamFullError: nothing can follow `tip`.
@@ -134,10 +134,10 @@ class SinkCursor:
         return 0
 
     async def trim_floor(self, stream: Stream, retention_s: float) -> StreamId | None:
-        """Below this ID the main sink has had everything for so long, and this one has it too.
+        """The ID below which both the main sink has had everything for this long, and this one.
 
-        Nor is it kept here. None: nothing may be trimmed. IDs are not compared with any clock:
-        where the clock was ahead once, they are ahead for as long.
+        The journal does not keep it either. None: nothing may be trimmed. IDs are not compared with
+        any clock: if the clock was ahead once, they are ahead for as long.
         """
 
         def read(connection: sqlite3.Connection) -> StreamId | None:
@@ -154,7 +154,7 @@ class SinkCursor:
         return await self._thread.run(read)
 
     async def growths(self, held: Mapping[Stream, int]) -> list[StreamGrowth]:
-        """What came into each stream so far; `held` says how many entries the sink has of each."""
+        """The growth of each stream so far; `held`: how many entries the sink has of each."""
 
         def read(connection: sqlite3.Connection) -> list[StreamGrowth]:
             return [

@@ -23,9 +23,9 @@ from inspector.journal.sqlite_thread import is_corrupt, primary_code
 FILE_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
 PUT_BACK_EVERY_S = 5.0
-"""How often the service tries to write a journal anew whose file was removed."""
+"""How often the service tries to rewrite a journal whose file was removed."""
 QUICK_CHECK_BELOW_BYTES = 64 * 1024 * 1024
-"""A larger file is read through at start only after damage was met while running."""
+"""A larger file is checked in full at start only if damage was found while running."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS streams (
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
 # Added later; earlier versions ignore these, so that going back to one stays possible.
-# `deliveries` is what it notes, by the wall clock: taken over at the next start of this one.
+# `deliveries` holds their notes, by the wall clock: imported at the next start of this version.
 _SINCE = """
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS cursors (
@@ -90,13 +90,13 @@ def _claimed(path: Path) -> TextIO:
         ) from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
-    with suppress(OSError):  # the number only helps people; a full disk must not matter
+    with suppress(OSError):  # the number only helps people; a full disk must not fail here
         file.flush()
     return file
 
 
 class FolderLock:
-    """Held by the one process that may write in a state folder; freed when that process ends."""
+    """Held by the one process that may write in a state folder; released when it ends."""
 
     def __init__(self, folder: Path) -> None:
         """Take the lock.
@@ -118,12 +118,12 @@ class FolderLock:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file that is held still has its name."""
+        """Whether the locked file still has its name."""
         held = os.fstat(self._file.fileno())
         return _of(self.path) == (held.st_dev, held.st_ino)
 
     def take_again(self) -> None:
-        """Take the lock that has the name now, where the one that is held was removed.
+        """Lock the file that has the name now, if the locked one was removed.
 
         Raises:
             OSError: it cannot be made.
@@ -131,26 +131,27 @@ class FolderLock:
 
         """
         if not self.is_there:
-            # Only now is the old one let go: where no new one can be had, it is still asked for.
+            # Released only now: if no new lock can be taken, the old one is still held.
             fresh = _claimed(self.path)
             self._file.close()
             self._file = fresh
 
     def release(self) -> None:
-        """Let the next process in."""
+        """Release the lock for the next process."""
         with suppress(OSError):
             self._file.close()
 
 
 class FileKeeper:
-    """Notices that the open journal's files were removed or replaced, and puts them back.
+    """Detects that the open journal's files were removed or replaced, and restores them.
 
-    SQLite writes on into a file that has no name any more, and does not say so; it is gone with
-    the process. All of it can still be read through the connection that has it open. One thread.
+    SQLite continues to write, without an error, into a file that no longer has a name and that
+    disappears with the process. All of it can still be read through the open connection. One
+    thread.
     """
 
     def __init__(self, folder: Path, lock: FolderLock) -> None:
-        """Take the files that are open now as they are."""
+        """Remember the files that are open now."""
         self._path = folder / FILE_NAME
         self._names = (self._path, _wal(self._path))
         self._lock = lock
@@ -160,17 +161,17 @@ class FileKeeper:
     def renew(
         self, connection: sqlite3.Connection, tell: Callable[[str], None]
     ) -> sqlite3.Connection:
-        """The connection to go on with: this one, or to a file that was written anew.
+        """The connection to continue with: this one, or one to a rewritten file.
 
-        `tell` gets what is wrong. Where it cannot be put right now, the line goes on: events
-        still reach Redis, and only a crash or a power cut would lose some.
+        `tell` gets the problem. If it cannot be fixed now, the line continues: events still reach
+        Redis, and only a crash or a power cut would lose some.
 
         Raises:
             FatalError: the file was written anew and cannot be opened, or another process has
                 taken the folder.
 
         """
-        # SQLite makes its log when it first needs one.
+        # SQLite creates its log when it first needs one.
         self._known = [known or _of(p) for p, known in zip(self._names, self._known, strict=True)]
         gone = [p for p, known in zip(self._names, self._known, strict=True) if _of(p) != known]
         if not gone and self._lock.is_there:
@@ -193,7 +194,7 @@ class FileKeeper:
         return fresh
 
     def _put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """Write all that is open to a new file under the old name; what lies there is set aside."""
+        """Copy the open journal to a new file of its name; a file that is there is set aside."""
         copy = self._path.with_name(f"{FILE_NAME}.copy")
         copy.unlink(missing_ok=True)
         with closing(sqlite3.connect(copy, isolation_level=None)) as target:
@@ -220,7 +221,8 @@ class FileKeeper:
 def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
     """Open the journal in `folder`, or a new one where the file is damaged.
 
-    The second value says where a damaged file was set aside. The caller holds the folder's lock.
+    The second value is the place where a damaged file was set aside. The caller holds the folder's
+    lock.
 
     Raises:
         FatalError: the disk is full or broken.
@@ -245,13 +247,13 @@ def open_journal_file(folder: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def salvage(aside: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """What can still be read of a damaged journal's counters and notes.
+    """The counters and notes that can still be read from a damaged journal.
 
     Never raises for what it finds.
     """
     counters: dict[str, int] = {}
     notes: dict[str, str] = {}
-    # Opened without changing it: people may want what it holds.
+    # Opened read-only: people may need its content.
     uri = f"{aside.resolve().as_uri()}?mode=ro"
     with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
         counters = {
@@ -270,7 +272,7 @@ def salvage(aside: Path) -> tuple[dict[str, int], dict[str, str]]:
 
 
 def note_damage(folder: Path) -> None:
-    """Have the file read through at the next start. Never raises."""
+    """Have the file checked in full at the next start. Never raises."""
     with suppress(OSError):
         _damage_note(folder / FILE_NAME).touch()
 
@@ -319,7 +321,7 @@ def _add_what_came_later(connection: sqlite3.Connection) -> None:
 
 
 def _of(path: Path) -> tuple[int, int] | None:
-    """Which file has this name; None for none."""
+    """The identity of the file with this name; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -334,7 +336,7 @@ def _wal(path: Path) -> Path:
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with suppress(OSError):  # network file systems know no such thing
+        with suppress(OSError):  # network file systems do not support it
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -355,14 +357,14 @@ def _damage_note(path: Path) -> Path:
 
 
 def read_note(folder: Path, name: str) -> str | None:
-    """A note of the journal of a station, whether or not its service runs; None without any.
+    """A note in the journal of a station, whether or not its service runs; None if there is none.
 
-    Looks only: the journal belongs to the service. Never on the event loop.
+    Read only: the journal belongs to the service. Never on the event loop.
     """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             found = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
-    except sqlite3.Error:  # there is none, of before there were notes, or one that is damaged
+    except sqlite3.Error:  # there is none, it is older than notes, or it is damaged
         return None
     return None if found is None else str(found[0])

@@ -34,7 +34,7 @@ Notes = Mapping[str, str]
 
 
 def no_counters(group: EventGroup) -> Counters:
-    """Count nothing besides."""
+    """The default: no further counters."""
     del group
     return {}
 
@@ -57,9 +57,9 @@ class Journal:
     Safe in a power cut: what `append` returned for is on the disk. An event is kept until the main
     sink has it, and for `retention_s` after that, so that a sink which lost it can get it again.
     While the main sink is away the file grows, up to `limit_bytes`: when it is nearly full, what
-    that sink has is deleted before its time; when what it has not taken fills the file, `append`
-    waits until it takes some. Nothing that it has not got is ever dropped. What a further sink has
-    not got is kept too, but only while there is room: it holds up nobody.
+    that sink has is deleted before its time; when those that it does not have fill the file,
+    `append` waits until it takes some. They are never dropped. Events that a further sink does not
+    have are kept too, but only while there is room: such a sink holds up nothing.
 
     Event loop only, except `open` and the properties. Methods wait while the disk is full.
     """
@@ -85,15 +85,15 @@ class Journal:
         self._room = room
         self._at_end = False
         self.set_aside = set_aside
-        """Where a damaged journal was put at start; None normally."""
+        """Where a damaged journal was set aside at start; None normally."""
         self._sinks = (sql.MAIN, *further_sinks)
         self._snapshot = _read_snapshot(connection, self._sinks)
         main = self._snapshot.positions[sql.MAIN]
         self.is_new = not any(main.delivered_seq.values()) and not main.pending
-        """Whether it was empty at start: numbering goes on where the main sink's streams end."""
+        """Whether it was empty at start: numbering continues where the main sink's streams end."""
         self._thread = thread(self._take_snapshot)
         self.main = self.cursor(sql.MAIN)
-        """What the main sink has got."""
+        """The main sink's position."""
 
     @classmethod
     def open(
@@ -110,13 +110,13 @@ class Journal:
     ) -> Journal:
         """Open or make the journal in `folder`, and keep other processes out. Blocks.
 
-        `stream_retention_s` is how long Redis's streams keep events: so long it is known when
-        they got them, also where that is longer than the journal keeps them itself.
-        `counters_of` names numbers to keep with a group besides its own, in its transaction; they
-        never go back. It is called for each group in the order in which they are appended.
-        `further_sinks` are the sinks besides the main one, and the streams that each takes.
-        `on_fault` is called on the event loop with a cause when the file cannot be written (the
-        disk or the journal is full; callers wait meanwhile) and with None when it can be again.
+        `stream_retention_s` is how long Redis's streams keep events: delivery times are remembered
+        for this long, even if the journal itself keeps events for less. `counters_of` names further
+        numbers to keep with a group, in its transaction; they never go back. It is called for each
+        group in the order in which they are appended. `further_sinks` are the sinks besides the
+        main one, and the streams that each takes. `on_fault` is called on the event loop with a
+        cause when the file cannot be written (the disk or the journal is full; callers wait
+        meanwhile) and with None when it can be again.
 
         Raises:
             ConfigurationError: the folder or the file cannot be used.
@@ -157,12 +157,12 @@ class Journal:
 
     @property
     def used_bytes(self) -> int:
-        """What the events take in the file; space within it that is free again not counted."""
+        """The space that events take in the file, without free space inside it."""
         return self._snapshot.used_bytes
 
     @property
     def limit_bytes(self) -> int:
-        """What they may take."""
+        """The space that they may take."""
         return self._room.limit_bytes
 
     @property
@@ -173,11 +173,11 @@ class Journal:
 
     @property
     def time_known(self) -> Known:
-        """What the station knows about time, and about its wall clock."""
+        """The station's knowledge about time and its wall clock."""
         return self._time.known
 
     def cursor(self, sink: str) -> SinkCursor:
-        """What a sink has got: `main`, or one of those named at opening."""
+        """The position of a sink: `main`, or one of those named at opening."""
         return SinkCursor(
             sink,
             self._thread,
@@ -187,17 +187,17 @@ class Journal:
         )
 
     def counter(self, name: str) -> int:
-        """The largest number noted under `name`; 0 when there is none."""
+        """The largest number recorded under `name`; 0 if there is none."""
         return self._snapshot.counters.get(name, 0)
 
     def note(self, name: str) -> str | None:
-        """The text kept last under `name`; None when there is none."""
+        """The last text kept under `name`; None if there is none."""
         return self._snapshot.notes.get(name)
 
     async def append(self, groups: Sequence[EventGroup]) -> None:
-        """Return once the events are on the disk; each group is kept whole.
+        """Return once the events are on the disk; each group is kept as a whole.
 
-        Waits while the journal is full of what the main sink has not taken.
+        Waits while the journal is full of events that the main sink has not taken.
 
         Raises:
             ValueError: a body holds `seq` or `published_at`, which are not its to set.
@@ -222,13 +222,13 @@ class Journal:
 
         while not self._room.has(self.used_bytes, self.main.pending_count) and not self._at_end:
             before = self.used_bytes
-            await self._thread.run(_nothing)  # what follows every commit also deletes what may go
+            await self._thread.run(_nothing)  # the step after every commit also deletes old events
             if self.used_bytes >= before and not self._at_end:
                 await asyncio.sleep(ROOM_POLL_INTERVAL_S)
         await self._thread.run(write)
 
     async def raise_counters(self, counters: Counters) -> None:
-        """Note numbers that never go back, apart from any group."""
+        """Record numbers that never go back, apart from any group."""
         await self._thread.run(lambda c: sql.raise_counters(c, counters))
 
     async def keep_notes(self, notes: Notes) -> None:
@@ -236,11 +236,11 @@ class Journal:
         await self._thread.run(lambda c: sql.keep_notes(c, notes))
 
     def take_the_rest(self) -> None:
-        """The service stops: what is decided already is kept, also beyond the limit."""
+        """At the end, keep events that are decided already, even beyond the limit."""
         self._at_end = True
 
     def close(self) -> None:
-        """Write what was asked for, close the file, let the next process in. Blocks."""
+        """Finish pending writes, close the file, release the lock. Blocks."""
         self._thread.close()
         self._lock.release()
 
@@ -249,7 +249,7 @@ class Journal:
 
 
 def _nothing(_connection: sqlite3.Connection) -> None:
-    """Ask the tables for nothing."""
+    """Do nothing; an empty job."""
 
 
 def _encode(event: Event) -> bytes:
@@ -272,7 +272,7 @@ def _read_snapshot(connection: sqlite3.Connection, sinks: Iterable[str]) -> _Sna
 def _opened(
     folder: Path, further_sinks: Mapping[str, Collection[Stream]]
 ) -> tuple[sqlite3.Connection, Path | None]:
-    """The file, with what could be saved of a damaged one before it, and where that one is now."""
+    """The file, with the data saved from a damaged one, and the place of the damaged one."""
     connection, set_aside = open_journal_file(folder)
     if set_aside is not None:
         counters, notes = salvage(set_aside)
@@ -289,7 +289,7 @@ def _after_commit(
     pruning: Pruning,
     connection: sqlite3.Connection,
 ) -> None:
-    """What follows each commit, in the journal's thread: time passes, and old events go."""
+    """The step after each commit, in the journal's thread: advances time, deletes old events."""
     take_snapshot(connection)
     time.pass_by(connection)
     pruning.step(connection, time.known.station_ms)

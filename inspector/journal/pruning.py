@@ -1,4 +1,4 @@
-"""Deletes from the journal what every sink has, and the main one has had for long enough."""
+"""Deletes events that every sink has, and that the main sink has had for long enough."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PRUNED_ROWS_PER_STEP = 200
 PRUNE_EVERY_MS = 1000
 PRUNED_ROWS_WHEN_FULL = 2000
 NEARLY_FULL = 0.9
-"""Share of the journal's limit from which what the main sink has is deleted before its time."""
+"""Share of the journal's limit above which events that the main sink has are deleted early."""
 
 
 class Pruning:
     """Deletes delivered events once they are old enough, a few at a time.
 
-    What a further sink has not got waits for it. A journal that is nearly full loses the oldest
-    earlier, and does not wait for those: they lose it, and verdicts are not held up. Times are
-    station time, which no clock that is set can move.
+    Events that a further sink does not have wait for it. A journal that is nearly full deletes the
+    oldest early, without waiting for further sinks: they lose events, and verdicts are not held up.
+    Times are station time, which setting a clock does not change.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Pruning:
         limit_bytes: int,
         further_sinks: Collection[str] = (),
     ) -> None:
-        """`marks_ms`: how long it must be known when the main sink got what."""
+        """`marks_ms`: how long delivery times of the main sink must be known."""
         self._further_sinks = tuple(further_sinks)
         self._retention_ms = retention_ms
         self._marks_ms = max(retention_ms, marks_ms)
@@ -62,7 +62,7 @@ class Pruning:
 
 
 def _prune_oldest(connection: sqlite3.Connection) -> None:
-    """Delete from the stream that reaches back furthest, so that all reach back about as far."""
+    """Delete from the stream with the oldest events, so that all reach back about equally far."""
     oldest: list[tuple[int, Stream, int]] = []
     for stream, state in read_streams(connection).items():
         found = connection.execute(

@@ -1,4 +1,4 @@
-"""When the journal has grown as large as it may."""
+"""Decides when the journal is as large as it may be."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ ROOM_POLL_INTERVAL_S = 0.1
 
 
 class Causes:
-    """What is wrong with the journal, as several parts report it. Event loop only."""
+    """Merges the faults of the journal that several parts report. Event loop only."""
 
     def __init__(self, on_fault: Callable[[str | None], None]) -> None:
         self._on_fault = on_fault
         self._standing: dict[str, str] = {}
 
     def of(self, who: str) -> Callable[[str | None], None]:
-        """What one of them calls; a fault that another still reports is not cleared."""
+        """The callback for one part; a fault that another still reports is not cleared."""
 
         def tell(cause: str | None) -> None:
             self._standing.pop(who, None)
@@ -28,9 +28,10 @@ class Causes:
 
 
 class Room:
-    """Knows whether more may be added, and reports when that changes. Event loop only.
+    """Knows whether more may be added, and reports changes.
 
-    `on_fault` hears why nothing may be added, and None when there is room again.
+    Event loop only. `on_fault` gets the reason why nothing may be added, and None when there is
+    room again.
     """
 
     def __init__(self, *, limit_bytes: int, on_fault: Callable[[str | None], None]) -> None:
@@ -39,7 +40,7 @@ class Room:
         self._is_full = False
 
     def has(self, used_bytes: int, pending: int) -> bool:
-        """Whether there is room. `pending`: how many events Redis has not taken."""
+        """Whether there is room. `pending`: the number of events that Redis has not taken."""
         is_full = used_bytes >= self.limit_bytes
         if is_full != self._is_full:
             self._is_full = is_full

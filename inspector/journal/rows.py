@@ -1,8 +1,8 @@
-"""What the journal asks of its tables; every function runs inside the caller's transaction.
+"""The journal's queries; every function runs inside the caller's transaction.
 
 The events of a stream reach a sink in `seq` order, so one number per sink and stream, its cursor,
-says which are pending: marking a thousand rows, or refilling an empty sink, writes one row. The
-main sink's cursor is in the row of the stream itself, where it was before there were others.
+determines which are pending: marking a thousand rows, or refilling an empty sink, writes one row.
+The main sink's cursor is in the row of the stream itself, where it was before there were others.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from inspector.journal.stream_ids import renumbering
 from inspector.journal.time import first_mark, mark
 
 MAIN = "main"
-"""The sink whose streams the numbering follows, and that decides what is old enough to go."""
+"""The sink whose streams the numbering follows, and whose deliveries decide what is deleted."""
 _SAMPLE_ROWS = 200
 _STATION_MS = "coalesce(station_ms, 0)"
-"""Earlier versions knew no station time; it begins with the first start of this one."""
+"""Earlier versions had no station time; it begins with the first start of this version."""
 _COLUMNS = "row, stream, seq, id_ms, id_n, event_id, schema, time, unit_id, result, body"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamState:
-    """How far a stream has got."""
+    """The position of a stream."""
 
     last_seq: int
     last_id: StreamId
@@ -37,16 +37,16 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How much of a stream a sink has got."""
+    """The position of a sink in a stream."""
 
     seq: int = 0
     entry_id: StreamId = NOTHING
-    """As the sink names its last entry."""
+    """The sink's name for its last entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refill:
-    """What is sent to a sink again, and what is too old to be here still."""
+    """The events that are sent to a sink again, and those that are too old to be still here."""
 
     events: int
     gone: int
@@ -71,7 +71,7 @@ def read_streams(connection: sqlite3.Connection) -> dict[Stream, StreamState]:
 
 
 def read_cursors(connection: sqlite3.Connection, sink: str) -> dict[Stream, Cursor]:
-    """How far a sink has got in every stream that it takes."""
+    """The position of a sink in every stream that it gets."""
     if sink == MAIN:
         states = read_streams(connection)
         return dict.fromkeys(Stream, Cursor()) | {
@@ -88,7 +88,7 @@ def read_cursors(connection: sqlite3.Connection, sink: str) -> dict[Stream, Curs
 
 
 def keep_cursor(connection: sqlite3.Connection, sink: str, stream: Stream, cursor: Cursor) -> None:
-    """Note how much of a stream a sink has got."""
+    """Record the position of a sink in a stream."""
     if sink == MAIN:
         state = read_streams(connection).get(stream, _FRESH)
         state = replace(state, delivered_seq=cursor.seq, delivered_id=cursor.entry_id)
@@ -101,7 +101,7 @@ def keep_cursor(connection: sqlite3.Connection, sink: str, stream: Stream, curso
 
 
 def register(connection: sqlite3.Connection, sink: str, streams: Collection[Stream]) -> None:
-    """Let a sink take these streams: a new one gets all that is here still."""
+    """Let a sink get these streams: a new one gets all events still here."""
     known = read_cursors(connection, sink)
     for stream in known.keys() - set(streams):
         connection.execute(
@@ -135,7 +135,7 @@ def insert(
 ) -> None:
     """Add events with their encoded bodies, numbering each stream.
 
-    The wall clock gives them their entry IDs, station time their age.
+    Their entry IDs come from the wall clock, their age from station time.
     """
     streams = read_streams(connection)
     for event, body in events:
@@ -166,7 +166,7 @@ def insert(
 
 
 def raise_counters(connection: sqlite3.Connection, counters: Mapping[str, int]) -> None:
-    """Note numbers that never go back."""
+    """Record numbers that never go back."""
     connection.executemany(
         "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name)"
         " DO UPDATE SET value = max(value, excluded.value)",
@@ -175,14 +175,14 @@ def raise_counters(connection: sqlite3.Connection, counters: Mapping[str, int]) 
 
 
 def keep_notes(connection: sqlite3.Connection, notes: Mapping[str, str]) -> None:
-    """Keep texts; each takes the place of the one before it under its name."""
+    """Keep texts; each replaces the one before it under its name."""
     connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes.items())
 
 
 def pending_of(
     connection: sqlite3.Connection, sink: str, stream: Stream, limit: int
 ) -> list[JournalRow]:
-    """The oldest events of a stream that a sink has not got."""
+    """The oldest events of a stream that a sink does not have."""
     cursor = read_cursors(connection, sink).get(stream)
     return [] if cursor is None else _after(connection, stream, cursor, limit)
 
@@ -199,7 +199,7 @@ def _after(
 
 
 def pending(connection: sqlite3.Connection, sink: str, limit: int) -> list[JournalRow]:
-    """The oldest events that a sink has not got, in the order they were appended."""
+    """The oldest events that a sink does not have, in the order they were appended."""
     cursors = read_cursors(connection, sink)
     rows = [row for s, cursor in cursors.items() for row in _after(connection, s, cursor, limit)]
     return sorted(rows, key=lambda row: row.row)[:limit]
@@ -208,7 +208,7 @@ def pending(connection: sqlite3.Connection, sink: str, limit: int) -> list[Journ
 def oldest_pending_ms(
     connection: sqlite3.Connection, cursors: Mapping[Stream, Cursor]
 ) -> int | None:
-    """When the oldest event that lies after these cursors was journaled, in station time."""
+    """When the oldest event after these cursors was journaled, in station time."""
     oldest: list[int] = []
     for stream, cursor in cursors.items():
         found = connection.execute(
@@ -224,7 +224,7 @@ def oldest_pending_ms(
 def row_at(
     connection: sqlite3.Connection, sink: str, stream: Stream, entry_id: StreamId
 ) -> JournalRow | None:
-    """The event with this entry ID, where the sink is not known to have it."""
+    """The event with this entry ID, if the sink is not known to have it."""
     if max(entry_id.ms, entry_id.n) > LARGEST:
         return None
     found = connection.execute(
@@ -245,7 +245,7 @@ def mark_published(
 
 
 def adopt(connection: sqlite3.Connection, sink: str, stream: Stream, tip: Tip) -> None:
-    """Take a stream's end that is not ours for one: what is pending follows it as it is."""
+    """Accept a stream's end that is not ours: pending events follow it unchanged."""
     cursor = read_cursors(connection, sink)[stream]
     keep_cursor(connection, sink, stream, replace(cursor, entry_id=tip.last_id))
 
@@ -262,16 +262,16 @@ def reopen_after(connection: sqlite3.Connection, sink: str, stream: Stream, tip:
     ).fetchone()
     delivered_seq = before if found is None else min(before, found[0] - 1)
     keep_cursor(connection, sink, stream, Cursor(seq=delivered_seq, entry_id=tip.last_id))
-    # Without a seq at its end the stream cannot say how much of what is pruned it had.
+    # Without a seq at its end it is unknown how many pruned events the stream had.
     gone = 0 if tip.seq is None else max(0, delivered_seq - tip.seq)
     return Refill(events=before - delivered_seq, gone=gone)
 
 
 def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> int:
-    """Renumber what the main sink has not got, so that it follows an entry that is not ours.
+    """Renumber the events that the main sink lacks, to follow an entry that is not ours.
 
-    Another sink that has some of it already keeps it under the numbers of then, and goes on behind
-    it: nothing is lost or sent again, and its numbering has a gap there.
+    Another sink that has some of them keeps them under their old numbers and continues after them:
+    nothing is lost or sent again, and its numbering has a gap there.
     """
     state = read_streams(connection).get(stream, _FRESH)
     first_seq, entries = state.delivered_seq + 1, state.last_seq - state.delivered_seq
@@ -308,9 +308,9 @@ def continue_after(connection: sqlite3.Connection, stream: Stream, tip: Tip) -> 
 
 
 def _shift_seq(connection: sqlite3.Connection, stream: Stream, first_seq: int, by: int) -> None:
-    """Add to the numbers of a stream's events from this one on, and to the cursors that are there.
+    """Add to the numbers of a stream's events from this one on, and to the cursors there.
 
-    In two steps, by way of negative numbers: a plain shift would collide with itself.
+    In two steps, through negative numbers: a plain shift would collide with itself.
     """
     connection.execute(
         "UPDATE events SET seq = -(seq + ?3) WHERE stream = ?1 AND seq >= ?2",
@@ -325,7 +325,7 @@ def _shift_seq(connection: sqlite3.Connection, stream: Stream, first_seq: int, b
 
 
 def oldest_ms(connection: sqlite3.Connection) -> int | None:
-    """When the oldest event that is still here was journaled, in station time."""
+    """When the oldest event still here was journaled, in station time."""
     found = connection.execute(
         f"SELECT {_STATION_MS} FROM events ORDER BY row LIMIT 1"  # noqa: S608 - a constant
     ).fetchone()
@@ -335,7 +335,7 @@ def oldest_ms(connection: sqlite3.Connection) -> int | None:
 def growth(
     connection: sqlite3.Connection, stream: Stream, state: StreamState, held: int, now_ms: int
 ) -> StreamGrowth:
-    """What Redis got of a stream since the oldest mark; `held` is what it has of it."""
+    """The growth of a stream in Redis since the oldest mark; `held` is how many entries it has."""
     first_seq, first_ms = first_mark(connection, stream) or (state.delivered_seq, now_ms)
     json_bytes: float | None = connection.execute(
         "SELECT avg(length(body)) FROM (SELECT body FROM events WHERE stream = ?"
@@ -353,13 +353,13 @@ def growth(
 def slowest_seq(
     connection: sqlite3.Connection, stream: Stream, sinks: Collection[str]
 ) -> int | None:
-    """Up to which number all of these sinks have a stream; None where none of them takes it."""
+    """The number up to which all of these sinks have a stream; None if none of them gets it."""
     cursors = (read_cursors(connection, sink).get(stream) for sink in sinks)
     return min((cursor.seq for cursor in cursors if cursor is not None), default=None)
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """What the tables take of the file: its free pages are filled before it grows."""
+    """The space of the tables in the file: its free pages are filled before it grows."""
     pages, free, size_bytes = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")
@@ -368,7 +368,7 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def oldest_id(connection: sqlite3.Connection, stream: Stream) -> StreamId | None:
-    """The entry ID of the oldest event still here."""
+    """The entry ID of the oldest event still in the journal."""
     found = connection.execute(
         "SELECT id_ms, id_n FROM events WHERE stream = ? ORDER BY seq LIMIT 1", (stream.value,)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""One thread that owns an SQLite connection; what waits together shares a commit."""
+"""One thread that owns an SQLite connection; jobs that wait together share a commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ JOBS_PER_COMMIT = 256
 RETRY_S = 0.5
 
 # Primary result codes after which the same statement can succeed later: no space, a device that
-# failed, a file system that went read-only, somebody else's lock. https://sqlite.org/rescode.html
+# failed, a file system that went read-only, a lock of another process.
+# https://sqlite.org/rescode.html
 _HEALS = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -34,7 +35,7 @@ _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's result code without its extension; -1 where the error has none."""
+    """SQLite's result code without its extension; -1 if the error has none."""
     code: int = getattr(error, "sqlite_errorcode", -1)
     return code & 0xFF if code >= 0 else -1
 
@@ -54,15 +55,15 @@ class _Job:
 
 
 class SqliteThread:
-    """Runs jobs in order, each whole or not at all, and answers once they are on the disk.
+    """Runs jobs in order, each completely or not at all, and answers once they are on the disk.
 
-    A job may run more than once (a full disk makes it wait and try again), so it must depend on
-    nothing but the connection. `after_commit` runs in the thread before the callers hear of
-    their jobs, outside any transaction. `on_fault` runs on the event loop, with a cause when
-    jobs start to wait and None when they got through. `on_corrupt` runs in the thread when the
-    file is found damaged. `renew` runs in the thread after a commit, before anybody hears of it:
-    it gets the connection and a way to tell what is wrong, and answers with the connection to go
-    on with.
+    A job may run more than once (on a full disk it waits and is tried again), so it must depend on
+    nothing but the connection. `after_commit` runs in the thread before the callers get their
+    answers, outside any transaction. `on_fault` runs on the event loop, with a cause when jobs
+    start to wait and None when they succeed again. `on_corrupt` runs in the thread when the file is
+    found damaged. `renew` runs in the thread after a commit, before the callers get their answers:
+    it gets the connection and a callback to report problems, and returns the connection to continue
+    with.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class SqliteThread:
         return await done
 
     def close(self) -> None:
-        """Finish what was asked, close the connection. Blocks; gives up on a full disk."""
+        """Finish pending jobs, close the connection. Blocks; gives up on a full disk."""
         self._closing.set()
         self._jobs.put(None)
         self._thread.join()
@@ -119,7 +120,7 @@ class SqliteThread:
                 self._connection.close()
 
     def _next_jobs(self) -> list[_Job] | None:
-        """Wait for a job and take what waits behind it; None once closed and empty."""
+        """Wait for a job and take those that wait behind it; None once closed and empty."""
         first = self._jobs.get()
         if first is None:
             return None
@@ -161,7 +162,7 @@ class SqliteThread:
             return
 
     def _check_file(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Go on with another file where ours is gone; whether something is still wrong."""
+        """Continue with another file if ours is gone; returns whether something is still wrong."""
         wrong = False
 
         def tell(cause: str) -> None:
@@ -174,7 +175,7 @@ class SqliteThread:
         return wrong and self._connection is before
 
     def _follow_up(self) -> None:
-        # Apart from the commit: what is committed must not run again, whatever happens here.
+        # Separate from the commit: a committed job must not run again, whatever happens here.
         try:
             self._after_commit(self._connection)
         except sqlite3.Error as error:
@@ -198,7 +199,7 @@ class SqliteThread:
         connection.execute("COMMIT")
 
     def _roll_back(self) -> None:
-        # SQLite has rolled back by itself after some of its errors.
+        # SQLite rolls back by itself after some errors.
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
@@ -225,7 +226,7 @@ def _answer(jobs: list[_Job]) -> None:
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    # The loop may have ended while its last jobs were committed: then nobody waits for the answer.
+    # The loop may have ended while its last jobs were committed: then nothing waits for the answer.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(callback)
 

@@ -1,10 +1,10 @@
-"""How much time has really passed, whatever the wall clock says: pure, no clock.
+"""Measures how much time has really passed, whatever the wall clock shows: pure, no clock.
 
-What is deleted by age is aged by *station time*: milliseconds that have passed for certain since
-the journal was made. Within a boot the machine's own monotonic clock counts them, suspended time
-included, through restarts of the service and however often the wall clock is set. For the time
-in which the machine was off there is only the wall clock, so that time counts only where a time
-server vouches for it at both ends.
+Ages for deletion are in *station time*: milliseconds that have certainly passed since the journal
+was made. Within a boot the machine's monotonic clock counts them, including suspended time, through
+restarts of the service and however often the wall clock is set. For the time in which the machine
+was off there is only the wall clock, so that time counts only if the clock was synchronised with a
+time server before and after.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DAY_MS = 24 * HOUR_MS
 TOLERANCE_MS = 10 * MINUTE_MS
 """A wall clock that is off by more than this was set, or has stopped."""
 LONGEST_REST_MS = 4 * DAY_MS
-"""A machine that was off for longer than a long weekend has more probably lost its time."""
+"""For longer than a long weekend, a wrong clock is more probable than a machine that was off."""
 TAKEN_AS_IT_IS_AFTER_MS = DAY_MS
-"""After this long without another step, a clock without a time server is believed as it is."""
+"""After this long without another step, a clock without a time server is accepted as it is."""
 SETTLED_AFTER_MS = HOUR_MS
-"""How long a time server must have vouched for the clock before the time while off counts."""
+"""How long the clock must have been synchronised before the time while off counts."""
 LONGEST_OFF_MS = 366 * DAY_MS
-"""More cannot be true: such steps come from receivers whose week counter began again."""
+"""A larger step cannot be true: it comes from a receiver whose week counter overflowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,43 +33,43 @@ class Reading:
     """The machine's clocks at one moment."""
 
     boot_id: str
-    """Another one after every boot; within a boot `boot_ms` only grows."""
+    """Different after every boot; within a boot `boot_ms` only grows."""
     boot_ms: int
-    """Since the boot, suspended time included."""
+    """Time since the boot, including suspended time."""
     unix_ms: int
     """The wall clock."""
     is_synchronised: bool
-    """A time server vouches for the wall clock."""
+    """Whether the wall clock is synchronised with a time server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What both clocks said at once."""
+    """A reading of both clocks at one moment."""
 
     station_ms: int
     unix_ms: int
 
     def wall_ahead_ms(self, later: Moment) -> int:
-        """By how much more the wall clock went on until `later` than time passed."""
+        """By how much more the wall clock advanced until `later` than time passed."""
         return (later.unix_ms - self.unix_ms) - (later.station_ms - self.station_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a station knows about time; the journal keeps it."""
+    """A station's knowledge about time; the journal keeps it."""
 
     boot_id: str
     boot_ms: int
     station_ms: int
     """Station time at `boot_ms` of that boot."""
     believed: Moment
-    """When the wall clock was last taken to be right."""
+    """When the wall clock was last assumed to be right."""
     vouched: Moment | None = None
-    """When it last was right for certain: a time server had vouched for it for a while."""
+    """When it was last certainly right: it had been synchronised for a while."""
     vouched_since_ms: int | None = None
-    """Station time since when a time server vouches for it; None while none does."""
+    """Station time since when it is synchronised; None while it is not."""
     off_by_ms: int = 0
-    """How far the wall clock is from where it should be; 0 while it is believed."""
+    """The error of the wall clock; 0 while it is believed."""
     off_since_ms: int = 0
     """Station time since when it is off by just that much."""
 
@@ -82,14 +82,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Older:
-    """What happened up to a station time is older by so much: the machine was off."""
+    """Events up to a station time are older by this much: the machine was off."""
 
     through_ms: int
     by_ms: int
 
 
 def first_known(now: Reading, *, station_ms: int = 0) -> Known:
-    """What a station knows that never knew anything."""
+    """The knowledge of a new station."""
     return Known(
         boot_id=now.boot_id,
         boot_ms=now.boot_ms,
@@ -99,7 +99,7 @@ def first_known(now: Reading, *, station_ms: int = 0) -> Known:
 
 
 def tick(known: Known, now: Reading) -> tuple[Known, Older | None]:
-    """Let time pass until `now`; the second value says what turned out to be older."""
+    """Let time pass until `now`; the second value says which events turned out to be older."""
     station_ms = known.station_ms_at(now)
     here = Moment(station_ms=station_ms, unix_ms=now.unix_ms)
     off_by_ms = known.believed.wall_ahead_ms(here)
@@ -128,14 +128,14 @@ def _vouched_for(known: Known, here: Moment, *, is_step: bool) -> tuple[Known, O
     if known.vouched is not None:
         off_ms = known.vouched.wall_ahead_ms(here)
         if MINUTE_MS < off_ms <= LONGEST_OFF_MS:
-            # When it was off is not known, only that it was after `vouched`: what came later
-            # may have come after that, and is left as young as it may be.
+            # When it was off is not known, only that it was after `vouched`: later events may have
+            # come after it, and keep the youngest possible age.
             older = Older(through_ms=known.vouched.station_ms, by_ms=off_ms)
     return replace(known, vouched=here), older
 
 
 def trouble(known: Known) -> str | None:
-    """What is wrong with the wall clock, for people; None while it is believed."""
+    """The problem of the wall clock, for people; None while it is believed."""
     if known.off_by_ms == 0:
         return None
     direction = "ahead of" if known.off_by_ms > 0 else "behind"

@@ -1,4 +1,4 @@
-"""What to make of how a stream ends elsewhere: pure, no clock."""
+"""Decides what the end of a stream in a sink means: pure, no clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Standing(Enum):
 
     LEVEL = "level"
     BEHIND = "behind"
-    """It lacks events it had: it came back empty, or from an older copy."""
+    """It lacks events that it had: it came back empty, or from an older copy."""
     AHEAD = "ahead"
     """It has an entry whose delivery was never confirmed, or somebody else's."""
 
@@ -27,7 +27,7 @@ def standing(tip_id: StreamId, delivered_id: StreamId) -> Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renumbering:
-    """How undelivered events move so that they can follow a stream's present end."""
+    """How undelivered events are renumbered to follow a stream's present end."""
 
     seq_shift: int
     new_ids_after: StreamId | None
@@ -39,14 +39,14 @@ def renumbering(
 ) -> Renumbering:
     """Decide how `entries` undelivered events follow `tip`, keeping order and gapless `seq`.
 
-    `first_seq` is the number the first of them has (or the next event will get), `first_id`
-    its entry ID, None when there are none.
+    `first_seq` is the number of the first of them (or of the next event), `first_id` its entry ID,
+    None if there are none.
 
     Raises:
         StreamFullError: nothing can follow the tip.
 
     """
-    # A seq as large as this was typed by somebody; following it would only spread the harm.
+    # A seq this large was typed by a person; following it would only spread the damage.
     plausible = tip.seq is not None and 0 < tip.seq < 2**53
     shift = max(0, tip.seq + 1 - first_seq) if plausible and tip.seq is not None else 0
     if first_id is None or first_id > tip.last_id:

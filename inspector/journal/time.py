@@ -1,4 +1,4 @@
-"""Station time in the journal's file: how far it is, and what Redis has had for how long."""
+"""Keeps station time in the journal's file, and since when Redis has had which entries."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from inspector.journal.station_time import (
 )
 
 KEEP_EVERY_MS = MINUTE_MS
-"""How often the time is written to the file: a power cut loses no more of it than that."""
+"""How often the time is written to the file: a power cut loses no more than this."""
 LONGEST_PAUSE_MINUTES = 4 * DAY_MS // MINUTE_MS
-"""In what an earlier version noted by the wall clock: a longer pause may be a wrong clock."""
+"""In an earlier version's notes by the wall clock, a longer pause may be a wrong clock."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS station_time (
@@ -44,7 +44,7 @@ CREATE INDEX IF NOT EXISTS marks_by_minute ON marks (stream, minute, through_seq
 
 
 class StationTime:
-    """The journal's own time. Made before its thread, which alone calls `pass_by`."""
+    """The journal's time. Made before its thread, which alone calls `pass_by`."""
 
     def __init__(self, connection: sqlite3.Connection, read_clocks: Callable[[], Reading]) -> None:
         self._read_clocks = read_clocks
@@ -65,7 +65,7 @@ class StationTime:
         return Moment(station_ms=self.known.station_ms_at(reading), unix_ms=reading.unix_ms)
 
     def pass_by(self, connection: sqlite3.Connection) -> None:
-        """Read the clocks, and note in the file what they say."""
+        """Read the clocks, and record them in the file."""
         before = self.known
         self.known, older = tick(before, self._read_clocks())
         if older is not None:
@@ -79,9 +79,9 @@ class StationTime:
 def mark(
     connection: sqlite3.Connection, stream: Stream, seq: int, entry_id: StreamId, station_ms: int
 ) -> None:
-    """Note that the main sink has a stream up to this entry.
+    """Record that the main sink has a stream up to this entry.
 
-    To the minute: a row each would be many.
+    By the minute: a row for each would be too many.
     """
     minute = station_ms // MINUTE_MS
     last = connection.execute(
@@ -89,7 +89,7 @@ def mark(
         (stream.value,),
     ).fetchone()
     if last is not None and seq <= last[0]:
-        return  # a Redis that lost it has it again: it is as old as it was
+        return  # a Redis that lost the entry has it again: its age stays
     if last is not None and last[1] == minute:
         connection.execute(
             "DELETE FROM marks WHERE stream = ? AND through_seq = ?", (stream.value, last[0])
@@ -103,7 +103,7 @@ def mark(
 def old_through(
     connection: sqlite3.Connection, stream: Stream, before_ms: int
 ) -> tuple[int, StreamId] | None:
-    """Number and ID of the last entry that the main sink has had since before that station time."""
+    """Number and ID of the last entry that the main sink has had since before this station time."""
     found = connection.execute(
         "SELECT through_seq, through_ms, through_n FROM marks WHERE stream = ? AND minute < ?"
         " ORDER BY minute DESC, through_seq DESC LIMIT 1",
@@ -113,7 +113,7 @@ def old_through(
 
 
 def first_mark(connection: sqlite3.Connection, stream: Stream) -> tuple[int, int] | None:
-    """The oldest thing known of a stream: up to which number Redis had it at which time."""
+    """The oldest mark of a stream: the number up to which Redis had it, and when."""
     found = connection.execute(
         "SELECT through_seq, minute FROM marks WHERE stream = ? ORDER BY through_seq LIMIT 1",
         (stream.value,),
@@ -122,7 +122,7 @@ def first_mark(connection: sqlite3.Connection, stream: Stream) -> tuple[int, int
 
 
 def forget_marks_before(connection: sqlite3.Connection, stream: Stream, seq: int) -> None:
-    """The mark at `seq` says the same."""
+    """Delete older marks: the mark at `seq` covers them."""
     connection.execute(
         "DELETE FROM marks WHERE stream = ? AND through_seq < ?", (stream.value, seq)
     )
@@ -136,12 +136,12 @@ def _make_older(connection: sqlite3.Connection, older: Older) -> None:
 
 
 def kept_time(connection: sqlite3.Connection) -> Known | None:
-    """The time that was last written to the file; None where none was."""
+    """The time that was last written to the file; None if there is none."""
     found = connection.execute("SELECT known FROM station_time").fetchone()
     if found is None:
         return None
     names = {field.name for field in fields(Known)}
-    # What a later inspector noted besides is passed over.
+    # Additional fields of a later version are ignored.
     known = {name: value for name, value in orjson.loads(found[0]).items() if name in names}
     moments = {
         name: None if known[name] is None else Moment(**known[name])
@@ -158,17 +158,17 @@ def _keep(connection: sqlite3.Connection, known: Known) -> None:
 
 
 def _newest_ms(connection: sqlite3.Connection) -> int:
-    """What came after the time was last written shows that it is later."""
+    """Rows that are newer than the last written time show that it is later."""
     minutes = connection.execute("SELECT max(minute) FROM marks").fetchone()[0] or 0
     event = connection.execute("SELECT station_ms FROM events ORDER BY row DESC LIMIT 1").fetchone()
     return max(minutes * MINUTE_MS, (event and event[0]) or 0)
 
 
 def _adopt_deliveries(connection: sqlite3.Connection, now_minute: int) -> None:
-    """Take over what an earlier version noted by the wall clock.
+    """Import the notes that an earlier version made by the wall clock.
 
-    Its ages are taken from their distances to the newest, where the clock shows no step that a
-    line at rest would not explain; else everything is as if Redis had got it now.
+    Ages are the distances to the newest note, if the clock shows no step that a line at rest would
+    not explain; otherwise everything counts as if Redis had got it now.
     """
     rows = connection.execute(
         "SELECT stream, minute, through_seq FROM deliveries ORDER BY stream, through_seq"
@@ -193,7 +193,7 @@ def _adopt_deliveries(connection: sqlite3.Connection, now_minute: int) -> None:
 
 
 def _is_even(rows: list[tuple[str, int, int]]) -> bool:
-    """Whether the minutes only ever go on, by steps that a line at rest explains."""
+    """Whether the minutes only grow, by steps that a line at rest explains."""
     minutes = sorted({minute for _, minute, _ in rows})
     pauses = [b - a for a, b in pairwise(minutes)]
     per_stream: dict[str, list[int]] = {}

@@ -1,1 +1,1 @@
-"""From the journal to where others read: delivery, pace, recovery."""
+"""Delivers events from the journal to the sinks: delivery, pace, recovery."""

@@ -21,10 +21,10 @@ from inspector.publish.rivals import Rivals
 from inspector.publish.throttle import LARGEST_STEP, Throttle, ThrottleLimits
 
 FRUITLESS_WRITES = 20
-"""So many writes in a row that found a stream changed under them mean somebody else writes."""
+"""This many writes in a row that found the stream changed mean that somebody else writes."""
 
 AGREED_FOR_S = 1.0
-"""Shorter than an idle worker waits between two looks, so that each of these compares."""
+"""Shorter than the interval of an idle worker, so that each of its checks compares."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Delivery:
         on_lost: Callable[[Stream, int], None] = lambda _stream, _events: None,
         pace: ThrottleLimits | None = None,
     ) -> None:
-        """`on_lost`: so many events were deleted before a further sink took them."""
+        """`on_lost` gets the number of events that were deleted before a further sink took them."""
         self._cursor = cursor
         self._sink = sink
         self._on_lost = on_lost
@@ -52,15 +52,15 @@ class Delivery:
 
     @property
     def has_rival(self) -> bool:
-        """Somebody else keeps writing to this station's streams."""
+        """Whether somebody else keeps writing to this station's streams."""
         return self._rivals.are_about(time.monotonic())
 
     async def deliver_pending(self, *, at_leisure: bool = True) -> None:
         """Compare the streams with the journal, then write until nothing is pending.
 
-        Not compared when that was done a moment ago and nothing went wrong since: each write
-        looks how its own streams end. `at_leisure`: a backlog goes in steps that leave the
-        process to its verdicts.
+        The comparison is skipped if it was made a moment ago and nothing failed since: each write
+        checks how its own streams end. `at_leisure`: a backlog goes in steps that leave time for
+        verdicts.
 
         Raises:
             SinkUnavailableError: it is away or refuses; what it has is not written again.
@@ -92,7 +92,7 @@ class Delivery:
                     raise SinkUnavailableError("somebody else writes to this station's streams")
                 await self.agree()
             if at_leisure and self._cursor.pending_count:
-                # Also what others did with the loop meanwhile: rather too careful than too fast.
+                # Includes what others did on the loop meanwhile: better too careful than too fast.
                 pause_s = self._pace.pause_s(
                     rows=len(rows),
                     busy_ns=time.thread_time_ns() - busy_ns,
@@ -123,7 +123,7 @@ class Delivery:
             self._rivals.met(self._agreed_at_s)
 
     async def trim(self, retention_s: float) -> None:
-        """Drop what was delivered so long ago and is no longer kept in the journal.
+        """Trim entries that were delivered long enough ago and are no longer in the journal.
 
         Raises:
             SinkUnavailableError: it is away or refuses.
@@ -135,7 +135,7 @@ class Delivery:
                 await self._sink.trim(stream, floor)
 
     async def _refill(self, stream: Stream, tip: Tip) -> None:
-        """The sink came back empty or older: send again what it lost."""
+        """The sink came back empty or older: send the lost events again."""
         refill = await self._cursor.reopen_after(stream, tip)
         log.warning(
             "redis_refill" if self._cursor.is_main else "sink_refill",
@@ -146,18 +146,18 @@ class Delivery:
         )
 
     async def _catch_up(self, stream: Stream, tip: Tip) -> bool:
-        """The stream ends after what we know of: our own unconfirmed write, or a stranger's.
+        """Handle a stream's end after the last known entry: our unconfirmed write, or another's.
 
         Returns whether it is our own.
         """
         ours = await self._cursor.row_at(stream, tip.last_id)
         if ours is not None and tip.event_id in {None, ours.event_id}:
             # A write adds all its rows or none, so everything before this one is there too.
-            # None: a consumer deleted the entry already; the ID says that it was ours.
+            # None: a consumer deleted the entry already; the ID shows that it was ours.
             await self._note_published([ours])
             return True
         rows = await self._cursor.pending_of(stream, LARGEST_STEP)
-        # By its name in the journal, where another sink's end made the journal number it anew.
+        # By its ID in the journal, if another sink's end made the journal renumber it.
         names = [row.event_id for row in rows]
         there = names.index(tip.event_id) + 1 if tip.event_id in names else 0
         for found in await self._sink.holds(rows[there:]):
@@ -195,7 +195,7 @@ class Delivery:
             self._on_lost(stream, events)
 
     def _lost_before(self, rows: Sequence[JournalRow]) -> dict[Stream, int]:
-        """How many events of each stream are in the journal no more, that come before these."""
+        """How many events of each stream before these are no longer in the journal."""
         delivered = self._cursor.delivered_seq
         first = {row.stream: row.seq for row in reversed(rows)}
         gaps = {stream: seq - delivered[stream] - 1 for stream, seq in first.items()}

@@ -1,7 +1,7 @@
-"""How far the readers of the station's streams have got: Redis is asked at intervals.
+"""Checks at intervals how far the readers of the station's streams have read.
 
 A consumer group that is away for longer than `redis.retention_days` loses events. Only Redis knows
-where groups stand, and the users who read may not be watched: so the station, which trims, asks.
+the positions of groups, and nobody else may monitor them: so the station, which trims, checks them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from inspector.redis_io.client import ask, redis_client
 
 POLL_INTERVAL_S = 15.0
 MOST_GROUPS = 16
-"""Watched of one stream: anybody who may read may make groups, with any name."""
+"""The most groups that are monitored of one stream: anybody who may read can make groups, with any
+name."""
 MOST_PENDING_COUNTED = 1000
 NAME_CHARACTERS = 64
 TIMEOUT_S = 2.0
@@ -46,11 +47,11 @@ class Reader:
 
     stream: Stream
     group: str
-    """Its name, as text that can be shown; long ones are cut and told apart by a hash."""
+    """Its name as printable text; long ones are cut and distinguished by a hash."""
     undelivered: int
-    """Events that are stored and were not given to it yet."""
+    """Stored events that were not delivered to it yet."""
     pending: int
-    """Entries that its members were given and have not acknowledged."""
+    """Entries that its members got and have not acknowledged."""
     oldest_s: float
     """Age of the oldest of both; 0 when there is none."""
     lost: int
@@ -59,7 +60,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readers:
-    """All that read, at one look."""
+    """All readers, at one check."""
 
     watched: tuple[Reader, ...]
     unwatched: Mapping[Stream, int]
@@ -67,17 +68,20 @@ class Readers:
 
 
 class ReaderTelemetry:
-    """What is reported about readers; the default ignores it. Event loop only."""
+    """Reports about readers; the default ignores them. Event loop only."""
 
     def on_readers(self, readers: Readers) -> None:
-        """How far they are, at every look. While Redis is away there is none."""
+        """Their positions, at every check. There is no report while Redis is away."""
 
     def on_refused(self, cause: str | None) -> None:
-        """The user's rights do not suffice to look, or do again (None). Called on every change."""
+        """The user's rights are not sufficient for the check, or are again (None).
+
+        Called on every change.
+        """
 
 
 class ReaderMonitor:
-    """Looks how far groups are, until cancelled; nothing waits for it. Event loop only."""
+    """Checks the positions of groups until cancelled; nothing waits for it. Event loop only."""
 
     def __init__(
         self,
@@ -120,7 +124,7 @@ class ReaderMonitor:
         try:
             readers, refused = await self._ask_all()
         except (exceptions.RedisError, OSError, LookupError, TypeError, ValueError):
-            return  # away, or it answers what no Redis does: that has a fault of its own
+            return  # away, or its answer is not Redis's: this has a fault of its own
         if readers is not None:
             self._telemetry.on_readers(readers)
         if (refused is None) != (self._refused is None):
@@ -128,7 +132,7 @@ class ReaderMonitor:
         self._refused = refused
 
     async def _ask_all(self) -> tuple[Readers | None, str | None]:
-        """Of those streams that this user may look at; and why not at the others."""
+        """The readers of the streams that this user may check, and why not of the others."""
         watched: list[Reader] = []
         unwatched: dict[Stream, int] = {}
         refused: str | None = None
@@ -194,7 +198,7 @@ class ReaderMonitor:
 
 
 class Memory:
-    """What was seen of groups at earlier looks. Bounded: of watched groups only."""
+    """The state of groups at earlier checks. Bounded: of monitored groups only."""
 
     def __init__(self) -> None:
         self._watched: dict[Stream, tuple[bytes | str, ...]] = {}
@@ -204,7 +208,7 @@ class Memory:
     def choose(
         self, stream: Stream, groups: Sequence[Mapping[str, Any]]
     ) -> list[Mapping[str, Any]]:
-        """The groups to watch. Those watched already stay: new ones do not push them out."""
+        """The groups to monitor. Those already monitored stay: new ones do not displace them."""
         before = self._watched.get(stream, ())
         known = [group for group in groups if group["name"] in before]
         others = [group for group in groups if group["name"] not in before]
@@ -225,10 +229,10 @@ class Memory:
         position: GroupPosition,
         next_entry: tuple[EntryId, int | None] | None,
     ) -> int:
-        """How many events were trimmed before the group was given them.
+        """How many events were trimmed before they were delivered to the group.
 
-        What a group that never read has lost counts from our first look on: it may have been made
-        just then. So it does where Redis does not count, as before 7.0.
+        For a group that never read, losses count from our first check on: it may have been created
+        just then. The same holds if Redis does not count, as before 7.0.
         """
         at = position.last_delivered_id
         trimmed = trimmed_unread(ends, position)
@@ -247,9 +251,9 @@ class Memory:
     def age_s(
         self, stream: Stream, group: str, oldest: EntryId | None, *, now_ms: float, now_s: float
     ) -> float:
-        """How long the oldest entry has waited: by its ID, and by how long we have seen it wait.
+        """How long the oldest entry has waited: by its ID, and by how long we have seen it.
 
-        The former is wrong where the clock was set in between.
+        The former is wrong if the clock was set in between.
         """
         if oldest is None:
             self._oldest.pop((stream, group), None)
@@ -261,7 +265,7 @@ class Memory:
 
 
 def shown_name(name: str) -> str:
-    """A group's name as a label: nothing in it that a page or a terminal obeys, and not long."""
+    """A group's name as a short label without characters that a page or a terminal interprets."""
     text = printable(name)
     if len(text) <= NAME_CHARACTERS:
         return text
@@ -271,13 +275,13 @@ def shown_name(name: str) -> str:
 def _undelivered(
     ends: StreamEnds, next_entry: tuple[EntryId, int | None] | None, lag: object
 ) -> int:
-    """Events that are stored and not given out.
+    """The number of stored events that were not delivered.
 
-    By their numbers: Redis's own `lag` counts also what was trimmed, is nil after a deletion, and
-    is not there before 7.0.
+    It comes from their numbers: Redis's own `lag` includes trimmed entries, is nil after a
+    deletion, and does not exist before 7.0.
     """
     if next_entry is None:
         return 0
     if next_entry[1] is not None and ends.last_seq is not None:
         return max(1, ends.last_seq - next_entry[1] + 1)
-    return lag if isinstance(lag, int) else 1  # at least that one
+    return lag if isinstance(lag, int) else 1  # at least this one

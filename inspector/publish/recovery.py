@@ -1,4 +1,4 @@
-"""What a station whose journal is new or was damaged learns from its own streams in Redis."""
+"""Recovers unit numbers from Redis if the journal is new or was damaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inspector.journal.journal import Journal
 from inspector.publish.sinks.redis_streams import RedisStreamWriter
 
 NEWEST_UNITS = 2000
-"""So many of the last unit events are asked which number each camera had reached."""
+"""How many of the last unit events are searched for the number that each camera had reached."""
 LARGEST_NUMBER = 2**53
 
 log = structlog.get_logger(__name__)
@@ -26,10 +26,10 @@ LOST = (
 
 
 async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> str | None:
-    """Let units be numbered on from where Redis's stream ends, where the journal is new.
+    """If the journal is new, continue the numbers of units from the end of Redis's stream.
 
-    Says what is lost with a journal that was removed. Never raises for an absent Redis: a line
-    does not stand still for a number.
+    Reports what is lost with a journal that was removed. Never raises if Redis is away: a line does
+    not wait for a number.
     """
     if not journal.is_new:
         return None
@@ -46,7 +46,7 @@ async def recover_unit_numbers(journal: Journal, writer: RedisStreamWriter) -> s
 
 
 def last_numbers(bodies: Iterable[bytes]) -> dict[str, int]:
-    """The largest unit number of each camera in these unit events; what is none is passed over."""
+    """The largest unit number of each camera in these unit events; anything else is skipped."""
     numbers: dict[str, int] = {}
     for body in bodies:
         try:

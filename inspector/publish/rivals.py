@@ -1,4 +1,4 @@
-"""Whether somebody else keeps writing to this station's streams: pure, no clock."""
+"""Decides whether somebody else keeps writing to this station's streams: pure, no clock."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections import deque
 MEETINGS = 3
 """Fewer may be a person who added an entry by hand, or a stream that a new journal found."""
 WITHIN_S = 600.0
-"""A slow line writes an event every few minutes, and so would its double."""
+"""A slow line writes an event every few minutes, and so would a second instance of it."""
 
 
 class Rivals:
-    """Counts how often a stream had grown by what is not ours. Times are monotonic seconds."""
+    """Counts how often a stream had grown by entries that are not ours.
+
+    Times are monotonic seconds.
+    """
 
     def __init__(self) -> None:
         self._met_s: deque[float] = deque(maxlen=MEETINGS)
 
     def met(self, now_s: float) -> None:
-        """A stream ends with an entry that this station never wrote."""
+        """Report that a stream ends with an entry that this station never wrote."""
         self._met_s.append(now_s)
 
     def are_about(self, now_s: float) -> bool:
-        """Whether that happens again and again; False once it stopped for as long."""
+        """Whether that happens repeatedly; False once it has stopped for as long."""
         enough = len(self._met_s) == MEETINGS
         return enough and now_s - self._met_s[0] <= WITHIN_S

@@ -1,4 +1,4 @@
-"""One sink's delivery, for as long as the service runs."""
+"""Runs one sink's delivery for as long as the service runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inspector.publish.delivery import Delivery
 from inspector.publish.throttle import ThrottleLimits
 
 POLL_INTERVAL_S = 2.0
-"""How often an idle worker checks that the sink is there and still has its streams."""
+"""How often an idle worker checks that the sink answers and still has its streams."""
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 TRIM_EVERY_S = 300.0
@@ -29,23 +29,26 @@ class SinkTelemetry:
     """What a sink's worker reports about itself; the default ignores it. Event loop only."""
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state, set by a name
-        """The sink accepts events, or does not and why. Called on every change, also of the why."""
+        """Whether the sink accepts events, and why not.
+
+        Called on every change, also of the reason.
+        """
 
     def on_rival(self, there: bool) -> None:  # noqa: FBT001 - a state, set by a name
-        """Somebody else keeps writing to this station's streams, or does so no more."""
+        """Whether somebody else keeps writing to this station's streams."""
 
     def on_published(self, stream: Stream, events: int) -> None:
-        """So many events of a stream are now known to be in the sink."""
+        """Further events of a stream are now known to be in the sink."""
 
     def on_lost(self, stream: Stream, events: int) -> None:
-        """So many were deleted from a full journal before this sink took them; the main never."""
+        """Events were deleted from a full journal before this sink took them; never the main."""
 
     def on_pending(self, events: int, oldest_s: float) -> None:
-        """What the journal holds for the sink."""
+        """The state of the journal for the sink."""
 
 
 class SinkWorker:
-    """Delivers to one sink, whatever becomes of it. Event loop only."""
+    """Delivers to one sink, through all its failures. Event loop only."""
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class SinkWorker:
         self._has_failed = False
 
     def wake(self) -> None:
-        """There is something new in the journal."""
+        """Report that there is something new in the journal."""
         self._appended.set()
         self._tell_pending()
 
@@ -81,7 +84,9 @@ class SinkWorker:
     async def run_until_cancelled(
         self, care_for: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Deliver what comes; `care_for` it before each time, which may refuse as the sink does.
+        """Deliver events as they come.
+
+        Before each delivery `care_for` the sink, which may refuse as the sink does.
 
         Raises:
             FatalError: the journal is damaged.
@@ -92,7 +97,7 @@ class SinkWorker:
             self._appended.clear()
             try:
                 with self._own_failures():
-                    # First: a sink that is nearly full takes nothing until some of it is old.
+                    # First: a sink that is nearly full takes nothing until old entries are trimmed.
                     await self._trim()
                     if care_for is not None:
                         await care_for()
@@ -113,7 +118,7 @@ class SinkWorker:
                     await self._appended.wait()
 
     async def deliver_the_rest(self, within_s: float) -> None:
-        """Deliver what is left, as fast as it goes; what it does not take stays in the journal."""
+        """Deliver the rest as fast as possible; events not taken stay in the journal."""
         try:
             with self._own_failures():
                 async with asyncio.timeout(within_s):
@@ -130,7 +135,7 @@ class SinkWorker:
 
     @contextmanager
     def _own_failures(self) -> Iterator[None]:
-        """A further sink that fails in a way nobody foresaw is away, and stops no line."""
+        """A further sink that fails in an unforeseen way counts as away; the line goes on."""
         try:
             yield
         except (SinkUnavailableError, FatalError, TimeoutError):
@@ -145,8 +150,8 @@ class SinkWorker:
             raise SinkUnavailableError(cause) from error
 
     def _tell_up(self, *, up: bool, cause: str) -> None:
-        # A server that closes the connection may have a reason that only the next attempt hears
-        # of. What follows the colon differs each time and would be a line each time.
+        # A server that closes the connection may have a reason that only the next attempt learns.
+        # The part after the colon differs each time and would be a log line each time.
         state = (up, cause.partition(":")[0])
         if state != self._told:
             self._told = state

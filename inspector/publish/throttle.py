@@ -1,4 +1,4 @@
-"""How fast a backlog is sent to Redis while the line runs: pure."""
+"""Decides how fast a backlog is sent to Redis while the line runs: pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleLimits:
-    """What a backlog may take of the process that also inspects."""
+    """The share of the process that a backlog may take, beside the inspection."""
 
     events_per_s: float = 2000.0
     step_ms: float = 20.0
-    """Of the event loop's time, in one piece: so long a verdict may have to wait."""
+    """The longest uninterrupted use of the event loop: a verdict may have to wait this long."""
 
 
 class Throttle:
     """Chooses how many events go into one write, and how long to pause after it.
 
-    A write keeps the event loop busy for about as long as it has events; it is made as large as
-    `step_ms` allows. After it the loop is left to others for at least as long as it was busy,
-    and for so long that no more than `events_per_s` go on average.
+    A write keeps the event loop busy in proportion to its events; it is as large as `step_ms`
+    allows. After it the loop is free for others for at least as long as it was busy, and so long
+    that no more than `events_per_s` are sent on average.
     """
 
     def __init__(self, limits: ThrottleLimits) -> None:
@@ -38,9 +38,9 @@ class Throttle:
         return self._rows
 
     def pause_s(self, *, rows: int, busy_ns: int, took_ns: int) -> float:
-        """How long to pause after a write of so many events.
+        """How long to pause after a write of this many events.
 
-        `busy_ns` is what it took of the processor, `took_ns` what it took in all.
+        `busy_ns` is its processor time, `took_ns` its total time.
         """
         if rows > 0 and busy_ns > 0:
             fitting = int(rows * self._step_ns / busy_ns)

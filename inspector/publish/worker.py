@@ -1,4 +1,4 @@
-"""The last stage: events into the journal, and from there into every sink."""
+"""The last stage: writes events into the journal, and from there into every sink."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ GROUPS_PER_COMMIT = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishTerms:
-    """What the settings say about publishing."""
+    """The settings for publishing."""
 
     retention_s: float
     """Older entries are trimmed from the streams, unless the journal keeps them."""
     drain_s: float
-    """At the end: how long sinks get to take the rest."""
+    """How long sinks get at the end to take the rest."""
     pace: ThrottleLimits = field(default_factory=ThrottleLimits)
 
 
@@ -36,13 +36,13 @@ class PublishTelemetry(SinkTelemetry):
     """What the worker reports of Redis and the journal; the default ignores it. Event loop."""
 
     def on_clock(self, known: Known) -> None:
-        """What the station knows about time, and about its wall clock."""
+        """The station's knowledge about time and its wall clock."""
 
     def on_redis_clock(self, ahead_s: float | None) -> None:
-        """By how much Redis's clock is ahead of ours; None: it may not be asked."""
+        """By how much Redis's clock is ahead of ours; None: this user may not ask."""
 
     def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
-        """How full Redis is, and will be with all that is to be kept; None: too early to say."""
+        """How full Redis is, and will be with everything kept; None: too early to say."""
 
     def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
         """How large the journal is and may be, and how far back it reaches."""
@@ -58,9 +58,9 @@ class FurtherSink:
 
 
 class PublishWorker:
-    """Journals every group it is given, whether or not a sink is there, and delivers in order.
+    """Journals every group it gets, whether or not a sink answers, and delivers in order.
 
-    Each sink has a delivery of its own: one that is slow or away holds up neither another nor the
+    Each sink has a separate delivery: one that is slow or away holds up neither another nor the
     verdicts.
     """
 
@@ -101,8 +101,8 @@ class PublishWorker:
     async def run(self) -> None:
         """Work until the door is closed and all is journaled; then deliver for up to `drain_s`.
 
-        What a sink does not take by then stays in the journal for the next start. The journal
-        and the sinks stay open: whoever made them closes them.
+        Events that a sink does not take by then stay in the journal for the next start. The journal
+        and the sinks stay open: their creator closes them.
         """
         journaling = asyncio.create_task(self._journal_until_end(), name="publish/journal")
         delivering = {
@@ -113,7 +113,7 @@ class PublishWorker:
             for worker in self._sinks
         }
         try:
-            # Delivery only ever ends by an error, which must not wait for the next event.
+            # Delivery only ends by an error, which must not wait for the next event.
             done, _ = await asyncio.wait(
                 {journaling, *delivering}, return_when=asyncio.FIRST_COMPLETED
             )
@@ -138,7 +138,7 @@ class PublishWorker:
             self._tell_kept()
 
     async def _care_for_redis(self) -> None:
-        """Ask how Redis's clock and memory are, now and then."""
+        """Check Redis's clock and memory at intervals."""
         self._tell_kept()
         now_s = time.monotonic()
         if now_s < self._ask_at_s:
@@ -152,10 +152,10 @@ class PublishWorker:
             self.main.trim_by(self._ask_at_s)
 
     async def _expected_bytes(self, memory: Memory) -> float | None:
-        """What Redis will use once its streams reach back so far; None where nobody can say."""
+        """The memory that Redis will use once its streams reach back that far; None if unknown."""
         held = await self._writer.lengths()
         growths = await self._journal.main.growths(held)
-        # What the journal keeps is not trimmed from the streams either.
+        # Events that the journal keeps are not trimmed from the streams either.
         kept_s = max(self._terms.retention_s, self._journal.retention_s)
         return expected_bytes(memory, growths, retention_s=kept_s)
 

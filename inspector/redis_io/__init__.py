@@ -1,1 +1,1 @@
-"""How every part speaks to Redis: URLs, connections, Sentinel and Cluster."""
+"""Access to Redis for all parts: URLs, connections, Sentinel and Cluster."""

@@ -1,4 +1,4 @@
-"""How every part of this project talks to Redis: no silent retries, and cancellable."""
+"""Makes the Redis clients of all parts: without silent retries, and cancellable."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXPECTED_URL = (
 def redis_client(
     url: str, *, password: str | None, timeout_s: float, connect_timeout_s: float, key: str = ""
 ) -> Redis:
-    """A client that tries everything once; connects to nothing yet.
+    """A client that tries everything once; does not connect yet.
 
-    redis-py's defaults send an XADD again whose reply was late, which writes it twice, and wait
-    for seconds before they say that a server is down.
+    redis-py's defaults send an XADD again whose reply was late, which writes it twice, and wait for
+    seconds before they report that a server is down.
 
     `key` is one of the station's keys: in a Cluster every connection goes to the node that owns
     its slot, so that the client works as it does with one server.
@@ -43,8 +43,8 @@ def redis_client(
         "socket_timeout": timeout_s,
         "socket_connect_timeout": connect_timeout_s,
         "health_check_interval": 15,
-        # Without HELLO, which proxies, Redis 5 and some providers do not have; nothing here needs
-        # RESP3. `?protocol=3` in the URL is stronger.
+        # Without HELLO, which proxies, Redis 5 and some providers lack; nothing here needs RESP3.
+        # `?protocol=3` in the URL takes precedence.
         "protocol": 2,
     }
     if password is not None:
@@ -62,7 +62,7 @@ def _client(url: str, options: dict[str, Any], key: str) -> Redis:
     parsed = parse_redis_url(url)
     match parsed.layout:
         case Layout.SINGLE:
-            # What the URL says is stronger than what is said beside it, here as in redis-py.
+            # The URL takes precedence over separate options, as in redis-py.
             return Redis.from_url(parsed.server_url, **options)
         case Layout.SENTINEL:
             return _through_sentinels(parsed, options)
@@ -71,13 +71,13 @@ def _client(url: str, options: dict[str, Any], key: str) -> Redis:
 
 
 def _checked(client: Redis) -> Redis:
-    """Refuse options that a connection does not know, before one is needed; opens nothing."""
+    """Refuse options unknown to a connection, before one is needed; opens nothing."""
     client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     return client
 
 
 def passwords_of(client: Redis) -> list[str]:
-    """What must never be shown of a client's login."""
+    """The parts of a client's login that must never be shown."""
     password = client.connection_pool.connection_kwargs.get("password")
     return [password] if password else []
 
@@ -95,7 +95,7 @@ class _SentinelRedis(Redis):
 
 
 def _server_options(parsed: RedisUrl, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What connects to a server whose address is looked up, and whether by TLS."""
+    """Makes connections to a server whose address is looked up, with or without TLS."""
     found: dict[str, Any] = options | dict(parse_url(parsed.server_url))
     for name in ("host", "port"):
         found.pop(name, None)
@@ -105,7 +105,7 @@ def _server_options(parsed: RedisUrl, options: dict[str, Any]) -> tuple[dict[str
 def _through_sentinels(parsed: RedisUrl, options: dict[str, Any]) -> Redis:
     server, tls = _server_options(parsed, options)
     username, password = parsed.sentinel_login
-    # The Sentinels are asked as the servers are: same certificates, same time limits.
+    # Sentinels are contacted like servers: same certificates, same time limits.
     asked = {k: v for k, v in server.items() if k not in ("username", "password", "db")}
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
         parsed.addresses,
@@ -132,8 +132,8 @@ def cancellable() -> Iterator[None]:
     """Wrap calls of redis.asyncio: a cancellation that arrives inside them is not lost.
 
     redis-py 8.1 sends through asyncio.wait_for, which in Python 3.11 drops a cancellation that
-    comes when the sending is just done (11 of 60 moments tried while connecting): a task that
-    was told to end would run on for ever.
+    comes when the sending is just done (11 of 60 moments tried while connecting): a cancelled task
+    would run on for ever.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0

@@ -84,7 +84,7 @@ class Topology:
 
 def _address(server: Sequence[Any], asked: Address) -> Address:
     host = server[0].decode() if isinstance(server[0], bytes) else server[0]
-    # Empty or "?": the node does not know its own name; whoever asked reached it.
+    # Empty or "?": the node does not know its own name; use the address that reached it.
     return (host if host and host != "?" else asked[0]), int(server[1])
 
 

@@ -1,4 +1,4 @@
-"""What a station's user must be allowed to in Redis: the line of `deploy/redis/users.acl`. Pure."""
+"""The rights that a station's user needs in Redis: the line of `deploy/redis/users.acl`. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def station_user(
     separates_reading: bool = True,
     in_cluster: bool = False,
 ) -> str:
-    """The line for users.acl. Redis before 7.0 does not tell reading a key from writing it."""
+    """The line for users.acl.
+
+    Redis before 7.0 does not distinguish reading a key from writing it.
+    """
     reading = "%R" if separates_reading else ""
     read = [f"{reading}~{station_key(station_id, name)}" for name in READ]
     keys = [*read, *(f"~{key}" for key in station_keys(station_id))]
@@ -40,5 +43,5 @@ def station_user(
 
 
 def station_key(station_id: str, name: str) -> str:
-    """Where a station keeps the stream of this name; its id is the hash tag of all of them."""
+    """The key of a station's stream of this name; the station's id is the hash tag of all."""
     return f"inspector:{{{station_id}}}:{name}"

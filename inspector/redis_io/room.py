@@ -1,4 +1,4 @@
-"""How much of Redis's memory is left, and how much the streams will need: pure, no clock."""
+"""Calculates Redis's free memory, and how much the streams will need: pure, no clock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from inspector.core.entries import StreamGrowth
 
 HOLD_ABOVE = 0.9
-"""Of `maxmemory`. A Redis at its limit refuses everybody, the PLC that announces units too."""
+"""As a share of `maxmemory`. A Redis at its limit refuses everybody, including the PLC that
+announces units."""
 RESUME_BELOW = 0.88
 ASK_EVERY_S = 10.0
 SPENT_BETWEEN = 0.1
-"""Share of the room left when Redis was last asked that may be written before it is asked again."""
+"""Share of the room at the last check that may be written before the next check."""
 
 # An entry of a stream takes its JSON, its flat fields and IDs, and what Redis leaves empty in the
 # nodes it keeps them in. Measured on Redis 7.0: 215 to 315 bytes more than a JSON of 900 to 1000
@@ -21,21 +22,21 @@ _ENTRY_BYTES = 200
 _PER_JSON_BYTE = 1.25
 
 SHORTEST_SPAN_S = 3600.0
-"""What came in less says nothing of two weeks."""
+"""The growth over less time says nothing about two weeks."""
 
 
 def bytes_in_redis(json_bytes: float) -> float:
-    """What an event of this length of JSON takes in Redis."""
+    """The memory that an event with JSON of this length takes in Redis."""
     return _ENTRY_BYTES + _PER_JSON_BYTE * json_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What Redis says of its memory."""
+    """Redis's report of its memory."""
 
     used_bytes: int
     limit_bytes: int
-    """`maxmemory`; 0 where it has none."""
+    """`maxmemory`; 0 if it has none."""
 
 
 def expected_bytes(
@@ -45,12 +46,12 @@ def expected_bytes(
     retention_s: float,
     shortest_span_s: float = SHORTEST_SPAN_S,
 ) -> float | None:
-    """What Redis will use once the streams reach back as far as they are to be kept.
+    """The memory that Redis will use once the streams reach back as far as they are to be kept.
 
-    At the growth so far; None while that is of less than `shortest_span_s`.
+    Assumes the growth so far; None while it covers less than `shortest_span_s`.
     """
     streams = list(streams)
-    # One span for all: of a stream with few entries its own says nothing.
+    # One span for all: that of a stream with few entries alone says nothing.
     span_s = max((s.span_s for s in streams), default=0.0)
     if span_s <= 0 or span_s < min(shortest_span_s, retention_s):
         return None
@@ -62,18 +63,18 @@ def expected_bytes(
 
 
 class Reserve:
-    """Leaves the last tenth of Redis's memory to others; says when Redis is to be asked again."""
+    """Leaves the last tenth of Redis's memory to others; says when to check Redis again."""
 
     def __init__(self) -> None:
         self.memory: Memory | None = None
-        """As Redis last said it; None where it may not be asked."""
+        """Redis's last report; None if this user may not ask."""
         self.is_held = False
         self._asked_s: float | None = None
         self._left_bytes = 0.0
         self._spent_bytes = 0.0
 
     def must_ask(self, now_s: float, about_to_write_bytes: float = 0.0) -> bool:
-        """Whether what Redis last said is too old to write so much."""
+        """Whether the last report is too old to write this much."""
         if self._asked_s is None or now_s - self._asked_s >= ASK_EVERY_S:
             return True
         if self.memory is None or not self.memory.limit_bytes:
@@ -84,7 +85,7 @@ class Reserve:
         )
 
     def told(self, memory: Memory | None, now_s: float) -> None:
-        """Redis was asked."""
+        """Record a report of Redis."""
         self.memory = memory
         self._asked_s, self._spent_bytes = now_s, 0.0
         if memory is None or not memory.limit_bytes:
@@ -95,12 +96,12 @@ class Reserve:
         self.is_held = memory.used_bytes >= above * memory.limit_bytes
 
     def spend(self, written_bytes: float) -> None:
-        """So much was written."""
+        """Record that this much was written."""
         self._spent_bytes += written_bytes
 
     @property
     def cause(self) -> str:
-        """Why nothing is written now."""
+        """The reason why nothing is written now."""
         memory = self.memory or Memory(used_bytes=0, limit_bytes=0)
         return (
             f"Redis is nearly full: {megabytes(memory.used_bytes)} of"

@@ -1,4 +1,4 @@
-"""Which Redis a `redis.url` means: one server, Sentinels or a Cluster. Pure."""
+"""Reads a `redis.url`: one server, Sentinels or a Cluster. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SENTINEL_USER, _SENTINEL_PASSWORD = "sentinel_username", "sentinel_password"
 
 
 class Layout(Enum):
-    """How many servers there are, and who knows which of them takes writes."""
+    """The kind of deployment: how many servers, and how the one that takes writes is found."""
 
     SINGLE = "single"
     SENTINEL = "sentinel"
-    """Sentinels know which server is the master now."""
+    """Sentinels know the present master."""
     CLUSTER = "cluster"
-    """Every node knows which one owns a key."""
+    """Every node knows the owner of a key."""
 
 
 _SCHEMES = {
@@ -41,9 +41,9 @@ class RedisUrl:
 
     layout: Layout
     addresses: tuple[Address, ...]
-    """Of the server, of the Sentinels, or of some nodes of the Cluster; at least one."""
+    """The addresses of the server, the Sentinels, or some nodes of the Cluster; at least one."""
     service: str = ""
-    """What the Sentinels call the master; empty otherwise."""
+    """The Sentinels' name for the master; empty otherwise."""
     server_url: str = field(repr=False)
     """`redis://` or `rediss://` with login, database and options, and the first address."""
     sentinel_login: tuple[str | None, str | None] = field(default=(None, None), repr=False)
@@ -54,7 +54,7 @@ def parse_redis_url(text: str) -> RedisUrl:
     """Read a URL.
 
     `redis://`, `rediss://` (TLS): one server. `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB`:
-    the login is for the server that the Sentinels name; theirs stands in the query
+    the login is for the server that the Sentinels name; theirs is in the query
     (`sentinel_username`, `sentinel_password`). `redis+cluster://HOST:PORT,HOST:PORT`. Both also
     with `rediss+`.
 
@@ -65,7 +65,7 @@ def parse_redis_url(text: str) -> RedisUrl:
     try:
         parts = urlsplit(text)
     except ValueError:
-        # What it says quotes the login.
+        # Its message quotes the login.
         raise ValueError("brackets that do not belong there") from None
     if parts.scheme not in _SCHEMES:
         raise ValueError("unknown scheme")
@@ -95,7 +95,7 @@ def parse_redis_url(text: str) -> RedisUrl:
 
 
 def with_sentinel_login(url: str, username: str | None, password: str | None) -> str:
-    """The URL with the Sentinels' own login in it; the same where there is none."""
+    """The URL with the Sentinels' own login in it; the same if there is none."""
     named = ((_SENTINEL_USER, username), (_SENTINEL_PASSWORD, password))
     extra = urlencode({name: value for name, value in named if value is not None})
     if not extra:
@@ -105,7 +105,7 @@ def with_sentinel_login(url: str, username: str | None, password: str | None) ->
 
 
 def _options(parts: SplitResult) -> list[str]:
-    """The query's parts; what is no `name=value` would be dropped without a word."""
+    """The query's parts; anything but `name=value` would be dropped silently."""
     options = parts.query.split("&") if parts.query else []
     foreign = [option for option in options if "@" in option and not _is_login(option)]
     if "@" not in parts.netloc and foreign:

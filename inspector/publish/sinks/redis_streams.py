@@ -21,7 +21,7 @@ from inspector.redis_io.room import Memory, Reserve, bytes_in_redis
 _CAUSE_CHARACTERS = 200
 _SEQ_DIGITS = 19
 
-# What Redis's refusals mean for whoever reads the alert; the first that matches.
+# The meaning of Redis's refusals for a person who reads the alert; the first match counts.
 _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.BusyLoadingError, "Redis is still loading its data"),
     (exceptions.AuthenticationError, "Redis refused the user name or password"),
@@ -33,7 +33,7 @@ _EXPLAINED: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.RedisError, "Redis refused"),
     (OSError, "Redis cannot be reached"),
 )
-# The same where redis-py has no class for it, or wraps it up: by Redis's own word.
+# The same by Redis's own word, where redis-py has no class for it or wraps it.
 _EXPLAINED_BY_CODE = {
     "NOPERM": "Redis does not allow this user to write the streams",
     "MISCONF": "Redis cannot save its data (disk full?)",
@@ -64,7 +64,7 @@ class RedisStreamWriter(Sink):
         timeout_s: float = 1.0,
         connect_timeout_s: float = 0.5,
     ) -> None:
-        """Connect to nothing yet.
+        """Does not connect yet.
 
         Raises:
             ConfigurationError: the URL is not one of Redis's.
@@ -84,8 +84,8 @@ class RedisStreamWriter(Sink):
     async def tips(self) -> dict[Stream, Tip]:
         """How each stream ends now.
 
-        Without those that this user has no right to: a stream may be newer than the rights in
-        Redis, and the others are not to wait for that. What is to be written there is refused.
+        Without those that this user has no rights for: a stream may be newer than the rights in
+        Redis, and the others must not wait for it. Writes to it are refused.
         """
         replies = await self._xinfo()
         with self._talking():
@@ -111,7 +111,8 @@ class RedisStreamWriter(Sink):
                 replies = await self._append_watched(rows, ends, published_at)
             except exceptions.WatchError:
                 # Touched in between, or the connection was lost at any moment since WATCH, which
-                # redis-py reports the same way: either way, look how the streams end now.
+                # redis-py reports the same way: in both cases the ends of the streams must be read
+                # again.
                 return False
         return replies is not None and self._all_added(replies)
 
@@ -120,15 +121,15 @@ class RedisStreamWriter(Sink):
     ) -> list[Any] | None:
         streams = list(dict.fromkeys(row.stream for row in rows))
         async with self._redis.pipeline(transaction=True) as pipeline:
-            # Between the look and the write nobody else gets in: WATCH makes Redis drop the
-            # transaction if a key was touched, be it by FLUSHALL or by our own earlier
-            # attempt that a stopped Redis reads only now.
+            # Nobody else can write between the check and the write: WATCH makes Redis drop the
+            # transaction if a key was touched, be it by FLUSHALL or by our own earlier attempt that
+            # a stopped Redis reads only now.
             await pipeline.watch(*(self._keys[stream] for stream in streams))
             for stream in streams:
                 if (await self._tip_of(pipeline, stream)).last_id != ends[stream]:
                     return None
             # A transaction, because a plain pipeline can be refused an entry (no memory)
-            # and granted the next: then the refused one can never follow.
+            # and accept the next: then the refused one can never follow.
             pipeline.multi()  # type: ignore[no-untyped-call]
             for row in rows:
                 pipeline.xadd(
@@ -156,9 +157,9 @@ class RedisStreamWriter(Sink):
         return [fields[b"data"] for _, fields in entries if b"data" in fields]
 
     async def trim(self, stream: Stream, below: StreamId) -> int:
-        """Drop roughly the entries with smaller IDs; says how many.
+        """Trim roughly the entries with smaller IDs; returns how many.
 
-        By ID, never by length: a length would eat entries that nobody has read yet.
+        By ID, never by length: a length would remove entries that nobody has read yet.
         """
         with self._talking():
             trimmed: int = await self._redis.xtrim(
@@ -168,16 +169,16 @@ class RedisStreamWriter(Sink):
 
     @property
     def memory_told(self) -> Memory | None:
-        """What Redis last said of its memory; None where it may not be asked."""
+        """The last known memory of Redis; None if this user may not ask."""
         return self._reserve.memory
 
     @property
     def is_held(self) -> bool:
-        """Redis is nearly full, and what is left is not ours to fill."""
+        """Redis is nearly full, and the rest is reserved for others."""
         return self._reserve.is_held
 
     async def make_room(self, rows: Sequence[JournalRow]) -> None:
-        """Refuse where Redis would then have no room left for the triggers of others."""
+        """Refuse a write after which Redis would have no room left for the triggers of others."""
         about_bytes = sum(bytes_in_redis(len(row.body)) for row in rows)
         await self.ask_for_memory(about_bytes)
         if self._reserve.is_held:
@@ -190,7 +191,7 @@ class RedisStreamWriter(Sink):
             self._reserve.told(await self.memory(), time.monotonic())
 
     async def memory(self) -> Memory | None:
-        """How much of its memory Redis uses; None where this user may not ask."""
+        """How much of its memory Redis uses; None if this user may not ask."""
         with self._talking():
             try:
                 told: Any = await self._redis.info("memory")
@@ -199,7 +200,7 @@ class RedisStreamWriter(Sink):
         return read_memory(told)
 
     async def clock_ahead_s(self) -> float | None:
-        """By how much Redis's clock is ahead of ours; None where this user may not ask."""
+        """By how much Redis's clock is ahead of ours; None if this user may not ask."""
         with self._talking():
             try:
                 seconds, microseconds = await self._redis.time()
@@ -215,7 +216,7 @@ class RedisStreamWriter(Sink):
         }
 
     async def _xinfo(self) -> dict[Stream, Any]:
-        """What XINFO STREAM says of each stream, or its refusal."""
+        """The reply of XINFO STREAM for each stream, or its refusal."""
         with self._talking():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for key in self._keys.values():
@@ -232,7 +233,7 @@ class RedisStreamWriter(Sink):
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
-        """The one place where Redis's errors become ours."""
+        """Map Redis's errors to ours; the only place that does so."""
         try:
             with cancellable():
                 yield
@@ -275,16 +276,16 @@ def _fields(row: JournalRow, published_at: str) -> dict[Any, Any]:
         "time": row.time,
         "unit_id": row.unit_id,
         "result": row.result,
-        # The body is spliced, not parsed: what was journaled is what is published.
+        # The body is spliced, not parsed: exactly what was journaled is published.
         "data": stamp + (rest if rest == b"}" else b"," + rest),
     }
 
 
 def read_memory(told: Mapping[str, Any]) -> Memory | None:
-    """Read what INFO says of memory; None where a Redis in disguise says nothing."""
+    """Read INFO's lines about memory; None if a substitute for Redis has none."""
     if "used_memory" not in told:
         return None
-    # What waits for the append-only file and for replicas does not count against the limit.
+    # Buffers for the append-only file and for replicas do not count against the limit.
     uncounted = int(told.get("mem_not_counted_for_evict", 0))
     return Memory(
         used_bytes=max(0, int(told["used_memory"]) - uncounted),
@@ -307,7 +308,7 @@ def read_tip(reply: Any) -> Tip:
     return Tip(
         last_id=last_id,
         event_id=_text(event_id) if event_id and _text(entry_id) == str(last_id) else None,
-        # Longer ones were typed by somebody, and int() raises from 4301 digits on.
+        # Longer ones were typed by a person, and int() raises from 4301 digits on.
         seq=int(seq) if seq.isascii() and seq.isdecimal() and len(seq) <= _SEQ_DIGITS else None,
     )
 
