@@ -1,4 +1,4 @@
-"""How Triton is reached: address, TLS, login; and what it says when it refuses."""
+"""Connections to Triton: address, TLS, login, and the text of its errors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tritonclient.utils import InferenceServerException
 from inspector.settings.sections import AUTHORIZATION, InferenceSettings
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
-    # Else gRPC sends every call through the `http_proxy` of the environment, those to 127.0.0.1
-    # too, and a company's proxy answers for Triton.
+    # Without this gRPC sends every call through the `http_proxy` of the environment, even those to
+    # 127.0.0.1, and a company's proxy answers in place of Triton.
     ("grpc.enable_http_proxy", 0),
-    # tritonclient's own, which options of ours replace: a batch is larger than gRPC's 4 MB.
+    # tritonclient's own options, which ours replace: a batch is larger than gRPC's 4 MB.
     ("grpc.max_send_message_length", 2**31 - 1),
     ("grpc.max_receive_message_length", 2**31 - 1),
 ]
 
 
 def connect_to(url: str, inference: InferenceSettings) -> Any:
-    """A client of its own for each connection. Event loop only."""
+    """Make a separate client for each connection. Event loop only."""
     ca = str(inference.tls_ca) if inference.tls_ca else None
     return InferenceServerClient(
         url, ssl=inference.tls, root_certificates=ca, channel_args=CHANNEL_OPTIONS
@@ -28,7 +28,7 @@ def connect_to(url: str, inference: InferenceSettings) -> Any:
 
 
 def login_of(inference: InferenceSettings) -> dict[str, str] | None:
-    """What goes with every call; None where no token is set."""
+    """The headers of every call; None if no token is set."""
     if inference.token is None:
         return None
     token, header = inference.token.get_secret_value(), inference.token_header
@@ -36,7 +36,7 @@ def login_of(inference: InferenceSettings) -> dict[str, str] | None:
 
 
 def server_words(error: Exception) -> str:
-    """What a server that refused or failed said, on one line."""
+    """The message of a server that refused or failed, on one line."""
     if isinstance(error, InferenceServerException):
         text = error.message() or error.status() or ""
     else:

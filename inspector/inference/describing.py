@@ -1,4 +1,4 @@
-"""Asks a Triton server for one model: is it ready, what does it say of itself."""
+"""Asks a Triton server about one model: whether it is ready, and its description."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from inspector.inference.model_check import configured_model, no_such_model
 from inspector.settings.sections import InferenceSettings
 
 LOAD_TIMEOUT_S = 60.0
-"""For a server that loads a model when it is asked to."""
+"""The time-out for a server that loads a model on request."""
 DEEPEST_ENSEMBLE = 8
-"""Ensembles within ensembles; one that held itself would have no end."""
+"""How deep ensembles may be nested: one that contained itself would never end."""
 
 
 async def describe_model(
     client: Any, inference: InferenceSettings, model: ModelName
 ) -> ModelDescription:
-    """A model, once it and every step of it are ready.
+    """The model, if it and every step of it are ready.
 
-    The server as a whole is not asked: with strict readiness it is not ready while somebody
-    else's model, which nobody here needs, cannot be loaded.
+    The readiness of the whole server is not used: with strict readiness it is not ready while any
+    other model, which is not needed here, cannot be loaded.
 
     Raises:
         ConfigurationError: the server has no such model, or no such version of it.
@@ -43,9 +43,9 @@ async def describe_model(
 
 
 _NOT_LOADED = ("", "UNAVAILABLE")
-"""States of a model that nobody has asked for yet, or that could not be loaded so far."""
+"""States of a model that was not requested yet, or could not be loaded so far."""
 _UNLOADED = "unloaded"
-"""Triton's reason for a model that somebody took out of service: it is not for us to undo that."""
+"""Triton's reason for a model that was unloaded on purpose, which must not be undone."""
 
 
 class _Asked:
@@ -84,15 +84,15 @@ class _Asked:
         raise InferenceUnavailableError(f"model {model} is not ready: {reason or 'not loaded'}")
 
     async def _states(self) -> tuple[Sequence[Any], Sequence[Any]]:
-        """What the server says of all models, and of each version of ours."""
+        """The server's index of all models, and of each version of ours."""
         index = (await self._client.get_model_repository_index(**self._call)).models
         return index, [entry for entry in index if entry.name == self._model]
 
     async def _loaded_on_request(self) -> bool:
-        """Whether the server was asked to load the model, and did.
+        """Load the model on the server; returns whether it did.
 
-        The embedded server begins with the station's model alone: each other one takes memory, and
-        time at the start. A server that loads all it has, and nothing more, refuses.
+        The embedded server starts with the station's model only: every other one takes memory, and
+        time at the start. A server that loads all its models at the start refuses.
         """
         call = {**self._call, "client_timeout": LOAD_TIMEOUT_S}
         with suppress(InferenceServerException):  # its reason stands in the index
@@ -127,7 +127,7 @@ class _Asked:
         )
 
     async def _instances_of(self, config: Any, depth: int) -> int:
-        """How many requests are worked on at once; an ensemble is as narrow as its steps."""
+        """How many requests are processed at once; for an ensemble, those of its narrowest step."""
         steps = {step.model_name for step in config.ensemble_scheduling.step}
         if not steps or not depth:
             return sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)

@@ -27,9 +27,9 @@ class ModelDescription:
     """0 when the model does not batch, as in its configuration."""
     decoupled: bool
     sequences: bool = False
-    """Its requests must belong to sequences."""
+    """Whether its requests must belong to sequences."""
     parameters: Mapping[str, str]
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What the ONNX files say of themselves, by model or step; empty where they cannot be read."""
+    """Metadata of the ONNX files, by model or step; empty if they cannot be read."""
     instances: int = 1
-    """Requests it works on at once; of an ensemble, those of its narrowest step."""
+    """How many requests it processes at once; for an ensemble, those of its narrowest step."""

@@ -1,7 +1,7 @@
-"""What the program that exported a model wrote beside it: Ultralytics' `metadata`, read. Pure.
+"""Reads what the program that exported a model noted in it: Ultralytics' `metadata`. Pure.
 
 The Ultralytics guide to Triton has it copied into config.pbtxt as a parameter, as Python or JSON
-writes a dictionary. A text that cannot be read says nothing, because it was written for others.
+writes a dictionary. A text that cannot be read is ignored, because it was not written for us.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 
 LONGEST_CHARACTERS = 100_000
 _AUTHOR = "Ultralytics"
-"""All of whose networks take pictures in 0..1."""
+"""The exporter all of whose networks take pictures in 0..1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterNotes:
-    """What is known; empty where nothing is said."""
+    """What is known; empty where nothing is noted."""
 
     names: tuple[str, ...] = ()
-    """Of the classes, in the model's order."""
+    """Names of the classes, in the model's order."""
     task: str = ""
     suppresses: bool = False
-    """Its answer comes after non-maximum suppression."""
+    """Whether its answer comes after non-maximum suppression."""
     head: str = ""
-    """What the exporting program calls its last layer."""
+    """The exporting program's name of its last layer."""
     takes_ones: bool = False
-    """It was exported by a program whose networks take pictures in 0..1."""
+    """Whether it was exported by a program whose networks take pictures in 0..1."""
 
 
 def read_notes(text: str) -> ExporterNotes:
@@ -52,9 +52,9 @@ def _notes_in(content: Mapping[str, Any]) -> ExporterNotes:
 
 
 def notes_of(parameters: Mapping[str, str], file: Mapping[str, str] | None = None) -> ExporterNotes:
-    """The notes in a model's parameters; `names` by itself counts where `metadata` has none.
+    """The notes in a model's parameters; a separate `names` is used if `metadata` has none.
 
-    Where they say nothing, those in the metadata of its file count.
+    If there are none, those in the metadata of its file are used.
     """
     notes = read_notes(parameters.get("metadata", ""))
     if not notes.names and (text := parameters.get("names", "")):
@@ -73,16 +73,16 @@ def notes_of(parameters: Mapping[str, str], file: Mapping[str, str] | None = Non
 
 
 def notes_in_file(metadata: Mapping[str, str]) -> ExporterNotes:
-    """The notes in an ONNX file's metadata: the same keys, each with a text of its own."""
+    """The notes in an ONNX file's metadata: the same keys, each as a separate text."""
     content = {key: _parsed(metadata.get(key, "")) for key in ("names", "args")}
     plain = {key: metadata.get(key, "") for key in ("task", "end2end", "author", "head")}
     return _notes_in({**plain, **content})
 
 
 def order_objection(told: tuple[str, ...], codes: tuple[str, ...]) -> bool:
-    """Whether the codes cannot be the model's names: another number, or one at another place.
+    """Whether the codes contradict the model's names: another number, or another order.
 
-    Codes may be other words for the names, as an MES has them; then nothing is known.
+    Codes may be other words for the names, as an MES has them; then they are not comparable.
     """
     if not told:
         return False
@@ -123,5 +123,5 @@ def _is_true(value: Any) -> bool:
 
 
 def _plain(name: str) -> str:
-    """`Pin_Hole` and `pin-hole` are one name."""
+    """A name without case and separators: `Pin_Hole` and `pin-hole` are the same."""
     return name.strip().casefold().replace("_", "-").replace(" ", "-")

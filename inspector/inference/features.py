@@ -1,4 +1,4 @@
-"""Asks a Triton server what is to be seen in each cell of a picture, for models that are taught."""
+"""Asks a Triton server for the features of each cell of a picture, for taught models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TritonFeatures(FeaturesSource):
     def __init__(
         self, url: str, inference: InferenceSettings, *, model: str, repositories: Sequence[Path]
     ) -> None:
-        """`repositories`: where the model's file may be, the first one that has it counts."""
+        """`repositories`: where the model's file may be; the first one that has it is used."""
         self._url = url
         self._inference = inference
         self._model = model
@@ -54,7 +54,7 @@ class TritonFeatures(FeaturesSource):
         )
 
     def of(self, picture: Image) -> NDArray[np.floating[Any]]:
-        """See `FeaturesSource`; some 30 ms of the server's time."""
+        """See `FeaturesSource`; about 30 ms of the server's time."""
         tensor = InferInput(INPUT, [1, *picture.shape], "UINT8")
         tensor.set_data_from_numpy(picture[None])
         try:
@@ -79,7 +79,7 @@ class TritonFeatures(FeaturesSource):
             self._client = InferenceServerClient(
                 self._url, ssl=inference.tls, root_certificates=ca, channel_args=CHANNEL_OPTIONS
             )
-        with suppress(InferenceServerException):  # what it refuses is said by the inference
+        with suppress(InferenceServerException):  # refusals are reported by the inference
             if not self._client.is_model_ready(self._model, headers=login_of(self._inference)):
                 self._client.load_model(
                     self._model,

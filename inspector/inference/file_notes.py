@@ -1,7 +1,8 @@
-"""What the ONNX files of a model say of themselves: their metadata, where the files can be read.
+"""Reads the metadata of a model's ONNX files, if the files can be read.
 
 Only the ends of a file are read, never its weights: a model of some hundred megabytes takes as long
-as a small one. A file that cannot be read so says nothing here; loading it tells what is wrong.
+as a small one. A file that cannot be read in this way gives nothing here; loading it shows what is
+wrong.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _LONGEST_ENTRY_BYTES = 1_000_000
 _MOST_ENTRIES = 1000
 
 FileNotes = Mapping[str, Mapping[str, str]]
-"""By the model's name, or that of a step of it: keys and values of its file's metadata."""
+"""Keys and values of the metadata, by the name of the model or of a step of it."""
 
 
 def notes_in_files(repository: Path | None, model: str, version: str = "") -> FileNotes:
-    """Of a model and of every step that it is an ensemble of. Reads files: not on the event loop.
+    """The metadata of a model and of its ensemble's steps. Reads files: not on the event loop.
 
     None: the server's files are on another machine.
     """
@@ -42,7 +43,7 @@ def notes_in_files(repository: Path | None, model: str, version: str = "") -> Fi
 
 
 def metadata_of(path: Path) -> Mapping[str, str]:
-    """The metadata of one ONNX file; empty where there is none, or it is no such file."""
+    """The metadata of one ONNX file; empty if there is none, or if it is no such file."""
     try:
         with path.open("rb") as file:
             return dict(_entries(file))
@@ -51,7 +52,7 @@ def metadata_of(path: Path) -> Mapping[str, str]:
 
 
 def _entries(file: BinaryIO) -> Iterator[tuple[str, str]]:
-    """Walk over the file's outermost fields; what is none of ours is skipped unread."""
+    """Walk over the file's outermost fields; others are skipped unread."""
     entries = 0
     while (key := _varint(file, at_end=-1)) >= 0:
         field, wire = key >> 3, key & 7

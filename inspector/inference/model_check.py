@@ -1,4 +1,4 @@
-"""Compares what Triton says of a model with what the settings expect: pure decisions."""
+"""Compares Triton's description of a model with what the settings expect: pure decisions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inspector.settings.sections import InferenceSettings
 
 UNBATCHED_RANK = 3
 MOST_FILLED = 64
-"""As many as `batching.max_regions` may be."""
+"""The largest value of `batching.max_regions`."""
 REFERENCE_CHANNELS = ("unit", "reference")
-"""How a model's configuration says that its input shows a unit beside its reference."""
+"""The `channels` parameter of a model whose input shows a unit beside its reference."""
 REGISTERED_CHANNELS = ("unit",)
-"""How it says that its input shows a unit alone, in the geometry of its reference."""
+"""The same for one whose input shows a unit alone, in the geometry of its reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,27 +32,27 @@ class ModelNeeds:
     codes: tuple[str, ...]
     """The names of its classes, in its order."""
     lowest_threshold: float
-    """It must report what is at least so sure."""
+    """It must report findings down to this confidence."""
     stated: Stated = NOTHING_STATED
-    """What is said of it; the rest is the model's own word."""
+    """What the settings state about it; the rest is the model's own description."""
     is_for_reference: bool | None = None
-    """Whether it is to see a unit beside its reference; None: either will do."""
+    """Whether it must take a unit beside its reference; None: either is right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTerms:
-    """How the server is reached, and what its models have to be."""
+    """How the server is reached, and what its models must be."""
 
     server: InferenceSettings
     """The station's model is named here too."""
     needs: ModelNeeds
-    """What the station's own model has to be."""
+    """What the station's own model must be."""
     also: Mapping[ModelName, ModelNeeds] = field(default_factory=dict)
-    """What each further model of the station has to be."""
+    """What each further model of the station must be."""
 
 
 def configured_model(inference: InferenceSettings) -> ModelName:
-    """The model of the station, which inspects what no product's recipe says otherwise of."""
+    """The model of the station, for products whose recipe names no other."""
     return ModelName(name=inference.model, version=inference.version, stated=inference.stated)
 
 
@@ -100,12 +100,12 @@ def check_model(description: ModelDescription, needs: ModelNeeds) -> ModelSpec:
 
 
 def _as_read(tensor: TensorDescription) -> TensorDescription:
-    """Halves of a reply are made floats before anything reads them."""
+    """The tensor as readers get it: half floats are converted to floats first."""
     return replace(tensor, dtype="FP32") if tensor.dtype == "FP16" else tensor
 
 
 def _batch(description: ModelDescription) -> tuple[int, int]:
-    """How many pictures a request holds at most, and exactly; 0: any number."""
+    """The largest and the exact number of pictures in a request; 0: any number."""
     if description.max_batch_size > 0:
         return description.max_batch_size, 0
     shapes = [tensor.shape for tensor in description.inputs]
@@ -119,7 +119,7 @@ def _batch(description: ModelDescription) -> tuple[int, int]:
             f"model {description.name}: takes exactly {first} pictures per request; expected any "
             f"number up to a limit (export it with a dynamic batch), or at most {MOST_FILLED}"
         )
-    # Triton refuses every other number than a graph's own: such a request is filled up.
+    # Triton refuses any number but the graph's own: such a request is filled up.
     return (0, 0) if first < 0 else (first, first if first > 1 else 0)
 
 
@@ -178,7 +178,7 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
 
 
 def _several_inputs(description: ModelDescription, asked: str | None) -> str:
-    """Only the picture is sent: an input that is not optional would be missing in each request."""
+    """The sentence for a model with several inputs, of which only the picture is sent."""
     names = [tensor.name for tensor in description.inputs]
     rest = [name for name in names if name != asked]
     told = f"model {description.name} has {len(names)} inputs ({', '.join(names)})"
@@ -188,7 +188,7 @@ def _several_inputs(description: ModelDescription, asked: str | None) -> str:
 
 
 def _channels(description: ModelDescription, needs: ModelNeeds) -> int:
-    """How many the model's input has, by what its configuration says of them."""
+    """The number of channels of the model's input, by its configuration."""
     name, told = description.name, description.parameters.get("channels", "")
     has_reference = _told_channels(description) == REFERENCE_CHANNELS
     if needs.is_for_reference is not None and has_reference != needs.is_for_reference:
@@ -219,7 +219,7 @@ def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> boo
         raise ConfigurationError(
             f'model {description.name}: its parameter colour is "{declared}"; expected bgr or rgb'
         )
-    # A picture in bytes is taken to be as OpenCV makes it; a float tensor as training made it.
+    # A picture in bytes is assumed to be as OpenCV makes it; a float tensor as training made it.
     order = declared or ("bgr" if dtype == "UINT8" else "rgb")
     if needs.stated.colour != "auto":
         order = needs.stated.colour
@@ -228,10 +228,10 @@ def _is_rgb(description: ModelDescription, dtype: str, needs: ModelNeeds) -> boo
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """What a float input expects of its numbers."""
+    """The range and normalisation that a float input expects."""
 
     pixel_range: str
-    """`auto` where neither the settings nor the model say it."""
+    """`auto` if neither the settings nor the model state it."""
     mean: Triple | None
     deviation: Triple | None
 
@@ -256,7 +256,7 @@ def _levels(description: ModelDescription, dtype: str, needs: ModelNeeds) -> _Le
             f"inference.{told}, but the input of model {name} is UINT8, which is 0..255"
         )
     if wanted == "auto" and (mean or deviation):
-        # A mean of 0.485 is one of shares, and one of 123.7 one of grey levels.
+        # A mean of 0.485 is a share, and one of 123.7 is in grey levels.
         wanted = "0..255" if max(*(mean or ()), *(deviation or ()), 0.0) > 1 else "0..1"
     return _Levels(wanted, mean, deviation)
 
@@ -304,7 +304,7 @@ def _head(description: ModelDescription, needs: ModelNeeds) -> str:
 
 
 def _good(description: ModelDescription, needs: ModelNeeds) -> frozenset[int]:
-    """The classes that are no defect; those of other models may be named along with them."""
+    """The classes that are no defect; the list may also name those of other models."""
     declared = description.parameters.get("good", "")
     told = needs.stated.good or tuple(filter(None, (p.strip() for p in declared.split(","))))
     if told and not needs.stated.good and not set(told) & set(needs.codes):
@@ -316,7 +316,7 @@ def _good(description: ModelDescription, needs: ModelNeeds) -> frozenset[int]:
 
 
 def _check_names(description: ModelDescription, codes: tuple[str, ...]) -> None:
-    """What the exporting program called the classes must not contradict the codes."""
+    """Refuse codes that contradict the exporting program's names of the classes."""
     told = [(f"the metadata of model {description.name}", notes_of(description.parameters).names)]
     told += [
         (f"the file of model {model}", notes_in_file(metadata).names)
@@ -330,10 +330,10 @@ def _check_names(description: ModelDescription, codes: tuple[str, ...]) -> None:
 
 
 def _check_parameters(description: ModelDescription, needs: ModelNeeds) -> None:
-    """What our own ensemble says of itself; other models may say nothing."""
+    """Check the parameters that our own ensembles have; other models may have none."""
     name = description.name
     told = {name: description.parameters.get("classes")}
-    # A network of other classes that was put into an ensemble: its file knows.
+    # The file of a network shows that it was put into an ensemble of other classes.
     told |= {model: metadata.get("classes") for model, metadata in description.files.items()}
     for model, classes in told.items():
         if classes is None:
@@ -370,17 +370,16 @@ def no_such_model(
 
 
 class VersionMonitor:
-    """Notices that another version of the model answers than the one that was compared."""
+    """Detects replies of another version of the model than the one that was compared."""
 
     def __init__(self) -> None:
         self._objected_to = ""
 
     def objection(self, spec: ModelSpec, answering: str) -> str:
-        """Why this reply must not be used, or nothing; an empty version is not known.
+        """Why this reply must not be used, or ""; an empty version is unknown.
 
-        The new version may have other classes, so it is compared like the first one. That happens
-        once: a server whose description goes on to name another version than its replies is
-        believed all the same.
+        The new version may have other classes, so it is compared like the first one. This happens
+        once: a server whose description keeps naming another version than its replies is accepted.
         """
         if answering in {"", spec.version, self._objected_to}:
             return ""

@@ -1,7 +1,7 @@
-"""The files behind a model in a Triton model repository that this machine can read, as one hash.
+"""Hashes the files of a model in a Triton model repository that this machine can read.
 
-Two stations compare the hashes of what they inspect with, and an event names the files that
-decided: a version's number says nothing when somebody puts another file in its place.
+Two stations can compare the hashes of their models, and an event identifies the files that decided:
+a version number stays the same when a file is replaced.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONFIG = "config.pbtxt"
 _COMMENT = re.compile(r"#[^\n]*")
 _STEP = re.compile(r'\bmodel_name\s*:\s*"([^"]+)"')
 _ABOUT_IT = (".md", ".evaluation.json")
-"""How the names of files end that people read and Triton does not."""
+"""Endings of files that are for people and not for Triton."""
 _CHUNK_BYTES = 1_048_576
 
 
@@ -33,7 +33,7 @@ class ModelFiles:
         self._known: dict[tuple[str, str], tuple[object, str]] = {}
 
     def sha256_of(self, model: str, version: str = "") -> str:
-        """The hash of a model; empty where its files cannot be read."""
+        """The hash of a model; empty if its files cannot be read."""
         if self._repository is None:
             return ""
         try:
@@ -51,7 +51,7 @@ class ModelFiles:
 
 
 def model_sha256(repository: Path, model: str, version: str = "") -> str:
-    """Over the files of a model, and of every model that it is an ensemble of.
+    """The hash over the files of a model, and of every model that it is an ensemble of.
 
     An empty version is the newest. Reads the files: some milliseconds for each ten megabytes.
 
@@ -86,7 +86,7 @@ def files_of(repository: Path, model: str, version: str = "") -> Iterator[tuple[
 def _files(
     repository: Path, model: str, version: str, *, seen: set[str]
 ) -> Iterator[tuple[str, Path]]:
-    """Every file with the name it is known by, in the same order on every machine."""
+    """Every file with its relative name, in the same order on every machine."""
     if model in seen:
         return
     seen.add(model)

@@ -1,4 +1,4 @@
-"""Lets the server read our tensors where they lie, if it is on this machine."""
+"""Lets the server read our tensors in shared memory, if it is on this machine."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from inspector.settings.sections import InferenceSettings
 log = structlog.get_logger("triton")
 
 LEAVE_TIMEOUT_S = 0.5
-"""For what is said to a server that may be gone."""
+"""The time-out of calls to a server that may be gone."""
 
 
 class SharedTensors:
     """Which blocks of tensors the server has mapped on this connection. Event loop only.
 
-    A lease whose block it has not mapped goes inline, whatever the others do: nothing depends on
-    the server knowing a block in time.
+    A lease whose block is not mapped goes inline, whatever the others do: nothing depends on the
+    server mapping a block in time.
     """
 
     def __init__(self, inference: InferenceSettings, url: str) -> None:
         self._inference = inference
         self._url = url
         self._regions: dict[str, str] = {}
-        """From a block's key to the name it is registered by."""
+        """The registered name of each block, by its key."""
         self._leaving: set[asyncio.Task[None]] = set()
         self._call = {
             "headers": login_of(inference),
@@ -45,11 +45,11 @@ class SharedTensors:
         return bool(self._regions)
 
     def region_of(self, tensor: TensorLease) -> str | None:
-        """What the server calls the block of this tensor; None where it has not mapped it."""
+        """The server's name for the block of this tensor; None if it has not mapped it."""
         return None if tensor.key is None else self._regions.get(tensor.key)
 
     async def begin(self, client: Any, block: TensorBlock | None) -> None:
-        """A new connection: the server is asked to map this block.
+        """Begin a connection: ask the server to map this block.
 
         Raises:
             ConfigurationError: `inference.tensors` insists on it and it cannot be.
@@ -61,7 +61,7 @@ class SharedTensors:
             await self._unmap_regions_of_the_dead(client)
 
     async def add(self, client: Any, block: TensorBlock) -> None:
-        """A larger block is about to take the place of the one there is; see `begin`."""
+        """Replace the present block by a larger one; see `begin`."""
         await self._register(client, block)
 
     async def _register(self, client: Any, block: TensorBlock | None) -> str:
@@ -77,7 +77,7 @@ class SharedTensors:
         return why_not
 
     async def _try_to_register(self, client: Any, block: TensorBlock | None) -> str:
-        """Nothing, or why the server does not read from this block."""
+        """Why the server does not read from this block, or ""."""
         if self._inference.tensors == "inline":
             return "inference.tensors asks for it"
         if block is None or block.key is None:
@@ -97,7 +97,7 @@ class SharedTensors:
     async def _unmap_regions_of_the_dead(self, client: Any) -> None:
         """Have the server let go of what killed services registered, or it keeps their memory."""
         mine = set(self._regions.values())
-        with suppress(InferenceServerException):  # it does not tell; nothing is lost by it
+        with suppress(InferenceServerException):  # it does not answer; nothing is lost by that
             status = await client.get_system_shared_memory_status(**self._call)
             dead = [n for n in status.regions if n not in mine and give_up_segment_of_the_dead(n)]
             for name in dead:

@@ -1,8 +1,8 @@
-"""Whether a model sees the pictures that it is sent: drawn ones, and how its answers differ. Pure.
+"""Trial pictures that show whether a model sees what it is sent, by how its answers differ. Pure.
 
-A network that wants 0..255 takes a picture in 0..1 for a black one: it answers, reports nothing,
-and every part passes. Nothing of its shapes says so. It answers alike to whatever it is shown,
-though, and that can be seen.
+A network that expects 0..255 sees a picture in 0..1 as a black one: it answers, reports nothing,
+and every part passes. Its shapes do not show this, but it gives nearly the same answer to every
+picture.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ BLIND_BELOW = 3.0
 that are 255 times darker."""
 SEES_FROM = 6.0
 SEES_MORE = 20.0
-"""Times as much: a small network may differ by less than `SEES_FROM`, and by 100 times less where
-it is shown nearly black pictures."""
+"""A ratio: a small network may differ by less than `SEES_FROM`, and by 100 times less for nearly
+black pictures."""
 _SURE = 1e-6
 _STEP_PX = 8.0
 
@@ -44,12 +44,12 @@ def trial_pictures(model_input: ModelInput, white: float) -> list[NDArray[np.flo
 
 
 def response(answers: Sequence[Mapping[str, NDArray[Any]]]) -> float:
-    """How much the answers differ where they differ most; NaN where none says anything.
+    """The largest difference between the answers; NaN if all are empty.
 
-    What comes after a suppression may be empty for every picture that is not of its product.
+    The output after a suppression may be empty for every picture that is not of its product.
 
-    Scores count by their odds, so that it does not matter whether anything was found; what
-    reaches beyond 1, as pixels do, by steps of eight.
+    Scores are compared by their odds, so that it does not matter whether anything was found; values
+    beyond 1, such as pixels, in steps of eight.
     """
     floats = [a for one in answers for a in one.values() if a.dtype.kind == "f"]
     if not any(array.any() for array in floats):
@@ -75,14 +75,14 @@ def _difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def range_objection(model: str, in_ones: float, in_bytes: float) -> str:
-    """Why the range 0..1 must not be assumed, or nothing."""
+    """Why the range 0..1 must not be assumed, or ""."""
     says_nothing = math.isnan(in_ones)
     # NaN fails every comparison: silence in 0..255 is no evidence for it.
     sees_in_bytes = in_bytes >= min(SEES_FROM, SEES_MORE * in_ones)
     if not says_nothing and not (in_ones < BLIND_BELOW and sees_in_bytes):
         return ""
     if says_nothing and math.isnan(in_bytes):
-        # One that suppresses by itself, which these pictures show nothing that it knows.
+        # A model with its own suppression, which finds nothing it knows in these pictures.
         told = "answers nothing to trial pictures, neither in 0..1 nor in 0..255"
     elif says_nothing:
         told = "answers nothing to trial pictures in 0..1, and something in 0..255"

@@ -34,15 +34,15 @@ log = structlog.get_logger("triton")
 Need = tuple[ModelName, tuple[str, ...]]
 """A model, and the codes that a recipe gives its classes."""
 MODELS_KEPT = 32
-"""Prepared ones that are made ready again at each connection; beyond, the oldest not in use go."""
+"""How many prepared models are made ready at each connection; beyond that, the oldest unused go."""
 TRIAL = "trial"
-"""The request id of the picture that is sent at each connection, before any of a camera."""
+"""The request id of the trial picture of each connection, before any of a camera."""
 TRIAL_TIMEOUT_S = 60.0
-"""Then the connection is made anew; the server goes on building meanwhile."""
+"""The time-out of a trial; then a new connection is made, while the server goes on building."""
 SLOW_TRIAL_S = 2.0
 
-# Status codes with which a request, not the server, is at fault; every other one means that the
-# server is away. Refused logins heal too: tokens are renewed while a line runs.
+# Status codes of errors in a request; every other one means that the server is away. Refused logins
+# are temporary too: tokens are renewed while a line runs.
 _REQUEST_AT_FAULT = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.INTERNAL,
@@ -61,7 +61,7 @@ class TritonModel:
     Every connection is a client of its own: a gRPC call that died keeps state in its channel. Each
     begins with every model that is known: the station's own, and those that were prepared for
     recipes since and not released. Those that a recipe in use needs must be ready; of the others,
-    one that is not any more is forgotten, so that a product nobody makes holds up no line.
+    one that is no longer ready is forgotten, so that a product that is not made holds up no line.
     """
 
     def __init__(self, url: str, terms: ModelTerms, tensors: TensorPool) -> None:
@@ -76,20 +76,20 @@ class TritonModel:
             **_further(terms),
         }
         self._in_use: frozenset[Need] | None = None
-        """None until somebody says it: all that is known."""
+        """None until it is set: all known models."""
         self._forgotten: dict[Need, ModelNeeds] = {}
-        """What was not ready at a connection that did not need it."""
+        """Models that were not ready at a connection that did not need them."""
         self._specs: dict[ModelName, ModelSpec] = {}
         self._outputs: frozenset[str] = frozenset()
         self._described: ModelDescription | None = None
         self._sighted: set[tuple[ModelName, str]] = set()
-        """Models and versions that were seen to tell pictures apart in the range assumed."""
+        """Models and versions that proved to distinguish pictures in the assumed range."""
         self._preparing = asyncio.Lock()
         self._shared = SharedTensors(self._inference, url)
         self._headers = login_of(self._inference)
 
     async def connect(self) -> Mapping[ModelName, ModelSpec]:
-        """Check the server and its models, shape the tensors for them, share them if possible.
+        """Check the server and its models, allocate tensors for them, share these if possible.
 
         Returns once each model has answered a trial: an engine that is built at its first request
         takes minutes, in which its server calls it ready.
@@ -113,7 +113,7 @@ class TritonModel:
         return specs
 
     async def _all_compared(self, client: Any) -> dict[ModelName, ModelSpec]:
-        """Every model that is known and fits; raises where one in use does not."""
+        """Every known model that fits; raises if one in use does not."""
         specs: dict[ModelName, ModelSpec] = {}
         for need, wanted in list(self._needs.items()):
             try:
@@ -150,13 +150,13 @@ class TritonModel:
     def require(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> None:
-        """Have each connection from the next one on begin with this model too."""
+        """Make this model ready at every connection from the next one on."""
         self._needs[model, codes] = self._needs_of_recipe(model, codes, lowest_threshold)
 
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> ModelSpec:
-        """Make a model ready to be asked while others are, and at every connection from now on.
+        """Make a model ready while others answer, and at every connection from now on.
 
         It is described, compared with its recipe's codes (and with its lowest threshold), and has
         answered a trial. What is under way goes on: a larger input gets a larger block of memory,
@@ -193,9 +193,9 @@ class TritonModel:
             return spec
 
     def release(self, model: ModelName) -> None:
-        """No recipe needs this model any more: connections from the next one on begin without it.
+        """Release a model that no recipe needs: the next connection begins without it.
 
-        On this one it goes on answering, so that nothing under way is lost.
+        On this one it goes on answering, so that no request is lost.
         """
         self._needs = {need: wanted for need, wanted in self._needs.items() if need[0] != model}
 
@@ -228,7 +228,8 @@ class TritonModel:
         except (InferenceServerException, grpc.RpcError, grpc.aio.UsageError) as error:
             raise self._away(server_words(error)) from error
         except asyncio.CancelledError as cancelled:
-            # Calls under way on a connection that is given up end as cancelled, by nobody.
+            # Calls on a connection that is given up end as cancelled, although nobody cancelled
+            # them.
             task = asyncio.current_task()
             if task is None or task.cancelling() == 0:
                 raise self._away("the connection was given up") from cancelled
@@ -240,7 +241,7 @@ class TritonModel:
     async def compare(self, terms: ModelTerms) -> None:
         """Whether the deployed model fits other terms; the connection is not touched.
 
-        A server that is away is taken to have the model that it had.
+        A server that is away is assumed to still have its model.
 
         Raises:
             InferenceUnavailableError: it is away, and what it has is not known.
@@ -252,7 +253,7 @@ class TritonModel:
     def change(self, terms: ModelTerms) -> None:
         """Compare the station's model with these terms at the next connection.
 
-        They differ from those before only in what can be reloaded.
+        They differ from the earlier ones only in reloadable settings.
         """
         self._terms = terms
         of_station = (configured_model(self._inference), terms.needs.codes)
@@ -280,9 +281,9 @@ class TritonModel:
         return self._shared.is_sharing
 
     async def _try_out(self, client: Any, model: ModelName, spec: ModelSpec) -> None:
-        """Have one empty picture inspected; that it is answered matters, and not how.
+        """Have one empty picture inspected; only that there is an answer matters.
 
-        Where nobody says what a float input expects, some drawn pictures follow in both ranges.
+        If the range of a float input is not stated, some drawn pictures follow in both ranges.
 
         Raises:
             ConfigurationError: the model seems to be blind to pictures as they would be sent.
@@ -326,7 +327,8 @@ class TritonModel:
                 client_timeout=TRIAL_TIMEOUT_S,
             )
         except InferenceServerException as error:
-            # A refusal is an answer; a model that takes no batch of one may take those of cameras.
+            # A refusal is an answer too; a model that refuses a batch of one may accept those of
+            # cameras.
             if error.status() not in _REFUSALS:
                 raise self._away(f"model {model}: {server_words(error)}") from error
             return None
@@ -364,7 +366,7 @@ class TritonModel:
         """
         route = self._streamed if self._inference.transport == "stream" else self._unary
         try:
-            # Closed here and now, not when the garbage collector comes: the call ends with us.
+            # Closed here, not by the garbage collector: the call ends with this method.
             async with aclosing(route(requests)) as replies:
                 async for reply in replies:
                     yield reply

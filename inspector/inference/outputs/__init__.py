@@ -1,1 +1,1 @@
-"""How a model answers: a file for each kind of answer, and the list of them in `registry`."""
+"""Kinds of model outputs: a file for each, and their list in `registry`."""

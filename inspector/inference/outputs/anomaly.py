@@ -4,12 +4,12 @@
 
 The outputs have Anomalib's names: `pred_score` [N] or [N, 1], and, where the model has them,
 `anomaly_map` [N, 1, height, width], `pred_mask` of the same shape, and `pred_label`. Scores are
-normalised: 0.5 is the border that was found in training, so that the code's threshold is 0.5
+normalised: 0.5 is the threshold that was found in training, so that the code's threshold is 0.5
 unless the settings say otherwise.
 
 The score of the picture decides whether anything is claimed. The map says where: each part of the
-mask becomes a region, of which the one that differs most has the picture's score, and each other
-one as much less as its highest point is lower.
+mask becomes a region. The one that differs most has the picture's score, and each other one
+proportionally less by its highest point.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ from inspector.inference.outputs.shapes import (
 SCORE, MAP, MASK, LABEL = "pred_score", "anomaly_map", "pred_mask", "pred_label"
 EXPECTS = f"{SCORE}, with {MAP} and {MASK} where there are some"
 MOST_REGIONS = 20
-"""Of a picture. A map with more is noise, or a unit that is no unit."""
+"""The most regions of a picture. A map with more is noise, or does not show a unit."""
 _BORDER_TOLERANCE = 0.02
-"""Scores so near to the border may be rounded to the other side of it."""
+"""Scores this near to the threshold may be rounded to its other side."""
 _OF_PEAK = 0.8
-"""A place that no mask shows reaches this far down from its highest point."""
+"""Without a mask, a place extends down to this share of its highest point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalyReader(OutputReader):
-    """Reads a score per picture, and where the model says it, the places that it comes from."""
+    """Reads a score per picture, and the places that it comes from if the model gives them."""
 
     tensors: tuple[str, ...]
     input: ModelInput
@@ -131,7 +131,7 @@ class AnomalyReader(OutputReader):
     def _findings(
         self, score: float, heat: Floats | None, mask: Mask | None, region: Region
     ) -> list[Finding]:
-        """At least one: what the score says is never lost for want of a place."""
+        """At least one finding: a score is never lost because its place is unknown."""
         seen = []
         if mask is not None:
             scale = scale_to(self.input, mask.shape[1], mask.shape[0])
@@ -159,18 +159,18 @@ class AnomalyReader(OutputReader):
 
 
 def _mask(heat: Floats | None, mask: Mask | None) -> Mask | None:
-    """Where something is unlike good units; None where nothing says where."""
+    """Where something is unlike good units; None if that is unknown."""
     if mask is None and heat is not None:
         mask = heat >= ANOMALY_THRESHOLD
     if heat is not None and mask is not None and not mask.any():
-        # The picture is over its border and no pixel is over theirs.
+        # The picture is above its threshold and no pixel is above theirs.
         peak = float(heat.max())
         return heat >= _OF_PEAK * peak if peak > 0 and heat.min() < _OF_PEAK * peak else None
     return mask
 
 
 def _require_border(scores: Floats, labels: NDArray[Any]) -> None:
-    """Refuse scores whose border is not where ours is: they are in a scale of their own."""
+    """Refuse scores with another threshold than ours: they are not normalised."""
     if labels.size != scores.size:
         raise MalformedReplyError(f"output {LABEL} is {labels.shape}, expected ({scores.size},)")
     is_bad = labels.reshape(scores.size).astype(bool)

@@ -1,4 +1,4 @@
-"""What every reply is held to, and what becomes of its boxes: pure arithmetic.
+"""Checks that every reply must pass, and boxes from replies to findings: pure arithmetic.
 
 A reply that cannot be read as a result must never read as "no defects".
 """
@@ -21,7 +21,7 @@ TOLERANCE = 1e-3
 SHARE_PX = 1.5
 """A box that ends before this is not in pixels but in shares of the picture."""
 _FURTHEST_PX = 1e6
-"""No box reaches so far; squares of it are still numbers."""
+"""No box reaches this far; the squares of it are still finite."""
 
 
 def require_outputs(reply: Mapping[str, NDArray[Any]], names: Iterable[str]) -> None:
@@ -32,14 +32,14 @@ def require_outputs(reply: Mapping[str, NDArray[Any]], names: Iterable[str]) -> 
 
 
 def require_numbers(array: Floats, name: str) -> None:
-    """Refuse what no picture's pixels or scores can be."""
+    """Refuse numbers that no picture's pixels or scores can be."""
     # NaN fails every comparison.
     if array.size and not (array.min() >= -_FURTHEST_PX and array.max() <= _FURTHEST_PX):
         raise MalformedReplyError(f"output {name} holds NaN, infinity or absurd numbers")
 
 
 def require_scores(scores: Floats) -> None:
-    """Refuse confidences that are none."""
+    """Refuse scores that are no confidences."""
     if scores.size and not (scores.min() >= -TOLERANCE and scores.max() <= 1 + TOLERANCE):
         raise MalformedReplyError(
             f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1"
@@ -47,7 +47,7 @@ def require_scores(scores: Floats) -> None:
 
 
 def class_numbers(numbers: Floats, classes: int, *, column: str) -> NDArray[np.int64]:
-    """The class numbers that a column of floats holds; refuses what are none."""
+    """The class numbers in a column of floats; refuses any others."""
     codes = np.rint(numbers).astype(np.int64)
     if np.abs(numbers - codes).max(initial=0.0) > TOLERANCE:
         raise MalformedReplyError(f"the {column} column holds fractions, expected class numbers")
@@ -72,7 +72,7 @@ def corners_of_shares(centres: Floats, model_input: ModelInput) -> Floats:
 
 
 def require_boxes(corners: Floats, model_input: ModelInput) -> None:
-    """Refuse sure boxes that no picture of this size holds."""
+    """Refuse confident boxes outside a picture of this size."""
     size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)
     beside = (corners[:, 2:] <= 0).any(axis=1) | (corners[:, :2] >= size[:2]).any(axis=1)
     far = (corners < -size).any(axis=1) | (corners > 2 * size).any(axis=1)
@@ -87,7 +87,7 @@ def require_boxes(corners: Floats, model_input: ModelInput) -> None:
 def findings_of(
     corners: Floats, scores: Floats, codes: NDArray[np.int64], region: Region, floor: float
 ) -> list[Finding]:
-    """What these boxes say of a region, best first; those less sure than `floor` are left out."""
+    """The findings of these boxes in a region, best first, without those below `floor`."""
     findings = []
     for box, score, code in zip(corners.tolist(), scores.tolist(), codes.tolist(), strict=True):
         if score >= floor and (place := boxed(box, region)) is not None:
@@ -97,7 +97,7 @@ def findings_of(
 
 
 def boxed(corners: Sequence[float], region: Region) -> Place | None:
-    """A box on the region's picture; None where it lies in the padding: that is not on the unit."""
+    """A box on the region's picture; None if it lies in the padding, not on the unit."""
     x0, y0, x1, y1 = corners
     if not (x1 > x0 and y1 > y0 and max(x1, y1) > SHARE_PX):
         raise MalformedReplyError(
@@ -112,14 +112,14 @@ def findings_of_rows(
     model_input: ModelInput,
     floor: float,
 ) -> list[list[Finding]]:
-    """What each region's corners, scores and codes say; all are checked before any is believed."""
+    """The findings of each region's corners, scores and codes; all are checked first."""
     for corners, scores, _codes in rows:
         require_boxes(corners[scores >= floor], model_input)
     return [findings_of(*row, region, floor) for row, region in zip(rows, regions, strict=True)]
 
 
 def task_objection(model: str, task: str, wanted: str) -> str:
-    """Why what the exporting program wrote of the model's task contradicts a kind, or nothing."""
+    """Why the model's task, as its exporter noted it, contradicts a kind; or ""."""
     if task in ("", wanted):
         return ""
     return f'model {model}: its metadata names the task "{task}"; expected {wanted}'

@@ -7,9 +7,9 @@ One output [N, classes]. Probabilities and logits look alike in a description, s
 head` says which they are, and each reply is held to it. Which class means that nothing is wrong
 stands in `[inference] good`.
 
-What is claimed is that the unit is not good: that is as sure as the good classes together are not,
-and the code is that of the likeliest other class. A network that hesitates between two kinds of
-damage is sure all the same that there is damage.
+The claim is that the unit is not good: its confidence is 1 minus that of all good classes together,
+and its code is the likeliest other class. A network that hesitates between two kinds of damage is
+still certain that there is damage.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python export.py --weights best.pt --grid --end2end     (YOLOv7: num_dets, det_boxes, …)
 
 Both mean the same under different names: corners in pixels, scores, class numbers, and how many of
-the rows say something.
+the rows are valid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from inspector.inference.outputs.kind import Described, Recognised, Unfit
 
 OUTPUTS = ("boxes", "scores", "classes", "count")
 EFFICIENT_NMS = ("det_boxes", "det_scores", "det_classes", "num_dets")
-"""As NVIDIA's plug-in and the exports that use it call them."""
+"""Names of NVIDIA's plug-in, and of the exports that use it."""
 EXPECTS = ", ".join(OUTPUTS)
 
 
@@ -38,7 +38,7 @@ EXPECTS = ", ".join(OUTPUTS)
 class DetectionsReader(OutputReader):
     """Reads `boxes` [N, room, 4], `scores` and `classes` [N, room], and `count` [N, 1].
 
-    Corners are in pixels of the model's input, and only the first `count` rows say something.
+    Corners are in pixels of the model's input, and only the first `count` rows are valid.
     """
 
     input: ModelInput
@@ -64,7 +64,7 @@ class DetectionsReader(OutputReader):
         floor: float,
         nms_iou: float,
     ) -> list[list[Finding]]:
-        """See `OutputReader`; suppression was the model's affair."""
+        """See `OutputReader`; the model did the suppression."""
         del nms_iou
         require_outputs(reply, self.names)
         boxes, scores, codes, used = self._checked(reply, len(regions))
@@ -80,7 +80,7 @@ class DetectionsReader(OutputReader):
     def _checked(
         self, reply: Mapping[str, NDArray[Any]], regions: int
     ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.bool_]]:
-        """Boxes, scores, codes, and which of the rows say something."""
+        """Boxes, scores, codes, and which of the rows are valid."""
         boxes, scores, codes, counts = (np.asarray(reply[name]) for name in self.names)
         room = scores.shape[1] if scores.ndim == 2 else -1  # noqa: PLR2004 - region, row
         for array, shape, kinds, name in zip(

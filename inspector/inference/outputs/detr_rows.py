@@ -2,10 +2,11 @@
 
     yolo export model=rtdetr-l.pt format=onnx       (Ultralytics 8.4 and later)
 
-[N, queries, 6], whatever the number of classes, the surest first. The shape is that of an
+[N, queries, 6], whatever the number of classes, the most confident first. The shape is that of an
 end-to-end export, whose boxes are corners in pixels, and with two classes that of an RT-DETR head
-of before, whose last two columns are scores. So it is read only where the settings, the model or
-the exporting program say so (`head`), and each reply is held to what only such rows can say.
+of earlier versions, whose last two columns are scores. So it is read only where the settings, the
+model or the exporting program say so (`head`), and each reply is checked for what only such rows
+can hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a kind of model output is, and what it says of a model. Pure."""
+"""What a kind of model output is, and what it can say about a model. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ END_TO_END = "end_to_end"
 RT_DETR = "rt_detr"
 RT_DETR_ROWS = "rt_detr_rows"
 _RT_DETR_DECODER = "RTDETRDecoder"
-"""What Ultralytics calls its last layer, in files that have such rows."""
+"""Ultralytics' name of the last layer, in files that have such rows."""
 _END_TO_END_SHAPE = (-1, 1000, 6)
-"""Of an export with its suppression: at most so many rows."""
+"""The shape of an export with suppression: at most this many rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What is known of a model's answers before it gives one."""
+    """What is known about a model's answers before it gives one."""
 
     model: str
     outputs: Sequence[TensorDescription]
@@ -30,7 +30,7 @@ class Described:
     classes: int
     """How many codes its recipe has."""
     notes: ExporterNotes
-    """What the program that exported it wrote beside it."""
+    """What the program that exported it noted in it."""
     head: str = AUTO
     """The layout that the settings or the model's configuration state."""
     good: frozenset[int] = frozenset()
@@ -44,7 +44,7 @@ class Described:
 
 
 def stated_head(described: Described) -> str:
-    """The layout that is stated, or nothing; the exporting program's word counts too."""
+    """The layout that is stated, also by the exporting program; or ""."""
     if described.head != AUTO:
         return described.head
     shape = described.outputs[0].shape if len(described.outputs) == 1 else ()
@@ -62,14 +62,14 @@ def stated_head(described: Described) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """It seems to be meant as this kind and cannot be: reported where no kind can read it."""
+    """The model seems meant as this kind but does not fit: reported if no kind can read it."""
 
     sentence: str
     """Names the model, what was found and what was expected."""
 
 
 def good_is_unknown(described: Described) -> Unfit:
-    """Every picture is of some class; which of them is no defect has to be said."""
+    """Every picture is of some class: the settings have to say which of them is no defect."""
     names = ", ".join(described.codes) or f"{described.classes} classes"
     return Unfit(
         f"model {described.model}: gives every part one of {names}; which of them is no defect has "
@@ -96,7 +96,7 @@ def values_are_unknown(described: Described, looks_like: str, heads: tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Ambiguity:
-    """It may mean something else: refused, whichever kind could read it.
+    """The output may mean something else: refused, even if another kind could read it.
 
     A model that is misread reports nothing at all, and every unit passes.
     """
@@ -113,7 +113,7 @@ class OutputKind(Protocol):
 
     @property
     def EXPECTS(self) -> str:  # noqa: N802 - a module's constant
-        """What such a model gives, in a few words that go on after "expected"."""
+        """What such a model gives, in a few words that follow "expected"."""
 
     def recognise(self, described: Described) -> Recognised:
         """Whether a model with such outputs answers in this way."""

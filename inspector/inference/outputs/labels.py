@@ -3,8 +3,8 @@
     python tools/export_onnx.py --check         (RT-DETR, D-FINE, DEIM: class numbers from 0)
     torch.onnx.export(model, ...)               (torchvision: class numbers from 1)
 
-Corners are in pixels of the model's input, and every row says something. Whether class numbers
-begin at 0 or at 1 no name tells: `[inference] head` is `labels` or `labels_from_1`. A torchvision
+Corners are in pixels of the model's input, and every row is valid. Whether class numbers begin at 0
+or at 1 is not in the names: `[inference] head` is `labels` or `labels_from_1`. A torchvision
 detector answers one picture without an axis for pictures, which has to be added in the export.
 """
 
@@ -90,7 +90,7 @@ class LabelsReader(OutputReader):
         return findings_of_rows(found, regions, self.input, floor)
 
     def _require_meaning(self, codes: NDArray[np.int64], boxes: NDArray[Any]) -> None:
-        """Refuse what sure rows cannot say."""
+        """Refuse what confident rows cannot hold."""
         if not (codes.min() >= 0 and codes.max() < self.classes):
             wrong = codes.max() if codes.max() >= self.classes else codes.min()
             raise MalformedReplyError(
@@ -102,7 +102,7 @@ class LabelsReader(OutputReader):
 
 
 def recognise(described: Described) -> Recognised:
-    """By the names of its outputs, where it is stated with which number classes begin."""
+    """By the names of its outputs, if it is stated with which number classes begin."""
     stated, by_name = described.head, {tensor.name: tensor for tensor in described.outputs}
     is_stated = stated in (FROM_0, FROM_1)
     if not by_name.keys() >= set(OUTPUTS) or (stated != AUTO and not is_stated):

@@ -5,7 +5,7 @@
 
 Two outputs: a detection head each of whose candidates has some further columns, and [N, columns,
 height, width] masks, the *prototypes*. A candidate's mask is the sum of the prototypes, each times
-its column; where that is positive, inside the candidate's box, the thing is.
+its column; the object is where this is positive inside the candidate's box.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasksReader(OutputReader):
-    """Reads the boxes as their own reader does, and gives each the shape that its mask has."""
+    """Reads the boxes as their own reader does, and gives each the shape of its mask."""
 
     boxes: YoloReader | RowsReader
     prototypes: str
@@ -118,7 +118,7 @@ class MasksReader(OutputReader):
             if box is None:
                 continue
             shape = self._shape(corners, weights, planes, region)
-            # A mask that shows nothing takes no defect away.
+            # An empty mask does not remove a defect.
             findings.append(
                 Finding(code_index=code, confidence=min(score, 1.0), place=shape or box)
             )
@@ -127,13 +127,13 @@ class MasksReader(OutputReader):
     def _shape(
         self, corners: Floats, weights: Floats, planes: Floats, region: Region
     ) -> Place | None:
-        """What of its box the mask of a candidate covers."""
+        """The part of a candidate's box that its mask covers."""
         _, height, width = planes.shape
         across, down = scale_to(self.input, width, height)
         left, top, right, bottom = _within(corners, self.input)
         if right <= left or bottom <= top:
             return None
-        # One more on each side, so that what is drawn larger has neighbours up to its border.
+        # One more on each side, so that the enlarged mask has neighbours up to its border.
         x0, x1 = max(0, math.floor(left / across) - 1), min(width, math.ceil(right / across) + 1)
         y0, y1 = max(0, math.floor(top / down) - 1), min(height, math.ceil(bottom / down) + 1)
         part = planes[:, y0:y1, x0:x1]
@@ -162,7 +162,7 @@ def _within(corners: Floats, model_input: ModelInput) -> tuple[float, float, flo
 
 
 def recognise(described: Described) -> Recognised:
-    """By the ranks of its two outputs, and the shape of the first as of a head without masks."""
+    """By the ranks of its two outputs, and by the shape of the first without mask columns."""
     by_rank = {len(tensor.shape): tensor for tensor in described.outputs}
     if len(described.outputs) != 2 or by_rank.keys() != {HEAD_RANK, MASKS_RANK}:  # noqa: PLR2004
         return None

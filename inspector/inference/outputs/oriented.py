@@ -4,7 +4,7 @@
     yolo export model=best-obb.pt format=onnx dynamic=True nms=True        (oriented_end_to_end)
 
 A candidate is centre, size, a score per class, and an angle in radians, clockwise as seen. After
-suppression a row is centre, size, score, class number and angle. Nothing in the shape tells an
+suppression a row is centre, size, score, class number and angle. The shape does not distinguish an
 angle from one more class: the model's metadata (task `obb`) or `[inference] head` has to say it.
 """
 
@@ -39,7 +39,7 @@ from inspector.inference.outputs.yolo import (
 EXPECTS = "a YOLO head of oriented boxes"
 ORIENTED, END_TO_END = "oriented", "oriented_end_to_end"
 _COLUMNS = 7
-"""Of a row after suppression."""
+"""The columns of a row after suppression."""
 _LARGEST_ANGLE = 2 * np.pi
 _EPS = 1e-7
 
@@ -49,7 +49,7 @@ class OrientedReader(OutputReader):
     """Reads turned boxes as shapes of four corners."""
 
     boxes: YoloReader | RowsReader
-    """Whose one further column is the angle."""
+    """The reader whose one further column is the angle."""
 
     @property
     def kind(self) -> str:
@@ -113,10 +113,10 @@ def _findings(rows: Rows, corners: Floats, region: Region) -> list[Finding]:
 
 
 def _suppressed(rows: Rows, nms_iou: float) -> Rows:
-    """Suppression within each class, by how much two turned boxes overlap as blurs.
+    """Suppression within each class, by the overlap of two turned boxes as normal distributions.
 
-    As Ultralytics does it, a box that is suppressed itself suppresses others too: so what is
-    reported is what its own `predict` shows.
+    As in Ultralytics, a box that is suppressed itself suppresses others too, so that the result is
+    that of its own `predict`.
     """
     shapes, codes = _blurs(rows), rows.codes
     is_kept = np.ones(len(codes), np.bool_)
@@ -130,7 +130,7 @@ def _suppressed(rows: Rows, nms_iou: float) -> Rows:
 def _blurs(rows: Rows) -> NDArray[np.float64]:
     """(rows, 5): middle x, y, and the covariance xx, yy, xy of a normal distribution like the box.
 
-    ProbIoU (Llerena and others, 2021), as Ultralytics suppresses oriented boxes by.
+    ProbIoU (Llerena and others, 2021), by which Ultralytics suppresses oriented boxes.
     """
     left, top, right, bottom = rows.corners.T.astype(np.float64)
     wide, high = (right - left) ** 2 / 12, (bottom - top) ** 2 / 12
@@ -148,7 +148,7 @@ def _blurs(rows: Rows) -> NDArray[np.float64]:
 
 
 def _likeness(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 less the Hellinger distance of one blur (5,) and each of the others (n, 5)."""
+    """1 minus the Hellinger distance of one distribution (5,) and each of the others (n, 5)."""
     x, y, xx, yy, xy = one
     dx, dy = others[:, 0] - x, others[:, 1] - y
     sxx, syy, sxy = others[:, 2] + xx, others[:, 3] + yy, others[:, 4] + xy
@@ -163,7 +163,7 @@ def _likeness(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
 
 
 def recognise(described: Described) -> Recognised:
-    """Where the model's metadata or the settings say so, and the shape agrees."""
+    """If the model's metadata or the settings say so, and the shape agrees."""
     stated = described.head
     if stated not in (ORIENTED, END_TO_END) and not (
         stated == AUTO and described.notes.task == "obb"

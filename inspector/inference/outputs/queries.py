@@ -4,10 +4,11 @@
     model.export()                              (RF-DETR: dets, labels)
     python tools/deployment/export_onnx.py      (D-FINE without its postprocessor)
 
-Queries are centre and size in shares of the picture, and a logit per class. What a further column
-means differs: of DETR the last one is "nothing", in the softmax with the others; of RF-DETR one is
-never a class, the last one or the first. YOLO-NAS has corners in pixels and probabilities, and
-leaves suppression to us. Nothing in names and shapes tells them apart: `[inference] head` does.
+Queries are centre and size in shares of the picture, and a logit per class. The meaning of a
+further column differs: in DETR the last one is "nothing", in the softmax with the others; in
+RF-DETR the last one or the first is never a class. YOLO-NAS has corners in pixels and
+probabilities, and leaves suppression to us. Names and shapes do not distinguish them: `[inference]
+head` does.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ _MEANS = {
     YOLO_NAS: "corners in pixels and probabilities",
 }
 _KNOWN = {("pred_boxes", "pred_logits"), ("pred_boxes", "logits"), ("dets", "labels")}
-"""How exports of DETRs call boxes and logits."""
+"""Names of boxes and logits in exports of DETRs."""
 _BOX = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueriesReader(OutputReader):
-    """Reads boxes and, beside them, how sure the network is of each class."""
+    """Reads boxes, and beside them the network's confidence in each class."""
 
     boxes: str
     scores: str
@@ -109,7 +110,7 @@ class QueriesReader(OutputReader):
         if self.head == YOLO_NAS:
             require_scores(scores)
         elif scores.size and scores.min() >= 0:
-            # Nearly every query sees nothing: its logits are negative.
+            # Nearly every query finds nothing: its logits are negative.
             raise MalformedReplyError(
                 f"output {self.scores} has no negative number, expected logits"
             )
@@ -132,7 +133,7 @@ class QueriesReader(OutputReader):
         return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1) * size
 
     def _shares(self, values: Floats, floor: float) -> Floats:
-        """(rows, classes): how sure of each class, 0 to 1."""
+        """(rows, classes): the confidence in each class, 0 to 1."""
         if self.head == YOLO_NAS:
             return values
         if self.head == DETR:
@@ -153,7 +154,7 @@ class QueriesReader(OutputReader):
 
 
 def _from_floor(corners: Floats, shares: Floats, floor: float) -> Rows:
-    """Each row and class from the floor on, the surest first: one box may be of two classes."""
+    """Each row and class from the floor on, best first: one box may be of two classes."""
     rows, codes = np.nonzero(shares >= floor)
     if rows.size > MAX_CANDIDATES:
         raise MalformedReplyError(
@@ -170,7 +171,7 @@ def _from_floor(corners: Floats, shares: Floats, floor: float) -> Rows:
 
 
 def recognise(described: Described) -> Recognised:
-    """As it is stated, where the shapes of its two outputs agree."""
+    """As stated, if the shapes of its two outputs agree."""
     stated, outputs = described.head, described.outputs
     is_stated = stated in HEADS
     if stated != AUTO and not is_stated:
@@ -218,7 +219,7 @@ def _told_apart(
 ) -> tuple[TensorDescription, TensorDescription]:
     """Boxes and scores: by the names of known exports, else by the four columns of boxes.
 
-    Of two with four columns the first: scores taken for boxes are refused at each reply.
+    If both have four columns, the first is the boxes: a mistake is refused at each reply.
     """
     first, second = outputs
     if (second.name, first.name) in _KNOWN:

@@ -1,4 +1,4 @@
-"""Every kind of model output that is understood, and which of them a model gives."""
+"""All kinds of model output, and finding the one that a model gives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ENTRY_POINTS = "inspector.model_outputs"
 
 
 def reader_of(described: Described) -> OutputReader:
-    """What reads this model's replies.
+    """The reader for this model's replies.
 
     Raises:
         ConfigurationError: no kind can read it, or it may be read in more than one way; or a kind
@@ -75,7 +75,7 @@ def reader_of(described: Described) -> OutputReader:
 
 @cache
 def installed_kinds() -> tuple[OutputKind, ...]:
-    """Those of other packages, by their names; what is installed later counts after a restart.
+    """The kinds of other packages, by their names; later installations count after a restart.
 
     Raises:
         ConfigurationError: one of them cannot be imported, or is no kind of output.

@@ -1,7 +1,7 @@
-"""Rows of answers that are final: an end-to-end export, or the queries of a DETR. Pure.
+"""Final rows: an end-to-end export, or the queries of a DETR. Pure.
 
 Their shapes fit other heads too, so they are read only where the settings or the model say so, and
-each reply is held to what only such rows can say.
+each reply is checked for what only such rows can hold.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RANK = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsReader(OutputReader):
-    """Reads one output [N, rows, columns] of which each row is a defect or says nothing."""
+    """Reads one output [N, rows, columns] whose rows are defects or empty."""
 
     output: str
     queries: bool
@@ -45,7 +45,7 @@ class RowsReader(OutputReader):
     extra: int = 0
     """Columns behind these of an end-to-end row: the coefficients of its mask, or its angle."""
     centres: bool = False
-    """An end-to-end row begins with centre and size, as turned boxes are told."""
+    """Whether an end-to-end row begins with centre and size, as turned boxes do."""
 
     @property
     def kind(self) -> str:
@@ -113,7 +113,7 @@ class RowsReader(OutputReader):
     def _of_export(self, head: Floats) -> Rows:
         scores, numbers = head[:, 4], head[:, 5]
         require_scores(scores)
-        # Of all rows, sure or not: scores of a class in this column are hardly ever whole.
+        # Over all rows, confident or not: scores of a class are hardly ever whole numbers.
         column = "sixth" if self.extra else "last"
         codes = class_numbers(numbers, self.classes, column=column)
         boxes, used = head[:, :4], scores > TOLERANCE

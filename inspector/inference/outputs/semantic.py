@@ -4,11 +4,11 @@
 
 One output: [N, classes, height, width] or [N, height, width, classes] floats, which are logits or
 probabilities as `[inference] head` says; or [N, height, width] whole numbers, a class per pixel.
-Which class means that nothing is wrong, such as the background, stands in `[inference] good`; of a
-network with one class it is the rest.
+`[inference] good` names the classes without a defect, such as the background; for a network with
+one class that is the rest.
 
-Pixels of one class that touch are one defect, with box, shape and area. It is as sure as its pixels
-are on average; whole numbers say nothing of that and are believed.
+Pixels of one class that touch are one defect, with box, shape and area. Its confidence is the mean
+of its pixels'; whole numbers have none and count as certain.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ from inspector.inference.outputs.shapes import (
 EXPECTS = "a class for each pixel [N, classes, height, width]"
 PROBABILITIES, LOGITS = "segmentation", "segmentation_logits"
 MOST_REGIONS = 50
-"""Of a picture and class; the largest ones."""
+"""The most regions of a picture and class; the largest ones are kept."""
 _SUM_TOLERANCE = 0.02
 _SAMPLED_EVERY = 8
-"""Pixels across and down that are asked whether their classes add up to 1."""
+"""The step, across and down, at which pixels are checked for a sum of 1."""
 _FLAT_RANK, _RANK = 3, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelReader(OutputReader):
-    """Reads the parts of a picture that are of another class than a good one."""
+    """Reads the parts of a picture whose class is not a good one."""
 
     output: str
     classes: int
@@ -139,7 +139,7 @@ class PixelReader(OutputReader):
         return planes
 
     def _require_sums(self, planes: Floats) -> None:
-        """Refuse logits that are called probabilities, and the other way round."""
+        """Refuse logits that are stated as probabilities, and the reverse."""
         some = planes[:, :, ::_SAMPLED_EVERY, ::_SAMPLED_EVERY]
         off = np.abs(some.sum(axis=1) - 1)
         if self.values == PROBABILITIES and off.max() > _SUM_TOLERANCE:
@@ -156,7 +156,7 @@ class PixelReader(OutputReader):
     def _classes(self, planes: Floats) -> NDArray[np.int16]:
         """(height, width): the likeliest class of each pixel where it is a defect; else -1.
 
-        Most pixels are good: only of the others is asked which class it is.
+        Most pixels are good: the class is computed only for the others.
         """
         bad = self._bad
         most = planes[bad[0]]
@@ -197,7 +197,7 @@ class PixelReader(OutputReader):
         return sorted(findings, key=lambda found: -found.confidence)
 
     def _sure(self, planes: Floats, part: Mask, code: int) -> float:
-        """How sure a part's pixels are of their class, on average."""
+        """The mean confidence of a part's pixels in their class."""
         values = planes[:, part]
         if self.values == PROBABILITIES:
             shares = values[code]

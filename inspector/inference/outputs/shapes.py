@@ -1,4 +1,4 @@
-"""From masks to shapes, and from shapes to findings: pure arithmetic."""
+"""Converts masks to shapes, and shapes to findings: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from inspector.core.records import ModelInput, Region
 from inspector.inference.outputs.checks import Floats
 
 Mask = NDArray[np.bool_]
-"""(height, width): what belongs to it."""
+"""(height, width): the pixels that belong to it."""
 Corners = NDArray[np.float64]
 """(corners, 2): x and y, in order."""
 
 _CORNER = np.ones((2, 2), np.uint8)
 _SMOOTHED_PX = 0.75
 _SMOOTHED_SHARE = 0.004
-"""Of the way around a shape: so many corners of it say nothing that can be seen."""
+"""As a share of a shape's perimeter: smaller details of its corners cannot be seen."""
 
 
 def outline_of(mask: Mask) -> Corners | None:
-    """The outline of the largest part of a mask, in its pixels; None where it is empty.
+    """The outline of the largest part of a mask, in its pixels; None if it is empty.
 
     It runs along the edges of pixels, 0, 0 being the corner of the first: an outline through their
     centres would make a scratch of two pixels one of one pixel. Holes are filled.
@@ -48,7 +48,7 @@ def parts_of(mask: Mask, *, at_most: int) -> list[tuple[slice, slice, Mask]]:
     lines, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not lines.size:
         return []
-    # Labelling costs as much as the picture is large, and defects are small.
+    # The cost of labelling grows with the picture, and defects are small.
     first_row, first_column = int(lines[0]), int(across[0])
     used = mask[first_row : lines[-1] + 1, first_column : across[-1] + 1]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(used.astype(np.uint8))
@@ -63,16 +63,16 @@ def parts_of(mask: Mask, *, at_most: int) -> list[tuple[slice, slice, Mask]]:
 
 
 def polygon_of(outline: Corners, scale: tuple[float, float], region: Region) -> Place | None:
-    """An outline on the region's picture; None where nothing of it lies there.
+    """An outline on the region's picture; None if nothing of it lies there.
 
-    `scale`: how many pixels of the model's input one of the outline's is, across and down.
+    `scale`: pixels of the model's input per pixel of the outline, across and down.
     """
     points = (outline * scale).tolist()
     return on_picture(Polygon(points_px=tuple((x, y) for x, y in points)), region)
 
 
 def scale_to(model_input: ModelInput, width: int, height: int) -> tuple[float, float]:
-    """How many pixels of the input one of a smaller picture of it is, across and down."""
+    """Pixels of the input per pixel of a smaller picture of it, across and down."""
     return model_input.width_px / width, model_input.height_px / height
 
 
@@ -90,5 +90,5 @@ def all_of(region: Region) -> Place:
 
 
 def as_floats(array: NDArray[Any]) -> Floats:
-    """Half floats as floats: sums and thresholds of them are exact enough then."""
+    """Half floats as floats, whose sums and thresholds are exact enough."""
     return array.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""One head whose layout the settings or the model state, because its shape fits several. Pure."""
+"""One head with a stated layout, because its shape fits several. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LAYOUTS = {
 
 
 def recognise(described: Described) -> Recognised:
-    """As it is stated, where the shape agrees."""
+    """As stated, if the shape agrees."""
     stated = stated_head(described)
     has_masks = any(len(tensor.shape) > HEAD_RANK for tensor in described.outputs)
     if stated not in (*_LAYOUTS, END_TO_END, RT_DETR) or has_masks:

@@ -1,8 +1,8 @@
-"""Raw YOLO heads, before non-maximum suppression: told by their shape, or refused. Pure.
+"""Raw YOLO heads, before non-maximum suppression: identified by their shape, or refused. Pure.
 
-Many exports share a shape with another one, and read by the wrong rule they report nothing at all:
+Many exports share a shape with another one, and read in the wrong way they report nothing at all:
 a one-class end-to-end export [300, 6] read as a YOLOv5 head multiplies each score by the class
-number, which is 0. So a shape is read only where one reading fits it. The number of rows is
+number, which is 0. So a shape is read only if exactly one reading fits it. The number of rows is
 evidence: a YOLO head has its candidates for every cell of its grids, and the size of the picture
 gives the number of cells.
 """
@@ -49,17 +49,17 @@ candidates held the event loop for 47 s."""
 
 
 ANCHORS = 3
-"""Candidates per cell of a head with objectness: YOLOv5 and v7."""
+"""How many candidates a cell has in a head with objectness: YOLOv5 and v7."""
 UNKNOWN = -1
 _STRIDES = (4, 8, 16, 32, 64, 128)
 _USUAL_STRIDES = (8, 16, 32)
 _COARSEST_FIRST_STRIDE = 16
 """A head with anchors has a grid at least as fine as this; yolov3-tiny begins there."""
 MOST_KEPT = 1000
-"""Rows that a suppression or a query decoder leaves; 100, 300 and 900 are usual."""
+"""The most rows that a suppression or a query decoder leaves; 100, 300 and 900 are usual."""
 _END_TO_END_COLUMNS = 6
 OTHER_TASKS = ("obb", "segment", "classify")
-"""Of Ultralytics' models: each has a kind of its own."""
+"""Tasks of Ultralytics' models that have kinds of their own."""
 
 
 class HeadLayout(StrEnum):
@@ -70,7 +70,7 @@ class HeadLayout(StrEnum):
     TRANSPOSED = "[4 + classes, candidates]"
     """cx, cy, w, h, then one score per class, column per candidate (YOLOv8 and later)."""
     CANDIDATES_FIRST = "[candidates, 4 + classes]"
-    """The same with its axes swapped; read only where that is stated."""
+    """The same with its axes swapped; read only if that is stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Head:
     layout: HeadLayout
     classes: int
     candidates: tuple[int, ...]
-    """How many it may have; one number where the description names it."""
+    """The possible numbers of candidates; one number if the description names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class HeadShape:
         return found
 
     def other_readings(self) -> list[tuple[str, str]]:
-        """Every export that has this shape and is read only where its layout is stated.
+        """Every export that has this shape and is read only if its layout is stated.
 
         In words, and as `[inference] head` names it.
         """
@@ -130,7 +130,7 @@ class HeadShape:
         return others
 
     def objection(self, classes: int) -> str:
-        """Why this is not the head of a model of so many classes, after the output's name."""
+        """Why this is not the head of a model with this many classes; follows the output's name."""
         if others := self.other_readings():
             told = ", or like ".join(words for words, _ in others)
             heads = " or ".join(f'"{name}"' for _, name in others)
@@ -151,7 +151,7 @@ class HeadShape:
         return self._cells_of_grids(least=2, coarsest_first=_COARSEST_FIRST_STRIDE)
 
     def _cells_of_grids(self, *, least: int, coarsest_first: int) -> tuple[int, ...]:
-        """Of every run of strides with at least so many grids."""
+        """The possible numbers of cells, for strides with at least this many grids."""
         cells = [self._cells(stride) for stride in _STRIDES]
         return tuple(
             sum(cells[first:end])
@@ -161,7 +161,7 @@ class HeadShape:
         )
 
     def _cells(self, stride: int) -> int:
-        """A grid covers what does not fill its last cell, too."""
+        """Cells of a grid, including a partly filled last one."""
         return -(-self.width_px // stride) * -(-self.height_px // stride)
 
 
@@ -175,17 +175,17 @@ def _classes(number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """What a picture's candidates say, row by row."""
+    """A picture's candidates, row by row."""
 
     corners: Floats
     """(rows, 4): left, top, right, bottom in pixels of the model's input."""
     scores: Floats
     codes: NDArray[np.int64]
     extra: Floats
-    """(rows, columns): what stands behind the scores, such as the coefficients of masks."""
+    """(rows, columns): the columns behind the scores, such as coefficients of masks."""
 
     def of(self, chosen: NDArray[Any]) -> Rows:
-        """Some of the rows: those that a mask or their numbers choose."""
+        """Some of the rows, chosen by a mask or by their numbers."""
         return Rows(
             corners=self.corners[chosen],
             scores=self.scores[chosen],
@@ -230,13 +230,13 @@ class YoloReader(OutputReader):
     def rows(
         self, reply: Mapping[str, NDArray[Any]], regions: int, *, floor: float, nms_iou: float
     ) -> list[Rows]:
-        """What is left of each region's candidates after suppression within each class."""
+        """Each region's candidates after suppression within each class."""
         return [one.of(kept(one, nms_iou)) for one in self.candidates(reply, regions, floor=floor)]
 
     def candidates(
         self, reply: Mapping[str, NDArray[Any]], regions: int, *, floor: float
     ) -> list[Rows]:
-        """Each region's candidates that are sure enough, before suppression."""
+        """Each region's candidates from the floor on, before suppression."""
         require_outputs(reply, self.outputs)
         head = self._checked(reply[self.output], regions)
         for one in head:
@@ -272,16 +272,16 @@ class YoloReader(OutputReader):
         return head.transpose(0, 2, 1) if is_swapped else head
 
     def _require_dense(self, head: Floats, floor: float) -> None:
-        """Refuse what no grid of candidates says, whatever was seen: it has another meaning.
+        """Refuse values that no grid of candidates can hold: they have another meaning.
 
-        Every cell of the picture has its candidates, sure or not, so these hold for a picture in
-        which nothing is seen. They are what tells a misread reply from one without defects.
+        Every cell of the picture has its candidates, confident or not, so the checks also work for
+        a picture without findings. They distinguish a misread reply from one without defects.
         """
         with_objectness = self._has_objectness
         columns = head.T if with_objectness else head
         centres, sizes = columns[:2], columns[2:4]
         filled = columns[:4].any(axis=0)
-        # Not of a head whose candidates are mostly zeros: nothing of it can be told from them.
+        # Not for a head whose candidates are mostly zeros: they prove nothing.
         if 2 * np.count_nonzero(filled) > filled.size:
             if centres.max() <= SHARE_PX:
                 raise MalformedReplyError(
@@ -302,7 +302,7 @@ class YoloReader(OutputReader):
 
 
 def _candidates(head: Floats, of: Head, floor: float) -> Rows:
-    """One region's candidates from the floor on, the surest first."""
+    """One region's candidates from the floor on, best first."""
     if of.layout is HeadLayout.WITH_OBJECTNESS:
         columns = head.T
         per_class = columns[4] * columns[5 : 5 + of.classes]
@@ -328,7 +328,7 @@ def _candidates(head: Floats, of: Head, floor: float) -> Rows:
 
 
 def kept(rows: Rows, nms_iou: float) -> NDArray[np.int64]:
-    """Greedy non-maximum suppression within each class, of rows that have the surest first."""
+    """Greedy non-maximum suppression within each class; rows must be sorted, best first."""
     corners, codes, order = rows.corners, rows.codes, np.arange(len(rows.scores))
     chosen: list[int] = []
     while order.size:
@@ -350,7 +350,7 @@ def _iou(box: Floats, others: Floats) -> Floats:
 
 
 def recognise(described: Described) -> Recognised:
-    """By the shape of its only output, where one reading fits it."""
+    """By the shape of its only output, if exactly one reading fits it."""
     if len(described.outputs) != 1 or stated_head(described):
         return None
     if described.notes.task in OTHER_TASKS or len(described.outputs[0].shape) != HEAD_RANK:
@@ -383,7 +383,7 @@ def recognise(described: Described) -> Recognised:
 
 
 def _unless_contradicted(described: Described, head: TensorDescription, of: Head) -> Recognised:
-    """What the exporting program wrote must not contradict how the model is read."""
+    """Refuse a reading that the exporting program's notes contradict."""
     if objection := task_objection(described.model, described.notes.task, "detect"):
         return Unfit(objection)
     if described.notes.suppresses:

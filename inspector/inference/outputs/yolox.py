@@ -1,4 +1,4 @@
-"""YOLOX as it is exported without being asked: a head that is not decoded. Pure.
+"""YOLOX as exported by default: a head that is not decoded. Pure.
 
     python tools/export_onnx.py -c best.pth -f exp.py                           (yolox)
     python tools/export_onnx.py -c best.pth -f exp.py --decode_in_inference     (with_objectness)
@@ -34,12 +34,12 @@ EXPECTS = "one raw YOLO head"
 YOLOX = "yolox"
 STRIDES = (8, 16, 32)
 _LARGEST_LOG = 10.0
-"""A box of 22000 cells: what is larger was decoded before."""
+"""A box of 22000 cells: a larger value was decoded already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YoloxReader(OutputReader):
-    """Decodes the boxes; the rest is as of every head with objectness."""
+    """Decodes the boxes; the rest is as in every head with objectness."""
 
     decoded: YoloReader
 
@@ -99,7 +99,7 @@ def cells_of(width_px: int, height_px: int) -> Floats:
 
 
 def recognise(described: Described) -> Recognised:
-    """Where it is stated, and the shape agrees."""
+    """If it is stated, and the shape agrees."""
     if described.head != YOLOX:
         return None
     model, model_input, classes = described.model, described.input, described.classes
