@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -37,9 +38,14 @@ MODELS_KEPT = 32
 """How many prepared models are made ready at each connection; beyond that, the oldest unused go."""
 TRIAL = "trial"
 """The request id of the trial picture of each connection, before any of a camera."""
+NS_PER_S = 1_000_000_000
 TRIAL_TIMEOUT_S = 60.0
 """The time-out of a trial; then a new connection is made, while the server goes on building."""
 SLOW_TRIAL_S = 2.0
+SIGN_OF_LIFE_S = 30.0
+"""A connection on which nothing was sent for so long is asked for one. Firewalls forget those that
+are idle, without a word to either side: the least patient of those in use after a minute. HTTP/2's
+own pings would not do: Triton ends a connection that sends more than one in five minutes."""
 
 # Status codes of errors in a request; every other one means that the server is away. Refused logins
 # are temporary too: tokens are renewed while a line runs.
@@ -87,6 +93,10 @@ class TritonModel:
         self._preparing = asyncio.Lock()
         self._shared = SharedTensors(self._inference, url)
         self._headers = login_of(self._inference)
+        self._sent_ns = 0
+        """When a request was made last."""
+        self._break_off: Callable[[], None] = _nothing
+        """Ends the stream under way."""
 
     async def connect(self) -> Mapping[ModelName, ModelSpec]:
         """Check the server and its models, allocate tensors for them, share these if possible.
@@ -336,6 +346,7 @@ class TritonModel:
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Make the wire request: a reference into shared memory, or the bytes themselves."""
+        self._sent_ns = time.monotonic_ns()
         spec, model = self._specs.get(batch.model), batch.model
         if spec is None or batch.tensor is None:
             raise RuntimeError("encode before connect")
@@ -365,22 +376,51 @@ class TritonModel:
 
         """
         route = self._streamed if self._inference.transport == "stream" else self._unary
+        dead: list[str] = []
+        alive = asyncio.create_task(self._ask_for_life(dead), name="inference/sign-of-life")
         try:
             # Closed here, not by the garbage collector: the call ends with this method.
             async with aclosing(route(requests)) as replies:
                 async for reply in replies:
                     yield reply
+            if dead:
+                raise self._away(dead[0])
         except (InferenceServerException, grpc.RpcError) as error:
             raise self._away(server_words(error)) from error
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling() == 0:
+                if dead:
+                    raise self._away(dead[0]) from cancelled
                 # grpc.aio reports a failed request iterator as a cancellation nobody asked for.
                 raise InferenceUnavailableError("the gRPC call was cancelled") from cancelled
             raise
+        finally:
+            alive.cancel()
+            self._break_off = _nothing
+
+    async def _ask_for_life(self, dead: list[str]) -> None:
+        """Keep an idle connection known to firewalls; break it off, and say so, if it is dead."""
+        while True:
+            await asyncio.sleep(SIGN_OF_LIFE_S)
+            if time.monotonic_ns() - self._sent_ns < SIGN_OF_LIFE_S * NS_PER_S or not self._specs:
+                continue
+            model = next(iter(self._specs))
+            try:
+                await self._client.is_model_ready(
+                    model.name,
+                    model.version,
+                    headers=self._headers,
+                    client_timeout=self._inference.connect_timeout_s,
+                )
+            except (InferenceServerException, grpc.RpcError) as error:
+                dead.append(f"no sign of life: {server_words(error)}")
+                self._break_off()
+                return
 
     async def _streamed(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
         call = self._client.stream_infer(requests, headers=self._headers)
+        self._break_off = call.cancel
         try:
             async for result, error in call:
                 if error is not None:
@@ -395,6 +435,13 @@ class TritonModel:
         calls: deque[asyncio.Task[Any]] = deque()
         arrived = asyncio.Event()
         ended = False
+
+        def break_off() -> None:
+            nonlocal ended
+            ended = True
+            arrived.set()
+
+        self._break_off = break_off
 
         async def send() -> None:
             nonlocal ended
@@ -453,6 +500,10 @@ class TritonModel:
 
 def _further(terms: ModelTerms) -> dict[Need, ModelNeeds]:
     return {(model, needs.codes): needs for model, needs in terms.also.items()}
+
+
+def _nothing() -> None:
+    """No stream is under way."""
 
 
 def _retrieve(call: asyncio.Task[Any]) -> None:
