@@ -1,1 +1,1 @@
-"""Where pictures come from: one module or folder per kind of camera."""
+"""Sources of pictures: one module or folder per kind of camera."""

@@ -1,4 +1,4 @@
-"""A camera that answered when somebody asked which ones there are: pure."""
+"""A camera that answered a discovery: pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class FoundCamera:
     model: str = ""
     serial: str = ""
     address: str = ""
-    """In the network, or on the bus."""
+    """Its address in the network, or on the bus."""
     state: str = ""
-    """Whether it can be used, and who holds it."""
+    """Whether it can be used, and what holds it."""
     formats: tuple[str, ...] = ()
     """Pixel formats, or how a stream is coded."""
     size: tuple[int, int] | None = None
-    """Width and height in pixels of what it sends as it is set now."""
+    """Width and height in pixels of its pictures, as it is set now."""

@@ -1,10 +1,9 @@
-"""JPEG bytes into pixels: a whole picture, or none.
+"""Decodes JPEG: a whole picture, or none.
 
-A decoder fills what is missing with grey and calls it a success: OpenCV's, Pillow's and FFmpeg's
-in their usual settings. libjpeg-turbo does notice, and warns; here each of its warnings ends the
-picture. It then accepts only data that holds exactly the blocks that the header promises, with
-the restart markers in order. What it cannot know is checked before: that a progressive picture
-has all its scans.
+OpenCV, Pillow and FFmpeg in their usual settings fill missing parts with grey and report success.
+libjpeg-turbo notices and warns; here each of its warnings is an error. It then accepts only data
+that holds exactly the blocks that the header promises, with the restart markers in order. What it
+cannot detect is checked before: that a progressive picture has all its scans.
 
 Not noticed, because the format has no checksum: a change after which the data still decodes to the
 right number of blocks. `docs/cameras.md` says how often that is.
@@ -42,28 +41,28 @@ _ZEROS = re.compile(rb"(?<!\xff)\x00+(?=\xff[\xd0-\xd9]|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JpegHeader:
-    """What the markers of a picture say."""
+    """The content of a picture's markers."""
 
     size: tuple[int, int]
     """Width and height in pixels, as stored."""
     components: int
     is_sequential: bool
     has_exif: bool
-    """It may say that the picture is to be turned."""
+    """Whether it may hold an orientation."""
     has_avi1: bool
     """Motion JPEG as in AVI: a second picture may hold the other lines."""
     jfif_at: int | None
-    """Where the JFIF version stands."""
+    """Offset of the JFIF version."""
     scans: tuple[tuple[int, int], ...]
     """Begin and end of each scan's data; what precedes the begin are the scan's parameters."""
     end: int | None
-    """Behind the end marker; None where there is none."""
+    """The offset behind the end marker; None if there is none."""
 
 
 def decode_jpeg(encoded: Encoded, image: Image | None = None) -> Image:
     """The picture as BGR, in `image` where there is one; the same pixels as OpenCV's.
 
-    An orientation in Exif is obeyed as OpenCV does.
+    An orientation in Exif is applied, as OpenCV does.
 
     Raises:
         FrameUnreadableError: something is missing or damaged, or it is of another size than
@@ -82,7 +81,7 @@ def decode_jpeg(encoded: Encoded, image: Image | None = None) -> Image:
 
 
 def check_jpeg(encoded: Encoded) -> None:
-    """Return if the picture is whole; for about two thirds of what decoding it costs.
+    """Raise unless the picture is whole; costs about two thirds of decoding it.
 
     Of Motion JPEG with two fields in a frame, both are checked.
 
@@ -167,7 +166,7 @@ class _Walk:
             self._has_avi1 = True
 
     def header(self) -> JpegHeader:
-        """What was found, if it is a picture."""
+        """The layout that was read, if it is that of a picture."""
         if self._size is None or not self._scans:
             raise FrameUnreadableError("the JPEG is cut off (it ends before its picture)")
         if any(step != 0 for steps in self._precision.values() for step in steps):
@@ -207,10 +206,9 @@ class _Walk:
 def _decode_strictly(
     content: bytes, header: JpegHeader, image: Image | None, *, colours: str | None = None
 ) -> Image:
-    """Decode; a warning ends it, unless it is of what loses nothing.
+    """Decode; a warning is an error, unless nothing is lost.
 
-    Without `colours` only an eighth of the picture's size is drawn: every block is read all the
-    same.
+    Without `colours` only an eighth of the size is decoded, but every block is read.
     """
     smallest = colours is None
     colours = colours or ("CMYK" if header.components == _CMYK else "GRAY")
@@ -235,7 +233,7 @@ def _decode_strictly(
 
 
 def _without_oddities(content: bytes, header: JpegHeader) -> bytes:
-    """The same picture without what libjpeg warns of although nothing is lost by it.
+    """The same picture without parts of which libjpeg warns although nothing is lost.
 
     Cameras send each of these: padding before a marker, no end marker, scan parameters that a
     sequential picture does not use, a version of JFIF that does not exist.

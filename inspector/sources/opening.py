@@ -1,4 +1,4 @@
-"""How a camera is to be opened, whatever its kind."""
+"""How a camera is opened, whatever its kind."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inspector.core.records import CameraId
 from inspector.sources.uri import Pace
 
 FeatureValue = str | int | float | bool
-"""What a camera's feature or control may be set to."""
+"""A value of a camera's feature or control."""
 
 _NOBODY = CameraId("camera")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a camera is given besides its URI; a kind takes from it what concerns it."""
+    """What a camera gets besides its URI; each kind uses what concerns it."""
 
     camera_id: CameraId = _NOBODY
     size: tuple[int, int] | None = None
@@ -29,11 +29,11 @@ class Opening:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 2.0
     stop: threading.Event = field(default_factory=threading.Event)
-    """Once it is set, waits end early."""
+    """Waits end early once it is set."""
     pace: Pace = "max"
-    """Of recordings whose URI names none."""
+    """The pace of recordings whose URI names none."""
     password: str | None = field(default=None, repr=False)
-    """Goes before one in the URI."""
+    """Takes precedence over one in the URI."""
     tls_ca: Path | None = None
     """Who must have signed the camera's certificate; None: it is not verified."""
     features: Mapping[str, FeatureValue] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class SizedSource(FrameSource, Protocol):
 
 
 def opened_size(source: SizedSource) -> tuple[int, int]:
-    """The size that a camera delivers by itself, which was made without one: opens and closes it.
+    """The size that a camera without a given one delivers; opens and closes it.
 
     Raises:
         CameraUnavailableError: it cannot be reached, or delivers nothing.

@@ -1,4 +1,4 @@
-"""Decoded video frames into BGR buffers, in place."""
+"""Writes decoded video frames into BGR buffers, in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIMITED = frozenset({int(ColorRange.UNSPECIFIED), int(ColorRange.MPEG)})
 
 
 class PixelWriter:
-    """Writes decoded frames into somebody else's image; one thread.
+    """Writes decoded frames into the caller's image; one thread.
 
     Planar and two-plane 4:2:0 in limited range (what cameras send as H.264 and H.265), grey and
     BGR are converted by OpenCV straight into the image; everything else (full range, BT.709,
@@ -51,7 +51,7 @@ class PixelWriter:
             case "nv12" if limited_601 and even:
                 _convert_nv12(frame, image)
             case "gray":
-                # Full range whatever its tag says: libswscale knows no other grey.
+                # Full range whatever its tag says: libswscale supports no other grey.
                 _convert(_rows(frame.planes[0], frame.width), cv2.COLOR_GRAY2BGR, image)
             case "bgr24":
                 _copy(frame, image)
@@ -59,7 +59,7 @@ class PixelWriter:
                 _copy(self._reformatter.reformat(frame, format="bgr24"), image)
 
     def _planar(self, frame: VideoFrame) -> Plane:
-        """The three planes as one array, as OpenCV wants them; reused from frame to frame."""
+        """The three planes as one array, as OpenCV needs them; reused from frame to frame."""
         height, width = frame.height, frame.width
         if self._scratch is None or self._scratch.shape != (height * 3 // 2, width):
             self._scratch = np.empty((height * 3 // 2, width), np.uint8)
@@ -94,7 +94,7 @@ def _copy(frame: VideoFrame, image: Image) -> None:
 
 
 def _require_in_place(written: object, image: Image) -> None:
-    """OpenCV returns a new array, without a word, when `dst` does not fit."""
+    """Require that OpenCV used `dst`: if that does not fit, it silently returns a new array."""
     if written is not image:
         msg = "OpenCV wrote the picture into an array of its own"
         raise AssertionError(msg)

@@ -1,4 +1,4 @@
-"""Which kind of camera a `source` setting means, by its scheme."""
+"""Finds the kind of camera of a `source` setting, by its scheme."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def parse_source(written: str) -> SourceUri:
 
 
 def named_source(text: str, *, exists: bool) -> SourceUri:
-    """What somebody means who names a source in a command; `exists` says whether a file is there.
+    """The source that an argument of a command names; `exists`: whether a file of this name exists.
 
-    A file that is there is meant as it is called: `10:30.mp4`, `what?.mp4`, `sim:`.
+    A file that exists takes precedence: `10:30.mp4`, `what?.mp4`, `sim:`.
 
     Raises:
         ValueError: as `parse_source`.

@@ -1,4 +1,4 @@
-"""When a stream's frame was captured, by its time stamps: pure, no clock of its own."""
+"""Computes when a stream's frame was captured, by its time stamps: pure, reads no clock."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _NS_PER_S = 1_000_000_000
 
 _WINDOW_NS = _NS_PER_S
 _WINDOW_FRAMES = 5
-"""What is looked back on, at least: at 1 frame a second, a second of frames is one."""
+"""The fewest packets in the window: at 1 frame per second, a second has only one."""
 _OLDEST_NS = 30 * _NS_PER_S
-"""No connection survives a stall of so long, because its read timeout is shorter."""
+"""No connection survives a stall of this length, because its read timeout is shorter."""
 _BACKWARD_NS = _NS_PER_S
-"""Further back than reordering (B-frames) explains."""
+"""A step back that reordering (B-frames) does not explain."""
 _ALONE_NS = _NS_PER_S // 4
-"""A frame that is so much ahead of all others, and alone with it, has a wrong time stamp."""
+"""A single frame that is this much ahead of all others has a wrong time stamp."""
 _WAITED_SHARE, _CATCHING_UP_SHARE = 0.25, 0.1
 _CATCHING_UP_FRAMES = 4
 _SLOPE, _NOISE_NS = 0.01, 5_000_000
@@ -28,7 +28,7 @@ _TOLD_STEP_NS, _TOLD_EVERY_NS = _NS_PER_S // 5, 60 * _NS_PER_S
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     even_ns: int
-    """For how long frames had arrived evenly."""
+    """How long frames had arrived evenly by then."""
     offset_ns: int
     """From its time stamp to our clock."""
 
@@ -41,11 +41,11 @@ class StreamClock:
     network, or held back by a library during a stall. What every frame of the stream needs at
     least (exposure, encoding) stays invisible here.
 
-    A camera's clock is believed as far as frames agree with it. Frames that arrive evenly, each
-    waited for, are fresh whatever their stamps say: only the last second of them is looked back
-    on, so that a clock that steps, pauses or runs at another rate is followed within a second. In
-    a backlog frames are not waited for, and while it drains they come faster than they were taken:
-    such time does not count, so old frames stay old.
+    A camera's clock is trusted as far as frames agree with it. Frames that arrive evenly, each
+    waited for, are fresh whatever their stamps say: only the last second of them counts, so that a
+    clock that steps, pauses or runs at another rate is followed within a second. In a backlog
+    frames are not waited for, and while it drains they come faster than they were taken: such time
+    does not count, so old frames stay old.
     """
 
     def __init__(self) -> None:
@@ -71,11 +71,11 @@ class StreamClock:
 
     @property
     def trouble(self) -> str:
-        """Why the camera's time stamps are not followed, or nothing."""
+        """Why the camera's time stamps are not followed, or ""."""
         return self._rate.trouble
 
     def take_news(self) -> list[str]:
-        """What has changed with the camera's clock since the last call, for the log."""
+        """Changes of the camera's clock since the last call, for the log."""
         news, self._news = self._news, []
         return news
 
@@ -92,14 +92,15 @@ class StreamClock:
     def captured_mono_ns(self, pts_ns: int | None, arrival_mono_ns: int) -> int:
         """When the frame with this PTS was captured, on our clock; never later than it arrived.
 
-        Call it in the order of showing. Without a PTS, or with one that stands still, the arrival
-        is all that is known.
+        Call it in the order of showing. Without a PTS, or with one that stands still, only the
+        arrival is known.
         """
         last, self._last_frame_pts_ns = self._last_frame_pts_ns, pts_ns
         if pts_ns is None or pts_ns == last:
             return arrival_mono_ns
         if last is not None and pts_ns < last:
-            # Frames are shown in order: the camera's clock was set back, or the stream begins anew.
+            # Frames are shown in order: the camera's clock was set back, or the stream started
+            # again.
             self._begin(pts_ns, arrival_mono_ns, last - pts_ns + round(self._usual_ns))
         elif self._last is None or self._last[1] < arrival_mono_ns:
             self._observe(pts_ns, arrival_mono_ns, None)
@@ -138,7 +139,7 @@ class StreamClock:
         self._compare_with_before(arrival_ns)
 
     def _remember(self, arrival: _Arrival) -> None:
-        """Of arrivals between which no even time passed, only the freshest few say anything.
+        """Bound the window: of arrivals without even time between, only the freshest matter.
 
         A reader that spends its time on pictures waits for no packet: no even time passes then,
         and the window would grow for as long.
@@ -153,7 +154,7 @@ class StreamClock:
         self._window.extend(reversed(newest_first))
 
     def _compare_with_before(self, arrival_ns: int) -> None:
-        """Note when the clock was set, and when it does not run as time does."""
+        """Note if the clock was set, or does not run at the speed of time."""
         smallest_ns = self._smallest_ns()
         moved_ns, self._smallest_before_ns = (
             smallest_ns - (self._smallest_before_ns or smallest_ns),
@@ -161,7 +162,7 @@ class StreamClock:
         )
         is_step = abs(moved_ns) >= max(_TOLD_STEP_NS, 1.5 * self._usual_ns)
         moves_on, self._has_stepped = self._has_stepped, is_step
-        if is_step and not moves_on:  # else it is no step, but goes on and on
+        if is_step and not moves_on:  # otherwise it is no step, but continues
             self._rate.begin()
             way = "fell behind" if moved_ns > 0 else "jumped ahead"
             self._tell(f"its time stamps {way} by {abs(moved_ns) / _NS_PER_S:.1f} s", arrival_ns)
@@ -172,7 +173,7 @@ class StreamClock:
             self._news.append(told)
 
     def _tell(self, news: str, arrival_ns: int) -> None:
-        """At most once a minute: a clock may be set all the time."""
+        """Report it, at most once a minute: a clock may be set repeatedly."""
         if self._told_ns is None or arrival_ns - self._told_ns >= _TOLD_EVERY_NS:
             self._told_ns = arrival_ns
             self._news.append(news)
@@ -214,13 +215,13 @@ class StreamClock:
         growth_ns = second.offset_ns - first.offset_ns
         if over_ns <= 0 or growth_ns <= max(_NOISE_NS, _SLOPE * over_ns):
             return smallest_ns
-        # The stamps fall behind, at once or steadily: the newest frames show how far by now.
+        # The stamps fall behind, suddenly or steadily: the newest frames show by how much.
         since_ns = self._even_ns - second.even_ns
         return min(offset_ns, second.offset_ns + round(growth_ns / over_ns * since_ns))
 
 
 class _Rate:
-    """Whether a camera's clock runs as fast as time does."""
+    """Measures whether a camera's clock runs at the speed of time."""
 
     def __init__(self) -> None:
         self.trouble = ""
@@ -228,11 +229,11 @@ class _Rate:
         self._since: tuple[int, int] | None = None
 
     def begin(self) -> None:
-        """The clock was set: what it showed before says nothing."""
+        """Start again: the clock was set, and earlier values mean nothing."""
         self._began_ns = self._since = None
 
     def see(self, even_ns: int, offset_ns: int, *, reaches_back_to_ns: int) -> str | None:
-        """Judge now and then; returns what has changed, in words."""
+        """Judge from time to time; returns a change in words."""
         if self._began_ns is None:
             self._began_ns = even_ns
         if reaches_back_to_ns <= self._began_ns:

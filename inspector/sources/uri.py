@@ -27,7 +27,7 @@ Pace = Literal["recorded", "max"]
 _USERINFO = re.compile(
     r"(?<![a-z])(?P<start>[a-z]+://)(?P<user>[^\s:/@]{0,256}):\S{0,2048}@", re.IGNORECASE
 )
-# Some cameras take the login in the path (`/user=a_password=b_channel=1.sdp`) or the query.
+# Some cameras expect the login in the path (`/user=a_password=b_channel=1.sdp`) or the query.
 _PARAMETER = re.compile(
     r"(?P<name>pass(?:word|wd)?|pwd|token|secret)=.*?(?=&|_[a-z]+=|[\s#'\"]|$)", re.IGNORECASE
 )
@@ -38,7 +38,7 @@ class SourceTraits:
     """What a source's kind says about its frames."""
 
     realtime: bool
-    """It does not wait for us: frames nobody takes are lost."""
+    """It does not wait for its reader: frames that are not read in time are lost."""
     simulated: bool
     replayed: bool
 
@@ -74,7 +74,7 @@ class SourceText:
         return options
 
     def fps(self, options: Mapping[str, str]) -> float | None:
-        """Frames per second, where the options name them.
+        """Frames per second, if the options name them.
 
         Raises:
             ValueError: no number that a camera can have.
@@ -91,17 +91,17 @@ class SourceText:
         return fps
 
     def malformed(self, expected: str) -> ValueError:
-        """One sentence that refuses this source, without its password."""
+        """The error for this source: one sentence, without its password."""
         return ValueError(f"{self.shown()!r} is not a camera source: expected {expected}")
 
     def shown(self) -> str:
-        """What may be seen of a source that was refused; a file has no login to hide."""
+        """The refused source as it may be shown; a file has no login to hide."""
         is_file = self.scheme == "file" and "@" not in self.written
         return plain(redact(self.written if is_file else unparsed(self.written)))
 
 
 class SourceUri(ABC):
-    """A camera as a `source` setting names it: a frozen value, of which nothing is open yet.
+    """A camera as a `source` setting names it: a frozen value; nothing is open yet.
 
     A kind of camera is a frozen dataclass that derives from this. `str` and `repr` of it hold no
     password.
@@ -110,9 +110,9 @@ class SourceUri(ABC):
     __slots__ = ()
 
     example: ClassVar[str]
-    """How such a source is written; shown where a source is refused."""
+    """An example of such a source; shown if a source is refused."""
     has_features: ClassVar[bool] = False
-    """Whether a camera of this kind is set by the `features` of its settings."""
+    """Whether a camera of this kind can be set through the `features` of its settings."""
 
     @classmethod
     @abstractmethod
@@ -131,13 +131,13 @@ class SourceUri(ABC):
 
     @abstractmethod
     def make_source(self, opening: Opening) -> FrameSource:
-        """The camera itself, not opened yet. What is large is imported here, not with the URI."""
+        """The camera itself, not opened yet. Large libraries are imported only here."""
 
     @abstractmethod
     def probe_size(self, opening: Opening) -> tuple[int, int]:
         """Width and height in pixels of what the camera delivers by itself.
 
-        Blocks for as long as opening takes; `opening.size` is not looked at.
+        Blocks for as long as opening takes; `opening.size` is ignored.
 
         Raises:
             CameraUnavailableError: it cannot be reached, or delivers nothing.
@@ -145,7 +145,7 @@ class SourceUri(ABC):
         """
 
     def probe_interval_ns(self) -> int | None:
-        """The time from one frame to the next where the source itself decides it, else None.
+        """The time from one frame to the next if the source itself decides it, else None.
 
         Raises:
             CameraUnavailableError: a recording cannot be read.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 _START = b"\x00\x00\x01"
 _HEADER_BYTES = 256
-"""Of a slice only its header is read: what lies behind it costs nothing."""
+"""How much of a slice is read: only its header, so that the rest costs nothing."""
 
 
 class BitReader:
@@ -18,7 +18,7 @@ class BitReader:
         self.left = 8 * len(payload)
 
     def u(self, bits: int) -> int:
-        """Read an unsigned number of so many bits."""
+        """Read an unsigned number of this many bits."""
         if bits > self.left:
             raise EOFError
         self.left -= bits
@@ -49,7 +49,7 @@ def unescaped(nal: bytes, limit_bytes: int | None = _HEADER_BYTES) -> bytes:
 
 
 def nal_units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
-    """Yield the units of a packet: with a start code before each, or a length of so many bytes."""
+    """Yield the units of a packet, each after a start code or after a length of this many bytes."""
     if length_bytes and not _is_annex_b(packet, length_bytes):
         yield from _with_lengths(packet, length_bytes)
         return
@@ -66,7 +66,7 @@ def nal_units(packet: bytes, length_bytes: int) -> Iterator[bytes]:
 def sized_unit(content: bytes, at: int) -> tuple[bytes, int]:
     """A unit after its two-byte length, as containers keep parameter sets, and where it ends.
 
-    Where the content breaks off it is what there is of it: nothing, at the end.
+    If the content breaks off, the unit is what there is of it: empty at the end.
     """
     first, end = at + 2, at + 2 + int.from_bytes(content[at : at + 2])
     return content[first:end], end
@@ -110,7 +110,7 @@ def whole_order(lsb: int, *, before: int, limit: int) -> int:
 
 
 def _is_annex_b(packet: bytes, length_bytes: int) -> bool:
-    """Some files promise lengths and hold start codes: then the first length makes no sense."""
+    """Whether it has start codes: some files announce lengths, but the first is absurd."""
     if not packet.startswith((_START, b"\x00" + _START)):
         return False
     return int.from_bytes(packet[:length_bytes]) in {0, 1}

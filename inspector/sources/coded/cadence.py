@@ -6,22 +6,23 @@ from collections import deque
 from statistics import median
 
 _AGREE = 4
-"""So many equal steps in a row make a step that can be counted on."""
+"""How many equal steps in a row make the step known."""
 _ANOTHER = 3
-"""So many equal steps in a row that are not the known one: the rate has changed."""
+"""How many equal steps in a row, different from the known one, mean that the rate has changed."""
 _WATCHED = 8
 _MOST_ODD = 3
-"""Of the last steps watched; a stream that has more comes as it likes, and owes nothing."""
+"""How many of the last steps may differ; a stream with more is irregular, and nothing is missing
+from it."""
 
 
 class Cadence:
-    """Learns a stream's step: pictures a second, or numbers a picture."""
+    """Learns a stream's step: time per picture, or numbers per picture."""
 
     def __init__(self, tolerance: float) -> None:
         """`tolerance` is the share of the step by which a step may be off."""
         self._tolerance = tolerance
         self.step: float | None = None
-        """None until it is known, and while there is none."""
+        """The step; None until it is known, and while there is none."""
         self._run: deque[float] = deque(maxlen=_AGREE)
         self._odd: deque[float] = deque(maxlen=_ANOTHER)
         self._watched: deque[bool] = deque(maxlen=_WATCHED)

@@ -1,7 +1,7 @@
-"""Whether every picture that a stream owes came, and which of them can be believed: pure.
+"""Decides whether pictures of a stream are missing, and which can be trusted: pure.
 
-Gaps are looked for in what we hold: in what coded pictures say of themselves, in packets marked
-as damaged, in the time stamps. One rule for cameras and recordings.
+Gaps are detected from the data itself: from the numbers in coded pictures, from packets marked as
+damaged, from time stamps. Cameras and recordings follow the same rule.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NOT_DECODED = "a picture was damaged and could not be decoded"
 _TIME_TOLERANCE = 0.25
 _ORDER_TOLERANCE = 0.01
 _LATE_PICTURES = 32
-"""A picture that all is well with comes out of the decoder after so many others at the latest."""
+"""An intact picture comes out of the decoder after this many others at the latest."""
 _EVIDENCE_PICTURES = 3
-"""A loss on the way shows in the pictures that follow, up to so many later."""
+"""A loss in transit shows in the pictures that follow, up to this many later."""
 _MOST_OWED = 1000
-"""A larger hole is a clock that was set."""
+"""A larger gap is a clock that was set."""
 
 
 class Stamped(Decoded, Protocol):
@@ -46,11 +46,11 @@ class Ticket:
     number: int
     coded: Coded
     cause: str
-    """Why it cannot be believed, or nothing."""
+    """Why it cannot be trusted, or ""."""
     pts_ns: int | None
     arrival_ns: int
     is_given_up: bool = False
-    """What comes of it is not shown any more."""
+    """Its result is not shown any more."""
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -67,13 +67,13 @@ class Outcome(Generic[F]):
     """A picture that the stream owed, in the order of showing."""
 
     frame: F | None
-    """None where it did not come, or cannot be believed."""
+    """None if it did not come, or cannot be trusted."""
     cause: str
     """Why there is no frame."""
     pts_ns: int | None
     captured_ns: int
     came: bool = True
-    """Something of it arrived."""
+    """Whether something of it arrived."""
 
 
 class Continuity(Generic[F]):
@@ -102,7 +102,7 @@ class Continuity(Generic[F]):
     ) -> Ticket | None:
         """Take a packet before it is decoded; the ticket goes through the decoder with it.
 
-        `doubt` names what was lost on the way while it was read. None: it begins no picture.
+        `doubt` names what was lost in transit while it was read. None: it begins no picture.
         """
         if doubt:
             self._owed.expect()
@@ -112,7 +112,7 @@ class Continuity(Generic[F]):
                 self._doubt.take(Coded(), doubt)
             return None
         self._number += 1
-        # A packet of a picture drawn from no other holds it whole, or is not passed on at all.
+        # A packet of a picture that depends on no other holds it whole, or is not passed on at all.
         cause = self._doubt.take(coded, "" if coded.is_sealed else doubt)
         ticket = Ticket(self._number, coded, cause, pts_ns, arrival_ns)
         if self._counts_packets:
@@ -122,7 +122,7 @@ class Continuity(Generic[F]):
     def decoded(
         self, frames: Sequence[F], *, stamp_ns: Callable[[F], int | None], arrival_ns: int
     ) -> Iterator[Outcome[F]]:
-        """Tell what came of the pictures sent, now that these came out of the decoder."""
+        """The outcomes of pictures sent, now that these came out of the decoder."""
         for frame in frames:
             ticket = frame.opaque if isinstance(frame.opaque, Ticket) else None
             if ticket is not None:
@@ -162,7 +162,7 @@ class Continuity(Generic[F]):
             yield from self._lose(lost)
 
     def _overdue(self) -> Iterator[Outcome[F]]:
-        """A picture that cannot be believed anyway is not waited for."""
+        """Give up waiting for a picture that cannot be trusted anyway."""
         while self._has_shown and len(self._waiting) > self._delay:
             first = min(self._waiting, key=_place)
             if not first.cause and len(self._waiting) <= self._delay + _LATE_PICTURES:
@@ -211,9 +211,9 @@ class Continuity(Generic[F]):
         return NOT_DECODED if frame.is_corrupt else FOLLOWS
 
     def _afterwards(self, coded: Coded) -> str:
-        """Where pictures are not numbered, a hole in the time stamps is all there is to see.
+        """Whether a gap in the time stamps counts: without numbers it is the only evidence.
 
-        Numbers that go back begin anew, with a key frame that never came.
+        Numbers that go back start again, with a key frame that never came.
         """
         if coded.start is Start.CLEAN:
             self._late_doubt = ""
@@ -246,10 +246,11 @@ class _Hole:
 
 
 class Owed:
-    """Which pictures are missing from those shown: by their numbers, else by their times.
+    """Finds pictures missing from those shown: by their numbers, else by their times.
 
-    Time stamps alone show a hole where a camera takes fewer pictures from now on, as cameras do
-    in low light. So the step after the hole decides: a rate that goes on as before owes them.
+    Time stamps alone also show a gap when a camera takes fewer pictures from then on, as cameras do
+    in low light. So the step after the gap decides: at the same rate as before, pictures are
+    missing.
     """
 
     def __init__(self) -> None:
@@ -265,11 +266,11 @@ class Owed:
         """The picture just shown has a smaller number than the one before."""
 
     def expect(self) -> None:
-        """Something was lost on the way: a hole that follows needs no other proof."""
+        """Something was lost in transit: a gap that follows needs no other proof."""
         self._evidence = _EVIDENCE_PICTURES
 
     def before(self, now: Moment) -> Iterator[Moment]:
-        """Yield the pictures that are owed before this one, the next in the order of showing."""
+        """Yield the pictures that are missing before this one, the next in the order of showing."""
         last, self._last = self._last, now
         hole, self._hole = self._hole, None
         self.has_hole = self.went_back = False
@@ -283,7 +284,7 @@ class Owed:
             yield from _between(hole)
         found = (count_by_time or 0) if count_by_order is None else count_by_order
         if count_by_order and count_by_time is not None:
-            # Numbers wrap, and begin anew with a key frame that may be missing.
+            # Numbers wrap, and start again with a key frame that may be missing.
             found = min(count_by_order, count_by_time)
         found_hole = _Hole(count=found, step_ns=step_ns, before=last, after=now)
         is_proven = count_by_order is not None or self._evidence > 0
@@ -300,7 +301,7 @@ class Owed:
             return None
         has_proof = bool(now.gap and not last.gap) or self._evidence > 0
         if now.sequence != last.sequence:
-            # Where numbering began anew unseen, the first numbers are missing.
+            # If numbering started again unseen, the first numbers are missing.
             count = now.order // (self._least_order or now.order or 1)
             return count if now.gap and not last.gap else None
         delta = now.order - last.order
@@ -314,7 +315,7 @@ class Owed:
         return missing
 
     def _missing_by_time(self, step_ns: int, captured_step_ns: int) -> int | None:
-        """Both must agree: a camera that sets its clock on loses no pictures."""
+        """Both must agree: a camera that sets its clock forward loses no pictures."""
         if step_ns <= 0:
             return None
         usual_ns = self._by_time.step

@@ -1,4 +1,4 @@
-"""Which pictures can be believed after one was damaged on its way, or never came: pure."""
+"""Decides which pictures can be trusted after one was damaged in transit, or never came: pure."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ FOLLOWS = "drawn from pictures that did not arrive whole"
 
 
 class Decoded(Protocol):
-    """What a decoder says of a picture."""
+    """What a decoder reports about a picture."""
 
     @property
     def is_corrupt(self) -> bool:
-        """Parts of it are guessed."""
+        """Whether parts of it are guessed."""
 
     @property
     def key_frame(self) -> bool:
-        """It is drawn without the pictures before it."""
+        """Whether it depends on no picture before it."""
 
 
 class Doubt:
-    """Of one stream, in the order of decoding: whether all came that a picture is drawn from.
+    """Follows a stream in the order of decoding: whether all came that a picture depends on.
 
-    After any doubt no picture is believed before the next key frame that came whole, or the end
-    of a refresh in parts that began after it. A picture drawn from no other is believed alone.
+    After any doubt no picture is trusted before the next whole key frame, or the end of a gradual
+    refresh that began after it. A picture that depends on no other is trusted by itself.
     """
 
     def __init__(self) -> None:
         self._cause = ""
         self._since = 0
-        """Pictures that came after what is in doubt."""
+        """How many pictures came after the doubtful one."""
         self._leading_is_whole = True
 
     def take(self, picture: Coded, outside: str = "") -> str:
-        """Why this picture cannot be believed, or nothing.
+        """Why this picture cannot be trusted, or "".
 
-        `outside` names what was lost on the way while it was read: it may have been part of it.
+        `outside` names what was lost in transit while it was read: it may have been part of it.
         """
         if outside or picture.torn:
             return self._begin(outside or picture.torn)
@@ -71,13 +71,13 @@ class Doubt:
 
 
 class Damage:
-    """Of one connection: whether a picture is whole, and so are those that it is drawn from.
+    """Follows one connection: whether a picture is whole, and those that it depends on.
 
-    A decoder marks the picture in which something was missing and no later one, though each is
-    drawn on top of it: measured with H.264, all pictures up to the next key frame are wrong to
-    the same degree. What precedes the first whole picture of a connection damages nothing, so a
-    stream that has no key frames at all, and refreshes a part at a time, can still be read. A
-    damaged key frame damages what follows even so: everything up to the next is drawn from it.
+    A decoder marks the picture in which something was missing and no later one, though each depends
+    on it: measured with H.264, all pictures up to the next key frame are wrong to the same degree.
+    Pictures before the first whole one of a connection damage nothing, so a stream without key
+    frames, which refreshes a part at a time, can still be read. A damaged key frame still damages
+    what follows: everything up to the next depends on it.
     """
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Damage:
         self._is_damaged = False
 
     def is_whole(self, picture: Decoded | None, *, is_clean_start: bool = False) -> bool:
-        """Take the next picture; None where it could not be decoded at all.
+        """Take the next picture; None if it could not be decoded at all.
 
-        `is_clean_start`: the stream says that what follows is drawn from nothing before it.
+        `is_clean_start`: the stream says that what follows depends on nothing before it.
         """
         if picture is None or picture.is_corrupt:
             self._is_damaged = self._had_whole or is_clean_start

@@ -1,4 +1,4 @@
-"""A stream's packets become pictures that can be believed: one way for cameras and recordings."""
+"""Decodes a stream's packets into trusted pictures, for cameras and recordings alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NS_PER_S = 1_000_000_000
 class PictureDecoder:
     """Decodes one stream, from its first packet on; one thread.
 
-    What is damaged or missing comes out as an outcome without a frame, in the order of showing.
+    A damaged or missing picture becomes an outcome without a frame, in the order of showing.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PictureDecoder:
 
 
 def stamp_ns(stamped: Packet[VideoStream] | VideoFrame) -> int | None:
-    """Its presentation time stamp; None where it has none."""
+    """Its presentation time stamp; None if it has none."""
     if stamped.pts is None or stamped.time_base is None:
         return None
     return stamped.pts * stamped.time_base.numerator * _NS_PER_S // stamped.time_base.denominator

@@ -1,7 +1,7 @@
-"""Pictures of an H.264 stream: which is missing, and where decoding can begin (ITU-T H.264): pure.
+"""Pictures of an H.264 stream: which are missing, and where decoding can begin (ITU-T H.264): pure.
 
-Only headers are read: `frame_num` counts the pictures that others are drawn from (7.4.3), the
-picture order count gives the order of showing (8.2.1).
+Only headers are read: `frame_num` counts reference pictures (7.4.3), the picture order count gives
+the order of showing (8.2.1).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slice:
-    """What the header of a slice says of its picture (7.3.3)."""
+    """What the header of a slice says about its picture (7.3.3)."""
 
     sequence: _Sequence
     is_idr: bool
@@ -69,7 +69,7 @@ class _Slice:
     order_lsb: int
     order_delta_bottom: int
     resets: bool
-    """Memory management operation 5: numbering begins anew after it."""
+    """Memory management operation 5: numbering starts again after it."""
 
     def is_same_picture(self, other: _Slice) -> bool:
         """Whether both are of one picture (7.4.1.2.4)."""
@@ -85,7 +85,7 @@ class H264Pictures:
     """A `PictureReader` for H.264, with start codes or lengths, in frames or fields."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        """`extradata` is what the container or the session description says of the stream."""
+        """`extradata` is the description of the stream in the container or the session."""
         self._length_bytes = 0
         self._sequences: dict[int, _Sequence] = {}
         self._settings: dict[int, _Settings] = {}
@@ -99,7 +99,7 @@ class H264Pictures:
             self._note(unit)
 
     def read(self, packet: bytes, *, is_key: bool) -> Coded | None:  # noqa: ARG002
-        """Tell of the packet's picture; None where it begins none."""
+        """Describe the packet's picture; None if it begins none."""
         slices: list[_Slice] = []
         is_unknown = False
         for unit in nal_units(packet, self._length_bytes):
@@ -185,7 +185,7 @@ class H264Pictures:
         )
 
     def _picture(self, slices: list[_Slice]) -> Coded | None:
-        """Tell of one picture, or take note of the second field of one that was told of."""
+        """Describe one picture, or note the second field of one that was described."""
         head = slices[0]
         gap = self._late_gap or self._numbers.gap_before(head)
         is_whole = any(part.first_block == 0 for part in slices)
@@ -227,7 +227,7 @@ class H264Pictures:
         if recovery_after:
             self._refreshes.begin(recovery_after)
             return Start.GRADUAL
-        # A recovery point at once that is drawn from others is an encoder's mistake.
+        # An immediate recovery point that depends on others is an encoder's mistake.
         if not is_intra:
             return Start.NO
         self._refreshes.stop()
@@ -241,7 +241,7 @@ class _Numbers:
     def __init__(self) -> None:
         self.sequence = 0
         self._reference: int | None = None
-        """`frame_num` of the last picture that others may be drawn from."""
+        """`frame_num` of the last reference picture."""
         self._previous = 0
         self._cycles = 0
         self._order = 0
@@ -253,7 +253,7 @@ class _Numbers:
         if reference is None or head.is_idr or head.sequence.gaps_are_allowed:
             return ""
         following = (reference + 1) % (1 << head.sequence.frame_num_bits)
-        # Only what others are not drawn from, and a second field, may have the same number.
+        # Only pictures that are no reference, and second fields, may have the same number.
         is_same = head.frame_num == reference and (head.is_field or not head.is_reference)
         if is_same or head.frame_num == following:
             return ""
@@ -271,7 +271,7 @@ class _Numbers:
             self._cycles = self._previous = self._order = 0
         elif self._previous > head.frame_num:
             if self.gap_before(head):
-                # Either nearly a whole cycle is missing, or a key frame: numbers begin anew.
+                # Either nearly a whole cycle is missing, or a key frame: numbers start again.
                 self.sequence += 1
                 self._cycles = self._order = 0
             else:
@@ -415,13 +415,13 @@ def _order(bits: BitReader, sequence: _Sequence, *, codes_bottom: bool) -> tuple
         lsb = bits.u(sequence.order_bits)
         delta_bottom = bits.se() if codes_bottom else 0
     elif sequence.order_type == 1 and not sequence.deltas_are_zero:
-        lsb = bits.se()  # no place in the order, but it tells pictures apart
+        lsb = bits.se()  # no place in the order, but it distinguishes pictures
         delta_bottom = bits.se() if codes_bottom else 0
     return lsb, delta_bottom
 
 
 def _resets(bits: BitReader, sequence: _Sequence, settings: _Settings, slice_type: int) -> bool:
-    """Read on to the memory management operations (7.3.3.3); tell whether one is the fifth."""
+    """Read on to the memory management operations (7.3.3.3): whether one is the fifth."""
     _skip_references(bits, sequence, settings, slice_type)
     if not bits.flag():
         return False

@@ -1,7 +1,7 @@
-"""Pictures of an H.265 stream: which is missing, and where decoding can begin (ITU-T H.265): pure.
+"""Pictures of an H.265 stream: which are missing, and where decoding can begin (ITU-T H.265): pure.
 
-Each picture names those that must be there for it (its reference picture set, 8.3.2): whatever
-is drawn from one that never came is known at once.
+Each picture names those that it needs (its reference picture set, 8.3.2), so a picture that depends
+on a missing one is known at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RECOVERY_POINT = 6
 _INTRA = 2
 
 Deltas = tuple[tuple[int, bool], ...]
-"""Pictures to be kept, by their distance in the order of showing; True: needed for this one."""
+"""Pictures to keep, by their distance in the order of showing; True: needed for this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +80,14 @@ class H265Pictures:
     """A `PictureReader` for H.265, with start codes or lengths."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        """`extradata` is what the container or the session description says of the stream."""
+        """`extradata` is the description of the stream in the container or the session."""
         self._length_bytes = 0
         self._sequences: dict[int, _Sequence] = {}
         self._settings: dict[int, _Settings] = {}
         self._held: set[int] = set()
         """Pictures that a decoder still has, by order."""
         self._anchor = 0
-        """Order of the last picture of the lowest layer that all others may be drawn from."""
+        """Order of the last picture of the lowest layer, which all others may depend on."""
         self._sequence = 0
         self._begins = True
         self._recovery_after: int | None = None
@@ -96,7 +96,7 @@ class H265Pictures:
             self._note(unit)
 
     def read(self, packet: bytes, *, is_key: bool) -> Coded | None:  # noqa: ARG002
-        """Tell of the packet's picture; None where it holds none, or one that is not shown."""
+        """Describe the packet's picture; None if it holds none, or one that is not shown."""
         coded: Coded | None = None
         others = 0
         for unit in nal_units(packet, self._length_bytes):

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 NS_PER_S = 1_000_000_000
 FAR_S = 3.0
-"""So long nothing is inspected after a picture that was lost, and after each connection."""
+"""The longest time without inspection after a lost picture, and after each connection."""
 
 
 class KeyFrameDistance:
-    """Watches the packets of a camera, over all its connections; what it finds is reported once."""
+    """Follows the packets of a camera over all its connections; reports once."""
 
     def __init__(self) -> None:
         self._last_key_ns: int | None = None
         self._is_told = False
 
     def connected(self) -> None:
-        """Stamps begin again."""
+        """Begin a connection, whose time stamps start again."""
         self._last_key_ns = None
 
     def is_far(self, *, is_key: bool, pts_ns: int | None) -> bool:
-        """Take the next packet; True once, when no key frame came for `FAR_S` after the last."""
+        """Take the next packet; True once, if no key frame came for `FAR_S` after the last."""
         if pts_ns is None:
             return False
         if is_key or self._last_key_ns is None:

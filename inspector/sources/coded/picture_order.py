@@ -1,4 +1,4 @@
-"""What a coded picture says of itself and of those it is drawn from: records, and nothing else."""
+"""What a coded picture says about itself and those it depends on: records only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Start(Enum):
 
     NO = auto()
     CLEAN = auto()
-    """With it, and nothing shown after it is drawn from anything before it."""
+    """Yes, and nothing shown after it depends on anything before it."""
     GRADUAL = auto()
-    """It begins a refresh in parts; the picture that ends it says `refreshed_over`."""
+    """It begins a gradual refresh; the picture that ends it says `refreshed_over`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,57 +22,57 @@ class Coded:
     """One picture of a packet, in the order of decoding."""
 
     sequence: int | None = None
-    """Which run of numbers `order` belongs to: it begins anew at some key frames."""
+    """Which run of numbers `order` belongs to; a new one begins at some key frames."""
     order: int | None = None
-    """Its place in the order of showing; None where the stream does not number its pictures."""
+    """Its place in the order of showing; None if the stream does not number its pictures."""
     rank: int | None = None
     """Sorts pictures in the order of showing where that is all there is to tell: no counting."""
     start: Start = Start.NO
     refreshed_over: int | None = None
-    """A gradual refresh is complete with this picture; it took so many pictures."""
+    """How many pictures the gradual refresh took that is complete with this one."""
     alone: bool = False
-    """No part of it is drawn from another picture."""
+    """Whether it depends on no other picture."""
     is_sealed: bool = False
-    """A packet holds it whole, or nothing of it is passed on."""
+    """Whether a packet holds it whole, or nothing of it is passed on."""
     leading: bool = False
-    """Shown before the key frame that it follows, and drawn from pictures before that."""
+    """Whether it is shown before the key frame that it follows, and depends on earlier pictures."""
     gap: str = ""
-    """What is missing before it; nothing where all that it is drawn from came."""
+    """What is missing before it; empty if everything that it depends on came."""
     torn: str = ""
     """What is missing of itself."""
     spoils: bool = True
-    """What follows may be drawn from it, or from what is missing before it."""
+    """Whether later pictures may depend on it, or on what is missing before it."""
     is_numbered: bool = False
-    """A picture missing before it that others are drawn from would have shown."""
+    """Whether a missing reference picture before it would have been noticed."""
 
 
 class PictureReader(Protocol):
-    """Reads one stream's packets: what each holds of pictures. Pure, but remembers."""
+    """Reads the pictures in one stream's packets. Pure, with a memory."""
 
     def read(self, packet: bytes, *, is_key: bool) -> Coded | None:
-        """Tell of the packet's picture; None where it begins none (second field, settings).
+        """Describe the packet's picture; None if it begins none (second field, settings).
 
         `is_key`: the container calls it a key frame.
         """
 
 
 class Refreshes:
-    """The gradual refreshes under way: one may begin before the last is complete."""
+    """The gradual refreshes in progress: one may begin before the last is complete."""
 
     def __init__(self) -> None:
         self._under_way: list[list[int]] = []
-        """Steps still to go, and pictures so far."""
+        """The remaining steps, and the pictures so far."""
 
     def begin(self, steps: int) -> None:
         """One begins with the picture that `go_on` is told of next."""
         self._under_way.append([steps, 0])
 
     def stop(self) -> None:
-        """A key frame makes them needless."""
+        """Forget them: a key frame makes them unnecessary."""
         self._under_way.clear()
 
     def go_on(self, steps: int) -> int | None:
-        """Take a picture, so many steps on; returns how many the refresh that it ends took."""
+        """Take a picture, this many steps on; returns how many the refresh that it ends took."""
         complete: int | None = None
         for refresh in self._under_way:
             # Steps count from the picture that begins it.

@@ -1,8 +1,8 @@
-"""How many pictures of a recording are missing because its file broke off.
+"""Counts the pictures of a recording that are missing because its file broke off.
 
-A demuxer gives what is there and then says that it is over, as at a good end. What the file
-promises stands elsewhere: in the index of an MP4, in the lengths that an AVI and a Matroska file
-begin with. A transport stream promises nothing.
+A demuxer gives what is there and then reports the end, as for an intact file. The expected length
+is elsewhere: in the index of an MP4, in the lengths at the beginning of an AVI or Matroska file. A
+transport stream has none.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _US_PER_S = 1_000_000
 def missing_pictures(
     path: Path, container: InputContainer, stream: VideoStream, *, had: int, had_until_s: float
 ) -> int:
-    """Pictures promised and not there; called at the end of what can be read.
+    """How many expected pictures are missing; called at the end of what can be read.
 
-    `had` pictures came, the last one ends at `had_until_s` of the recording. Where a file surely
-    broke off and nobody knows how much is missing, it is one.
+    `had` pictures came, the last one ends at `had_until_s` of the recording. If a file certainly
+    broke off and the number is unknown, it is one.
     """
     try:
         size_bytes = path.stat().st_size
@@ -39,14 +39,14 @@ def missing_pictures(
         return max(1, sum(not entry.is_discard for entry in index) - had)
     if promised_bytes <= size_bytes:
         return 0
-    # AVI: what the header counts; else by the length that it names.
+    # AVI: the number in the header; else by its length.
     rate = float(stream.average_rate or 0)
     missing_s = float(container.duration or 0) / _US_PER_S - had_until_s
     return max(1, stream.frames - had, round(missing_s * rate))
 
 
 def _promised_bytes(file: BinaryIO, size_bytes: int) -> int:
-    """The length that the file itself names; 0 where it names none."""
+    """The length in the file itself; 0 if there is none."""
     head = file.read(_HEAD_BYTES)
     if head.startswith(_RIFF):
         return int.from_bytes(head[4:_RIFF_HEADER_BYTES], "little") + _RIFF_HEADER_BYTES
@@ -73,7 +73,7 @@ def _end_of_boxes(file: BinaryIO, size_bytes: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:], "big")
-        # Up to the end of the file; or no box, but what something wrote behind the last one.
+        # Up to the end of the file; or no box, but data written behind the last one.
         if length == 0 or not head[4:8].isalnum():
             return size_bytes
         at += max(length, _RIFF_HEADER_BYTES)

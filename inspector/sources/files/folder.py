@@ -1,4 +1,4 @@
-"""A folder of pictures, in the order a person would put them."""
+"""A folder of pictures, in natural order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NS_PER_S = 1_000_000_000
 _FPS = 10.0
 _DIGITS = re.compile(r"(\d+)")
 _OF_PAGES = frozenset({".tif", ".tiff"})
-# What cameras and people put beside pictures, and what systems leave there: none was meant.
+# Files that cameras, people and systems put beside pictures: they are ignored silently.
 _NO_PICTURES = frozenset({"", ".db", ".csv", ".ini", ".json", ".jsonl", ".md", ".txt", ".xml"})
 _NAMED_KINDS = 5
 
@@ -31,14 +31,14 @@ _NAMED_KINDS = 5
 class _Picture:
     path: Path
     page: int | None = None
-    """Counted from 0; None of a file that holds one picture."""
+    """Counted from 0; None for a file with one picture."""
 
     def __str__(self) -> str:
         return f"{self.path}{self._page()}"
 
     @property
     def label(self) -> str:
-        """How a unit is called that has no other name."""
+        """The name of a unit that has no other."""
         return plain(f"{self.path.name}{self._page()}")
 
     def _page(self) -> str:
@@ -57,8 +57,8 @@ class _Picture:
 class Pictures:
     """Every picture of a folder, by name; one thread. The list is read once, at opening.
 
-    Each page of a TIFF is a picture. Hidden files are none: `._board.jpg`, which a Mac leaves
-    beside `board.jpg`, is no picture, whatever its name says.
+    Each page of a TIFF is a picture. Hidden files are ignored: `._board.jpg`, which a Mac leaves
+    beside `board.jpg`, is no picture.
 
     Raises:
         CameraUnavailableError: the folder cannot be read or holds no picture.
@@ -79,7 +79,7 @@ class Pictures:
         found.sort(key=lambda path: natural_order(path.name))
         self._pictures = [picture for path in found for picture in _pictures_in(path)]
         self.notes = (*_left_out(files), *self._of_pages(found))
-        """What a person should know of the folder; whole sentences."""
+        """What a person should know about the folder; whole sentences."""
         self.interval_ns = round(_NS_PER_S / (uri.fps or _FPS))
         self._shown_total = 0
         self._next = 0
@@ -89,7 +89,7 @@ class Pictures:
 
     @property
     def label(self) -> str | None:
-        """The current picture's file name, and which page of it where there are several."""
+        """The current picture's file name, with its page if there are several."""
         return None if self._current is None else self._current.label
 
     @property
@@ -112,7 +112,7 @@ class Pictures:
         return True
 
     def rewind(self) -> None:
-        """Start over."""
+        """Begin again with the first picture."""
         self._next = 0
 
     def retrieve_into(self, image: Image) -> None:
@@ -132,7 +132,7 @@ class Pictures:
         np.copyto(image, decoded)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """No effect: nothing is held open."""
         self._current = None
 
     def _first_size(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class FootageSource:
 
     At pace `recorded` a frame comes when its time stamp says; a caller that falls behind gets
     the next frame at once, and the schedule moves with it: no frame is skipped, no burst
-    follows. At pace `max` frames come as fast as they are asked for. Setting `stop` ends a wait:
+    follows. At pace `max` frames come as fast as they are read. Setting `stop` ends a wait:
     the frame then comes early.
 
     Frames carry the clocks of their delivery, not of their recording.
@@ -52,7 +52,7 @@ class FootageSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the recording; sentences. Empty before `open`."""
+        """What a person should know about the recording; sentences. Empty before `open`."""
         return self._footage.notes if self._footage else ()
 
     @property
@@ -61,7 +61,7 @@ class FootageSource:
         return self._footage.interval_ns if self._footage else None
 
     def open(self) -> None:
-        """Find the recording and look at its first frame's size."""
+        """Find the recording and read its first frame's size."""
         self.close()
         if not self._uri.path.exists():
             msg = f"{self._uri}: no such file or folder"
@@ -109,7 +109,7 @@ class FootageSource:
 
 
 class Schedule:
-    """When the next frame of a recording is due: pure, the time is passed in."""
+    """Says when the next frame of a recording is due: pure, the time is passed in."""
 
     def __init__(self) -> None:
         self._start_mono_ns: int | None = None

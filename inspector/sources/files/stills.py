@@ -1,4 +1,4 @@
-"""The bytes of a picture file into pixels: whole, or not at all."""
+"""Decodes the bytes of a picture file: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def pages_in(content: bytes | mmap) -> int:
-    """How many pictures the file holds, at least one: more than one only in a TIFF.
+    """How many pictures the file holds, at least one; more only in a TIFF.
 
     A file that is damaged counts as one picture, which then cannot be read.
     """
@@ -51,7 +51,7 @@ def decode_still(content: bytes, page: int = 0) -> Image:
 
 
 def _is_animated(content: bytes) -> bool:
-    """Whether there are more pictures than the first, which is all that OpenCV would show."""
+    """Whether there are more pictures than the first, the only one that OpenCV would read."""
     if content.startswith(_PNG):
         return content.find(b"acTL", 0, content.find(b"IDAT")) >= 0
     if content[8:16] == b"WEBPVP8X":
@@ -111,7 +111,7 @@ def _check_deflated(content: bytes, page: TiffPage) -> None:
 
 
 def _check_by_ffmpeg(content: bytes, page: TiffPage) -> None:
-    """It refuses what does not fill a strip, if told to; but a tag that it does not know too."""
+    """Read it strictly: an incomplete strip is refused, but so is an unknown tag."""
     for grid in page.grids:
         if grid.row_bytes > _WIDEST_PX or grid.row_bytes * grid.rows > _LARGEST_PX:
             continue

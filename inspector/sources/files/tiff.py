@@ -1,4 +1,4 @@
-"""How many pictures a TIFF holds, and whether their data lies within it: pure.
+"""Finds the pictures in a TIFF, and whether their data lies within it: pure.
 
 OpenCV reads one page of a file, and draws black where a strip lies behind the end of it.
 """
@@ -36,7 +36,7 @@ _MOST_VALUES = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Parts of equal width below each other; each has as many rows, but the last one."""
+    """Parts of equal width, one below the other, with equal rows except the last."""
 
     row_bytes: int
     rows: int
@@ -52,15 +52,15 @@ class TiffPage:
     """Its number among all of the file's directories."""
     compression: int
     parts: tuple[tuple[int, int], ...]
-    """Begin and size in bytes of its strips or tiles, as they lie in the file."""
+    """Offset and size in bytes of its strips or tiles, in the order of the file."""
     jpeg_tables: bytes
-    """What every JPEG among its parts leaves out."""
+    """The tables that every JPEG among its parts leaves out."""
     grids: tuple[Grid, ...]
-    """What its parts decompress to; empty where their size is not known from the tags alone."""
+    """The shapes of its decompressed parts; empty if the tags do not give them."""
 
 
 def is_tiff(content: bytes | mmap) -> bool:
-    """Whether it begins like one."""
+    """Whether the content begins like a TIFF."""
     return content[:2] in _ORDERS and content[2:4] in {b"*\x00", b"\x00*", b"+\x00", b"\x00+"}
 
 
@@ -86,7 +86,7 @@ class _Tiff:
         (version,) = struct.unpack_from(f"{order}H", content, 2)
         self._is_big = version == _BIG
         self._order = order
-        # Of the number of entries, of an entry's count and value, and where the first one is.
+        # Sizes of the number of entries and of an entry's count and value; offset of the first.
         self._count, self._word, self._first = ("Q", "Q", 8) if self._is_big else ("H", "I", 4)
 
     def pages(self) -> list[TiffPage]:
@@ -116,7 +116,7 @@ class _Tiff:
         return pages
 
     def _directory(self, at: int) -> tuple[Tags, int]:
-        """The tags that are asked for, and where the next directory is."""
+        """The requested tags, and where the next directory is."""
         (entries,) = self._read(self._count, at)
         at += struct.calcsize(self._count)
         word_bytes = struct.calcsize(self._word)
@@ -182,9 +182,9 @@ def _grids(tags: Tags, parts: tuple[tuple[int, int], ...]) -> tuple[Grid, ...]:
 
 
 def as_grey_tiff(content: bytes, grid: Grid, compression: int) -> bytes:
-    """The parts as a TIFF of the plainest kind: what they decompress to is taken for grey.
+    """The parts as the simplest kind of TIFF, with their data as grey pixels.
 
-    It has no tag of which a strict reader could think anything.
+    It has no tag that a strict reader could object to.
     """
     count = len(grid.parts)
     lists_at = 8 + 2 + 12 * 9 + 4

@@ -1,4 +1,4 @@
-"""How a recording says that its pictures are to be shown: turned, or seen in a mirror."""
+"""The orientation in which a recording is to be shown: turned or mirrored."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ONE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Turning:
-    """Rows and columns may change places, then either may run backwards."""
+    """Rows and columns may be swapped, then either may be reversed."""
 
     transposed: bool = False
     flipped_x: bool = False
     flipped_y: bool = False
 
     def __bool__(self) -> bool:
-        """Whether the pictures are shown otherwise than they are stored."""
+        """Whether the pictures are shown in another orientation than stored."""
         return self != AS_STORED
 
     def __str__(self) -> str:
@@ -36,11 +36,11 @@ class Turning:
         return "turned by 90 degrees" if self.transposed else "turned by 180 degrees"
 
     def size(self, stored: tuple[int, int]) -> tuple[int, int]:
-        """Width and height as shown, of a picture stored with these."""
+        """Width and height as shown, for a picture stored with these."""
         return (stored[1], stored[0]) if self.transposed else stored
 
     def show(self, stored: Image, image: Image) -> None:
-        """Write the picture as it is to be seen into `image`, which has that size."""
+        """Write the picture in its orientation into `image`, which has that size."""
         shown = cv2.transpose(stored) if self.transposed else stored
         code = {(True, True): -1, (True, False): 1, (False, True): 0}.get(
             (self.flipped_x, self.flipped_y)
@@ -52,7 +52,7 @@ AS_STORED = Turning()
 
 
 def turning_of(frame: VideoFrame) -> Turning:
-    """What the frame's display matrix says.
+    """The orientation of the frame's display matrix.
 
     Raises:
         CameraUnavailableError: it is neither a quarter turn nor a mirror; without a name.

@@ -23,7 +23,7 @@ class FileUri(SourceUri):
     path: Path
     loop: bool = False
     pace: Pace | None = None
-    """None leaves it to the command."""
+    """None: the command decides."""
     fps: float | None = None
     """Pace of a folder, or another pace for a video; None means as recorded."""
 
@@ -53,7 +53,7 @@ class FileUri(SourceUri):
 
     @property
     def traits(self) -> SourceTraits:
-        """It waits for us."""
+        """A recording waits for its reader."""
         return SourceTraits(realtime=False, simulated=False, replayed=True)
 
     def make_source(self, opening: Opening) -> FootageSource:
@@ -63,13 +63,13 @@ class FileUri(SourceUri):
         return FootageSource(self, size=opening.size, pace=opening.pace, stop=opening.stop)
 
     def probe_size(self, opening: Opening) -> tuple[int, int]:
-        """As its first whole picture is to be shown."""
+        """The size in which its first whole picture is shown."""
         from inspector.sources.opening import opened_size  # noqa: PLC0415 - NumPy
 
         return opened_size(self.make_source(replace(opening, size=None)))
 
     def probe_interval_ns(self) -> int | None:
-        """As it was recorded."""
+        """The interval as it was recorded."""
         from inspector.sources.opening import Opening  # noqa: PLC0415 - NumPy
 
         source = self.make_source(Opening())
@@ -80,7 +80,7 @@ class FileUri(SourceUri):
             source.close()
 
     def advice(self, key: str) -> str:
-        """A recording is where its path says, or nowhere."""
+        """Advice for a recording that is not at its path."""
         return f"correct the path in {key}.source"
 
     def __str__(self) -> str:

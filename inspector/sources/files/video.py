@@ -29,14 +29,14 @@ log = structlog.get_logger("capture")
 _NS_PER_S = 1_000_000_000
 _GUESSED_FPS = 25.0
 _PACKETS_PROBED = 250
-"""Damaged frames at the beginning, until the video is taken to be shown as it is stored."""
+"""How many damaged frames at the beginning are read for the orientation."""
 
 
 class Video:
-    """Every frame that a video owes, damaged and missing ones too, as it is to be shown.
+    """Every frame of a video, damaged and missing ones included, in its orientation.
 
-    One thread. Opening reads its header and decodes up to its first whole frame, which says how
-    it is turned. Where the file broke off, the frames that are missing come last, as damaged ones.
+    One thread. Opening reads its header and decodes up to its first whole frame, which has its
+    orientation. If the file broke off, the missing frames come last, as damaged ones.
 
     Raises:
         CameraUnavailableError: it is no video, not of the expected size, or to be shown slanted.
@@ -55,7 +55,7 @@ class Video:
         self._stored: Image | None = None
         self._open_file()
         self.notes = self._probe_first()
-        """What a person should know of the recording; sentences."""
+        """What a person should know about the recording; sentences."""
         self.size = self._turning.size((self._stream.width, self._stream.height))
         """Width and height in pixels, as shown."""
         if expected_size not in {None, self.size}:
@@ -65,7 +65,7 @@ class Video:
 
     @property
     def label(self) -> str | None:
-        """Frames of a video have no name of their own."""
+        """None: frames of a video have no names."""
         return None
 
     def advance(self) -> bool:
@@ -81,7 +81,7 @@ class Video:
         return True
 
     def rewind(self) -> None:
-        """Start over."""
+        """Begin again with the first frame."""
         self.close()
         self._turn_start_ns = self.position_ns + self.interval_ns
         self._open_file(self._turn_start_ns)
@@ -111,7 +111,7 @@ class Video:
     def close(self) -> None:
         """Let go of the file."""
         self._frame = None
-        # A thread that decodes may need the interpreter, which waits for it when it is freed.
+        # The decoding thread may need the interpreter, which waits for that thread when freeing it.
         with contextlib.suppress(FFmpegError, EOFError):
             self._stream.codec_context.decode(None)
         self._container.close()
@@ -119,7 +119,8 @@ class Video:
     def _open_file(self, turn_start_ns: int = 0) -> None:
         self._container: InputContainer
         try:
-            # With its protocol: else FFmpeg takes `cam1:line.mp4` for a file of protocol cam1.
+            # With its protocol: otherwise FFmpeg reads `cam1:line.mp4` as a URL with the protocol
+            # cam1.
             self._container = av.open(f"file:{self._uri.path}", mode="r")
         except (FFmpegError, OSError, ValueError) as error:
             msg = f"{self._uri}: not a video that can be read ({type(error).__name__})"
@@ -177,10 +178,9 @@ class Video:
         return missing > 0
 
     def _probe_first(self) -> tuple[str, ...]:
-        """Decode ahead to the first whole frame, and say what is special about it all.
+        """Decode ahead to the first whole frame, and note what is special about the video.
 
-        Damaged ones before it say nothing of how they are to be shown. `advance` returns them all
-        the same.
+        Damaged ones before it do not have the orientation. `advance` returns them all the same.
         """
         first = None
         while first is None and len(self._decoded) < _PACKETS_PROBED and self._read_packet():
@@ -198,7 +198,7 @@ class Video:
                 notes.append("the video is interlaced: what moves is seen twice in a picture")
         tracks = len(_videos(self._container))
         if tracks > 1:
-            notes.append(f"the file holds {tracks} videos: only the first is looked at")
+            notes.append(f"the file holds {tracks} videos: only the first is inspected")
         return tuple(notes)
 
     def _turning_of(self, frame: VideoFrame) -> Turning:
@@ -220,7 +220,7 @@ class Video:
 
 
 def _videos(container: InputContainer) -> list[VideoStream]:
-    """Its videos, without the cover picture that music players show."""
+    """The file's videos, without the cover picture for music players."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 

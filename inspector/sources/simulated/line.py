@@ -1,4 +1,4 @@
-"""A camera that looks at a drawn line instead of a real one."""
+"""A camera of a drawn line instead of a real one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from inspector.simulation.options import Pace, View, parse_options
 
 _NS = 1_000_000_000
 _LATE_NS = _NS
-"""A strobe line whose reader is this late goes on from now: its boards wait for it."""
+"""A strobe line whose reader is later than this continues from now: its boards wait."""
 _WAITS_FRAMES = 2
-"""A frame of a belt that is this late is gone: a camera does not wait either."""
+"""A frame of a belt that is later than this is lost, as with a real camera."""
 _SLACK_NS = 15_000_000
 """Composing a board takes about 10 ms: done ahead, while the next frame is further away."""
 
@@ -92,7 +92,7 @@ class SimulatedLine:
         self._grabbed_index = None
 
     def _passed_by(self) -> int:
-        """Frames that nobody came for in time: a belt goes on while its reader is busy.
+        """How many frames were lost: a belt goes on while its reader is busy.
 
         Units of a strobe line wait for their flash, and a line at pace `max` for its reader.
         """
@@ -105,7 +105,7 @@ class SimulatedLine:
         return passed
 
     def _wait(self, index: int) -> None:
-        """Compose what comes soon while there is time, then wait for the frame."""
+        """Compose upcoming boards while there is time, then wait for the frame."""
         if self._due_ns - time.monotonic_ns() > _SLACK_NS:
             self._view.compose_ahead(index)
         now_ns = time.monotonic_ns()

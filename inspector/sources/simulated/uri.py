@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NS_PER_S = 1_000_000_000
 SIZE = (1280, 720)
-"""What a simulated line shows where nobody asks for another size: it has none of its own."""
+"""The default size of a simulated line, which has none of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -39,7 +39,7 @@ class SimulatedUri(SourceUri):
 
     @property
     def traits(self) -> SourceTraits:
-        """Without a pace it makes its frames as they are asked for."""
+        """Without a pace it makes its frames as they are read."""
         waits = parse_options(self.options).pace is Pace.MAX
         return SourceTraits(realtime=not waits, simulated=True, replayed=False)
 
@@ -50,12 +50,12 @@ class SimulatedUri(SourceUri):
         return SimulatedLine(opening.camera_id, self.options, opening.size or SIZE, opening.stop)
 
     def probe_size(self, opening: Opening) -> tuple[int, int]:
-        """Any size will do."""
+        """The default size: any would do."""
         del opening
         return SIZE
 
     def probe_interval_ns(self) -> int | None:
-        """As its options say."""
+        """The interval by its options."""
         return round(_NS_PER_S / parse_options(self.options).fps)
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
-"""What the kernel offers for a camera of this machine: its ioctls, and what they answer.
+"""The kernel's ioctls for a camera of this machine, and their answers.
 
-OpenCV's own reader says nothing of how many bytes a frame has, that the driver marked it as
-damaged, or that frames are missing before it: of half a frame it shows the half before it again.
-The libraries that do say so are under the GPL. Layouts are those of <linux/videodev2.h> on 64-bit
+OpenCV's own reader does not report how many bytes a frame has, that the driver marked it as
+damaged, or that frames are missing before it: for half a frame it shows half of the one before
+again. The libraries that do are under the GPL. Layouts are those of <linux/videodev2.h> on 64-bit
 machines, the only ones that OpenCV and PyAV have wheels for.
 """
 
@@ -53,7 +53,7 @@ _MOST_FORMATS = 64
 
 
 class NotACameraError(Exception):
-    """The file is no capture device, or streams in a way that nobody here can read."""
+    """The file is no capture device, or streams in a way that is not supported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,12 @@ class PixelFormat:
     width: int
     height: int
     row_bytes: int
-    """From one row of the first plane to the next; of no meaning for compressed frames."""
+    """Bytes from one row of the first plane to the next; meaningless for compressed frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the driver calls a camera, and where it is plugged in."""
+    """The driver's name of a camera, and where it is plugged in."""
 
     card: str
     bus: str
@@ -77,16 +77,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
-    """A frame as the driver handed it over; it keeps the memory until it is enqueued again."""
+    """A frame as the driver delivered it; it owns the memory until it is enqueued again."""
 
     index: int
     content: memoryview
-    """The bytes that it says came."""
+    """The bytes that came, as the driver reports."""
     is_damaged: bool
-    """It says so itself."""
+    """Whether the driver marked it as damaged."""
     sequence: int
     stamp_ns: int | None
-    """When it was captured, on our monotonic clock; None where the driver uses another."""
+    """When it was captured, on our monotonic clock; None if the driver uses another."""
 
 
 class V4l2Device:
@@ -109,7 +109,7 @@ class V4l2Device:
             raise
 
     def identity(self) -> Identity:
-        """What the driver says of the camera."""
+        """The driver's description of the camera."""
         answer = bytearray(_CAPABILITY_BYTES)
         self._call(_QUERYCAP, answer)
         card, bus = (
@@ -119,7 +119,7 @@ class V4l2Device:
         return Identity(card=card, bus=bus)
 
     def fourccs(self) -> tuple[str, ...]:
-        """Every pixel format that it offers, in its order."""
+        """Every pixel format that the driver offers, in its order."""
         found: list[str] = []
         with contextlib.suppress(OSError):  # EINVAL ends the list
             for index in range(_MOST_FORMATS):
@@ -130,14 +130,14 @@ class V4l2Device:
         return tuple(found)
 
     def format_now(self) -> PixelFormat:
-        """How it is set; changes nothing."""
+        """The present format; changes nothing."""
         asked = bytearray(_FORMAT_BYTES)
         struct.pack_into("<I", asked, 0, self._kind)
         self._call(_GET_FORMAT, asked)
         return self._read_format(asked)
 
     def is_free(self) -> bool:
-        """Whether nobody streams from it: the driver would not lend us buffers."""
+        """Whether no program streams from it: otherwise the driver would lend no buffers."""
         asked = bytearray(_REQUEST_BYTES)
         struct.pack_into("<III", asked, 0, 0, self._kind, _MAPPED)
         try:
@@ -149,7 +149,7 @@ class V4l2Device:
         return True
 
     def set_format(self, fourcc: str | None, size: tuple[int, int] | None) -> PixelFormat:
-        """Ask for a format and a size, or keep either; what the driver makes of it."""
+        """Ask for a format and a size, or keep either; returns the driver's choice."""
         asked = bytearray(_FORMAT_BYTES)
         struct.pack_into("<I", asked, 0, self._kind)
         self._call(_GET_FORMAT, asked)
@@ -192,11 +192,11 @@ class V4l2Device:
         self._call(_STREAM_ON, bytearray(struct.pack("<I", self._kind)))
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether a frame, or a failure, is there to be fetched by now."""
+        """Whether a frame, or a failure, is ready within this time."""
         return bool(select.select([self._fd], [], [], timeout_s)[0])
 
     def dequeue(self) -> Buffer | None:
-        """The next frame; None where none is ready."""
+        """The next frame; None if none is ready."""
         described, planes = self._describe(0)
         try:
             self._call(_DEQUEUE, described)
@@ -231,7 +231,7 @@ class V4l2Device:
         with contextlib.suppress(OSError):  # it is gone, or was never started
             fcntl.ioctl(fd, _STREAM_OFF, bytearray(struct.pack("<I", self._kind)))
         for memory in self._memory:
-            # Somebody may still look at a frame of it: then it goes with the last view.
+            # A frame of it may still be in use: then the memory goes with the last view.
             with contextlib.suppress(BufferError):
                 memory.close()
         self._memory.clear()
@@ -266,7 +266,7 @@ class V4l2Device:
         raise NotACameraError("no camera (it captures no video)")
 
     def _describe(self, index: int) -> tuple[bytearray, bytearray]:
-        """A `struct v4l2_buffer`, and the plane it points to where the driver uses planes."""
+        """A `struct v4l2_buffer`, and the plane it points to if the driver uses planes."""
         described, planes = bytearray(_BUFFER_BYTES), bytearray(_PLANE_BYTES)
         struct.pack_into("<II", described, 0, index, self._kind)
         struct.pack_into("<I", described, 60, _MAPPED)

@@ -1,4 +1,4 @@
-"""Which cameras this machine has: USB and capture cards."""
+"""Finds the cameras of this machine: USB and capture cards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inspector.sources.v4l2.device import NotACameraError, V4l2Device
 
 
 def found_cameras(devices: Path = Path("/dev")) -> list[FoundCamera]:
-    """Every device file of a camera; nothing of a camera is changed."""
+    """Every device file of a camera; changes nothing in a camera."""
     files = sorted(devices.glob("video*"), key=lambda file: (len(file.name), file.name))
     return [camera for camera in map(_described, files) if camera is not None]
 

@@ -1,4 +1,4 @@
-"""Which frames a driver counted and did not deliver: pure."""
+"""Finds the frames that a driver counted but did not deliver: pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class SequenceGaps:
     """Reads a driver's frame numbers; one per streaming.
 
     A driver counts a frame that it had to drop, because a USB packet was lost or no buffer was
-    free. Not every one counts by one, so gaps count only once a few steps of one were seen; and a
-    jump too far to be a loss is a counter that began again.
+    free. Not every driver counts by one, so gaps count only after a few steps of one were seen; and
+    a jump too large for a loss is a counter that started again.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A V4L2 frame's bytes as BGR: a whole frame, or none."""
+"""Converts a V4L2 frame to BGR: a whole frame, or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Layout:
     convert: Callable[[Bytes, Image], object]
     """From the rows into an image, in place."""
     halves_rows: bool = False
-    """Chroma rows are half as long: a padded row cannot be told from two."""
+    """Chroma rows are half as long: a padded row cannot be distinguished from two."""
 
 
 def _by(code: int) -> Callable[[Bytes, Image], object]:
@@ -82,7 +82,7 @@ PREFERRED = (
     *("BGR3", "RGB3", "YV12", "YU12", "YUYV", "UYVY", "NV12", "NV21", "BA81", "GBRG"),
     *("XR24", "AR24", "MJPG", "JPEG", "Y16 ", "YVYU", "GREY", "GRBG", "RGGB"),
 )
-"""Every format that is read; the order in which OpenCV asks for them, then the others."""
+"""Every supported format: first those that OpenCV asks for, in its order, then the others."""
 
 
 def write_frame(content: memoryview, layout: PixelFormat, image: Image) -> None:

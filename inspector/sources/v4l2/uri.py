@@ -23,7 +23,7 @@ class V4l2Uri(SourceUri):
 
     device: Path
     fourcc: str | None = None
-    """Pixel format asked of the camera, such as MJPG; None leaves it to the driver."""
+    """Pixel format to request, such as MJPG; None: the driver decides."""
     fps: float | None = None
 
     @classmethod
@@ -40,7 +40,7 @@ class V4l2Uri(SourceUri):
 
     @property
     def traits(self) -> SourceTraits:
-        """It goes on whether we keep up or not."""
+        """It goes on whether or not its reader keeps up."""
         return SourceTraits(realtime=True, simulated=False, replayed=False)
 
     def make_source(self, opening: Opening) -> V4l2Source:
@@ -58,7 +58,7 @@ class V4l2Uri(SourceUri):
         return opened_size(self.make_source(replace(opening, size=None)))
 
     def advice(self, key: str) -> str:
-        """What keeps a local camera from delivering."""
+        """Advice for a local camera that delivers nothing."""
         return f"plug it in, end other programs that use it, or correct {key}.source"
 
     def __str__(self) -> str:

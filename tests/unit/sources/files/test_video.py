@@ -81,7 +81,7 @@ def test_several_videos_in_a_file_are_said(tmp_path):
             container.mux(stream.encode())
     footage = source(path)
     footage.open()
-    assert footage.notes == ("the file holds 2 videos: only the first is looked at",)
+    assert footage.notes == ("the file holds 2 videos: only the first is inspected",)
     footage.close()
 
 
