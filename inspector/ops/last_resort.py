@@ -1,4 +1,4 @@
-"""Ends this process where it gives no sign of life: for where nobody else does."""
+"""Ends this process if it gives no sign of life, where no supervisor does so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 FEEDS_PER_LIMIT = 10
 WORDS_BEFORE_S = 0.5
-"""So long before the end it is said where each thread stands."""
+"""How long before the end the position of each thread is logged."""
 
 
 class LastResort:
@@ -36,7 +36,7 @@ class LastResort:
         faulthandler.dump_traceback_later(before_s, file=2)
 
     def close(self) -> None:
-        """Nobody has to live any more."""
+        """Switch it off."""
         if self._limit_s:
             signal.setitimer(signal.ITIMER_REAL, 0)
             faulthandler.cancel_dump_traceback_later()

@@ -18,11 +18,11 @@ from inspector.settings.sections import LogSettings
 from inspector.sources.uri import redact
 
 SHORTEST_SECRET = 4
-"""A shorter one is a part of too many words to be starred out wherever it stands."""
+"""A shorter one is part of too many words to be starred out everywhere."""
 
 
 class _Redaction:
-    """No password reaches a log, whatever was passed: the last line of defence."""
+    """Removes passwords from log lines, whatever was passed: the last line of defence."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         usable = (secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
@@ -56,7 +56,7 @@ class _Redaction:
 
 
 def _forms(secret: str) -> set[str]:
-    """How a secret may be written: as it is, quoted by Python or as JSON, in a URL."""
+    """The forms of a secret: as it is, quoted by Python or as JSON, in a URL."""
     quoted = repr(f"'\"{secret}")[4:-1]  # with both quotes before it: so ' gets a backslash
     return {
         secret,
@@ -71,7 +71,7 @@ def _forms(secret: str) -> set[str]:
 
 
 class _IntoStructlog(logging.Handler):
-    """What libraries say through the standard library, in our own format."""
+    """Passes messages of libraries through the standard library on in our own format."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass the record on."""
@@ -84,7 +84,7 @@ class _IntoStructlog(logging.Handler):
 
 
 def _never_failing(base: Any) -> Any:
-    """A logger of that kind whose calls raise nothing, whatever they are given."""
+    """A logger of this class whose calls never raise."""
 
     class NeverFailing(base):  # type: ignore[misc]
         def _proxy_to_logger(self, method: str, event: str | None = None, **more: Any) -> Any:

@@ -55,7 +55,7 @@ class _LostLogLines(Collector):
 
 
 _Values = Iterable[str]
-"""What a label can be; empty where that is known only later."""
+"""The values of a label; empty if they are known only later."""
 
 
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)

@@ -1,4 +1,4 @@
-"""The sets of known parts of a station, read from where its settings say that they are."""
+"""Reads the sets of known parts of a station from the place in its settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_sets(
 ) -> tuple[KnownSet, ...]:
     """Every set of the station. Synchronous file I/O.
 
-    `camera` is the one that sees all of them, whatever the sets say: that of a recording.
+    `camera`, that of a recording, sees all of them, whatever the sets name.
 
     Raises:
         ConfigurationError: with a line for every mistake.
@@ -58,7 +58,7 @@ def read_sets(
 
 
 def _missing_of(known: KnownSet, file: Path, products: Sequence[str]) -> list[str]:
-    """What a set names and is not there: products, and pictures in its own folder."""
+    """Things that a set names and that do not exist: products, and pictures in its folder."""
     folder = file.parent / known.name
     return [
         f"{file}: products: found {name!r}; expected one of: {', '.join(products)}"
@@ -82,7 +82,7 @@ def _files(folder: Path, *, is_named: bool) -> list[Path]:
         return []
     except NotADirectoryError as error:
         if not is_named:
-            return []  # no folder of the station's can be made there: the journal says so
+            return []  # no folder can be made there: the journal reports that
         raise ConfigurationError(
             f"challenge.directory: {folder} cannot be read: {error.strerror}"
         ) from None

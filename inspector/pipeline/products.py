@@ -1,4 +1,4 @@
-"""The products of a station, as its settings say where they are and what they are laid over."""
+"""Reads the products of a station from the place in its settings, over its settings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from inspector.settings.types import EMBEDDED
 
 
 def model_files(settings: Settings) -> ModelFiles:
-    """The files of the models that the server serves, where this machine can read them."""
+    """The files of the server's models, if this machine can read them."""
     return ModelFiles(settings.inference.known_repository)
 
 
 def catalogue_of(settings: Settings, models: ModelFiles | None = None) -> Catalogue:
-    """Every product. `models` remembers hashes: give it where this is asked again and again."""
+    """Every product. `models` remembers hashes: pass it in for repeated calls."""
     store = ProductStore(
         settings.products_directory, references_kept=settings.products.references_kept
     )
@@ -36,13 +36,13 @@ def catalogue_of(settings: Settings, models: ModelFiles | None = None) -> Catalo
 
 
 def taught_models(settings: Settings) -> TaughtModels:
-    """Where models that are taught are put."""
+    """The folder of taught models."""
     is_served = settings.inference.url == EMBEDDED or settings.products.models is not None
     return TaughtModels(settings.taught_models_directory, is_served=is_served)
 
 
 def model_teacher(settings: Settings, triton_url: str) -> ModelTeacher | None:
-    """Teaches models with what the server sees in pictures; None where the settings say so."""
+    """Teaches models with the server's features of pictures; None if the settings say so."""
     name = settings.products.features
     if not name:
         return None

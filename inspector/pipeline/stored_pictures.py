@@ -1,4 +1,4 @@
-"""Stored pictures of known parts, shown to the models through the very stages that judge units."""
+"""Shows stored pictures of known parts to the models, through the same stages that judge units."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ async def verdicts_on(
     camera: CameraId,
     triton_url: str,
 ) -> Mapping[str, Verdict]:
-    """What units of this job that look so would be judged, by the names of the pictures.
+    """The verdicts on units of this job with these pictures, by the pictures' names.
 
-    On a connection of its own, with the recipe and the models of the job. Waits for the model
+    It uses a separate connection, with the recipe and the models of the job. Waits for the model
     server as long as it takes. A picture of the camera's own size is a frame; any other is a unit
     that was cut out and turned upright, as evidence shows it.
     """
@@ -149,18 +149,18 @@ def _job(job: Job, camera: CameraId, settings: Settings, sizes: Mapping[CameraId
 
 
 class _Seen(KnownParts):
-    """Remembers each verdict by what the unit is called."""
+    """Remembers each verdict by the unit's name."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, Verdict] = {}
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
-        """None: it is judged as any other."""
+        """Not a known part here: it is judged like any other."""
         self.verdicts[verdict.unit.label or unit_id] = verdict
         return None
 
     def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
-        """As it is."""
+        """The verdict unchanged."""
         del part, verdict
         return group
 
@@ -174,7 +174,7 @@ class _Nowhere:
         self._door = door
 
     async def run(self) -> None:
-        """Take whatever comes."""
+        """Receive everything."""
         async for _group in self._door:
             pass
 
@@ -187,10 +187,10 @@ class Stills(FrameSource):
         self._next = 0
 
     def open(self) -> None:
-        """Nothing is to be opened."""
+        """Do nothing: there is nothing to open."""
 
     def grab(self) -> Grabbed:
-        """The next picture."""
+        """Take the next picture."""
         if self._next == len(self._pictures):
             raise EndOfFootageError("every stored picture was shown")
         self._next += 1
@@ -201,8 +201,8 @@ class Stills(FrameSource):
         )
 
     def retrieve_into(self, image: Image) -> None:
-        """Copy it."""
+        """Copy the picture."""
         np.copyto(image, self._pictures[self._next - 1].image)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""

@@ -10,7 +10,7 @@ from inspector.core.errors import DrainTimeoutError, StageVanishedError
 from inspector.core.ports import Source, Stage
 
 PATIENCE = 0.6
-"""The share of the drain deadline after which we stop waiting for other people's servers."""
+"""The share of the drain deadline after which external servers are no longer waited for."""
 
 
 async def run_pipeline(
@@ -25,7 +25,7 @@ async def run_pipeline(
 
     Draining only stops the sources. Each later stage ends because its input ended, so everything
     captured before the signal is inspected and published. `give_up` is called when most of the
-    time is gone: what is still out at a server is then written off, and that too is published.
+    time is gone: requests that a server still owes are then written off, and that too is published.
     A stage that raises cancels the others at once.
 
     Raises:
@@ -90,7 +90,7 @@ def _first_of(group: ExceptionGroup[Exception]) -> Exception:
 
 
 def _spare_the_collector() -> None:
-    """Have the garbage collector leave out what was made for good, and come by less often.
+    """Make the garbage collector skip permanent objects, and run less often.
 
     Nearly everything that a frame makes is freed by its reference count. With Python's defaults
     the collector walked over all modules, settings and stages again and again, for 7 % of the CPU
@@ -102,7 +102,7 @@ def _spare_the_collector() -> None:
 
 
 async def _run(stage: Stage) -> None:
-    """Run a stage; a cancellation nobody asked for is a failure, not an ending."""
+    """Run a stage; a cancellation that was not requested is a failure, not an end."""
     try:
         await stage.run()
     except asyncio.CancelledError as cancelled:

@@ -1,4 +1,4 @@
-"""What the settings mean for each stage."""
+"""Translates the settings into each stage's terms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def batch_windows(settings: Settings, paces: ModelPaces) -> ModelWindows:
 
 
 def inference_limits(settings: Settings, *, wait_for_server: bool) -> InferenceLimits:
-    """How much is asked of the server."""
+    """How much is sent to the server at once."""
     return InferenceLimits(
         max_in_flight=settings.inference.max_in_flight,
         reply_timeout_s=settings.inference.reply_timeout_s,
@@ -41,7 +41,7 @@ def inference_limits(settings: Settings, *, wait_for_server: bool) -> InferenceL
 
 
 def model_terms(settings: Settings) -> ModelTerms:
-    """How the models' server is reached, and what the station's model has to be."""
+    """How the models' server is reached, and the requirements on the station's model."""
     inspection, inference = settings.inspection, settings.inference
     needs = ModelNeeds(
         codes=inspection.codes,
@@ -53,7 +53,7 @@ def model_terms(settings: Settings) -> ModelTerms:
 
 
 def _further_needs(settings: Settings) -> dict[ModelName, ModelNeeds]:
-    """What each further model has to be; the rest of its input it says itself."""
+    """The requirements on each further model; the model describes the rest of its input itself."""
     inspection = settings.inspection
     needs = {}
     for model in settings.inference.also_models:
@@ -84,7 +84,7 @@ def deadline_ns(settings: Settings, camera: CameraSettings) -> int | None:
 
 
 def event_terms(settings: Settings) -> EventTerms:
-    """What events say of the station."""
+    """The station as events name it."""
     station = settings.station
     return EventTerms(
         site=station.site,
@@ -96,12 +96,12 @@ def event_terms(settings: Settings) -> EventTerms:
 
 
 def evidence_folder(settings: Settings) -> Path:
-    """Where pictures of units are kept."""
+    """The folder of the units' pictures."""
     return settings.evidence.directory or settings.journal.directory / "evidence"
 
 
 def page_terms(settings: Settings) -> PageTerms:
-    """What the operator's page has to know of the station."""
+    """The station's facts for the operator's page."""
     return PageTerms(
         cameras=tuple(map(CameraId, settings.cameras)),
         codes=settings.codes,
@@ -116,7 +116,7 @@ def page_terms(settings: Settings) -> PageTerms:
 
 
 def station_terms(settings: Settings) -> StationTerms:
-    """What a product's file is laid over."""
+    """The defaults under a product's file."""
     return StationTerms(
         inspection=settings.inspection, inference=settings.inference, cameras=settings.cameras
     )
@@ -131,5 +131,5 @@ def default_recipe(settings: Settings) -> Recipe:
 
 
 def first_job(settings: Settings) -> Job:
-    """What a station makes to which nobody has said what it makes."""
+    """The job of a station that has not been given one."""
     return Job(number=0, recipe=default_recipe(settings))

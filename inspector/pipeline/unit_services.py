@@ -1,4 +1,4 @@
-"""What the results stage asks of its neighbours: pictures kept as evidence, serials read."""
+"""Services for the results stage: keeping pictures as evidence, reading serials."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.get_logger("units")
 
 
 class EvidencePictures(PictureKeeper):
-    """Keeps every unit's picture that is not PASSED, and of those that are some."""
+    """Keeps the pictures of all units that are not PASSED, and of some that are."""
 
     def __init__(self, store: EvidenceStore, evidence: EvidenceSettings) -> None:
         self._store = store
@@ -36,11 +36,11 @@ class EvidencePictures(PictureKeeper):
 
     @property
     def near_threshold(self) -> float:
-        """How much confidence a finding may lack, so that its unit's picture is kept."""
+        """How far below its threshold a finding may be for its unit's picture to be kept."""
         return self._settings.near_threshold
 
     def change(self, evidence: EvidenceSettings) -> None:
-        """Keep to another policy from the next picture on."""
+        """Apply another policy from the next picture on."""
         self._store.change(evidence)
         self._settings = evidence
 
@@ -80,7 +80,7 @@ class EvidencePictures(PictureKeeper):
 
     def _why_kept(self, picture: UnitPicture) -> KeptFor | None:
         if picture.is_asked_for:
-            # Not as a sample: a known part says nothing of how many defects escape.
+            # Not as a sample: a known part says nothing about how many defects escape.
             return KeptFor.VERDICT
         near, short_by = self._settings.near_threshold, picture.short_by
         return why_kept(
@@ -104,27 +104,27 @@ class SerialsUnderWay(SerialService):
         self._loop = asyncio.get_running_loop()
         self._units: dict[tuple[CameraId, int], UnitSerial] = {}
         self._asked: dict[CameraId, int] = {}
-        """Of each camera the last unit whose serial was given; units are decided in order."""
+        """For each camera the last unit whose serial was given; units are decided in order."""
 
     def read(self, frame: Frame) -> None:
-        """A frame that is going to be inspected. Capture threads."""
+        """Take a frame that is going to be inspected. Capture threads."""
         unit = frame.ref.unit
         if unit is None or frame.ref.camera_id not in self._readers:
             return
         grey = grey_picture(frame.lease.image, frame.ref.outline)
-        with suppress(RuntimeError):  # the loop is closed: nobody asks for serials any more
+        with suppress(RuntimeError):  # the loop is closed: serials are no longer needed
             self._loop.call_soon_threadsafe(self._add, unit, grey)
 
     def _add(self, unit: UnitRef, grey: GreyPicture) -> None:
         if unit.index <= self._asked.get(unit.camera_id, -1):
-            return  # its deadline passed while it was in view: nobody would ever ask again
+            return  # its deadline passed while it was in view: its serial is no longer needed
         key = (unit.camera_id, unit.index)
         if key not in self._units:
             self._units[key] = self._readers[unit.camera_id].unit()
         self._units[key].read_picture(grey)
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:
-        """What was read by now, or within the reader's time limit."""
+        """The serial as read by now, or within the reader's time limit."""
         reader = self._readers.get(unit.camera_id)
         if reader is None:
             return None
@@ -143,7 +143,7 @@ class SerialsUnderWay(SerialService):
 def build_pictures(
     settings: Settings, stack: AsyncExitStack, metrics: Metrics, faults: FaultBoard
 ) -> EvidencePictures | None:
-    """The evidence store, closed with the stack; None where evidence is switched off."""
+    """The evidence store, closed with the stack; None if evidence is switched off."""
     evidence = settings.evidence
     if not evidence.enabled:
         return None
@@ -159,9 +159,9 @@ def build_serials(
     *,
     timeout_s: float | None = None,
 ) -> SerialsUnderWay | None:
-    """A reader per camera that looks for serials, closed with the stack; None without any.
+    """The reader of each camera that has serials, closed with the stack; None if none has.
 
-    `timeout_s` instead of the settings', for recordings, whose verdicts may take their time.
+    `timeout_s` replaces the settings', for recordings, whose verdicts may take longer.
     """
     readers = {}
     for camera_id, camera in settings.cameras.items():

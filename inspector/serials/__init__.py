@@ -1,1 +1,1 @@
-"""Codes on units: read, agreed upon."""
+"""Reads codes on units, and decides their serials."""

@@ -1,4 +1,4 @@
-"""Decides what a unit's serial is from the codes on its frames, and how sure that is: pure."""
+"""Decides a unit's serial from the codes on its frames, and how certain it is: pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _SHOWN = 3
 
 
 class SerialQuality(StrEnum):
-    """How sure a unit's serial is; also a metric label, so the list is closed."""
+    """How certain a unit's serial is; also a metric label, so the list is closed."""
 
     GOOD = "good"
     """Every frame that was read shows it."""
     PARTIAL = "partial"
     """Some of the frames show it, and none shows another."""
     CONFLICT = "conflict"
-    """Two different serials were read: none is claimed."""
+    """Two different serials were read: none is reported."""
     PATTERN_MISMATCH = "pattern_mismatch"
-    """Codes were read, and none matches the pattern: none is claimed."""
+    """Codes were read, and none matches the pattern: none is reported."""
     REFUSED = "refused"
-    """A code was read, and what it says can be no serial: none is claimed."""
+    """A code was read whose text cannot be a serial: none is reported."""
     UNREADABLE = "unreadable"
     """No code was read on any frame."""
     LATE = "late"
     """Nothing was read by the time the verdict was due, and frames were still waiting."""
     NOT_LOOKED = "not_looked"
-    """No frame of the unit was there to be read."""
+    """No frame of the unit was available for reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Code:
 
 
 Reading = tuple[Code, ...] | None
-"""The codes that one frame shows on the unit; None where it was not read in time."""
+"""The codes that one frame shows on the unit; None if it was not read in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +55,19 @@ class AgreedSerial:
     format: SerialFormat | None
     quality: SerialQuality
     frames_read: int
-    """Frames that show it."""
+    """The number of frames that show it."""
     frames: int
-    """Frames that were to be read."""
+    """The number of frames that were to be read."""
     detail: str = ""
-    """For people: what was read instead."""
+    """For people: the code that was read instead."""
 
 
 def agree(readings: Sequence[Reading], pattern: str, refused: Sequence[str] = ()) -> AgreedSerial:
-    """Judge what the frames of one unit show; `refused` says what else was read, and why not.
+    """Decide from the codes on one unit's frames.
 
-    Damaged codes are refused by their own check digits, so one frame is enough to claim a serial.
-    Two different texts cannot both be it; a pattern says which of several codes on a unit is the
-    serial.
+    `refused` has other texts, and why they were refused. Damaged codes are refused by their own
+    check digits, so one frame is enough for a serial. Two different texts cannot both be it; a
+    pattern decides which of several codes on a unit is the serial.
     """
     seen = [code for reading in readings for code in reading or ()]
     fitting = [code for code in seen if not pattern or re.fullmatch(pattern, code.text)]

@@ -18,17 +18,17 @@ from inspector.serials.agreement import MAX_SERIAL_CHARACTERS, Code
 from inspector.settings.unit_sections import SerialFormat
 
 QUIET_PX = 16
-"""What is searched around a unit: a code at its edge needs something light beside it."""
+"""The margin that is searched around a unit: a code at its edge needs a light zone beside it."""
 ENLARGED_AT_MOST_PX = 4_000_000
-"""Pixels of an enlarged picture; larger ones would hold the next unit's up."""
+"""The most pixels of an enlarged picture; larger ones would delay the next unit's."""
 
 _FORMATS: dict[SerialFormat, zxingcpp.BarcodeFormat] = {
     "DataMatrix": zxingcpp.BarcodeFormat.DataMatrix,
     "QRCode": zxingcpp.BarcodeFormat.QRCode,
     "Code128": zxingcpp.BarcodeFormat.Code128,
 }
-# For the control characters of other content, such as the envelopes of ISO 15434, the library
-# writes printable names into the text; the bytes have them as they are.
+# For control characters of other content, such as the envelopes of ISO 15434, the library writes
+# printable names into the text; the bytes have them unchanged.
 _TEXTS = frozenset({zxingcpp.ContentType.Text, zxingcpp.ContentType.GS1})
 
 
@@ -40,15 +40,15 @@ class GreyPicture:
     """(height, width), C-contiguous."""
     left_px: int
     top_px: int
-    """Where it lay in the frame."""
+    """Its place in the frame."""
     outline: Outline | None
     """The unit; codes beside it belong to another. None: whatever is in the picture counts."""
 
 
 def grey_picture(frame: Image, outline: Outline | None) -> GreyPicture:
-    """Copy what is to be searched, so that the frame can be released; about 0.3 ms at 720p.
+    """Copy the part to search, so that the frame can be released; about 0.3 ms at 720p.
 
-    Not turned upright: the reader does not mind a turn, and turning softens small codes. Of 180
+    It is not turned upright: the reader accepts any turn, and turning softens small codes. Of 180
     frames of the line videos 180 were read from such a box and 175 from the upright picture.
     """
     height_px, width_px = frame.shape[:2]
@@ -72,7 +72,7 @@ def read_codes(
 ) -> tuple[Code, ...]:
     """The codes on the unit whose text can be a serial; blocks for 5 to 30 ms at 720p.
 
-    `on_refused` hears of each other code on the unit what it says, and why that is no serial.
+    `on_refused` gets the text of each other code on the unit, and why it is not a serial.
 
     Matrix codes are read at any turn, light on dark too; Code 128 only dark on light, and up to
     15 degrees off upright or a quarter turn. Modules should be 3 pixels wide; enlarged, 1.6 are
@@ -88,7 +88,7 @@ def read_codes(
     found = zxingcpp.read_barcodes(
         pixels,
         formats=zxingcpp.BarcodeFormats(list(wanted)),
-        try_downscale=not enlarged,  # its own scale was looked at before
+        try_downscale=not enlarged,  # its own scale was searched before
         text_mode=zxingcpp.TextMode.HRI,  # GS1 with its parentheses, not with control characters
     )
     codes = []
@@ -112,7 +112,7 @@ def _said(barcode: zxingcpp.Barcode) -> str:
     try:
         return read.decode()
     except UnicodeDecodeError:
-        return read.decode("latin-1")  # what these codes hold unless they say otherwise
+        return read.decode("latin-1")  # the content of these codes unless they declare another
 
 
 def can_be_enlarged(picture: GreyPicture) -> bool:

@@ -22,9 +22,9 @@ from inspector.settings.unit_sections import SerialSettings
 log = structlog.get_logger("serials")
 
 MAX_REFUSED = 16
-"""So many refused codes of a unit are remembered."""
+"""How many refused codes of a unit are remembered."""
 MAX_WAITING = 12
-"""Grey pictures that wait for the thread; one more is in work."""
+"""Grey pictures that wait for the thread, besides the one being searched."""
 _MS_PER_S = 1000
 
 
@@ -38,7 +38,7 @@ class _Job:
 class SerialReader:
     """Searches frames for codes, one after the other, in a thread of its own. Event loop only.
 
-    When MAX_WAITING pictures wait, a further one is not looked at. One reader serves the cameras
+    When MAX_WAITING pictures wait, a further one is not searched. One reader serves the cameras
     that share its settings.
     """
 
@@ -55,18 +55,18 @@ class SerialReader:
         self._thread.start()
 
     def unit(self) -> UnitSerial:
-        """Start on a unit: give it the unit's frames, then ask for the serial."""
+        """Start a unit: give the result its frames, then ask it for the serial."""
         return UnitSerial(self)
 
     async def close(self, wait_s: float = 2.0) -> None:
-        """Read nothing more; pictures that still wait count as not read."""
+        """Stop reading; pictures that still wait count as not read."""
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, wait_s)
 
     @property
     def timeout_s(self) -> float:
-        """What a verdict waits at most."""
+        """How long a verdict waits at most."""
         return self._settings.timeout_ms / _MS_PER_S
 
     def read(self, picture: GreyPicture, unit: UnitSerial) -> asyncio.Future[Reading]:
@@ -89,7 +89,7 @@ class SerialReader:
             reading: Reading = None
             if not (job.unit.is_over or self._closed):
                 reading = self._read(job)
-            # The loop may have ended meanwhile: then nobody waits for the answer.
+            # The loop may have ended meanwhile: then nothing waits for the answer.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(_settle, job.done, reading)
 
@@ -104,9 +104,9 @@ class SerialReader:
             # Once per unit until it is read: small and blurred codes, at several times the cost.
             if not (codes or job.unit.is_read) and can_be_enlarged(job.picture):
                 codes = read(enlarged=True)
-                # Also where it says what is no serial, which the next frame would say again.
+                # Even if its text is not a serial: the next frame would show the same.
                 job.unit.is_read |= job.unit.has_refused
-        except Exception:  # a picture the library cannot take is one without a code
+        except Exception:  # a picture that the library cannot read counts as one without a code
             log.exception("a picture could not be searched for a serial")
         job.unit.is_read |= bool(codes)
         self._metrics.stage("serial", time.monotonic_ns() - started_ns)
@@ -121,16 +121,16 @@ class UnitSerial:
     is_read: bool = False
     """Whether a code was read on one of its frames; the reader's thread."""
     is_over: bool = False
-    """Nobody asks any more: frames that still wait are not read."""
+    """Whether the serial is no longer needed: frames that still wait are not read."""
     _readings: list[asyncio.Future[Reading]] = field(default_factory=list)
     _refused: list[str] = field(default_factory=list)
-    """Why codes that were read are no serial; filled by the reader's thread."""
+    """Why codes that were read are not serials; filled by the reader's thread."""
 
     def read(self, frame: Image, outline: Outline | None = None) -> None:
         """Read one more frame; it may be released at once. Event loop only.
 
         With an outline only codes inside it count: the next unit may be in view as well.
-        Without, every code in `frame` does; give a part of it to look at that part only.
+        Without, every code in `frame` counts; give a part of it to search only that part.
         """
         self.read_picture(grey_picture(frame, outline))
 
@@ -140,10 +140,9 @@ class UnitSerial:
             self._readings.append(self.reader.read(picture, self))
 
     async def serial(self, timeout_s: float | None = None) -> AgreedSerial:
-        """The unit's serial as far as it is known within the timeout; ask once.
+        """The unit's serial as far as it is known within the timeout; call once.
 
-        Without one it is `serial.timeout_ms`. Frames that were not looked at by then count as
-        not read.
+        The default is `serial.timeout_ms`. Frames that were not searched by then count as not read.
         """
         within_s = self.reader.timeout_s if timeout_s is None else timeout_s
         try:
@@ -156,16 +155,16 @@ class UnitSerial:
 
     @property
     def has_refused(self) -> bool:
-        """Whether a code was read that is no serial; the reader's thread."""
+        """Whether a code was read that is not a serial; the reader's thread."""
         return bool(self._refused)
 
     def refuse(self, why: str) -> None:
-        """A code was read, and is no serial; the reader's thread."""
+        """Record a code that is not a serial; the reader's thread."""
         if len(self._refused) < MAX_REFUSED:
             self._refused.append(why)
 
     def abandon(self) -> None:
-        """The unit got its verdict without: waste no more time on it."""
+        """The unit got its verdict without it: spend no more time on it."""
         self.is_over = True
 
 

@@ -1,1 +1,1 @@
-"""What surrounds a running pipeline: servers, systemd, faults, reloading, the host."""
+"""The surroundings of a running pipeline: servers, systemd, faults, reloading, the host."""

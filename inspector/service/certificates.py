@@ -1,4 +1,4 @@
-"""Until when certificates are valid: those we trust, and those that servers show."""
+"""Reads until when certificates are valid: those we trust, and those that servers show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Who shows a certificate, and which ones it is checked against."""
+    """A peer that shows a certificate, and the authorities that it is checked against."""
 
     subject: str
     """For people: redis, triton, or a camera's id."""
@@ -26,7 +26,7 @@ class Peer:
 
 
 def trusted_until_s(pem: Path) -> float | None:
-    """Unix time at which the first of a PEM file's authorities expires; None without any.
+    """Unix time at which the first of a PEM file's authorities expires; None if it has none.
 
     Raises:
         OSError: it cannot be read, or holds no certificate (ssl.SSLError).
@@ -42,11 +42,11 @@ def shown_until_s(peer: Peer) -> float:
     """Unix time at which the certificate that the peer shows expires; connects for it.
 
     Raises:
-        OSError: it is away, or its certificate is none that we trust (ssl.SSLError).
+        OSError: it is away, or we do not trust its certificate (ssl.SSLError).
 
     """
     context = ssl.create_default_context(cafile=peer.trusted)
-    # Whether it is the right host is decided where it is used; here only its date is asked for.
+    # Whether it is the right host is checked at use; here only the date matters.
     context.check_hostname = False
     if peer.protocols:
         context.set_alpn_protocols(list(peer.protocols))

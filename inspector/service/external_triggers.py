@@ -20,9 +20,9 @@ NS_PER_S = 1_000_000_000
 
 
 class ExternalTriggers:
-    """There before the pipeline is, since the journal and the server are: refuses until then.
+    """Exists before the pipeline, like the journal and the server: refuses until then.
 
-    Event loop only, but for `counters_of`, which is the journal's.
+    Event loop only, except `counters_of`, which the journal calls.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class ExternalTriggers:
         metrics: Metrics,
         jobs: JobOfTriggers,
     ) -> TriggerReceiver | None:
-        """Let triggers in, now that the cameras are wired; None where none is triggered so."""
+        """Accept triggers, now that the cameras are wired; None if none uses them."""
         gates = pipeline.triggered
         if not gates:
             return None
@@ -52,7 +52,7 @@ class ExternalTriggers:
         return self._receiver
 
     def submit(self, fields: Mapping[str, object]) -> TriggerReceipt:
-        """A trigger by HTTP."""
+        """Handle a trigger by HTTP."""
         if self._receiver is None:
             return TriggerReceipt(
                 outcome=TriggerOutcome.REFUSED, problem="no camera takes triggers now"
@@ -60,11 +60,11 @@ class ExternalTriggers:
         return self._receiver.submit(fields)
 
     def counters_of(self, group: EventGroup) -> dict[str, int]:
-        """What the journal notes together with a group."""
+        """The counters that the journal keeps with a group."""
         return {} if self._receiver is None else self._receiver.counters_of(group)
 
     def close(self) -> None:
-        """No frame comes any more: refuse what is triggered from now on."""
+        """No frame will come any more: refuse triggers from now on."""
         if self._receiver is not None:
             self._receiver.close()
 

@@ -14,7 +14,7 @@ log = structlog.get_logger("service")
 
 
 class FaultNews:
-    """A station's faults, as others hear of them. Event loop only."""
+    """Publishes a station's faults. Event loop only."""
 
     def __init__(self, metrics: Metrics, views: StationState, door: EventDoor) -> None:
         self._metrics = metrics
@@ -22,12 +22,12 @@ class FaultNews:
         self._door = door
 
     def tell(self, fault: Fault, event: EventGroup, *, raised: bool) -> None:
-        """`event` is published in its place among the verdicts, until these end."""
+        """`event` is published in order among the verdicts, until these end."""
         self._metrics.fault.labels(fault.kind, fault.subject).set(raised)
         if (fault.kind, fault.subject) == (
             "disk",
             "evidence",
-        ):  # the others are logged where they are noticed
+        ):  # the others are logged where they are detected
             log_as = log.warning if raised else log.info
             log_as("evidence fault" if raised else "evidence is kept again", cause=fault.cause)
         page = self._views.page

@@ -23,7 +23,7 @@ _REDISS_PORT = 6379
 class HostMonitor:
     """A thread that checks at intervals, so that a disk or a peer that hangs holds up nothing else.
 
-    What cannot be measured keeps its last value: there is an alert for the thing itself.
+    A figure that cannot be measured keeps its last value: there is a separate alert for its cause.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -36,7 +36,7 @@ class HostMonitor:
         self._thread.start()
 
     def close(self) -> None:
-        """End; a thread that hangs in a dead disk is left to the process's end."""
+        """End; a thread that hangs on a dead disk ends with the process."""
         self._ended.set()
         self._thread.join(JOIN_S)
 
@@ -65,7 +65,7 @@ class HostMonitor:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room for us on the disk that a folder lies on, or will.
+    """Free space for us on the disk of a folder, which need not exist yet.
 
     Raises:
         OSError: the disk does not answer.
@@ -77,7 +77,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def folders_of(settings: Settings) -> Mapping[str, Path]:
-    """Where the service writes."""
+    """The folders in which the service writes."""
     journal = settings.journal.directory
     folders = {"journal": journal}
     if settings.evidence.enabled:
@@ -86,7 +86,7 @@ def folders_of(settings: Settings) -> Mapping[str, Path]:
 
 
 def peers_of(settings: Settings) -> Iterator[Peer]:
-    """Who has to show a certificate that is checked."""
+    """The peers whose certificates are checked."""
     redis, inference = settings.redis, settings.inference
     url = urlsplit(redis.url.get_secret_value())
     if url.scheme == "rediss" and url.hostname:

@@ -1,7 +1,7 @@
-"""The network that answers is the one that was approved: stored pictures say so, at every start.
+"""Verifies with stored pictures that the network that answers is the approved one.
 
-Whenever what decides may have changed, and before any unit is PASSED by it, the set's stored
-pictures are shown to the models. What is seen on them otherwise than it is known locks the station.
+Whenever the models may have changed, and before any unit is PASSED by them, the set's stored
+pictures are shown to the models. A result that differs from the known one locks the station.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from inspector.pipeline.stored_pictures import read_pictures, verdicts_on
 from inspector.settings.settings import Settings
 
 SUBJECT = "pictures"
-"""Of the lock and of the fault `challenge`."""
+"""The subject of the lock and of the fault `challenge`."""
 AGAIN_S = 60.0
-"""So often pictures are shown again that were seen otherwise: what was wrong may be over."""
+"""How often pictures with a wrong result are shown again: the cause may be over."""
 MOST_TOLD = 40
 LONGEST_PROBLEM = 200
 
 log = structlog.get_logger("challenge")
 
 Approved = tuple[str, str, InForce]
-"""Set, its file's hash, and what its pictures were shown to."""
+"""The set, its file's hash, and the models that its pictures were shown to."""
 
 
 class PictureCheck:
-    """Event loop only; `see` is cheap and says at once what is not known yet."""
+    """Event loop only; `see` is cheap and reports at once what is not known yet."""
 
     def __init__(
         self, settings: Settings, around: Around, faults: FaultBoard, *, triton_url: str
@@ -56,12 +56,12 @@ class PictureCheck:
         self._wanted: dict[str, tuple[KnownSet, InForce]] = {}
         self._held: set[Approved] = set()
         self._told: dict[str, str] = {}
-        """By set, the problem that was published last."""
+        """The last published problem of each set."""
         self._changed = asyncio.Event()
         self.jobs: Callable[[], Mapping[CameraId, Job]] = dict
 
     def see(self, sets: tuple[KnownSet, ...], now: Mapping[CameraId, InForce]) -> None:
-        """What is in force now; until its pictures were seen as they are known, it is locked."""
+        """The jobs in force now; a job is locked until its pictures had the known results."""
         wanted = {
             known.name: (known, of)
             for known in sets
@@ -75,7 +75,7 @@ class PictureCheck:
             if shown_to != self._wanted.get(name):
                 self._told.pop(name, None)
         self._wanted = wanted
-        # Away and back: nobody knows what was put in its place.
+        # Away and back: it may have been replaced.
         gone = {name for name, (_known, of) in wanted.items() if not of.models}
         self._held = {held for held in self._held if held[0] not in gone}
         self._show()
@@ -86,7 +86,7 @@ class PictureCheck:
         return (name, known.sha256, of) not in self._held
 
     def _show(self) -> None:
-        """Lock, and fault, follow what is known."""
+        """Update lock and fault."""
         locks, is_open = self._around.locks, [n for n in self._wanted if self._is_open(n)]
         if not is_open:
             locks.clear(LockKind.CHALLENGE, SUBJECT)
@@ -108,7 +108,7 @@ class PictureCheck:
             self._faults.raise_fault("challenge", problem, SUBJECT)
 
     async def run_until_cancelled(self) -> Never:
-        """Show pictures whenever what decides may be another."""
+        """Show pictures whenever the models may have changed."""
         while True:
             is_again = any(self._is_open(n) and self._told.get(n) for n in self._wanted)
             try:
@@ -137,7 +137,7 @@ class PictureCheck:
         else:
             problem, parts = self._compared(known, seen)
         if self._wanted.get(name) != (known, of):
-            return  # meanwhile something else decides: it is shown to that
+            return  # the models changed meanwhile: it is shown to the new ones
         if not problem:
             self._held.add((name, known.sha256, of))
         self._publish(known, problem, parts)
@@ -191,7 +191,7 @@ class PictureCheck:
 
     def _publish(self, known: KnownSet, problem: str, parts: list[dict[str, Any]]) -> None:
         if problem and self._told.get(known.name) == problem:
-            return  # shown again, and seen as before
+            return  # shown again, with the same result
         self._told[known.name] = problem
         result = "failed" if problem else "held"
         event = self._around.events.challenge(

@@ -1,4 +1,4 @@
-"""Reads the settings again on request or when their file changed, and applies what it can."""
+"""Reads the settings again on request or when their file changed, and applies them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inspector.settings.changes import Changes, compare
 from inspector.settings.settings import Settings
 
 POLL_INTERVAL_S = 1.0
-"""A file that is the same twice in a row is not being written any more."""
+"""A file that is the same twice in a row is no longer being written."""
 US_PER_NS = 1000
 
 log = structlog.get_logger("service")
@@ -28,10 +28,10 @@ Stamp = tuple[int, int, int]
 class Reloader:
     """Keeps the running settings and their file together, one change at a time. Event loop only.
 
-    A file that is wrong in any way is refused as a whole. What cannot change while the service
-    runs keeps its old value, and the log names it. `check` gets the changes and what the file says,
-    and raises ConfigurationError where a running part objects. `apply` is called with settings
-    that differ from those in force only in reloadable keys.
+    A file with any mistake is refused as a whole. Keys that cannot change while the service runs
+    keep their old values, and the log names them. `check` gets the changes and the file's settings,
+    and raises ConfigurationError if a running part objects. `apply` is called with settings that
+    differ from those in force only in reloadable keys.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Reloader:
         on_outcome: Callable[[str, bool], None],
         notifier: Notifier,
     ) -> None:
-        """`on_outcome` hears `applied` or `refused`, and whether anything waits for a restart."""
+        """`on_outcome` gets `applied` or `refused`, and whether anything waits for a restart."""
         self._file = file
         self._settings = settings
         self._check = check
@@ -56,14 +56,14 @@ class Reloader:
         self.needs_restart: tuple[str, ...] = ()
         """Dotted keys whose new values wait for the next start."""
         self.note = ""
-        """What of the settings a person should know besides; nothing normally."""
+        """A note about the settings for people; empty normally."""
 
     def request(self) -> None:
         """Read the file again, changed or not."""
         self._asked.set()
 
     async def run_until_cancelled(self) -> None:
-        """Serve requests, and check the file every second where the settings say so."""
+        """Serve requests, and check the file every second if the settings say so."""
         wait_s = POLL_INTERVAL_S if self._settings.reload.watch else None
         while True:
             with suppress(TimeoutError):
@@ -84,7 +84,7 @@ class Reloader:
         return self._new is not None and self._new == before and self._new != self._read
 
     def _stamp(self) -> Stamp | None:
-        """What differs when the file was written or another put in its place; None: it is gone."""
+        """A value that differs after the file was written or replaced; None: it is gone."""
         try:
             found = self._file.stat()
         except OSError:
@@ -112,7 +112,7 @@ class Reloader:
             self._notifier.send("READY=1")
 
     async def _change(self, changes: Changes) -> str:
-        """Put in force what can be reloaded; returns what the status should add."""
+        """Apply the keys that can be reloaded; returns an addition for the status."""
         if changes.applied:
             await self._apply(changes.settings)
         self._settings = changes.settings

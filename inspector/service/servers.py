@@ -1,4 +1,4 @@
-"""Triton and Redis as the settings name them; the embedded ones are started first."""
+"""Finds Triton and Redis as the settings name them; starts embedded ones first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EMBEDDED_READY_TIMEOUT_S = 900.0
 
 
 class ToldToStopError(Exception):
-    """Nothing runs yet that would have to drain."""
+    """A stop was requested before anything ran that would have to drain."""
 
 
 async def start_triton(
@@ -30,9 +30,9 @@ async def start_triton(
     stop: asyncio.Event | None = None,
     makes_folders: bool = True,
 ) -> str:
-    """Return where Triton listens; an embedded one lives as long as the stack.
+    """Return the address of Triton; an embedded one lives as long as the stack.
 
-    Who only checks `makes_folders` not: they would belong to somebody else than the service.
+    `makes_folders` is False for checks: the folders would belong to the wrong user.
 
     Raises:
         ConfigurationError: it cannot be had on this machine, or refused to start.
@@ -43,7 +43,7 @@ async def start_triton(
     if inference.url != EMBEDDED:
         return inference.url
     repository = find(inference.repository)
-    # A model that is not there is no reason to stop: the server says at the connection what it has.
+    # A missing model is not a reason to stop: the server lists its models at the connection.
     models = [inference.model] if (repository / inference.model).is_dir() else None
     taught = settings.taught_models_directory
     server = EmbeddedTriton(

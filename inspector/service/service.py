@@ -1,4 +1,4 @@
-"""The service: settings in, a running pipeline with everything around it, until it stops."""
+"""The service: runs a pipeline with everything around it, from settings to stop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ log = structlog.get_logger("service")
 
 SECONDS_PER_DAY = 86_400
 PUBLISH_DRAIN_SHARE = 0.3
-"""Of the drain deadline, what Redis gets to take the last events."""
+"""The share of the drain deadline that Redis gets to take the last events."""
 
 
 class Service:
@@ -84,7 +84,7 @@ class Service:
         report: Callable[[str], None] = lambda _text: None,
         config: Path | None = None,
     ) -> None:
-        """`config` is where the settings are read again from; None: they stay as they are."""
+        """`config` is the file from which settings are reloaded; None: they stay as they are."""
         self._settings = settings
         self._report = report
         self._notifier = Notifier()
@@ -129,7 +129,7 @@ class Service:
         self.redis_url = ""
 
     def _expect_parts(self) -> None:
-        """Until each of these was heard of, the station is not ready."""
+        """The parts that must have reported before the station is ready."""
         cameras = self._settings.cameras
         for camera in cameras:
             self.faults.expect("camera", camera)
@@ -236,7 +236,7 @@ class Service:
         return writer
 
     async def _restored(self, journal: Journal) -> Mapping[CameraId, Job]:
-        """The jobs and the process rules as the last life left them."""
+        """Restore the jobs and the process rules as they were at the last stop."""
         jobs = await self._products.restore(journal.note(JOBS_NOTE))
         await self._process.restore(self._settings.journal.directory, journal.note(PROCESS_NOTE))
         return jobs
@@ -244,7 +244,7 @@ class Service:
     async def _begin(
         self, stack: AsyncExitStack, pipeline: Pipeline, http_url: str, lost: str | None
     ) -> None:
-        """Start what works beside the pipeline, and say that the service runs."""
+        """Start the tasks beside the pipeline, and report that the service runs."""
         settings = self._settings
 
         async def beside(work: Coroutine[Any, Any, None], name: str) -> None:
@@ -275,8 +275,8 @@ class Service:
     async def _check_changes(self, changes: Changes, wanted: Settings) -> None:
         """Refuse what the deployed model contradicts, now or at the next start.
 
-        A threshold is not taken before the model was seen once: it cannot be compared. What the
-        next start will read is compared if it asks the same server; nothing is known of others.
+        A threshold is not accepted before the model was seen once: it cannot be compared. The
+        settings of the next start are compared if they name the same server; others are unknown.
         """
         pipeline, running = self.views.pipeline, self._settings.inference
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
@@ -308,7 +308,7 @@ class Service:
         )
 
     async def _apply(self, settings: Settings) -> None:
-        """Reloaded settings; what is under way keeps the settings it began with."""
+        """Apply reloaded settings; units under way keep those they began with."""
         pipeline = self.views.pipeline
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
         self._settings = settings
@@ -323,7 +323,7 @@ class Service:
         self.metrics.restart_needed.set(restart)
 
     def _end_triggers(self) -> None:
-        """The cameras are done, also where nobody stopped them: footage ends."""
+        """Called when the cameras are done, even if nobody stopped them: footage ends."""
         self._triggers.close()
         for reader in self._readers_of_others:
             reader.request_stop()
@@ -424,7 +424,7 @@ class Service:
         return pipeline
 
     def _hooks(self, journal: Journal, page: OperatorPage) -> Hooks:
-        """Where the pipeline calls what surrounds it."""
+        """The pipeline's calls into its surroundings."""
 
         def on_verdict(group: EventGroup) -> None:
             self._products.on_verdict(group)
@@ -470,7 +470,7 @@ class Service:
         stack: AsyncExitStack,
         units_before: Mapping[CameraId, int],
     ) -> None:
-        """Read the streams that others write: commands, and triggers where a camera has them."""
+        """Read the streams that others write: commands, and triggers if a camera has them."""
         settings = self._settings
         changes = self._products.connect(pipeline, units_before)
         archive = Archive(settings.journal.directory)
@@ -523,7 +523,7 @@ class Service:
             self.faults.raise_fault("disk", cause, "journal")
 
     def _tell_lost_journal(self, cause: str) -> None:
-        """It happened, and is over: the health stream gets both."""
+        """Report a fault that happened and is over: the health stream gets both."""
         log.error("the journal was lost", cause=cause)
         self.faults.raise_fault("disk", cause, "journal")
         self.faults.clear("disk", "journal")

@@ -1,4 +1,4 @@
-"""What the service reports about itself: healthy, ready, and everything at a glance."""
+"""The service's report about itself: healthy, ready, and everything at a glance."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _AWAITED = {
 _NEEDED = ("camera", "triton", "disk", "triggers", "challenge")
 """The kinds of parts without which no unit can be inspected."""
 _HARMLESS = (("disk", "evidence"), ("triggers", "stream"), ("challenge", ""))
-"""Without evidence verdicts go on; a stream that began again is being read;
-known parts that are due can be shown."""
+"""Not needed: without evidence verdicts go on; a stream that began again is being read; known parts
+that are due can be shown."""
 
 
 class StationState:
@@ -40,7 +40,7 @@ class StationState:
         """Set once the pipeline runs."""
         self.stopping = asyncio.Event()
         self.stalled = False
-        """Verdicts do not keep up with frames."""
+        """Whether verdicts do not keep up with frames."""
         self.has_been_ready = False
         """Whether every part has worked at once since the start."""
         self.pipeline: Pipeline | None = None
@@ -75,7 +75,7 @@ class StationState:
         }
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether a unit that comes now can be inspected: known, not only not known otherwise."""
+        """Whether a unit that comes now can be inspected: this must be known, not assumed."""
         blocking = [
             f
             for f in self._faults.standing
@@ -89,7 +89,7 @@ class StationState:
         return ready, {"ready": ready, "running": self.running.is_set(), "blocked_by": causes}
 
     def in_words(self) -> str:
-        """What it does, on one line: for `systemctl status`."""
+        """The present activity on one line, for `systemctl status`."""
         if self.stopping.is_set():
             return "draining"
         ready, detail = self.readiness()

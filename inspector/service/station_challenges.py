@@ -28,7 +28,7 @@ TICK_S = 1.0
 
 
 class StationChallenges(KnownParts, Challenges):
-    """There before the pipeline is: until it is connected every unit is a product.
+    """Exists before the pipeline: until it is connected every unit is a product.
 
     Event loop only.
     """
@@ -58,7 +58,7 @@ class StationChallenges(KnownParts, Challenges):
         self._desk: ChallengeDesk | None = None
 
     async def read_sets(self, settings: Settings, *, camera: CameraId | None = None) -> None:
-        """Have the sets at hand; see `read_sets`.
+        """Read the sets; see `read_sets`.
 
         Raises:
             ConfigurationError: with a line for every mistake.
@@ -98,7 +98,7 @@ class StationChallenges(KnownParts, Challenges):
         self._look()
 
     def on_jobs(self, jobs: Mapping[CameraId, Job]) -> None:
-        """These are in force from now on."""
+        """Report the jobs in force from now on."""
         self._note_jobs(jobs)
         self._look()
 
@@ -115,7 +115,7 @@ class StationChallenges(KnownParts, Challenges):
             self._pictures.see(self.sets, self._in_force())
 
     async def run_until_cancelled(self) -> None:
-        """Notice what time brings, and show stored pictures."""
+        """Check due times, and show stored pictures."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick(), name="challenges/time")
             if self._pictures is not None:
@@ -135,7 +135,7 @@ class StationChallenges(KnownParts, Challenges):
         return self._desk.answer(step, set_name, by=by)
 
     def may_ask(self, step: Step) -> bool:
-        """Whether nothing is being shown that has to be seen before this step."""
+        """Whether no picture is being shown whose result this step needs."""
         running = self.status()["running"]
         is_asked = running is not None and running["phase"] == "differs"
         return step is Step.ABORT or running is None or (step is Step.RETRY and is_asked)
@@ -145,7 +145,7 @@ class StationChallenges(KnownParts, Challenges):
         if self._desk is None:
             return None
         if self._pictures is not None:
-            # A model that was put in place of another must not pass a unit before it is noticed.
+            # A replaced model must not pass a unit before the replacement is detected.
             self._pictures.see(self.sets, self._in_force())
         return self._desk.part(verdict, unit_id)
 
@@ -154,7 +154,7 @@ class StationChallenges(KnownParts, Challenges):
         return group if self._desk is None else self._desk.shown(part, verdict, group)
 
     def status(self) -> dict[str, Any]:
-        """What people see of it."""
+        """The challenge as people see it."""
         if self._desk is None:
             return {"locks": self._terms.locks, "sets": [], "running": None, "last": None}
         return self._desk.status()
@@ -167,7 +167,7 @@ class StationChallenges(KnownParts, Challenges):
 
 
 def in_force(jobs: Mapping[CameraId, Job], pipeline: Pipeline) -> dict[CameraId, InForce]:
-    """What the units of each camera are judged by; without those that have no product."""
+    """The recipe of each camera's units; without cameras that have no product."""
     return {
         camera: InForce(
             product=job.recipe.product,

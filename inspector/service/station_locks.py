@@ -17,7 +17,7 @@ log = structlog.get_logger("service")
 
 
 class StationLocks:
-    """Who sets or clears a lock on the board need do nothing else. Event loop only."""
+    """A caller that sets or clears a lock on the board need do nothing else. Event loop only."""
 
     def __init__(self, *, faults: FaultBoard, metrics: Metrics, door: EventDoor) -> None:
         self.board = LockBoard(self._on_change)
@@ -26,11 +26,11 @@ class StationLocks:
         self._door = door
 
     def restore(self, note: str | None) -> None:
-        """Set again what stood when the service ended; before the first unit is judged."""
+        """Restore the locks from the end of the service; before the first unit is judged."""
         self.board.restore(note, now=rfc3339(time.time_ns()))
 
     def _on_change(self, lock: Lock, stands: bool) -> None:  # noqa: FBT001 - a state
-        # Before the event: were it lost in a power cut, the lock would be reported at the start.
+        # Before the event: if that is lost in a power cut, the lock is reported at the start.
         self._door.put(EventGroup(events=(), notes={LOCKS_NOTE: self.board.text()}))
         of_kind = [one for one in self.board.standing if one.kind is lock.kind]
         self._metrics.locked.labels(lock.kind).set(bool(of_kind))

@@ -1,4 +1,4 @@
-"""What the optics guards learned, through restarts, and how it changes over weeks."""
+"""Keeps what the optics guards learned through restarts, and how it changes over weeks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MOST_POINTS = 180
 """30 days of them."""
 _FIT_S = 14 * 86_400.0
 _FEWEST_POINTS = 6
-"""A day: light that comes and goes with the sun is no drift."""
+"""A day: light that comes and goes with the sun is not drift."""
 _SLOWEST = 0.005
-"""A day, of what may change: less is no drift."""
+"""As a share of the permitted change per day: less is not drift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """How much of what may change had changed."""
+    """The share of the permitted change at that time."""
 
     unix_s: float
     used: Mapping[Measure, float]
@@ -55,7 +55,7 @@ def trend_note(camera: CameraId) -> str:
 
 
 async def keep_nothing(notes: Notes) -> None:
-    """Before there is a journal."""
+    """The default before there is a journal."""
     del notes
 
 
@@ -72,7 +72,7 @@ class StationOptics:
         self._keep: Callable[[Notes], Awaitable[None]] = keep_nothing
 
     def restore(self, note: Callable[[str], str | None]) -> Mapping[CameraId, OpticsMemory]:
-        """What was learned before this start, by camera."""
+        """The memories from before this start, by camera."""
         for camera in self._memories:
             self._memories[camera] = memory_of(note(memory_note(camera)))
             self._trends[camera] = trend_of(note(trend_note(camera)))
@@ -81,11 +81,11 @@ class StationOptics:
     def connect(
         self, guards: Mapping[CameraId, OpticsGuard], *, keep: Callable[[Notes], Awaitable[None]]
     ) -> None:
-        """Whose memories are to be kept, and what keeps notes."""
+        """Set the guards whose memories are kept, and the keeper of notes."""
         self._guards, self._keep = guards, keep
 
     def renew(self, camera: CameraId | None) -> Notes:
-        """The pictures of a camera, or all, are good as they are; what the journal is to keep."""
+        """Accept the pictures of a camera, or of all, as good; returns the journal's notes."""
         renewed = OpticsMemory(renewed_unix_s=self._now_s())
         cameras = list(self._guards) if camera is None else [camera]
         notes = {}
@@ -97,14 +97,14 @@ class StationOptics:
         return notes
 
     async def run_until_cancelled(self) -> None:
-        """Keep what was learned, soon after it was."""
+        """Keep what was learned, soon after it changed."""
         while True:
             await asyncio.sleep(KEPT_EVERY_S)
             if notes := self.news():
                 await self._keep(notes)
 
     def news(self) -> Notes:
-        """What the journal has to keep since the last time."""
+        """The notes for the journal since the last call."""
         notes = {}
         now_s = self._now_s()
         for camera, guard in self._guards.items():
@@ -122,7 +122,7 @@ class StationOptics:
         return notes
 
     def shown(self) -> list[dict[str, Any]]:
-        """Every camera's pictures, for people."""
+        """The state of every camera's pictures, for people."""
         return [self._shown(camera, guard.state) for camera, guard in self._guards.items()]
 
     def _shown(self, camera: CameraId, state: OpticsState | None) -> dict[str, Any]:
@@ -157,9 +157,9 @@ class StationOptics:
 
 
 def days_left(trend: Sequence[Point], measure: Measure, *, now_s: float) -> int | None:
-    """In how many days the limit is reached if it goes on like that.
+    """In how many days the limit is reached if the trend continues.
 
-    None: it does not go on like that, or the limit is further away than a year.
+    None: there is no trend, or the limit is more than a year away.
     """
     points = [
         (point.unix_s, point.used[measure])
@@ -203,7 +203,7 @@ def memory_text(memory: OpticsMemory) -> str:
 
 
 def memory_of(note: str | None) -> OpticsMemory:
-    """What the journal kept; nothing where it cannot be read: it is learned anew."""
+    """The memory from the journal; None if it cannot be read: it is learned again."""
     if note is None:
         return OpticsMemory()
     try:
@@ -240,7 +240,7 @@ def trend_text(trend: Sequence[Point]) -> str:
 
 
 def trend_of(note: str | None) -> list[Point]:
-    """What the journal kept; nothing where it cannot be read."""
+    """The history from the journal; empty if it cannot be read."""
     try:
         return [
             Point(unix_s=float(at), used={Measure(m): float(u) for m, u in used.items()})

@@ -1,4 +1,4 @@
-"""The rules of the process at work: fed with verdicts, their alarms are faults, perhaps locks."""
+"""Feeds the process rules with verdicts, and reports their alarms as faults and locks."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ log = structlog.get_logger("service")
 PROCESS_NOTE = "process"
 """The journal's note of what was acknowledged."""
 UNITS_READ_AGAIN = 1000
-"""Of each camera, at the start: what the rules knew when the service ended."""
+"""For each camera at the start: the state of the rules when the service ended."""
 
 
 def process_limits(process: ProcessSettings) -> ProcessLimits:
-    """What the settings say of the rules."""
+    """The settings of the rules."""
     return ProcessLimits(
         same_place=process.same_place,
         same_place_px=process.same_place_px,
@@ -49,7 +49,7 @@ class StationProcess:
     """Sees every verdict before it is published. Event loop only.
 
     An alarm is the fault `process` while its rule holds. With `lock` it is a lock as well, and
-    stands until a person acknowledges it; units that were judged before count no more then.
+    stands until a person acknowledges it; units that were judged before then no longer count.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class StationProcess:
         self._raised: dict[CameraId, set[str]] = {camera: set() for camera in self._rules}
         self._locked: dict[CameraId, set[str]] = {camera: set() for camera in self._rules}
         self._acknowledged: dict[str, int] = {}
-        """Of each camera, the last unit that was judged before somebody saw to it."""
+        """For each camera, the last unit that was judged before the acknowledgement."""
 
     async def restore(self, journal_folder: Path, note: str | None) -> None:
-        """Count what the journal has, as if the service had never ended; locks stand already."""
+        """Count the journal's verdicts, as if the service had never ended; locks stand already."""
         self._acknowledged = _acknowledged(note)
         standing = {lock.subject for lock in self._locks.standing if lock.kind is LockKind.PROCESS}
         for camera in self._rules:
@@ -103,15 +103,15 @@ class StationProcess:
             self._report(camera, alarms)
 
     def change(self, process: ProcessSettings) -> None:
-        """Other limits from the next unit on."""
+        """Apply other limits from the next unit on."""
         self._process = process
         for rules in self._rules.values():
             rules.change(process_limits(process))
 
     def on_verdict(self, group: EventGroup) -> None:
-        """A unit has its verdict."""
+        """Record the verdict of a unit."""
         if group.verdict is None or group.verdict.body.get("challenge") is not None:
-            return  # a known part says nothing of what the line makes
+            return  # a known part says nothing about production
         unit = judged_one(group.verdict.body)
         self._begin_anew_if_acknowledged(unit)
         self._report(unit.camera, self._rules[unit.camera].see(unit))
@@ -122,7 +122,7 @@ class StationProcess:
         if not over:
             return
         self._locked[unit.camera] -= over
-        self._raised[unit.camera] -= over  # the fault went with its lock
+        self._raised[unit.camera] -= over  # the fault was cleared with its lock
         self._rules[unit.camera].begin_anew()
         self._acknowledged[unit.camera] = unit.number - 1
         text = orjson.dumps(self._acknowledged).decode()

@@ -1,4 +1,4 @@
-"""The products of a station, put between its store, its pipeline and its journal."""
+"""Connects the products of a station with its store, its pipeline and its journal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = structlog.get_logger("products")
 
 
 class StationProducts:
-    """There before the pipeline is, since the server is: answers nothing until then.
+    """Exists before the pipeline, like the server: answers nothing until then.
 
     Event loop only.
     """
@@ -77,7 +77,7 @@ class StationProducts:
 
     @property
     def change_over(self) -> ChangeOver:
-        """Where the job in force changes, once the pipeline is wired."""
+        """The place where the job in force changes, once the pipeline is wired."""
         assert self._change_over is not None  # noqa: S101 - nobody asks before
         return self._change_over
 
@@ -89,11 +89,10 @@ class StationProducts:
     # --- the start ---
 
     async def require_right_files(self) -> None:
-        """Refuse to start with what a change-over would be refused for, hours later.
+        """Refuse to start for mistakes that would make a change-over fail hours later.
 
-        Raises:
-            ConfigurationError: a product's file is wrong, or the settings name one that is not
-                there; with a line for every mistake.
+        Raises: ConfigurationError: a product's file is wrong, or the settings name one that does
+        not exist; with a line for every mistake.
 
         """
         catalogue, products = catalogue_of(self._settings, self._files), self._settings.products
@@ -109,7 +108,7 @@ class StationProducts:
             log.warning("setting renamed", key=old_name.place, now=old_name.now)
 
     async def restore(self, note: str | None) -> Mapping[CameraId, Job]:
-        """The jobs that were in force when the service ended last, with their recipes read anew.
+        """The jobs that were in force when the service last ended, with their recipes read again.
 
         Raises:
             ConfigurationError: the file of a product that is in force is wrong.
@@ -156,11 +155,11 @@ class StationProducts:
         )
 
     def ask_for_features(self, triton_url: str) -> None:
-        """Teach models too, with what this server sees in units."""
+        """Teach models too, with the features that this server computes."""
         self.references.teacher.models = model_teacher(self._settings, triton_url)
 
     def connect(self, pipeline: Pipeline, units_before: Mapping[CameraId, int]) -> ChangeOver:
-        """Let commands in, now that the cameras are wired; nothing runs yet."""
+        """Accept commands, now that the cameras are wired; nothing runs yet."""
         for job in {id(job): job for job in self._jobs.values()}.values():
             if job.state is JobState.INSPECTING:
                 for (model, codes), lowest in needs_of(job.recipe).items():
@@ -196,7 +195,7 @@ class StationProducts:
     # --- while it runs ---
 
     async def run_until_cancelled(self) -> None:
-        """Finish what the last life left; then see to lessons, and to files that change."""
+        """Finish what the last run left; then handle lessons, and files that change."""
         await self.change_over.resume(self._kept, self._before)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.references.run(self.change_over), name="teaching")
@@ -210,24 +209,24 @@ class StationProducts:
                 self._tell_problems(await self.change_over.refresh(by="file"))
 
     async def apply(self, settings: Settings) -> None:
-        """The settings changed that products are laid over."""
+        """Apply changed settings under the products."""
         self._settings = settings
         self._known.change(catalogue_of(settings, self._files))
         self._tell_problems(await self.change_over.refresh(by="settings"))
 
     async def submit(self, request: Request, *, by: str) -> Change | None:
-        """A command that came over HTTP."""
+        """Handle a command that came over HTTP."""
         if self._change_over is None or self._door.closed:
             return None
         return await self._change_over.handle(request, by=by)
 
     def on_verdict(self, group: EventGroup) -> None:
-        """A unit has its verdict: no frame of it follows to learn from."""
+        """A unit has its verdict: no further frame of it will be learned from."""
         if group.unit is not None:
             self.references.teacher.decided(group.unit)
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
-        """Whether a unit is of the product it was opened as, by its serial."""
+        """Check by its serial whether a unit is of the product as which it was opened."""
         return verdict if self._by_serial is None else self._by_serial.check(verdict, serial)
 
     # --- what is reported ---

@@ -1,4 +1,4 @@
-"""Reports the service's state to systemd, where systemd asked for it."""
+"""Reports the service's state to systemd, if systemd asked for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Notifier:
 
     @property
     def watchdog_interval_s(self) -> float | None:
-        """How often systemd wants to hear WATCHDOG=1, or None."""
+        """How often systemd expects WATCHDOG=1, or None."""
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         return (

@@ -1,4 +1,4 @@
-"""Publishing, and reading triggers, as metrics, log lines and faults."""
+"""Reports publishing and the reading of triggers as metrics, log lines and faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Telemetry(PublishTelemetry):
         self._wrong_clocks: set[str] = set()
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        """Redis came or went."""
+        """Report that Redis accepts events, or does not."""
         self._metrics.redis_up.set(up)
         if up:
             log.info("redis up")
@@ -38,7 +38,7 @@ class Telemetry(PublishTelemetry):
             self._faults.raise_fault("redis", cause)
 
     def on_rival(self, there: bool) -> None:  # noqa: FBT001 - a state
-        """Another producer came or went."""
+        """Report that another producer appeared or disappeared."""
         if there:
             log.error("two producers", cause=RIVAL)
             self._faults.raise_fault("redis", RIVAL, "producer")
@@ -47,22 +47,22 @@ class Telemetry(PublishTelemetry):
             self._faults.clear("redis", "producer")
 
     def on_published(self, stream: Stream, events: int) -> None:
-        """Events arrived."""
+        """Count events that arrived."""
         self._metrics.events_published.labels(stream).inc(events)
 
     def on_pending(self, events: int, oldest_s: float) -> None:
-        """What still waits."""
+        """Record the waiting events."""
         self._metrics.journal_pending.set(events)
         self._metrics.journal_oldest_pending.set(oldest_s)
 
     def on_clock(self, known: Known) -> None:
-        """The wall clock was set, or is believed again."""
+        """Report that the wall clock was set, or is trusted again."""
         self._metrics.clock_off.set(known.off_by_ms / 1000)
         self._metrics.clock_synchronised.set(known.vouched_since_ms is not None)
         self._clock("", trouble(known))
 
     def on_redis_clock(self, ahead_s: float | None) -> None:
-        """Redis's clock and ours differ, or do so no more."""
+        """Report that Redis's clock and ours differ, or no longer do."""
         if ahead_s is None:
             return
         ahead_ms = round(ahead_s * MS_PER_S)
@@ -84,14 +84,14 @@ class Telemetry(PublishTelemetry):
             self._faults.clear("clock", subject)
 
     def on_redis_memory(self, memory: Memory, expected_bytes: float | None) -> None:
-        """How full Redis is, and will be."""
+        """Record how full Redis is, and will be."""
         self._metrics.redis_memory.set(memory.used_bytes)
         self._metrics.redis_memory_limit.set(memory.limit_bytes)
         if expected_bytes is not None:
             self._metrics.redis_memory_expected.set(expected_bytes)
 
     def on_kept(self, used_bytes: int, limit_bytes: int, reach_s: float) -> None:
-        """What the journal holds."""
+        """Record the size of the journal."""
         self._metrics.journal_bytes.set(used_bytes)
         self._metrics.journal_limit_bytes.set(limit_bytes)
         self._metrics.journal_reach.set(reach_s)
@@ -107,7 +107,7 @@ class SinkNews(SinkTelemetry):
         metrics.expect_sink(sink)
 
     def on_up(self, up: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        """The sink came or went."""
+        """Report that the sink accepts events, or does not."""
         self._metrics.sink_up.labels(self._sink).set(up)
         if up:
             log.info("sink up", sink=self._sink)
@@ -117,16 +117,16 @@ class SinkNews(SinkTelemetry):
             self._faults.raise_fault("sink", cause, self._sink)
 
     def on_published(self, stream: Stream, events: int) -> None:
-        """Events arrived."""
+        """Count events that arrived."""
         self._metrics.sink_events.labels(self._sink, stream).inc(events)
 
     def on_lost(self, stream: Stream, events: int) -> None:
-        """The journal was too full to keep them for this sink."""
+        """Report events that the journal was too full to keep for this sink."""
         log.error("sink lost events", sink=self._sink, stream=stream.value, events=events)
         self._metrics.sink_lost.labels(self._sink, stream).inc(events)
 
     def on_pending(self, events: int, oldest_s: float) -> None:
-        """What still waits."""
+        """Record the waiting events."""
         self._metrics.sink_pending.labels(self._sink).set(events)
         self._metrics.sink_oldest_pending.labels(self._sink).set(oldest_s)
 
@@ -139,33 +139,33 @@ class TriggerNews(ReadingTelemetry):
         self._faults = faults
 
     def on_reading(self, reading: bool, cause: str) -> None:  # noqa: FBT001 - a state
-        """Triggers are read, or are not."""
+        """Report whether triggers are read."""
         if reading:
             self._faults.clear("triggers")
         else:
             self._faults.raise_fault("triggers", cause)
 
     def on_begun_anew(self, cause: str) -> None:
-        """Told until what it holds was read: what had been sent to the old one may be lost."""
+        """Report a new stream until it is read: triggers sent to the old one may be lost."""
         self._metrics.trigger_streams_begun.inc()
         self._faults.raise_fault("triggers", cause, "stream")
 
     def on_caught_up(self) -> None:
-        """Nothing of it is unread."""
+        """Report that all of it was read."""
         self._faults.clear("triggers", "stream")
 
 
 class ReaderNews(ReaderTelemetry):
-    """How far the readers of the streams are, as metrics and log lines, and for the status."""
+    """The positions of the streams' readers, as metrics, log lines and part of the status."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._crowded = False
         self.readers: tuple[Reader, ...] = ()
-        """At the latest look."""
+        """The readers at the latest check."""
 
     def on_readers(self, readers: Readers) -> None:
-        """Series of groups that were destroyed go."""
+        """Removes the series of groups that were destroyed."""
         metrics = self._metrics
         now = {(reader.stream, reader.group): reader for reader in readers.watched}
         before = {(reader.stream, reader.group): reader for reader in self.readers}
@@ -203,7 +203,7 @@ class ReaderNews(ReaderTelemetry):
         self._crowded = crowded
 
     def on_refused(self, cause: str | None) -> None:
-        """Inspection and events go on without."""
+        """Report missing rights; inspection and events go on."""
         if cause is None:
             log.info("the position of readers can be read again")
         else:

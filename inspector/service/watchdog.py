@@ -20,16 +20,17 @@ log = structlog.get_logger("service")
 
 POLL_INTERVAL_S = 0.5
 PER_INTERVAL = 3
-"""So often at least within the time that systemd waits."""
+"""How often at least within the time that systemd waits."""
 _NOBODY_WAITS_S = 60.0
 READY_AT_LATEST_S = 60.0
-"""What stays unknown for longer does not hold up a start: a camera that waits for its trigger."""
+"""A part that stays unknown for longer does not hold up a start, such as a camera that waits for
+its trigger."""
 
 
 class StateNews:
     """READY=1 once every part has worked or failed, and STATUS= whenever it changes.
 
-    Not only once every part works: systemd would end a service whose camera is off, or hold up
+    Working parts are not required: systemd would end a service whose camera is off, or hold up
     everything that starts after it (decision 0013).
     """
 
@@ -40,9 +41,9 @@ class StateNews:
         self._told = ""
 
     def tell(self, now_s: float) -> None:
-        """Say what is new; call it often."""
+        """Report changes; call it often."""
         if self._views.stopping.is_set():
-            return  # whoever set that reports it
+            return  # it is reported where it is set
         waited = now_s - self._since_s > READY_AT_LATEST_S
         words = self._views.in_words()
         if not self._notifier.is_ready_told and (self._views.is_all_known or waited):
@@ -81,8 +82,8 @@ async def _feed(
         if stalled != views.stalled:
             views.stalled = stalled
             (log.error if stalled else log.info)("no progress" if stalled else "progress again")
-        # A restart makes no room in a full journal, and would lose the units under way; but
-        # what waits for it in memory has an end too.
+        # A restart makes no room in a full journal, and would lose the units under way; but waiting
+        # in memory is limited too.
         if not stalled or (views.journal_fault and len(pipeline.notices) < MANY):
             notifier.send("WATCHDOG=1")
             last_resort.feed()

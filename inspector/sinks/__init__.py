@@ -1,1 +1,1 @@
-"""Where events go besides Redis: what a kind of sink is, and which there are."""
+"""Destinations of events besides Redis: what a kind of sink is, and the list of kinds."""

@@ -14,7 +14,7 @@ from inspector.core.records import Stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkPlace:
-    """Which station's sink it is to be, under which name."""
+    """The station and the name of a sink."""
 
     station_id: str
     """`<site>.<line>.<name>`."""
@@ -30,10 +30,10 @@ class SinkKind(BaseModel):
     kind: str
     """Its name in the registry."""
     streams: Annotated[tuple[Stream, ...], Field(min_length=1)] = tuple(Stream)
-    """What it takes."""
+    """The streams that it gets."""
 
     def make_sink(self, place: SinkPlace) -> Sink:
-        """Build it; connects to nothing yet.
+        """Build it; does not connect yet.
 
         Raises:
             ConfigurationError: it cannot be built with these settings on this machine.

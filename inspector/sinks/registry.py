@@ -1,4 +1,4 @@
-"""Which kind of sink a `kind` setting means."""
+"""Finds the kind of sink that a `kind` setting names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inspector.sinks.kind import SinkKind
 KINDS: Mapping[str, type[SinkKind]] = {}
 """By name. Other packages add theirs as entry points of the group `ENTRY_POINTS`.
 
-Redis is none of them: every station has it, and its numbering follows Redis's streams.
+Redis is not among them: every station has it, and its numbering follows Redis's streams.
 """
 
 ENTRY_POINTS = "inspector.sinks"

@@ -1,1 +1,1 @@
-"""What says that there is a unit: every frame, something outside, or a unit that is seen coming."""
+"""Decides when there is a unit: every frame, a signal from outside, or one in view."""

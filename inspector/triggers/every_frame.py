@@ -1,4 +1,4 @@
-"""Each frame a unit: for cameras with a hardware trigger, and for stills."""
+"""Makes each frame a unit: for cameras with a hardware trigger, and for stills."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from inspector.core.records import (
 
 
 class EveryFrame:
-    """A `UnitTrigger`: every frame that comes is inspected, for a unit of its own.
+    """A `UnitTrigger`: every frame is inspected and is a unit of its own.
 
-    A frame that cannot be looked at is a unit too, and its verdict says why. Holds no frames.
+    A frame that cannot be inspected is a unit too, and its verdict says why. Holds no frames.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EveryFrame:
 
     @property
     def opened_units(self) -> int:
-        """How many frames came."""
+        """The number of frames so far."""
         return self._opened
 
     def observe(self, frame: Frame) -> Sequence[Frame]:
@@ -52,7 +52,7 @@ class EveryFrame:
         return replace(missed, ref=self._open(missed.ref))
 
     def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:  # noqa: ARG002
-        """Nothing is ever in view between two frames."""
+        """Nothing to do: no unit is in view between two frames."""
         return ()
 
     def _open(self, ref: FrameRef) -> FrameRef:

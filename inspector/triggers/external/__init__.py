@@ -1,1 +1,1 @@
-"""Triggers from outside, by Redis stream or HTTP: read, answered once, joined to a camera."""
+"""Triggers from outside, by Redis stream or HTTP: reads them, answers each once, matches frames."""

@@ -1,9 +1,10 @@
-"""Which triggers of the stream have their verdict in the journal: pure.
+"""Keeps track of which triggers of the stream have their verdict in the journal: pure.
 
-A restart must answer every trigger of the stream once: not those whose verdict is journaled, and
-all others, also those that were read and had no verdict yet when the power went. So the position
-in the stream is kept in the journal, in the same transaction as the verdicts (its counters), and
-not in Redis: a consumer group's acknowledgement is either too early or too late for that.
+After a restart, every trigger of the stream must be answered once: not those whose verdict is
+journaled, but all others, including those that had been read and had no verdict at a power cut. So
+the position in the stream is kept in the journal, in the same transaction as the verdicts (its
+counters), and not in Redis: a consumer group's acknowledgement is either too early or too late for
+that.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from inspector.core.records import CameraId
 
 COUNTER_PREFIX = "triggers:"
 BEGUN = "triggers-begun"
-"""Set once the station knows from where on it answers; a position of 0 would not say so."""
+"""Set once the station knows the position from which it answers; a position of 0 would not show
+that."""
 EPOCH = "triggers-epoch"
-"""How often the stream began again. The journal's counters never go back, and positions do then:
-each epoch has names of its own."""
+"""How often the stream began again. The journal's counters never go back, but positions then do:
+each epoch has separate names."""
 _SEQUENCE_BITS = 20
 _MAX_SEQUENCE = (1 << _SEQUENCE_BITS) - 1
 _MAX_MS = (1 << 42) - 1
@@ -25,7 +27,7 @@ _MAX_MS = (1 << 42) - 1
 
 
 def position_of(entry_id: str) -> int:
-    """The place of an entry in its stream, as one number that grows with it.
+    """The position of an entry in its stream, as one growing number.
 
     Raises:
         ValueError: this is no entry ID.
@@ -36,7 +38,7 @@ def position_of(entry_id: str) -> int:
 
 
 def is_exact(entry_id: str) -> bool:
-    """Whether this entry's position is its alone: not of IDs made by hand that are out of range."""
+    """Whether this entry's position is unique: not for IDs made by hand that are out of range."""
     ms, _dash, sequence = entry_id.partition("-")
     return int(ms) < _MAX_MS and int(sequence or 0) < _MAX_SEQUENCE
 
@@ -47,12 +49,12 @@ def id_of(position: int) -> tuple[int, int]:
 
 
 def ms_of(position: int) -> int:
-    """When an entry was added, by Redis's clock, where Redis gave it its ID."""
+    """When an entry was added, by Redis's clock, if Redis gave it its ID."""
     return position >> _SEQUENCE_BITS
 
 
 def counter_names(cameras: Iterable[CameraId], epoch: int = 0) -> list[str]:
-    """What the journal knows of these cameras: `EPOCH` tells with which names."""
+    """The names of the journal's counters for these cameras, in the epoch of `EPOCH`."""
     return [BEGUN, EPOCH, *(_name(camera, epoch) for camera in cameras)]
 
 
@@ -67,13 +69,13 @@ class Ledger:
     """
 
     def __init__(self, cameras: Iterable[CameraId], counters: Mapping[str, int]) -> None:
-        """`counters` are the journal's; those that are missing, or 0, were never noted."""
+        """`counters` are the journal's; those that are missing, or 0, were never recorded."""
         self._epoch = counters.get(EPOCH, 0)
         noted = {camera: counters.get(_name(camera, self._epoch), 0) for camera in cameras}
         last = max(noted.values(), default=0)
         self._has_begun = bool(last or self._epoch or counters.get(BEGUN, 0))
         self._is_begin_to_note = False
-        # A camera that is new has missed nothing before what the others have.
+        # A new camera has missed nothing before the others' positions.
         self._answered = {camera: position or last for camera, position in noted.items()}
         self._open: dict[CameraId, dict[int, int]] = {camera: {} for camera in noted}
         """By camera, the position of each unit number that waits for its verdict."""
@@ -81,30 +83,30 @@ class Ledger:
 
     @property
     def resume_after(self) -> int | None:
-        """Where to go on reading; None when this station never read its stream of triggers."""
+        """The position to continue from; None if this station never read its stream of triggers."""
         return min(self._answered.values(), default=0) if self._has_begun else None
 
     @property
     def answered_through(self) -> int:
-        """The last position of which any camera's trigger is answered."""
+        """The last position whose trigger is answered, for any camera."""
         return max(self._answered.values(), default=0)
 
     @property
     def unanswered(self) -> int:
-        """Triggers that were read and have no verdict in the journal."""
+        """The number of triggers that were read and have no verdict in the journal."""
         return sum(map(len, self._open.values()))
 
     def begin(self, position: int) -> None:
-        """The very first start: what came up to there is not ours to answer."""
+        """At the very first start: triggers up to there are not ours to answer."""
         self._has_begun = self._is_begin_to_note = True
         self.read(position)
 
     def begin_anew(self, known_through: int, *, is_all_read: bool) -> int:
-        """The stream began again: of what it holds now, what lies up to there was there before.
+        """The stream began again: its entries up to there are known from before.
 
-        Returns the position after which to read. `is_all_read`: all of that was read since we
-        started; else the answers to some of it may be missing still. A trigger that waits for its
-        verdict and is not in the stream any more gets it all the same.
+        Returns the position after which to read. `is_all_read`: all of them were read since we
+        started; otherwise some may still lack answers. A trigger that waits for its verdict and is
+        no longer in the stream still gets it.
         """
         self._epoch += 1
         self._has_begun = True
@@ -121,19 +123,19 @@ class Ledger:
         return position <= self._answered[camera]
 
     def opened(self, camera: CameraId, number: int, position: int) -> None:
-        """A trigger opened a unit of this number."""
+        """Record that a trigger opened a unit of this number."""
         self._open[camera][number] = position
 
     def read(self, position: int) -> None:
-        """Everything up to there was read; what asks for a verdict was noted as opened."""
+        """Record that everything up to there was read, and its units recorded as opened."""
         self._read = max(self._read, position)
 
     def journaled(self, camera: CameraId, number: int) -> None:
-        """A verdict enters the journal; not every unit comes from the stream."""
+        """Record that a verdict enters the journal; not every unit comes from the stream."""
         self._open.get(camera, {}).pop(number, None)
 
     def counters(self) -> dict[str, int]:
-        """What the journal is to note now: everything up to there is answered."""
+        """The counters to write into the journal now: everything up to there is answered."""
         positions = {
             _name(camera, self._epoch): max(
                 self._answered[camera], min(open_.values()) - 1 if open_ else self._read

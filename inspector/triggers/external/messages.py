@@ -1,4 +1,4 @@
-"""What an external trigger passes to a camera, and the answer to it."""
+"""The message of an external trigger to a camera, and the answer to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspector.core.recipes import Job
 
 
 class TriggerOutcome(StrEnum):
-    """What became of a trigger; also a metric label, so the list is closed."""
+    """The outcome of a trigger; also a metric label, so the list is closed."""
 
     ACCEPTED = "accepted"
     """It opened a unit, which gets exactly one verdict."""
@@ -18,7 +18,7 @@ class TriggerOutcome(StrEnum):
     REFUSED = "refused"
     """The station is stopping: the unit would get no verdict."""
     MALFORMED = "malformed"
-    """It does not say which unit, when or where in a way that can be read."""
+    """Its unit, time or camera cannot be read."""
     UNKNOWN_CAMERA = "unknown_camera"
     """It names a camera that the station does not have."""
     NOT_EXTERNAL = "not_external"
@@ -27,40 +27,41 @@ class TriggerOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """Somebody says that a unit is there."""
+    """A report that a unit is there."""
 
     unit_id: str
     received_mono_ns: int
     received_unix_ns: int
     at_unix_ns: int | None = None
-    """When it was there, by the wall clock; None: when this was received."""
+    """When it was there, by the wall clock; None: at the time of receipt."""
     too_late: str = ""
-    """Why nothing can be inspected for it any more, for people; empty: it can."""
+    """Why nothing can be inspected for it any more, for people; empty if it can."""
     entry: str | None = None
-    """Its entry ID in the stream of triggers; None where it came another way."""
+    """Its entry ID in the stream of triggers; None if it arrived in another way."""
     job: Job | None = None
-    """Under which its unit is opened, and all that follow; None: the one in force."""
+    """The job for its unit and all that follow; None: the one in force."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerAnswer:
-    """What became of a trigger."""
+    """The outcome of a trigger."""
 
     outcome: TriggerOutcome
     index: int | None = None
-    """Of its unit (`UnitRef.index`), or of the unit it doubles; None where it has none."""
+    """The index of its unit (`UnitRef.index`), or of the unit that it repeats; None if there is
+    none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerReceipt:
-    """What became of a trigger, for whoever sent it."""
+    """The outcome of a trigger, for its sender."""
 
     outcome: TriggerOutcome
     unit_id: str = ""
     camera: str = ""
     number: int | None = None
-    """The unit's, as its event will carry it; None where there is none, or it is not known."""
+    """The unit's number, as its event will carry it; None if there is none, or it is not known."""
     problem: str = ""
     """One line; empty for an accepted one."""
     kind: str = ""
-    """Which kind of mistake; of a closed list, so that each is worth a line in the log."""
+    """The kind of mistake, of a closed list, so that each kind gets a line in the log."""

@@ -12,53 +12,54 @@ from inspector.core.part_names import NameUnusableError, shown, unit_name
 
 MAX_UNIT_ID_CHARACTERS = 128
 OF_JOB = ("product", "order", "lot", "context")
-"""What a trigger may say of the job of its unit."""
+"""The fields of a trigger about the job of its unit."""
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<hour>\d\d):(?P<minute>\d\d)"
     r"(:(?P<second>\d\d)([.,](?P<fraction>\d{1,30}))?)?"
     r"(?P<offset>[Zz]|[+-]\d\d(:?\d\d)?)?",
     re.ASCII,
 )
-"""RFC 3339, and of ISO 8601 what languages write: no seconds, a comma, an offset without a colon or
-without minutes. Its offset may be missing here, to be named as that."""
+"""RFC 3339, and the forms of ISO 8601 that programming languages write: no seconds, a comma, an
+offset without a colon or without minutes. The offset may be missing here, so that the error can
+name that."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(2200, 1, 1, tzinfo=UTC)
 _DAY_ENDS_HOUR = 24
 _LEAP_SECOND = 60
 _AROUND = " \t\r\n\0\ufeff"
-"""What PLCs and scanners put around a value."""
+"""The characters that PLCs and scanners put around a value."""
 _BRIEF_CHARACTERS = 60
 _EXAMPLE = "expected a time such as 2026-01-31T14:05:09.123+01:00"
 
 
 class MalformedTriggerError(ItemError):
-    """A trigger that cannot be read; its text is one line that says what was expected."""
+    """A trigger that cannot be read; the text is one line with what was expected."""
 
     def __init__(self, field: str, problem: str, kind: str = "") -> None:
         super().__init__(problem)
         self.field = field
         """Which field is wrong."""
         self.kind = f"{field}: {kind}" if kind else field
-        """Which kind of mistake it is; of a closed list."""
+        """The kind of mistake, of a closed list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerFields:
-    """What a trigger says."""
+    """The content of a trigger."""
 
     unit_id: str
     at_unix_ns: int | None
     camera: str | None
     job: Mapping[str, str] = field(default_factory=dict)
-    """What it says of the product and the order, as it was given; without what is empty."""
+    """Its product and order, as given; without empty fields."""
 
 
 def parse_trigger(fields: Mapping[str, object] | Mapping[bytes, object]) -> TriggerFields:
-    """What a trigger's `unit_id`, `at`, `camera` and `OF_JOB` say; other fields are the sender's.
+    """Read a trigger's `unit_id`, `at`, `camera` and `OF_JOB`; other fields are the sender's.
 
-    Names and values may be text or UTF-8 bytes. What scanners and PLCs put around a value is taken
-    off, and a unit's name is read out of the codes' own formats (`core.part_names`). An empty
-    `at` or `camera` counts as absent: templates leave such behind.
+    Names and values may be text or UTF-8 bytes. The characters that scanners and PLCs put around a
+    value are removed, and a unit's name is extracted from the codes' own formats
+    (`core.part_names`). An empty `at` or `camera` counts as absent: templates leave such fields.
 
     Raises:
         MalformedTriggerError: one of them is missing or cannot be read.
@@ -107,10 +108,10 @@ def _unix_ns(at: str) -> int:
         in_range = _EPOCH <= moment < _LAST
     except (ValueError, OverflowError):
         in_range = False
-    if not in_range:  # none there is, or a number that events could not show
+    if not in_range:  # a date that does not exist, or a year that events cannot show
         raise MalformedTriggerError("at", f"at is {shown(at)}, {_EXAMPLE}", "no moment")
     since = moment - _EPOCH
-    # Not through floats, which are microseconds off by now.
+    # Not through floats, whose error is microseconds at present dates.
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
 
 

@@ -1,4 +1,4 @@
-"""Takes in external triggers, from the Redis stream and over HTTP."""
+"""Receives external triggers, from the Redis stream and over HTTP."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from inspector.triggers.external.messages import (
 from inspector.triggers.external.parse import MalformedTriggerError, TriggerFields, parse_trigger
 
 MAX_UNANSWERED = 1000
-"""So many triggers of the stream may wait for their verdict before the next ones are read."""
+"""How many triggers of the stream may wait for their verdict before the next ones are read."""
 NS_PER_S = 1_000_000_000
 UNUSABLE = (
     TriggerOutcome.MALFORMED,
     TriggerOutcome.UNKNOWN_CAMERA,
     TriggerOutcome.NOT_EXTERNAL,
 )
-"""Of no camera; nothing was opened, and nothing will be."""
+"""A trigger for no camera; nothing was opened, and nothing will be."""
 
 
 class Inlet(Protocol):
     """A camera that is triggered from outside. Event loop only."""
 
     def trigger(self, trigger: Trigger) -> TriggerAnswer:
-        """Open a unit, and have the frames inspected that serve it already."""
+        """Open a unit, and inspect the frames that serve it already."""
 
     def remember(self, unit_id: str, received_mono_ns: int) -> None:
-        """Take note of a unit that was triggered and answered before we started."""
+        """Record a unit that was triggered and answered before we started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """What time it is."""
+    """The time now."""
 
     mono_ns: Callable[[], int] = time.monotonic_ns
     unix_ns: Callable[[], int] = time.time_ns
@@ -52,34 +52,35 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEntry:
-    """A trigger as the stream has it."""
+    """An entry of the stream of triggers."""
 
     position: int
     fields: Mapping[bytes, object]
     entry_id: str | None = None
-    """As Redis writes it; for the verdict's event."""
+    """Its ID as Redis writes it; for the verdict's event."""
     is_answered: bool | None = None
-    """Whether its verdict is in the journal; None: its position says so."""
+    """Whether its verdict is in the journal; None: its position shows that."""
     came_mono_ns: int | None
-    """When it was added, by our monotonic clock; None where that cannot be known."""
+    """When it was added, by our monotonic clock; None if unknown."""
     too_late: str = ""
-    """Why nothing can be inspected for it any more; empty: it can."""
+    """Why nothing can be inspected for it any more; empty if it can."""
 
 
 class JobOfTriggers(Protocol):
-    """Triggers that name a product change it. Event loop only."""
+    """Changes the job for triggers that name a product. Event loop only."""
 
     def choose(self, camera: CameraId, fields: Mapping[str, str]) -> Job | None:
         """The job of the unit that such a trigger opens; None: the one in force."""
 
     def chosen(self, camera: CameraId, job: Job, fields: Mapping[str, str], *, number: int) -> None:
-        """It opened this unit of the camera under that job, which holds from it on."""
+        """Record that it opened this unit under that job, which is in force from it on."""
 
 
 class TriggerReceiver:
-    """Gives each trigger to its camera, and says what became of it. Event loop only.
+    """Passes each trigger to its camera, and returns the outcome.
 
-    Counts all of them: what it accepts is the number of units that get a verdict.
+    Event loop only. Counts all of them: the accepted ones are the number of units that get a
+    verdict.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class TriggerReceiver:
     ) -> None:
         """`inlets`: the cameras with external triggers; `cameras`: all there are.
 
-        `jobs` of None: what a trigger says of a product is not heeded.
+        `jobs` of None: a trigger's product is ignored.
         """
         self._jobs = jobs
         self._inlets = dict(inlets)
@@ -112,8 +113,8 @@ class TriggerReceiver:
             ["camera", "outcome"],
             registry=registry,
         )
-        # The empty one too, of triggers that no camera can be found for: a counter that is born
-        # with its first count shows no increase, and no alert fires.
+        # Also the empty one, for triggers without a camera: a counter that begins with its first
+        # count shows no increase, and no alert fires.
         for camera in (*inlets, ""):
             for outcome in TriggerOutcome:
                 self._count.labels(camera, outcome)
@@ -161,7 +162,7 @@ class TriggerReceiver:
         await self._room.wait()
 
     def counters_of(self, group: EventGroup) -> dict[str, int]:
-        """What the journal notes together with a group: how far the stream is answered."""
+        """The counters that the journal keeps with a group: how far the stream is answered."""
         if not self._inlets:
             return {}
         if group.unit is not None:
@@ -204,7 +205,7 @@ class TriggerReceiver:
         raise _UnusableError(TriggerOutcome.UNKNOWN_CAMERA, problem)
 
     def _unusable(self, unusable: _UnusableError) -> TriggerReceipt:
-        # Not under the name it gave: senders must not make up label values.
+        # Not under the name in the trigger: senders must not create label values.
         self._count.labels("", unusable.outcome).inc()
         return TriggerReceipt(outcome=unusable.outcome, problem=str(unusable), kind=unusable.kind)
 

@@ -1,4 +1,4 @@
-"""Units that the PLC or the MES announces: which frames are theirs."""
+"""Matches frames to the units that the PLC or the MES announces."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from inspector.triggers.external.messages import Trigger, TriggerAnswer, Trigger
 
 NS_PER_S = 1_000_000_000
 FRAMES_HELD = 2
-"""The newest frames, kept for a trigger that comes a little after them; their buffers are lent
-meanwhile, so a camera needs so many more."""
+"""How many of the newest frames are kept for a trigger that comes a little after them; their
+buffers are lent meanwhile, so a camera needs this many more."""
 DOUBLED_WITHIN_NS = 10 * NS_PER_S
-"""The same unit again so soon is the same trigger sent twice, as a client does whose first answer
-was late; later it is a unit that came back."""
+"""Within this time the same unit again is the same trigger sent twice, by a client whose first
+answer was late; later it is a unit that came back."""
 SAME_MOMENT_NS = 1_000_000
-"""Triggers so close together came at once: who sends them knows milliseconds, and their times reach
-our clock by two readings that are never quite simultaneous."""
+"""Triggers this close together count as simultaneous: senders know milliseconds, and their times
+are converted to our clock by two readings that are never quite simultaneous."""
 REMEMBERED_IDS = 10_000
 REMEMBERED_TRIGGERS = 64
 
@@ -43,20 +43,20 @@ class _Waiting:
     unit: UnitRef
     at_ns: int
     until_ns: int
-    """Its next frame must be captured by then."""
+    """The time by which its next frame must be captured."""
     wanted: int
-    """Frames that are inspected of it."""
+    """The number of its frames that are inspected."""
     taken: int = 0
-    """Frames given out for it, or missed."""
+    """The number of frames passed on for it, or missed."""
     lost: int = 0
-    """Frames that were missed before the trigger came: whose they were is not known."""
+    """The number of frames missed before the trigger came: their unit is not known."""
     miss: MissReason | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A recent frame that served no unit; without pixels where it was missed."""
+    """A recent frame that served no unit; without pixels if it was missed."""
 
     captured_ns: int
     frame: Frame | None
@@ -67,9 +67,9 @@ class _Past:
 class ExternalTrigger:
     """Each trigger opens one unit; frames captured at or after it serve it.
 
-    A frame serves the latest trigger at or before its capture and no other: when the next unit
-    is there, this one is gone. So a frame that never came costs its own unit its verdict and does
-    not shift every later one. Triggers of the same moment are served in turn.
+    A frame serves the latest trigger at or before its capture and no other: when the next unit is
+    there, this one is gone. So a missing frame costs only its own unit its verdict, and does not
+    shift all later ones. Triggers of the same moment are served in turn.
 
     `observe`, `missed` and `interrupted` are the capture thread's, the rest the event loop's; a
     lock keeps them apart. Clocks are the callers': every time is that of a frame or of a trigger.
@@ -86,8 +86,8 @@ class ExternalTrigger:
     ) -> None:
         """`wait_ns`: how long after its trigger, or after its last frame, a unit may wait.
 
-        It must be shorter than the time between two units: of a unit whose frame never came and
-        the next one, whose trigger is not here yet, a frame does not show which of the two it is.
+        It must be shorter than the time between two units: a frame does not show whether it is of a
+        unit whose own frame is missing, or of the next, whose trigger has not arrived yet.
         `announce` and `on_idle` are called from either thread and must not call back.
         """
         self._camera_id = camera_id
@@ -113,7 +113,7 @@ class ExternalTrigger:
 
     @property
     def opened_units(self) -> int:
-        """How many units were triggered."""
+        """The number of triggered units."""
         with self._lock:
             return self._opened
 
@@ -129,14 +129,14 @@ class ExternalTrigger:
             return [self._take(waiting, frame)]
 
     def missed(self, missed: MissedFrame) -> MissedFrame:
-        """A frame without pixels; costs the unit that it would have served a frame."""
+        """Take a frame without pixels; costs the unit that it would have served a frame."""
         ref = missed.ref
         with self._lock:
             self._captured_ns.append(ref.captured_mono_ns)
             if missed.reason is not MissReason.CAMERA_FROZEN:
                 self._down = None
             if missed.reason is MissReason.NO_BUFFER:
-                # Ours may be the ones that are missing.
+                # The missing frames may be this unit's.
                 self._forget_oldest()
             waiting = self._served_by(ref.captured_mono_ns)
             if waiting is None:
@@ -146,7 +146,7 @@ class ExternalTrigger:
             return replace(missed, ref=replace(ref, unit=waiting.unit))
 
     def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
-        """Close every unit that waits, and give the held frames back; returns none."""
+        """Close every unit that waits, and release the held frames; returns no frames."""
         with self._lock:
             self._down = (reason, detail)
             for waiting in list(self._waiting):
@@ -156,7 +156,7 @@ class ExternalTrigger:
         return []
 
     def trigger(self, trigger: Trigger) -> tuple[TriggerAnswer, Sequence[Frame]]:
-        """Open a unit; returns what to say, and held frames that serve it, to inspect now."""
+        """Open a unit; returns the answer, and held frames that serve it, to inspect now."""
         with self._lock:
             if self._closed:
                 return TriggerAnswer(outcome=TriggerOutcome.REFUSED), []
@@ -176,12 +176,12 @@ class ExternalTrigger:
             return answer, frames
 
     def change(self, wait_ns: int) -> None:
-        """Another patience, from the next trigger or frame on."""
+        """Set other waiting times, from the next trigger or frame on."""
         with self._lock:
             self._wait_ns = wait_ns
 
     def remember(self, unit_id: str, received_mono_ns: int) -> None:
-        """Take note of a unit that was triggered, and answered, before we started."""
+        """Record a unit that was triggered, and answered, before we started."""
         with self._lock:
             self._ids[unit_id] = (-1, received_mono_ns)
 
@@ -197,7 +197,7 @@ class ExternalTrigger:
             self._closed = True
 
     def _open(self, trigger: Trigger) -> tuple[_Waiting, tuple[MissReason, str] | None]:
-        """Announce the unit; with why it cannot be inspected, where that is clear already."""
+        """Announce the unit, with the reason why it cannot be inspected, if any."""
         at_unix_ns = trigger.received_unix_ns if trigger.at_unix_ns is None else trigger.at_unix_ns
         age_ns = trigger.received_unix_ns - at_unix_ns
         refusal: tuple[MissReason, str] | None = None
@@ -209,7 +209,7 @@ class ExternalTrigger:
             ahead_s = -age_ns / NS_PER_S
             refusal = (MissReason.NO_FRAME, f"its time is {ahead_s:.1f} s ahead of our clock")
         at_ns = self._moment(trigger.received_mono_ns - age_ns)
-        # A unit that was there long ago and is only answered now is not to spoil the figures.
+        # A unit from long ago that is only answered now must not distort the figures.
         old = refusal is not None or age_ns > self._wait_ns
         job = trigger.job or self._job_now()
         unit = UnitRef(
@@ -231,9 +231,9 @@ class ExternalTrigger:
         return waiting, refusal
 
     def _moment(self, at_ns: int) -> int:
-        """When that was; exactly the same for triggers that came at once.
+        """The time of a trigger; exactly the same for simultaneous triggers.
 
-        A frame between two triggers shows that they did not, however close they are.
+        A frame between two triggers shows that they were not simultaneous, however close they are.
         """
         for ns in reversed(self._triggered_ns):
             first_ns, last_ns = min(ns, at_ns), max(ns, at_ns)
@@ -243,7 +243,7 @@ class ExternalTrigger:
         return at_ns
 
     def _seen_before(self, trigger: Trigger) -> int | None:
-        """The index of the unit that this trigger doubles; -1 for one before our start."""
+        """The index of the unit that this trigger repeats; -1 for one before our start."""
         oldest_ns = trigger.received_mono_ns - DOUBLED_WITHIN_NS
         while self._ids:
             unit_id, (_index, received_ns) = next(iter(self._ids.items()))
@@ -254,7 +254,7 @@ class ExternalTrigger:
         return index if received_ns >= oldest_ns else None
 
     def _served_by(self, captured_ns: int) -> _Waiting | None:
-        """The unit that a frame of this moment shows; closes those that it shows to be over."""
+        """The unit that a frame of this moment shows; closes the units before it."""
         latest_ns = self._latest_trigger(captured_ns)
         for waiting in list(self._waiting):
             if waiting.at_ns < latest_ns:
@@ -265,7 +265,7 @@ class ExternalTrigger:
         return next((w for w in self._waiting if w.at_ns == latest_ns), None)
 
     def _latest_trigger(self, captured_ns: int) -> int:
-        """When the last unit came that was there at this moment."""
+        """When the unit arrived that was there at this moment."""
         return max((at_ns for at_ns in self._triggered_ns if at_ns <= captured_ns), default=-1)
 
     def _take_held(self, waiting: _Waiting) -> list[Frame]:

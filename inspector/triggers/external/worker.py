@@ -1,4 +1,4 @@
-"""Reads a station's triggers from Redis: each is answered once, whatever happens in between."""
+"""Reads a station's triggers from Redis, and answers each once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from inspector.triggers.external.parse import MalformedTriggerError, parse_trigg
 from inspector.triggers.external.receiver import UNUSABLE, StreamEntry, TriggerReceiver
 
 DOUBLES_MS = 10_000
-"""So long before the last answered trigger others may have come that are being sent again."""
+"""How long before the last answered trigger others may have arrived that are being sent again."""
 REFUSAL_SCHEMA = "inspector.refusal/1"
 REFUSALS_KEPT = 10_000
-"""By number: a sender that only makes mistakes must not fill Redis."""
+"""The length of the stream: a sender that only makes mistakes must not fill Redis."""
 
 Note = Callable[[Mapping[str, int]], Awaitable[None]]
 
@@ -44,12 +44,12 @@ def triggers_key(station_id: str) -> str:
 
 
 def refusals_key(station_id: str) -> str:
-    """The key of the stream that says which triggers opened no unit, and why."""
+    """The key of the stream of triggers that opened no unit, with the reasons."""
     return station_key(station_id, REFUSALS)
 
 
 async def note_nothing(counters: Mapping[str, int]) -> None:
-    """For who keeps no journal."""
+    """For callers without a journal."""
     del counters
 
 
@@ -62,13 +62,13 @@ class _LedgersPlace(Place):
 
     @property
     def resume_after(self) -> EntryId | None:
-        """A little further back, so that a trigger sent twice is known as such."""
+        """Start a little further back, so that a trigger sent twice is recognised."""
         position = self._ledger.resume_after
         return None if position is None else (max(0, ms_of(position) - DOUBLES_MS), 0)
 
     @property
     def read_through(self) -> EntryId:
-        """The last one that any camera answered."""
+        """The last trigger that any camera answered."""
         return id_of(self._ledger.answered_through)
 
     async def begin(self, at: EntryId) -> None:
@@ -86,13 +86,13 @@ class _LedgersPlace(Place):
 
 
 class TriggerWorker(ReadingStage):
-    """Brings what others add to the stream to the receiver, in order.
+    """Passes the entries that others add to the stream to the receiver, in order.
 
-    What came while the service was not running is answered as not inspected. Each trigger's age is
-    taken from its entry ID by Redis's own clock, so senders use `XADD … *`.
+    Triggers that came while the service was not running are answered as not inspected. Each
+    trigger's age is taken from its entry ID by Redis's own clock, so senders use `XADD … *`.
 
-    Why a trigger opened no unit is said in another stream, whose entries name the trigger; after a
-    crash some may come twice.
+    If a trigger opened no unit, the reason is written to another stream, whose entries name the
+    trigger; after a crash some may appear twice.
     """
 
     name = "triggers"
@@ -108,7 +108,7 @@ class TriggerWorker(ReadingStage):
         answered: Answered | None = None,
         note: Note = note_nothing,
     ) -> None:
-        """Connect to nothing yet. `note` keeps counters in the journal, at once.
+        """Does not connect yet. `note` keeps counters in the journal, at once.
 
         Raises:
             ConfigurationError: the URL is not one of Redis's.
@@ -132,7 +132,7 @@ class TriggerWorker(ReadingStage):
         )
 
     def identity(self, fields: Fields) -> str | None:
-        """Which unit an entry names."""
+        """The unit that an entry names."""
         try:
             return parse_trigger(fields or {}).unit_id
         except MalformedTriggerError:
@@ -156,7 +156,7 @@ class TriggerWorker(ReadingStage):
         return receipt is None or receipt.outcome is not TriggerOutcome.REFUSED
 
     async def taken(self) -> None:
-        """Say why it opened no unit, where it opened none."""
+        """Report why it opened no unit, if it opened none."""
         if self._receipt is None:
             return
         (receipt, entry_id), self._receipt = self._receipt, None
@@ -173,14 +173,14 @@ class TriggerWorker(ReadingStage):
         return "it came while the service was not running" if before else ""
 
     async def _is_answered(self, entry: ReadEntry) -> bool | None:
-        """Whether the journal has the verdict of an entry, where its position does not say so."""
+        """Whether the journal has the verdict of an entry, if its position does not show that."""
         if is_exact(entry.entry_id) or entry.identity is None:
             return None
         found = await self._reader.in_journal({entry.entry_id: entry.identity})
         return entry.entry_id in found
 
     def _tell_once(self, receipt: TriggerReceipt, entry_id: str) -> None:
-        """One line per kind of mistake; the metric has their number."""
+        """Log one line per kind of mistake; the metric has their number."""
         kind = (receipt.outcome, receipt.kind)
         if receipt.outcome is TriggerOutcome.ACCEPTED or kind in self._told:
             return
@@ -193,7 +193,7 @@ class TriggerWorker(ReadingStage):
         )
 
     async def _answer(self, receipt: TriggerReceipt, entry_id: str) -> None:
-        """Say in a stream why a trigger opened no unit; reading goes on where that is refused."""
+        """Write to a stream why a trigger opened no unit; reading continues if that is refused."""
         fields: dict[Any, Any] = {
             "schema": REFUSAL_SCHEMA,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -1,1 +1,1 @@
-"""Finds units that pass a free-running picture, and chooses their frames."""
+"""Finds units that pass a free-running camera, and chooses their frames."""

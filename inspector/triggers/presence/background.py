@@ -1,8 +1,8 @@
-"""Knows how the empty belt looks, and so where something lies on it: pure arithmetic.
+"""Learns the look of the empty belt, and finds where something lies on it: pure arithmetic.
 
-It works on a small picture of cells: float32 (3, rows, columns), BGR planes, with the travel
-along the columns. Nothing is assumed of the belt but that it looks alike along the travel, and
-that its columns are plainer than those that cross a unit.
+It works on a small picture of cells: float32 (3, rows, columns), BGR planes, with the travel along
+the columns. It assumes only that the belt looks alike along the travel, and that its columns are
+plainer than those that cross a unit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _RESIDUE = 12.0
 _STEP_FLOOR, _STEP_CEILING = 5.0, 40.0
 """Grey levels that make a cell something else than belt: bounds of what is learned."""
 _MARGIN_COLUMNS, _SHADOW_COLUMNS = 3, 8
-"""Beside a unit: shadows and reflections, not to be learned; more of them where that is final."""
+"""Beside a unit are shadows and reflections, which must not be learned; wider where that is
+final."""
 _RESTLESS, _RESTLESS_MEMORY = 0.2, 0.04
 _JUMPY = 15.0
 """Grey levels, over three colours, by which a cell jumps from one picture to the next."""
@@ -50,13 +51,13 @@ class _Model:
     cells: Cells
     """The belt in usual light."""
     known: Mask
-    """Columns that were seen empty; the others are copied from the nearest that was."""
+    """Columns that were seen empty; the others are copied from the nearest such one."""
     noise: float
-    """How far nine of ten cells of belt stay within."""
+    """The deviation that nine of ten cells of belt do not exceed."""
     free: Mask
     """(rows, columns): cells seen empty last time, and not beside a unit, where shadows are."""
     gain: Cells
-    """(3,): light of last time, as a share of the usual."""
+    """(3,): light of the last picture, as a share of the usual."""
 
 
 class Belt:
@@ -65,7 +66,7 @@ class Belt:
     def __init__(self, rows: int, columns: int) -> None:
         self._rows, self._columns = rows, columns
         self._spots = max(1, round(rows * 0.03))
-        """So many cells of a column may differ and it is still empty: dirt, noise."""
+        """How many cells of an empty column may differ: dirt, noise."""
         self._busy: Mask = np.zeros((rows, columns), np.bool_)
         """Where something lies, or may lie: set by `learn`."""
         self._usual: Cells = np.zeros((3, rows, columns), np.float32)
@@ -77,7 +78,7 @@ class Belt:
         self._off_before: Cells | None = None
         self._busy_before = self._busy
         self._restless: Cells = np.zeros((rows, columns), np.float32)
-        """In so large a share of the latest pictures a cell jumped while nothing passed."""
+        """The share of the latest pictures in which a cell jumped while nothing passed."""
         self.unsure: Mask = self._busy
         """Cells that change by themselves, as a clock's: nothing can be seen there."""
         self._bands: Cells | None = None
@@ -95,12 +96,12 @@ class Belt:
 
     @property
     def _is_lost(self) -> bool:
-        """Nothing has looked like the belt for so long that it must be another belt."""
+        """Whether nothing has looked like the belt for so long that it must be another belt."""
         return self._dark_frames > _PATIENCE_FRAMES or self._crowded_frames > 3 * _PATIENCE_FRAMES
 
     @property
     def step(self) -> float:
-        """Grey levels from which on a cell is not belt."""
+        """The grey levels above which a cell is not belt."""
         if self._model is None:
             return _STEP_CEILING
         return min(max(3 * self._model.noise, _STEP_FLOOR), _STEP_CEILING)
@@ -121,7 +122,7 @@ class Belt:
         return row if self._bands is None else row * self._bands[index]
 
     def observe(self, cells: Cells) -> Mask | None:
-        """(rows, columns): where something lies. None: the picture says nothing (no light)."""
+        """(rows, columns): where something lies. None: the picture shows nothing (no light)."""
         means: Cells = cells[:, ::3].mean(axis=1)
         if self._model is None or self._is_lost:
             self._begin(cells)
@@ -137,7 +138,7 @@ class Belt:
             gain = self._light(model, cells, (means, means_before))
         if not self._is_lit(model, cells, means, gain):
             return None
-        if was_dark:  # what was free before need not be: by what looks like belt, or as it was
+        if was_dark:  # formerly free columns may be taken now
             gain = self._light(model, cells, (means, means))
         model.gain = gain
         self._previous = means
@@ -160,10 +161,10 @@ class Belt:
         return mask
 
     def learn(self, occupied: Mask, in_place: Mask | None) -> None:
-        """Learn from the picture last looked at.
+        """Learn from the last picture.
 
-        `occupied`: where something lies, or may; `in_place`: what is seen there belongs to the
-        view, as dirt on the lens does, and is taken for the belt's look.
+        `occupied`: where something lies, or may; `in_place`: things seen there belong to the view,
+        such as dirt on the lens, and become part of the belt's look.
         """
         model = self._model
         if model is None:
@@ -181,10 +182,10 @@ class Belt:
         self._learn(model)
 
     def _light_by_rows(self, model: _Model, cells: Cells) -> Cells | None:
-        """The light, and how it differs from row to row: None where too little belt is seen.
+        """The light, and how it differs from row to row: None if too little belt is seen.
 
-        Lamps that flicker leave bands across the rows of a rolling shutter's picture. They are
-        grey, they are soft, and they go all along the row.
+        Lamps that flicker leave bands across the rows of a rolling shutter's picture. They are grey
+        and soft, and extend along the whole row.
         """
         self._bands, self.band_share, self.band_wander = None, 0.0, 0.0
         sample = np.s_[:, :, ::_BAND_SAMPLE]
@@ -210,17 +211,17 @@ class Belt:
         return np.asarray(model.gain * middle * tints ** (_TINT * _LEARNING_EVERY), np.float32)
 
     def unshaded(self, cells: Cells) -> Mask:
-        """(rows, columns): what is not belt even if a shadow may lie on it."""
+        """(rows, columns): cells that are not belt even in a shadow."""
         belt = self.cells
         differs = np.abs(cells - shaded(cells, belt))
         return np.asarray(np.maximum(np.maximum(*differs[:2]), differs[2]) > self.step, np.bool_)
 
     def _light(self, model: _Model, cells: Cells, means: tuple[Cells, Cells]) -> Cells:
-        """The light of now: as it was where belt is still seen in it.
+        """The light now: unchanged if belt is still seen in it.
 
-        Else by the cells that were empty, or by all against the last picture: a unit that rushes
-        into the last empty cells spoils one, a long gap between frames the other. The light in
-        which most cells show belt is right.
+        Otherwise by the cells that were empty, or by all against the last picture: a unit that
+        enters the last empty cells spoils the first, a long gap between frames the second. The
+        light in which most cells show belt is right.
         """
         change = np.asarray(np.median((means[0] + 1) / (means[1] + 1), axis=1), np.float32)
         by_all: Cells = np.asarray(model.gain * change, np.float32)
@@ -233,7 +234,7 @@ class Belt:
         if jump < _STEADY and _is_seen(near):
             return _followed(model.gain, ratio[:, near])
         if not sees_belt:
-            # What moves through the view would add up to a drift: only a jump is the light.
+            # Things that move through the view would add up to a drift: only a jump is the light.
             return by_all if jump > _JUMP else model.gain
         lights = [model.gain, np.asarray(np.median(ratio[:, free], axis=1), np.float32)]
         if jump > _STEADY:
@@ -257,12 +258,12 @@ class Belt:
         if self._comes_back(model, cells, level):
             self._dark_frames = 0
             return True
-        self._dark_frames += level >= _BLACK  # who waits in a black picture waits for light
+        self._dark_frames += level >= _BLACK  # in a black picture, wait for light
         self._dark_level += (level - self._dark_level) / 4
         return False
 
     def _comes_back(self, model: _Model, cells: Cells, level: float) -> bool:
-        """Whether belt is seen again as it was, or the picture is as bright as it was."""
+        """Whether the belt is seen again unchanged, or the picture is as bright as before."""
         differs = self._differs(model, cells)
         alike = np.count_nonzero(differs > 2 * self.step, axis=0) <= 2 * self._spots
         if np.count_nonzero(alike) >= max(3, self._columns // 32):
@@ -283,7 +284,7 @@ class Belt:
         return worst
 
     def _learn(self, model: _Model) -> None:
-        """The empty columns teach how the belt looks now; every few frames once all are known."""
+        """Learn the belt's look from the empty columns; every few frames once all are known."""
         self._frames += 1
         is_lesson = self._frames % _LEARNING_EVERY == 0
         if model.known.all() and not is_lesson:
@@ -303,7 +304,7 @@ class Belt:
             noise = float(np.partition(sample, ninth)[ninth])
             model.noise += (noise - model.noise) * _LEARNING
         usual = self._usual[:, :, empty]
-        if self._bands is not None:  # what is uneven for good is the belt's look, and no light
+        if self._bands is not None:  # permanent unevenness is the belt's look, and not light
             usual = usual * (self._bands ** np.float32(_LEARNING))[:, None]
         if model.known.all():
             model.cells[:, :, empty] += (usual - model.cells[:, :, empty]) * np.float32(_LEARNING)
@@ -341,7 +342,7 @@ class Belt:
         self._spread(model, cells)
 
     def _spread(self, model: _Model, cells: Cells) -> None:
-        """Columns never seen empty: belt if they go on smoothly from a neighbour; else a copy."""
+        """Fill columns never seen empty: belt if smooth beside a neighbour; else a copy."""
         for columns in (range(1, self._columns), range(self._columns - 2, -1, -1)):
             fresh: list[int] = []
             like: Cells | None = None
@@ -371,7 +372,7 @@ def _accept(model: _Model, cells: Cells, columns: list[int]) -> None:
 
 
 def _middles(share: Cells, plain: Mask, inside: Mask) -> Cells | None:
-    """(rows,): the median of each row's plain cells; None where too few of them say it."""
+    """(rows,): the median of each row's plain cells; None if there are too few."""
     counts = np.count_nonzero(plain, axis=1)
     enough = (counts >= 0.5 * np.count_nonzero(inside, axis=1)) & (counts >= 0.08 * share.shape[1])
     if np.count_nonzero(enough) < 0.6 * len(enough):
@@ -383,7 +384,7 @@ def _middles(share: Cells, plain: Mask, inside: Mask) -> Cells | None:
 
 
 def _near(ratio: Cells, light: Cells) -> Mask:
-    """Which cells show belt in that light."""
+    """The cells that show belt in that light."""
     off = np.abs(ratio - light[:, None, None]) <= _STEADY * light[:, None, None]
     return np.asarray(off.all(axis=0), np.bool_)
 

@@ -1,10 +1,10 @@
 """Separates what came in over a border and goes with the belt from what changes in place: pure.
 
-A belt carries everything on it by the same way at once. A clock in the picture, a lamp mirrored
-by the belt, dirt on the lens, a hand, what a frugal encoder leaves behind: nothing of this comes
-in over a border and goes on with the belt. So what lies on the belt is remembered in the belt's
-own place: it is believed where it comes in, moved on by as much as the belt went, and shown where
-it is still seen. Things that were in view from the start are believed once they were seen to go.
+A belt moves everything on it by the same distance at once. A clock in the picture, a lamp mirrored
+by the belt, dirt on the lens, a hand, artefacts of a frugal encoder: none of these comes in over a
+border and moves with the belt. So things on the belt are remembered in the belt's coordinates: they
+are accepted where they come in, moved by as much as the belt moved, and shown where they are still
+seen. Things that were in view from the start are accepted once they were seen to move.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ _PEAKS = 4
 ALIKE = 12.0
 """Grey levels, summed over the colours, within which two cells show the same."""
 _BASELINE_COLUMNS = 8
-"""So far the belt goes between two pictures that are compared, at least."""
+"""How far the belt moves at least between two pictures that are compared."""
 _NEAR_COLUMNS = 2
-"""How far from where it is believed something may be: what rounding leaves open."""
+"""How far something may be from its expected place, because of rounding."""
 _NEW_SHARE = 0.15
-"""What a cell counts that came in over a border, or went out, beside one that fits nowhere."""
+"""The weight of a cell that came in over a border, or went out, relative to one that fits
+nowhere."""
 _EXPECTED, _STANDS = 0.9, 0.8
 """How much better the expected movement explains a picture; so does a belt that stands."""
 _GOOD = 0.6
-"""Of what a standing belt leaves unexplained: then no further way is tried."""
+"""As a share of what a standing belt leaves unexplained: below it, no further distance is tried."""
 _MATCHED = 0.05
-"""Of what a standing belt leaves unexplained, so much must be seen again where it went."""
+"""The share of what a standing belt leaves unexplained that must be seen again after the
+movement."""
 _STILL = 0.03
-"""Of what is seen: less than this unexplained, and the belt stands."""
+"""As a share of what is seen: with less than this unexplained, the belt stands."""
 _FITS = 0.5
-"""Share of what is seen: with more than this unexplained, it is not known how far the belt went."""
+"""As a share of what is seen: with more than this unexplained, the movement is unknown."""
 _FIRST_MOVE = 0.45
 """Share of the view that things go at most from a picture to the next, at first."""
 _GATE, _FASTER = 0.04, 1.6
@@ -47,11 +49,11 @@ _GATE, _FASTER = 0.04, 1.6
 _COST_ROWS = 3
 """One row of cells out of this many is compared for each movement that is tried."""
 _STALE, _STALE_MEMORY = 0.8, 0.1
-"""What was seen in one place in so large a share of the last pictures came in over no border."""
+"""Things seen in one place in this share of the last pictures did not come in over a border."""
 
 
 class _Picture:
-    """What stood out from the belt in one picture."""
+    """The parts that stood out from the belt in one picture."""
 
     def __init__(self, off: Cells, mask: Mask, starts: NDArray[np.intp], fft: int) -> None:
         self.off = off
@@ -72,7 +74,7 @@ class _Picture:
 
 
 class Carried:
-    """Remembers, in the belt's own place, what lies on it; one thread."""
+    """Remembers, in the belt's coordinates, what lies on it; one thread."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self._rows, self._columns = rows, columns
@@ -81,20 +83,21 @@ class Carried:
         bands = min(_BANDS, rows)
         self._starts = np.arange(bands) * rows // bands
         self.believed: Mask = np.zeros((rows, columns), np.bool_)
-        """What came in and should be here, whether it is seen or not."""
+        """Things that came in and should be here, seen or not."""
         self.near: Mask = self.believed
-        """Where what is believed may be."""
+        """Where accepted things may be."""
         self.stale: Mask = self.believed
-        """What has been seen in its place for long and is not believed."""
+        """Things that have been seen in one place for long and are not accepted."""
         self.in_place: Mask | None = None
-        """What stayed while the belt went under it; None where the latest picture does not say."""
+        """Things that stayed while the belt moved under them; None if the latest picture does not
+        show it."""
         self.moved_columns: float | None = None
-        """How far the belt went to the latest picture; None where nothing says so."""
+        """How far the belt moved to the latest picture; None if unknown."""
         self._stale_share: Cells = np.zeros((rows, columns), np.float32)
         self._last: _Picture | None = None
         """An earlier picture, that the latest is compared with."""
         self._went = self._shifted = 0.0
-        """Columns since then; and those by which what is believed was moved on."""
+        """Columns since then; and those by which accepted things were moved."""
         self._expected = self._cruise = 0.0
         """Columns from picture to picture, now and usually."""
         self._alike = ALIKE
@@ -103,8 +106,8 @@ class Carried:
         """Return the part of `mask` that came in over a border and went with the belt.
 
         `off` is the signed difference from the belt. In cells that are `unsure` nothing can be
-        seen: what is believed of them is shown. `alike`: grey levels within which two cells are
-        the same. `blind`: nobody looked for a while.
+        seen: their accepted content is shown. `alike`: grey levels within which two cells are the
+        same. `blind`: no picture was examined for a while.
         """
         now = _Picture(off * mask, mask, self._starts, self._fft)
         self._alike, self.in_place, self.moved_columns = alike, None, None
@@ -137,7 +140,7 @@ class Carried:
         return np.asarray(shown & self.near, np.bool_)
 
     def _age(self, mask: Mask) -> None:
-        """What is seen in one place for long becomes stale; not while something passes there."""
+        """Let things become stale that are long seen in one place, unless something passes."""
         if self._last is None:
             self._stale_share[:] = mask
         else:
@@ -158,8 +161,8 @@ class Carried:
     def _displacement(self, last: _Picture, now: _Picture, *, blind: bool) -> float | None:
         """Columns from the one to the other: that which explains most of what changed.
 
-        What is seen again in its place is explained by any way, so that a clock or dirt says
-        nothing; what came in over a border nearly so.
+        Cells seen again in their place are explained by any movement, so that a clock or dirt says
+        nothing; cells that came in over a border nearly so.
         """
         if not last.seen or not now.seen:
             return None
@@ -191,7 +194,7 @@ class Carried:
         *,
         blind: bool,
     ) -> int:
-        """The way that leaves least unexplained; 0 unless another is clearly better."""
+        """The movement that leaves least unexplained; 0 unless another is clearly better."""
         expected = self._went + self._expected
         is_fast = abs(self._expected) > _GATE * self._columns
         best, best_cost = 0, standing * _STANDS
@@ -200,15 +203,15 @@ class Carried:
                 continue
             here = cost(columns)
             if abs(columns - expected) <= _NEAR_COLUMNS:
-                # What crosses the borders of a fast belt must not speak for a shorter way: boards
-                # that look alike fit the next one's place, too.
+                # Cells that cross the borders of a fast belt must not count for a shorter movement:
+                # boards that look alike also fit the next one's place.
                 here = (here - is_fast * ways[columns][2]) * _EXPECTED
             if here < best_cost and ways[columns][1] >= max(3, _MATCHED * standing):
                 best, best_cost = columns, here
         return min((best - 1, best, best + 1), key=cost) if best else 0
 
     def _is_plausible(self, moved: float) -> bool:
-        """Whether a belt can go so far from a picture to the next."""
+        """Whether a belt can move this far from one picture to the next."""
         if not self._cruise:
             return abs(moved) <= _FIRST_MOVE * self._columns
         gate, fastest = _GATE * self._columns, max(self._cruise, abs(self._expected))
@@ -223,7 +226,7 @@ class Carried:
         ways: dict[int, tuple[float, int, float]],
         good: float,
     ) -> Iterator[int]:
-        """Ways to try: the expected first; more only where that leaves doubts."""
+        """Movements to try: the expected first; more only if that leaves doubts."""
         expected = round(self._went + self._expected)
         tried = (expected, expected + 1, expected - 1)
         yield from tried
@@ -235,9 +238,10 @@ class Carried:
         yield from _peaks(last, now, self._columns, self._fft)
 
     def _cost(self, last: _Picture, now: _Picture, shift: int) -> tuple[float, int, float]:
-        """Cells that a belt which went so far does not explain; those seen again elsewhere.
+        """Count the cells that this movement does not explain.
 
-        And the part of the first that is for cells which came in or went out.
+        Also those seen again elsewhere, and the part of the first for cells that came in or went
+        out.
         """
         columns = self._columns
         if abs(shift) >= columns:
@@ -265,7 +269,7 @@ class Carried:
         return np.asarray(off > self._alike, np.bool_)
 
     def _move_on(self, mask: Mask) -> None:
-        """Shift what is believed; what a border reveals is believed as it is seen."""
+        """Shift the accepted things; cells that a border reveals are accepted as they are seen."""
         by = round(self._went - self._shifted)
         if not by:
             return
@@ -275,7 +279,7 @@ class Carried:
         self.believed[:, part] |= mask[:, part] & ~self.stale[:, part]
 
     def _enter_unmeasured(self, last: _Picture, now: _Picture) -> None:
-        """Nothing says how far the belt went: what is new and reaches in from a border came in."""
+        """For an unknown movement: new things that reach in from a border have come in."""
         fresh = now.mask & ~self.stale
         filled = np.count_nonzero(fresh & ~last.mask, axis=0) > self._spots
         most = round(_FIRST_MOVE * self._columns) + 2
@@ -288,7 +292,7 @@ class Carried:
                 self.believed[:, part] |= fresh[:, part]
 
     def _verify(self, last: _Picture, now: _Picture, shift: int, unsure: Mask) -> None:
-        """Believe what went with the belt, and not what stayed in its place or is gone."""
+        """Accept things that moved with the belt, not those that stayed or are gone."""
         moved = np.stack([_shifted(plane, shift, fill=np.nan) for plane in last.off])
         known = ~np.isnan(moved[0])
         goes = ~self._unlike(now.off, moved) & known
@@ -331,7 +335,7 @@ def _peaks(last: _Picture, now: _Picture, columns: int, fft: int) -> list[int]:
 
 
 def _fast_size(least: int) -> int:
-    """The next size of which a spectrum is quickly taken: of small factors only."""
+    """The next size with a fast Fourier transform: of small factors only."""
     size = least
     while True:
         rest = size
@@ -344,7 +348,7 @@ def _fast_size(least: int) -> int:
 
 
 def _between(before: float, here: float, after: float) -> float:
-    """How far from the middle of three costs their least lies: a parabola's."""
+    """The distance of the minimum from the middle of three costs, by a parabola."""
     bend = before - 2 * here + after
     if not 0 < bend < float("inf"):
         return 0.0
@@ -352,7 +356,7 @@ def _between(before: float, here: float, after: float) -> float:
 
 
 def _shifted(plane: _Plane, by: int, *, fill: float) -> _Plane:
-    """(rows, columns): moved on along the travel."""
+    """(rows, columns): moved along the travel."""
     moved = np.full_like(plane, fill)
     if abs(by) >= plane.shape[1]:
         return moved

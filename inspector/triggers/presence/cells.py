@@ -22,7 +22,7 @@ def shaded(cells: Cells, belt: Cells) -> Cells:
 
 
 def unevenness(cells: Cells) -> Cells:
-    """(columns,): how little a column looks like belt by itself.
+    """(columns,): how little each column looks like belt by itself.
 
     Belt is plain along and across, and the same in the middle as at the sides of the view, where
     units seldom reach.
@@ -44,7 +44,7 @@ def runs(line: Mask) -> list[tuple[int, int]]:
 
 
 def grown(mask: Mask, along: int) -> Mask:
-    """With what is beside it: one row, and so many columns."""
+    """The set cells and those beside them: one row, and this many columns."""
     rows = mask.copy()
     rows[1:] |= mask[:-1]
     rows[:-1] |= mask[1:]
@@ -56,7 +56,10 @@ def grown(mask: Mask, along: int) -> Mask:
 
 
 def shrunk(mask: Mask, by: int) -> Mask:
-    """Without what is near, along the first axis, to one not set; beyond the ends counts as set."""
+    """The set cells without those near, along the first axis, to one not set.
+
+    Beyond the ends counts as set.
+    """
     inner = mask.copy()
     for shift in range(1, by + 1):
         inner[shift:] &= mask[:-shift]

@@ -1,4 +1,4 @@
-"""Whether a presence trigger can trust what its camera shows, and if not, why: pure."""
+"""Decides whether a presence trigger can trust its camera's pictures, and if not, why: pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 
 _MEMORY = 0.02
-"""Share that one picture has in what is judged: some two seconds at 25 pictures a second."""
+"""The weight of one picture: it averages over about two seconds at 25 pictures a second."""
 _FASTER, _SLOWER = 0.3, 0.02
-"""The same for how far the belt goes. Boards that look alike on a belt that is too fast are soon
-taken for one another, and seem to go slowly: the first pictures count for more."""
+"""The same for the belt's movement. Boards that look alike on a belt that is too fast are soon
+mistaken for one another, and seem to move slowly: the first pictures count more."""
 _CLEARED = 0.6
-"""A doubt that stands goes when its measure falls below this share of its limit."""
+"""A doubt is cleared when its measure falls below this share of its limit."""
 FASTEST_SHARE = 0.15
-"""Of the view from one picture to the next: measured, 0.1 loses no unit however short and close
-to the next; 0.2 loses those that are shorter than twice the way and close to the next."""
+"""As a share of the view, from one picture to the next: measured, 0.1 loses no unit however short
+and close to the next; 0.2 loses those that are shorter than twice the way and close to the next."""
 _BANDS_SHARE = 0.015
-"""Of the light of a row, from one picture to the next: measured, bands of 4 % make it 0.02."""
+"""As a share of the light of a row, from one picture to the next: measured, bands of 4 % make it
+0.02."""
 _RESTLESS_SHARE = 0.01
 _STUCK_SHARE = 0.04
 """Of the view."""
@@ -24,20 +25,20 @@ _STUCK_SHARE = 0.04
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """What one picture says of how far it can be trusted; all of them shares."""
+    """The measures of one picture's quality; all of them are shares."""
 
     moved: float | None
-    """How far the belt went, of the view; None where nothing says so."""
+    """How far the belt moved, as a share of the view; None if unknown."""
     bands: float
-    """By how much the light of a row changes against that of the others."""
+    """How much the light of a row changes against that of the others."""
     restless: float
-    """Of the view, that changes by itself."""
+    """The share of the view that changes by itself."""
     stuck: float
-    """Of the view, that shows something which does not go with the belt."""
+    """The share of the view that shows something that does not move with the belt."""
 
 
 class Cause(StrEnum):
-    """Why pictures are doubtful."""
+    """The reasons why pictures are doubtful."""
 
     TOO_FAST = auto()
     BANDS = auto()
@@ -51,7 +52,7 @@ LIMITS = {
     Cause.RESTLESS: _RESTLESS_SHARE,
     Cause.STUCK: _STUCK_SHARE,
 }
-"""What a measure must exceed; in the order in which causes are reported."""
+"""The limits of the measures, in the order in which causes are reported."""
 _WORDS = {
     Cause.TOO_FAST: (
         "units go {:.0%} of the view from one picture to the next, and may be missed: more pictures"
@@ -73,7 +74,7 @@ _WORDS = {
 
 
 class Doubts:
-    """One camera's; one thread."""
+    """The doubts about one camera; one thread."""
 
     def __init__(self) -> None:
         self._measures = dict.fromkeys(Cause, 0.0)
@@ -84,18 +85,18 @@ class Doubts:
 
     @property
     def is_too_fast(self) -> bool:
-        """A unit may lie between the latest picture and the one before."""
+        """Whether a unit may lie between the latest picture and the one before."""
         return self._just_moved > FASTEST_SHARE or self._stands is Cause.TOO_FAST
 
     @property
     def moved(self) -> float:
-        """How far the belt goes from one picture to the next while it goes, of the view."""
+        """How far the belt moves between two pictures while it runs, as a share of the view."""
         return self._measures[Cause.TOO_FAST]
 
     def see(self, signs: Signs) -> None:
-        """Take the next picture's."""
+        """Take the measures of the next picture."""
         self._just_moved = abs(signs.moved or 0.0)
-        if signs.moved:  # a belt says how fast it goes only while something lies on it
+        if signs.moved:  # the speed of a belt shows only while something lies on it
             farther = self._just_moved - self.moved
             self._add(Cause.TOO_FAST, self._just_moved, _FASTER if farther > 0 else _SLOWER)
         self._add(Cause.BANDS, signs.bands)
@@ -115,5 +116,5 @@ class Doubts:
 
 
 def in_words(cause: Cause, measure: float) -> str:
-    """What is wrong, and how much."""
+    """The causes, and their measures."""
     return _WORDS[cause].format(measure)

@@ -1,4 +1,4 @@
-"""The cheap check of every frame: where, along the travel, something lies on the belt."""
+"""Checks cheaply in every frame where, along the travel, something lies on the belt."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SMALLEST_CELL_PX = 4
 _SAMPLED_LINES = 4
 """Lines of the picture that a row of cells is the mean of."""
 _CROWD, _ALL = 4, 9
-"""Cells of nine that make a spot part of a unit, not dirt; and not its rim."""
+"""How many of nine cells make a spot part of a unit, not dirt, and not its rim."""
 _BAND_NOISE = 8.0
-"""What bands of light leave behind when they are taken out, as a multiple of the tolerance."""
+"""The residue of bands of light after their removal, as a multiple of the tolerance."""
 _CUT_SHARE = 0.25
-"""Of a unit's length at the view's side: it reaches beyond."""
+"""As a share of a unit's length at the view's side: it reaches beyond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,9 @@ class Grid:
     width_px: int
     height_px: int
     is_across: bool
-    """Travel is left or right."""
+    """Whether the travel is to the left or right."""
     is_backward: bool
-    """Travel is left or up: against the frame's own axis."""
+    """Whether the travel is to the left or up: against the frame's axis."""
     column_px: int
     """One cell along the travel."""
     row_px: int
@@ -64,14 +64,14 @@ class Grid:
         return self.columns * self.column_px
 
     def moved(self, outline: Outline, by_px: float) -> Outline:
-        """An outline in the frame after its unit went so far along the travel."""
+        """An outline in the frame after its unit moved this far along the travel."""
         by_px = -by_px if self.is_backward else by_px
         if self.is_across:
             return replace(outline, centre_x_px=outline.centre_x_px + by_px)
         return replace(outline, centre_y_px=outline.centre_y_px + by_px)
 
     def to_frame(self, along_px: Places, across_px: Places) -> Places:
-        """(n, 2): x and y of places that are so far along and across the view."""
+        """(n, 2): x and y of places this far along and across the view."""
         if self.is_backward:
             along_px = self.length_px - along_px
         x, y = (along_px, across_px) if self.is_across else (across_px, along_px)
@@ -79,7 +79,7 @@ class Grid:
 
 
 def lay_grid(left_px: int, top_px: int, width_px: int, height_px: int, travel: Travel) -> Grid:
-    """Cells for a part of a frame; what is left over, less than a cell, is cut off evenly."""
+    """Cells for a part of a frame; a remainder of less than a cell is cut off evenly."""
     is_across = travel in ("left", "right")
     length_px, breadth_px = (width_px, height_px) if is_across else (height_px, width_px)
     column_px = max(_SMALLEST_CELL_PX, 2 * math.ceil(length_px / _COLUMNS / 2))
@@ -135,7 +135,7 @@ class Occupancy:
     ) -> tuple[Span, ...] | None:
         """Return what lies on the belt, sorted along the travel; None if there is no light.
 
-        `blind`: nobody looked for a while.
+        `blind`: no frame was examined for a while.
         """
         view = self._view(image)
         cells = self._cells(view)
@@ -168,18 +168,18 @@ class Occupancy:
             moved=None if columns is None else columns / self.grid.columns,
             bands=self.belt.band_wander,
             restless=float(self.belt.unsure.mean()),
-            # Where hands put units down, what stands in its place is what is looked for.
+            # Where units are put down by hand, things that stand in place are units.
             stuck=0.0 if self._anywhere else float(self.carried.stale.mean()),
         )
 
     @property
     def moved_px(self) -> float | None:
-        """How far the belt went to the latest picture; None where nothing says so."""
+        """How far the belt moved to the latest picture; None if unknown."""
         columns = self.carried.moved_columns
         return None if columns is None or self._mask is None else columns * self.grid.column_px
 
     def place(self, span: Span, free_px: tuple[float, float]) -> Place | None:
-        """Where a unit lies in the frame last looked at; None if that frame said nothing.
+        """Where a unit lies in the last frame; None if that frame showed nothing.
 
         `free_px`: how far along the travel, behind and ahead of it, there is no other unit.
         """
@@ -191,7 +191,7 @@ class Occupancy:
         last = math.ceil(min(ahead, span.end_px + 3 * size) / size)
         part = self._mask[:, first:last].astype(np.uint8)
         crowd = cv2.boxFilter(part, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        # Only those at the rim: nine of nine are inside.
+        # Only cells at the rim: nine of nine are inside.
         rows, columns = np.nonzero((crowd >= _CROWD) & (crowd < _ALL) & (part > 0))
         along_px, across_px = (columns + first + 0.5) * size, (rows + 0.5) * grid.row_px
         ends = grid.to_frame(
@@ -246,7 +246,7 @@ class Occupancy:
             )
 
     def _along(self, run: Run) -> slice:
-        """The cells' stretch of the picture, in pixels of the view along the travel."""
+        """The extent of cells in pixels of the view along the travel."""
         size = self.grid.column_px
         low, high = run.first * size, run.end * size
         if self.grid.is_backward:
@@ -268,7 +268,7 @@ class Occupancy:
         return False
 
     def _sharpness(self, view: Image, run: Run) -> float:
-        """Mean squared step along the travel: what motion and defocus take away."""
+        """Mean squared step along the travel, which motion and defocus reduce."""
         along = self._along(run)
         lines = self.grid.row_px
         part = (

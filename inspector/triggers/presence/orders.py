@@ -1,4 +1,4 @@
-"""What the virtual photo-eye asks to be done with units and frames."""
+"""The orders of the virtual photo-eye about units and frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Keep the frame at hand for this unit, in place of the one kept before."""
+    """Keep this frame for this unit, in place of the one kept before."""
 
     number: int
     span: Span

@@ -1,4 +1,4 @@
-"""Where exactly a unit lies in a frame: its four edges against the belt, to parts of a pixel."""
+"""Measures where a unit lies in a frame: its four edges against the belt, to parts of a pixel."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ Floats = NDArray[np.floating[Any]]
 
 _WIDE = (-64, 32, 2)
 _CLOSE = (-10, 10, 1)
-"""Edges are looked for from so far inside to so far outside the coarse place, in such steps; then
-about where they were found. Coarse places hold shadows, so they are rather too large."""
+"""Edges are searched from this far inside to this far outside the coarse place, in these steps;
+then around where they were found. Coarse places include shadows, so they are rather too large."""
 _CELL_PX = 12
 """Each edge is measured once in this many pixels along a side."""
 _CORNER_SHARE = 0.05
-"""Of a side, at each end: left out, corners are round and neighbours' edges begin there."""
+"""As a share of a side, left out at each end: corners are round and neighbours' edges begin
+there."""
 _FEWEST = 6
 _DEEPEST_SHADOW = 0.55
 _OUTSTANDING = 0.2
-"""Share of its difference from the belt that must be left once belt may be shaded."""
+"""The share of a unit's difference from the belt that must remain if shaded belt counts as belt."""
 _FEWEST_SIDES = 2
-"""One side says neither size nor turn."""
+"""The fewest sides: one gives neither size nor turn."""
 _INLIER_PX = 1.5
 _INLIERS = 0.45
 """Share of a side's measurements that must lie on one line."""
@@ -38,14 +39,14 @@ _UPRIGHT_DEG = 45.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Place:
-    """Where a unit lies, coarsely, and what is around it. Frame pixels; a pixel is 1 wide."""
+    """The coarse place of a unit, and its surroundings. Frame pixels; a pixel is 1 wide."""
 
     points: Floats
     """(n, 2): x and y of places that it covers, its outermost among them."""
     cell_px: tuple[float, float]
-    """How wide and high the area is that a point stands for."""
+    """The width and height of the area that a point stands for."""
     belt: NDArray[np.float32]
-    """(rows, columns, 3): the empty belt in the light of now, small, as the frame sees it."""
+    """(rows, columns, 3): the empty belt in the present light, small, as in the frame."""
     belt_px: tuple[float, float, float, float]
     """x, y, width, height of the part of the frame that `belt` stands for."""
     free_px: tuple[float, float, float, float]
@@ -71,10 +72,10 @@ class _Side:
 
 
 def find_outline(image: Image, place: Place) -> Outline | None:
-    """Return the outline of the unit at `place`; None where too little of it can be seen.
+    """Return the outline of the unit at `place`; None if too little of it can be seen.
 
-    Sides that do not stand out against the belt stay where the coarse place has them, as long
-    as two others were found. About 8 ms for a unit of 700 pixels. Any thread.
+    Sides that do not stand out against the belt stay as in the coarse place, if two others were
+    found. About 8 ms for a unit of 700 pixels. Any thread.
     """
     coarse = _coarse(place)
     if coarse is None:
@@ -195,17 +196,17 @@ def _sampled(
 
 
 def _is_free(place: Place, spots: Floats) -> NDArray[np.bool_]:
-    """(out, at): what can show this unit's edge; elsewhere is another unit, or nothing."""
+    """(out, at): where this unit's edge can be; elsewhere is another unit, or nothing."""
     left, top, right, bottom = place.free_px
     x, y = spots[..., 0], spots[..., 1]
     return np.asarray((x >= left) & (x <= right) & (y >= top) & (y <= bottom), np.bool_)
 
 
 def _edges(differs: NDArray[np.float32], out_px: Floats) -> Floats:
-    """(at,): how far out the unit ends; nan where that cannot be measured.
+    """(at,): how far out the unit ends; nan if that cannot be measured.
 
-    From outside, the first place as different from the belt as half of what the unit is just
-    inside its edge: a shadow is less, blur has its middle there.
+    From outside, it is the first place that differs from the belt by half as much as the unit just
+    inside its edge: a shadow differs less, and blur has its middle there.
     """
     smooth = np.asarray(cv2.blur(differs, (1, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
     inside = smooth[out_px < 0]
@@ -235,7 +236,7 @@ def _outermost(differs: NDArray[np.float32], level: float, out_px: Floats) -> Fl
 
 
 def _on_a_line(at_px: Floats, edge_px: Floats) -> NDArray[np.intp] | None:
-    """Which measurements lie on the line that most agree with; None if too few do."""
+    """The measurements on the line that most agree with; None if too few do."""
     usable = np.flatnonzero(np.isfinite(edge_px))
     if len(usable) < _FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""Which frames of one unit are inspected: pure, no clock."""
+"""Chooses the frames of one unit that are inspected: pure, no clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inspector.core.records import MissReason
 HOLD_NS = 120_000_000
 """How long a frame may wait for a sharper one: well under the age at which frames are stale."""
 _LEAVING_SHARE = 0.85
-"""Of the way that is left: the rest is reserve, for a frame that fails to come."""
+"""As a share of the remaining way: the rest is reserve, for a frame that is missing."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -19,34 +19,34 @@ class Passage:
     number: int
     opened_ns: int
     frames: int
-    """Wanted."""
+    """The number of frames wanted."""
     spread_ns: int
     taken: int = 0
     is_closed: bool = False
     miss: MissReason | None = None
-    """The last fault that cost a frame while it was in view."""
+    """The last fault that cost it a frame while it was in view."""
     length_px: float | None = None
     may_be_another: bool = False
-    """It was out of sight: what is seen in its place may be another, if its length says so."""
+    """Whether it was out of sight: the thing in its place may be another, if its length differs."""
     left_ns: int = 0
     """When it went out of view, if it did."""
     _last_ns: int | None = None
     _held: tuple[int, float] | None = None
-    """When the frame at hand was captured, and how sharp it is."""
+    """The capture time and sharpness of the kept frame."""
     _send_by_ns: int = 0
 
     @property
     def holds(self) -> bool:
-        """A frame is at hand."""
+        """Whether a frame is kept."""
         return self._held is not None
 
     @property
     def send_by_ns(self) -> int:
-        """When the frame at hand is inspected at the latest."""
+        """The latest time to inspect the kept frame."""
         return self._send_by_ns
 
     def wants(self, now_ns: int, sharpness: float, remaining_ns: int | None) -> bool:
-        """Whether a frame of now should be kept, in place of the one at hand.
+        """Whether the present frame should replace the kept one.
 
         `remaining_ns` is how long the unit will still be fully in view; None while it stands.
         """
@@ -57,7 +57,7 @@ class Passage:
         return now_ns >= self._due_ns(now_ns, remaining_ns)
 
     def keep(self, now_ns: int, sharpness: float, remaining_ns: int | None) -> None:
-        """The frame of now is the one at hand."""
+        """Keep the present frame."""
         if self._held is None:
             share_ns = (self._horizon_ns(now_ns, remaining_ns) - now_ns) // (
                 self.frames - self.taken
@@ -66,11 +66,11 @@ class Passage:
         self._held = (now_ns, sharpness)
 
     def is_time(self, now_ns: int, interval_ns: int) -> bool:
-        """Whether the frame at hand goes now; the next comes `interval_ns` later."""
+        """Whether the kept frame is inspected now; the next comes `interval_ns` later."""
         return self._held is not None and now_ns + interval_ns > self._send_by_ns
 
     def send(self) -> None:
-        """The frame at hand is inspected."""
+        """Record that the kept frame is inspected."""
         if self._held is None:
             msg = f"unit {self.number} has no frame at hand"
             raise RuntimeError(msg)

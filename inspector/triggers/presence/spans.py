@@ -13,12 +13,13 @@ from inspector.triggers.presence.cells import Mask, runs
 _GROUPS = 15
 _SLANTS = 9
 _MOST_SLANT = 0.07
-"""4 degrees: how far from square the gap between two units may lie."""
+"""4 degrees: how far the gap between two units may be from square."""
 _NARROWEST_GAP_CELLS = 2
 _FEWEST_ROWS = 0.08
 """Share of the view, across the travel, that a unit covers at least."""
 _SOLID_SHARE = 0.8
-"""Of all cells that no shadow explains: then what a shadow explains is shadow."""
+"""As a share of all cells that no shadow explains: above it, cells that a shadow explains are
+shadow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Run:
     end: int
     """One past the last."""
     is_solid: bool
-    """Things stand out so much that their shadows can be told from them, and are left out."""
+    """Whether things stand out enough to distinguish their shadows, which are left out."""
 
 
 class Gaps:
@@ -52,7 +53,7 @@ class Gaps:
         self._sheared: NDArray[np.intp] = (row_starts + along).astype(np.intp)
 
     def runs(self, mask: Mask, solid: Mask) -> Iterator[Run]:
-        """Yield what lies apart, in order; `solid` is the part of `mask` that is no shadow."""
+        """Yield separate things, in order; `solid` is the part of `mask` that is not shadow."""
         is_solid = bool(np.count_nonzero(solid) >= _SOLID_SHARE * np.count_nonzero(mask))
         covered = solid if is_solid else mask
         filled = np.count_nonzero(covered, axis=0)
@@ -74,7 +75,7 @@ class Gaps:
 
 
 def _runs(occupied: Mask) -> list[tuple[int, int]]:
-    """First and after-last of each run of set cells; what only a sliver parts is one."""
+    """First and after-last of each run of set cells; runs that only a sliver separates are one."""
     joined: list[tuple[int, int]] = []
     for first, end in runs(occupied):
         if joined and first - joined[-1][1] < _NARROWEST_GAP_CELLS:

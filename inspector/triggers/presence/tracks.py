@@ -1,8 +1,8 @@
-"""Follows what lies on the belt from frame to frame: pure arithmetic on intervals.
+"""Follows the things on the belt from frame to frame: pure arithmetic on intervals.
 
-One axis only, along the travel: 0 is the border where units come in, `length_px` the border
-where they go out. Everything on a belt moves together, so each frame has one displacement: the
-one under which most edges seen before are seen again.
+It uses one axis only, along the travel: 0 is the border where units come in, `length_px` the border
+where they go out. Everything on a belt moves together, so each frame has one displacement: the one
+under which most edges seen before are seen again.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from inspector.triggers.presence.on_belt import Changes, Span, Track, Way
 
 _NS_PER_S = 1_000_000_000
 BLIND_NS = 250_000_000
-"""So long without a sight, and the belt may have done something else meanwhile."""
+"""After this long without a sight, the belt may have changed its movement."""
 _LOST_NS = 500_000_000
-"""So long not seen in lit pictures, and a unit was taken away."""
+"""A unit that is not seen in lit pictures for this long was taken away."""
 _EDGE_REACH = 0.03
 _GATE = 0.04
-"""Shares of the view: how far an edge may be from where it is expected; what a belt may jerk."""
+"""Shares of the view: how far an edge may be from its expected place; how far a belt may jerk."""
 _FIRST_MOVE = 0.45
-"""Share of the view that units go at most from the first frame to the second."""
+"""The largest share of the view that units move from the first frame to the second."""
 _SHORT_WAY = 0.35
 """Share of the view: less than from one unit to the same place of the next, nearly always."""
 _SPECK = 0.02
-"""Share of the view: what is shorter, and whole in view, is dirt."""
+"""As a share of the view: a shorter thing that is completely in view is dirt."""
 _SPEED_MEMORY_S, _CRUISE_MEMORY_S = 0.15, 1.0
 _SLOWEST, _FASTEST = 0.6, 1.3
-"""What a belt may have done of its way in a time nobody saw, unless it stood still."""
+"""The share of its way that a belt may have moved while unobserved, unless it stood still."""
 
 
 class Tracks:
     """All things in view, the foremost first."""
 
     def __init__(self, *, length_px: float, border_px: float, speed_px_per_s: float = 0.0) -> None:
-        """Take the view's length, the width of the borders, the speed if it is known (else 0)."""
+        """Takes the view's length, the width of the borders, and the speed, 0 if unknown."""
         self.length_px = length_px
         self.border_px = border_px
         self.all: list[Track] = []
         self.speed_px_per_s = self.cruise_px_per_s = speed_px_per_s
-        """Now; and as it usually is while the belt runs, for times when nobody sees it."""
+        """The speed now; and the usual one while the belt runs, for times without frames."""
         self._speed_is_set = self._has_moved = speed_px_per_s > 0
         self._at_ns: int | None = None
 
     def follow(self, at_ns: int, spans: Sequence[Span], moved_px: float | None = None) -> Changes:
         """Bring every track to `at_ns`; the spans are sorted and do not overlap.
 
-        `moved_px`: how far the belt went, where that was measured; else the edges say.
+        `moved_px`: how far the belt moved, if that was measured; otherwise the edges show it.
         """
         spans = [span for span in spans if self._is_something(span)]
         interval_ns = BLIND_NS + 1 if self._at_ns is None else at_ns - self._at_ns
@@ -78,25 +78,25 @@ class Tracks:
         return min(inside, lost)
 
     def shows(self, span: Span) -> tuple[bool, bool]:
-        """Whether its start, and its end, are in view and not at the border."""
+        """Whether its start and its end are in view and not at the border."""
         return (
             span.start_px >= self.border_px,
             span.end_px <= self.length_px - self.border_px,
         )
 
     def _is_something(self, span: Span) -> bool:
-        """Not dirt: large enough, or perhaps the beginning or the end of what is."""
+        """Whether it is not dirt: large enough, or perhaps part of something large."""
         is_large = span.end_px - span.start_px >= _SPECK * self.length_px
         return is_large or not all(self.shows(span))
 
     def is_whole(self, track: Track) -> bool:
-        """Fully in view, with margin."""
+        """Whether it is fully in view, with margin."""
         return track.span is not None and not track.span.cut and all(self.shows(track.span))
 
     def _displacement(
         self, interval_s: float, spans: Sequence[Span], *, blind: bool
     ) -> tuple[float, bool]:
-        """How far the belt went, and whether edges say so."""
+        """How far the belt moved, and whether edges show it."""
         expected_px = self.speed_px_per_s * interval_s
         starts = [span.start_px for span in spans if self.shows(span)[0]]
         ends = [span.end_px for span in spans if self.shows(span)[1]]
@@ -129,12 +129,12 @@ class Tracks:
         cruise_px = max(self.cruise_px_per_s, abs(self.speed_px_per_s)) * interval_s
         gate_px = _GATE * self.length_px
         if not blind:
-            if not self._has_moved:  # not yet known how fast belts go here
+            if not self._has_moved:  # the speed of this belt is not yet known
                 return abs(moved_px) / (_FIRST_MOVE * self.length_px)
             return abs(moved_px - expected_px) / (gate_px + 0.6 * cruise_px)
         if abs(moved_px) <= gate_px / 4:
             return 0.5
-        # Where it cannot be another unit, that has come as far, it may also have stopped meanwhile.
+        # If it cannot be another unit that moved as far, it may also have stopped meanwhile.
         stood = self.speed_px_per_s < self.cruise_px_per_s / 4
         may_stop = stood or cruise_px < _SHORT_WAY * self.length_px
         slowest_px = 0.0 if may_stop else _SLOWEST * cruise_px
@@ -156,7 +156,7 @@ class Tracks:
         self.cruise_px_per_s += (self.speed_px_per_s - self.cruise_px_per_s) * share
 
     def _claim(self, at_ns: int, spans: Sequence[Span]) -> list[Span]:
-        """Give each track what is seen of it; returns what belongs to none."""
+        """Assign what is seen to the tracks; returns spans that belong to none."""
         claims = {id(track): self._claimed(track, spans) for track in self.all}
         claimants: dict[int, list[Track]] = {}
         for track in self.all:
@@ -186,7 +186,7 @@ class Tracks:
                 and high - low <= reach_px
             )
         ]
-        if len(over) > 1 and track.tail_px is None:  # what comes behind it is another
+        if len(over) > 1 and track.tail_px is None:  # the one behind it is another
             near = [span for span in over if abs(span.end_px - high) <= reach_px]
             return [max(near or over, key=lambda span: span.end_px - span.start_px)]
         if len(over) > 1 and track.lead_px is None:
@@ -195,7 +195,7 @@ class Tracks:
         return over
 
     def _see(self, track: Track, spans: list[Span], *, behind: bool, ahead: bool) -> None:
-        """Put the track where it is seen; what another hides, behind or ahead, is reckoned."""
+        """Place the track where it is seen; parts that another hides are calculated."""
         start_px, end_px = spans[0].start_px, spans[-1].end_px
         starts = start_px >= self.border_px and not behind
         ends = end_px <= self.length_px - self.border_px and not ahead
@@ -253,7 +253,7 @@ class Tracks:
                 yield track, self._way_of_the_lost(track, blind=blind)
 
     def _is_same(self, track: Track, other: Track) -> bool:
-        """Both were taken for two things and are seen as one."""
+        """Merge two things that are seen as one."""
         reach_px = _EDGE_REACH * self.length_px
         if track.seen_ns != other.seen_ns or track.seen_ns != self._at_ns:
             return False
@@ -265,7 +265,7 @@ class Tracks:
         )
 
     def _way_of_the_lost(self, track: Track, *, blind: bool) -> Way:
-        """It is not where it was expected: by the border that it was nearest to."""
+        """The way it left the view, by the border nearest to its expected place."""
         if blind:
             return Way.TAKEN
         if track.lead < self.length_px / 10:

@@ -1,4 +1,4 @@
-"""A few pictures of a camera, tried for what would make a presence trigger doubtful."""
+"""Tests a few pictures of a camera for anything that would make a presence trigger doubtful."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from inspector.triggers.presence.occupancy import Occupancy
 _SETTLING = 10
 """Pictures until the belt is known well enough."""
 _CHANGED = 24.0
-"""Grey levels, summed over the colours, by which a cell changes that shows something else."""
+"""Grey levels, summed over the colours, by which a cell changes if it shows something else."""
 _TIMES, _CELLS = 2, 4
-"""How often so many neighbouring cells must change by themselves: measured on 28 lines, a
+"""How often this many neighbouring cells must change by themselves: measured on 28 lines, a
 digit of a clock makes five cells change, and a line without fault none."""
 _BORDER_COLUMNS = 4
-"""What comes in there is not believed yet."""
+"""Things that come in there are not accepted yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Spot:
 
 
 class Trial:
-    """Looks at pictures that follow one another. One thread.
+    """Examines consecutive pictures.
 
-    The running trigger looks for what lasts, over seconds; this has a few pictures, and also
-    looks for small parts that change by themselves, which cost the trigger little.
+    One thread. The running trigger finds things that last for seconds; this has a few pictures, and
+    also searches for small parts that change by themselves, which hardly affect the trigger.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Trial:
 
     @property
     def pictures(self) -> int:
-        """Looked at, that showed something."""
+        """The number of examined pictures that showed something."""
         return len(self._signs)
 
     @property
     def fastest(self) -> float:
-        """How far things went from one picture to the next, of the view; 0: none did."""
+        """How far things moved between two pictures, as a share of the view; 0: none moved."""
         return self._fastest
 
     def observe(self, image: Image) -> None:
@@ -93,7 +93,7 @@ class Trial:
 
     @property
     def causes(self) -> dict[Cause, str]:
-        """What makes the pictures doubtful, in words."""
+        """The reasons why the pictures are doubtful, in words."""
         settled = self._signs[_SETTLING:]
         if not settled:
             return {}
@@ -118,7 +118,7 @@ class Trial:
 
     @property
     def spots(self) -> list[Spot]:
-        """The largest parts that change by themselves, three at most."""
+        """The largest parts that change by themselves, at most three."""
         often = (self._changes >= _TIMES).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(often, connectivity=8)
         sizes = stats[1:count, cv2.CC_STAT_AREA]

@@ -56,7 +56,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Outlined:
-    """Where a unit was when its outline was found."""
+    """The place of a unit when its outline was found."""
 
     outline: Outline
     tail_px: float
@@ -65,7 +65,7 @@ class _Outlined:
 class PresenceTrigger:
     """A `UnitTrigger`: a virtual photo-eye. One per camera, for the life of the process.
 
-    Looks at every frame for 1 to 2 ms and holds at most `units.FRAMES_HELD`; a chosen one
+    Examines every frame for 1 to 2 ms and holds at most `units.FRAMES_HELD`; a chosen one
     costs another 8 ms for its outline. Frames that are not chosen are released and counted by
     `on_idle`. A unit's opening is announced before its first frame is returned; its closing may be
     announced before its last frame is.
@@ -87,10 +87,10 @@ class PresenceTrigger:
         """Learns the belt from the first frames on.
 
         `job_for` may wait until the unit of this index may be opened; None: none has to.
-        `spread_ns`: the frames of a unit are taken within so long of its opening.
-        `on_doubt` hears of every unit that may have been missed.
-        `frame_interval_ns`: for recordings, whose frames come when they are asked for and not
-        when they were taken; None takes the time of capture.
+        `spread_ns`: the frames of a unit are taken within this time of its opening. `on_doubt` is
+        called for every unit that may have been missed. `frame_interval_ns`: for recordings, whose
+        frames come when they are requested and not when they were taken; None takes the time of
+        capture.
         """
         self._camera_id = camera_id
         self._job_now = job_now
@@ -141,7 +141,7 @@ class PresenceTrigger:
 
     @property
     def opened_units(self) -> int:
-        """How many units were announced."""
+        """The number of announced units."""
         return self._announced
 
     @property
@@ -150,9 +150,9 @@ class PresenceTrigger:
         return self._doubts.cause
 
     def in_view(self) -> Sequence[UnitInView]:
-        """The units in the latest frame, outlined before and moved on with the belt since.
+        """The units in the latest frame, outlined before and moved with the belt since.
 
-        For people to look at: as exact as the barrier's cells, some 4 pixels.
+        For display: as exact as the photo-eye's cells, about 4 pixels.
         """
         tails_px = self._presence.tails_px
         return [
@@ -162,7 +162,7 @@ class PresenceTrigger:
         ]
 
     def missed(self, missed: MissedFrame) -> MissedFrame:
-        """Return it as it is: no unit depends on a frame that was not chosen.
+        """Return it unchanged: no unit depends on a frame that was not chosen.
 
         A unit that gets too few frames while frames are missed closes for the same reason.
         """
@@ -170,9 +170,9 @@ class PresenceTrigger:
         return missed
 
     def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
-        """Close every unit in view, also one that is only partly in view yet.
+        """Close every unit in view, even one that is only partly in view yet.
 
-        What is seen again where it must have gone meanwhile gets no second verdict.
+        A unit that is seen again where it must have moved meanwhile gets no second verdict.
         """
         if self._last is None:
             return ()

@@ -1,6 +1,6 @@
 """A virtual photo-eye: separates the units that pass through a free-running picture.
 
-Pure: it is given what is seen and when, and answers what to do. `trigger` does it.
+Pure: it gets what is seen and when, and returns what to do. `trigger` does it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ from inspector.triggers.presence.passage import Passage
 from inspector.triggers.presence.tracks import Tracks
 
 FRAMES_HELD = 2
-"""Frames that wait for a sharper one, at most, over all units in view."""
+"""The most frames that wait for a sharper one, over all units in view."""
 _NS_PER_S = 1_000_000_000
 _CONFIRMED, _CONFIRMED_ENTERED = 3, 2
-"""Sights that make a unit of what appears anywhere, and of what comes in where units do."""
+"""How many sights make a unit of something that appears anywhere, and of something that comes in
+where units do."""
 _SHORTEST = 0.05
-"""Share of the view: what is shorter is no unit."""
+"""As a share of the view: anything shorter is not a unit."""
 _WENT = 0.015
-"""Share of the view that something was seen to go, and it goes with the belt."""
+"""As a share of the view: something seen to move this far moves with the belt."""
 _RESIZED = 0.15
-"""Share by which the length of a unit may seem to change, and it is the same."""
+"""The share by which the length of the same unit may seem to change."""
 _RETURNS_WITHIN_NS = 20 * _NS_PER_S
-"""A unit that went back out of view is the next to come in, for so long. Later, somebody may have
-changed it for another, and two verdicts on one unit are better than none on the other."""
+"""For this long, a unit that went back out of view is expected to be the next to come in. Later, it
+may have been exchanged for another, and two verdicts on one unit are better than none on the
+other."""
 _TOO_LONG, _MULTIPLE_WITHIN = 1.5, 0.08
-"""Of the longest unit so far: what is longer is several that touch; so many as go into it."""
+"""As a share of the longest unit so far: anything longer is several units that touch, as many as
+fit."""
 _FEWEST_KNOWN, _REPEATED = 2, 5
-"""Units that say how long units are; and too long ones in a row that say it is another product."""
+"""How many units determine the length; and how many too long ones in a row mean another product."""
 _SAME_LENGTH = 0.05
 _DROPPED = {
     Way.ONWARD: Doubt.UNCONFIRMED,
@@ -38,7 +41,7 @@ _DROPPED = {
     Way.TAKEN: Doubt.VANISHED,
     Way.MERGED: Doubt.MERGED,
 }
-"""What may have been a unit, was none here, and how it left."""
+"""Something that may have been a unit but was not opened, and how it left."""
 _USUAL_INTERVAL_NS = 33_000_000
 _STANDING_PX_PER_S = 5.0
 _FOREVER_NS = 2**62
@@ -49,10 +52,10 @@ class Presence:
     """Finds units, numbers them from 0 as they are first fully in view, and chooses their frames.
 
     Units come in over one border and leave over the other. On the way they may stop, go back and
-    come again; the light may fail. A unit that passed and was never fully in view (larger than
-    the view, already leaving at the start, beyond its side) is opened and closed at once without
-    a frame: it gets a verdict, and none that calls it good. One that came in partly and went back
-    out never was a unit here.
+    return; the light may fail. A unit that passed and was never fully in view (larger than the
+    view, already leaving at the start, beyond its side) is opened and closed at once without a
+    frame: it gets a verdict, which never calls it good. One that came in partly and went back out
+    was not a unit here.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Presence:
     ) -> None:
         """Wants `frames` of each unit within `spread_ns` of its opening.
 
-        `unit_length_px` is that of the longest unit; 0 learns it.
+        `unit_length_px` is the length of the longest unit; 0 learns it.
         """
         self._lengths = Lengths(unit_length_px)
         self._tracks = Tracks(
@@ -83,28 +86,28 @@ class Presence:
         self._dark = False
 
     def want(self, frames: int) -> None:
-        """So many frames of each unit that is opened from now on."""
+        """Set the number of frames for each unit that is opened from now on."""
         self._frames = frames
 
     def want_of(self, number: int, frames: int) -> None:
-        """So many frames of a unit that was just opened."""
+        """Set the number of frames for a unit that was just opened."""
         for passage in self._open_passages():
             if passage.number == number:
                 passage.frames = frames
 
     @property
     def speed_px_per_s(self) -> float:
-        """How fast the belt goes now; learned where it was not set."""
+        """The speed of the belt now; learned if it was not set."""
         return self._tracks.speed_px_per_s
 
     @property
     def is_choosing(self) -> bool:
-        """Something is in view whose frames may be wanted: sharpness matters."""
+        """Whether something is in view whose frames may be needed: sharpness matters."""
         return any(_unfinished(track) for track in self._tracks.all)
 
     @property
     def tails_px(self) -> dict[int, float]:
-        """Where along the travel each numbered unit in view ends, where that is known."""
+        """The end of each numbered unit in view, along the travel, if known."""
         return {
             track.passage.number: track.tail_px
             for track in self._tracks.all
@@ -135,7 +138,7 @@ class Presence:
         return actions
 
     def missed(self, reason: MissReason) -> None:
-        """A frame came and could not be inspected: units that lack one will say why."""
+        """Record a frame that could not be inspected: units that lack one will name the reason."""
         for track in self._tracks.all:
             if track.passage is not None and not track.passage.is_closed:
                 track.passage.miss = reason
@@ -161,7 +164,7 @@ class Presence:
         self._seen_ns = now_ns
 
     def _recognise(self, track: Track, changes: Changes, now_ns: int) -> Iterator[Action]:
-        """Give a thing that appears the name of one that left and must be it."""
+        """Give a thing that appears the identity of one that left and must be the same."""
         if track.entered:
             while self._went_back:
                 passage = self._went_back.pop()
@@ -170,7 +173,7 @@ class Presence:
                     track.length_px = None
                     break
         elif track.lead_px is None and not changes.blind:
-            track.passage = self._went_on  # nothing new comes in where units go out
+            track.passage = self._went_on  # nothing new comes in where units leave
             if track.passage is not None and self._is_large(track):
                 yield Count(Doubt.AT_EXIT)
 
@@ -200,7 +203,7 @@ class Presence:
             yield from self._close_short(passage, "left the picture")
 
     def _went(self, track: Track) -> bool:
-        """It was seen to go with the belt."""
+        """Whether it was seen to move with the belt."""
         return track.way_px >= _WENT * self._tracks.length_px or track.spanning > 0
 
     def _is_something(self, track: Track) -> bool:
@@ -211,7 +214,7 @@ class Presence:
         return track.longest_px >= _SHORTEST * self._tracks.length_px
 
     def _pass_over_those_ahead(self, track: Track, now_ns: int) -> Iterator[Action]:
-        """Units are numbered as they came: what is ahead and never was whole comes first."""
+        """Number units in their order: those ahead that were never fully in view come first."""
         for other in self._tracks.all:
             if other is track:
                 return
@@ -222,7 +225,7 @@ class Presence:
                 )
 
     def _begin_whole(self, track: Track, now_ns: int) -> Iterator[Action]:
-        """Open the unit; what is too long for one is as many as it seems, and none inspected."""
+        """Open the unit; if too long for one, as many as it seems, none of them inspected."""
         length_px = track.length_px or 0.0
         count = self._lengths.count(length_px)
         if count == 0:
@@ -301,7 +304,8 @@ class Presence:
                 wanting.append((passage.holds, until_ns or _FOREVER_NS, track, passage))
         if not wanting:
             return
-        # First who has none at hand, before who has one that could be sharper; then who leaves.
+        # First units without a frame, then those whose frame could be sharper; then those that
+        # leave.
         held, _, track, passage = min(wanting, key=lambda item: item[:2])
         assert track.span is not None  # noqa: S101 - whole
         others = sum(one.holds for one in self._open_passages() if one is not passage)
@@ -328,7 +332,7 @@ class Presence:
         return max(0.0, min(behind, track.tail)), max(track.lead, ahead)
 
     def _settle(self, sight: Sight) -> Iterator[Action]:
-        """Send what need not wait longer, close what is complete or will not be."""
+        """Send frames that need not wait longer, close units that are complete or will not be."""
         for passage in self._open_passages():
             track = next((t for t in self._tracks.all if t.passage is passage), None)
             leaving = track is None or (not self._dark and not self._tracks.is_whole(track))
@@ -347,7 +351,7 @@ class Presence:
 
 
 class Lengths:
-    """How long units are along the travel, by those that were seen whole."""
+    """The length of units along the travel, by those that were fully seen."""
 
     def __init__(self, longest_px: float) -> None:
         """0: not known."""
@@ -357,17 +361,16 @@ class Lengths:
         self._too_long: list[float] = []
 
     def add(self, length_px: float) -> None:
-        """A unit was as long as one is."""
+        """Record a unit of normal length."""
         self._too_long.clear()
         self._known += 1
         if not self._is_set:
             self.longest_px = max(self.longest_px, length_px)
 
     def count(self, length_px: float) -> int:
-        """How many units something is that is too long for one, as far as that can be told.
+        """How many units a thing is that is too long for one, if known. 0: it is a normal unit.
 
-        0: it is one as any. What is too long again and again is another product, unless the
-        longest was set.
+        Repeated overlength means another product, unless the longest was set.
         """
         knows = self._is_set or self._known >= _FEWEST_KNOWN
         if not knows or length_px <= _TOO_LONG * self.longest_px:
