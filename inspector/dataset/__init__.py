@@ -1,1 +1,1 @@
-"""A data set of the line's own pictures: what people confirmed, corrected and added."""
+"""Data sets of the line's own pictures, as people confirmed, corrected and added to them."""

@@ -1,4 +1,4 @@
-"""Writes a data set of the units that people reviewed, and of others that are asked for."""
+"""Writes a data set of the units that people reviewed, and of others on request."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from inspector.sources.jpeg import read_header
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be exported."""
+    """What to export."""
 
     wanted: Wanted
     also: frozenset[Also] = frozenset()
     station: str
     at: str
-    """Now, as events say times."""
+    """The present time, in the form of events."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of it."""
+    """The outcome of an export."""
 
     added: dict[Part, int] = field(default_factory=lambda: {"train": 0, "test": 0})
     relabelled: int = 0
     unchanged: int = 0
     duplicates: int = 0
-    """Units whose picture is that of another unit, to the last bit."""
+    """Units whose picture is identical to another unit's, to the last bit."""
     good: int = 0
-    """Pictures without a defect, of all that were found."""
+    """How many of the found pictures have no defect."""
     defects: int = 0
     false_calls: int = 0
-    """Calls that people took for none: they are not labelled."""
+    """Calls that reviews found to be false: they are not labelled."""
     missed: int = 0
-    """Defects that the station did not call: they are."""
+    """Defects that the station did not report: they are labelled."""
     claimed: int = 0
-    """Pictures whose labels nobody has checked."""
+    """Pictures whose labels were not checked by a person."""
     left_out: dict[LeftOut, list[str]] = field(default_factory=dict)
     """Names of units, by why."""
     gone: list[str] = field(default_factory=list)
@@ -113,7 +113,7 @@ class _Run:
     def _take(self, event: dict[str, Any], held: Sequence[KeptReview]) -> None:
         shown = self._shown(event)
         if isinstance(shown, LeftOut):
-            # Who was unsure was so with the picture: that is the better reason.
+            # A reviewer who was unsure saw the picture: that is the better reason.
             unsure = any(one.judgement is Judgement.UNSURE for one in held)
             self._take_out(event, held, LeftOut.UNSURE if unsure else shown)
             return
@@ -127,9 +127,9 @@ class _Run:
             _write(self._folder, {picture.picture_path: shown.content})
 
     def _put(self, picture: Picture, said: Sequence[KeptReview]) -> None:
-        """Of units with the same picture, to the last bit, the one that was reviewed last decides.
+        """Keep one unit per identical picture: the one that was reviewed last.
 
-        A recording that runs again shows the same.
+        A recording that is inspected again shows the same pictures.
         """
         at_s = max((one.seen_s for one in said), default=0.0)
         before_s = self._said_s.get(picture.sha256)
@@ -140,7 +140,7 @@ class _Run:
             self._found[picture.sha256] = picture
 
     def _take_out(self, event: Mapping[str, Any], said: Sequence[KeptReview], why: LeftOut) -> None:
-        """Leave a unit out, and its picture too where an earlier export took it in."""
+        """Leave a unit out, and its picture too if an earlier export included it."""
         self._leave_out(why, event["unit"]["id"])
         known = self._known(event)
         if known is not None:
@@ -168,7 +168,7 @@ class _Run:
         return said
 
     def _shown(self, event: Mapping[str, Any]) -> _Shown | LeftOut:
-        """The unit's picture, byte by byte the one that its event names."""
+        """The unit's picture, if it is byte by byte the one that its event names."""
         if not event["evidence"]:
             return LeftOut.NO_PICTURE
         evidence = event["evidence"][0]
@@ -191,7 +191,7 @@ class _Run:
         self.report.left_out.setdefault(why, []).append(unit)
 
     def merge(self) -> None:
-        """Put what was found into the data set, and write all that follows from it."""
+        """Put the pictures found into the data set, and write all files."""
         for sha256, picture in self._found.items():
             before = self._set.pictures.get(sha256)
             self._set.pictures[sha256] = picture
@@ -212,7 +212,7 @@ class _Run:
         _write(self._folder, {FILE_NAME: self._set.content()})
 
     def _remove_what_was_taken_out(self) -> None:
-        """Trainers take every picture that lies in a folder: one without labels for a good unit."""
+        """Remove other pictures: trainers take one without labels for a good unit."""
         for picture in self._set.pictures.values():
             if picture.left_out is not None:
                 for path in (picture.picture_path, f"labels/{picture.part}/{picture.name}.txt"):
@@ -259,7 +259,7 @@ def _read(uri: str) -> bytes | None:
 
 
 def _write(folder: Path, files: Files) -> None:
-    """Files that are there already, and the same, are left alone."""
+    """Write files, except those that are there already with the same content."""
     for name, content in files.items():
         path = folder / name
         try:

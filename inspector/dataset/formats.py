@@ -15,10 +15,10 @@ from inspector.dataset.manifest import DataSet, FormatName, Picture, StoredLabel
 from inspector.dataset.parts import PARTS
 
 SHARE_DIGITS = 8
-"""Of a share of a picture of 10,000 pixels, a ten-thousandth of a pixel."""
+"""Digits of a share: in a picture of 10,000 pixels, a ten-thousandth of a pixel."""
 
 Files = Mapping[str, bytes]
-"""By their paths within the data set."""
+"""Files by their paths within the data set."""
 
 
 def yolo(data_set: DataSet) -> Files:
@@ -29,7 +29,7 @@ def yolo(data_set: DataSet) -> Files:
     """
     numbers = {code: number for number, code in enumerate(data_set.codes)}
     names = "".join(f"  {number}: {json.dumps(code)}\n" for code, number in numbers.items())
-    # `val` is what trainers judge by; with a `test` beside it `make train` would train on `val`.
+    # `val` is what trainers evaluate on; with a `test` beside it `make train` would train on `val`.
     said = f"path: .\ntrain: images/train\nval: images/test\nnames:\n{names}"
     files = {"data.yaml": said.encode()}
     for picture in data_set.inside:

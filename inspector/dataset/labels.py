@@ -1,8 +1,8 @@
-"""What is labelled on a unit's picture, and which units are left out. Pure.
+"""Decides the labels of a unit's picture, and which units are left out. Pure.
 
-A label that is wrong teaches the network the wrong thing, and one that is missing teaches it that a
-defect is none. So a unit is taken whole or not at all: where anything on it is in doubt, was judged
-only in part, or has no place on the picture, it is left out, with the reason.
+A wrong label teaches the network the wrong thing, and a missing one teaches it that a defect is
+none. So a unit is used completely or not at all: if anything on it is in doubt, was judged only in
+part, or has no place on the picture, it is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inspector.core.records import Judgement, KeptFor, Result
 from inspector.reviews.standing import KeptReview
 
 LEAST_PX = 1.0
-"""Of a label's sides, once it is cut at the picture's border."""
+"""The smallest side of a label, once it is cut at the picture's border."""
 _DIGITS = 2
 _FEWEST_CORNERS = 3
 
@@ -26,7 +26,7 @@ Size = tuple[int, int]
 
 
 class Also(StrEnum):
-    """Units that nobody reviewed, and which are asked for all the same. A closed list."""
+    """Kinds of units without a review that can be requested. A closed list."""
 
     FAILED = "failed"
     NEAR = "near"
@@ -37,23 +37,23 @@ class LeftOut(StrEnum):
     """Why a unit is not in the data set. A closed list."""
 
     UNSURE = "unsure"
-    """Somebody looked and could not tell."""
+    """A reviewer was unsure."""
     PARTLY_JUDGED = "partly_judged"
     """Not every call on it was judged."""
     TAKEN_BACK = "taken_back"
-    """It was in the data set, and all that was said of it was taken back."""
+    """It was in the data set, and all its reviews were withdrawn."""
     NO_PLACE = "no_place"
     """A defect is about the unit as a whole: it has no box."""
     NO_CODE = "no_code"
-    """A missed defect is of none of the codes."""
+    """A missed defect has none of the codes."""
     OUTSIDE = "outside"
     """A defect lies beyond the border of the picture."""
     CALLS_GONE = "calls_gone"
     """It has more calls than its event names, and their own events are deleted."""
     NO_PICTURE = "no_picture"
-    """None was kept."""
+    """No picture was kept."""
     PICTURE_GONE = "picture_gone"
-    """It was kept, and deleted since."""
+    """The picture was deleted since."""
     PICTURE_ALTERED = "picture_altered"
     """The file is not the one that the unit's event names."""
     UNIT_GONE = "unit_gone"
@@ -73,19 +73,19 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """What is on a picture."""
+    """The labels of a picture."""
 
     labels: tuple[Label, ...]
     is_reviewed: bool
-    """People said so; else it is what the station claims."""
+    """Whether people said so; otherwise it is the station's claim."""
 
 
 Call = Mapping[str, Any]
-"""A defect as events have it."""
+"""A defect as in events."""
 
 
 def is_wanted(event: Mapping[str, Any], held: Sequence[KeptReview], also: frozenset[Also]) -> bool:
-    """Whether somebody reviewed the unit, or asks for its kind all the same."""
+    """Whether the unit was reviewed, or its kind is requested."""
     return bool(held) or _kind_of(event) in also
 
 
@@ -96,7 +96,7 @@ def labelled(
     size: Size,
     also: frozenset[Also] = frozenset(),
 ) -> Labelled | LeftOut:
-    """The labels of a unit that is wanted, or why it is left out.
+    """The labels of a requested unit, or why it is left out.
 
     `calls` are all its defects, `held` the reviews that count, `size` is that of its picture.
     """
@@ -155,7 +155,7 @@ def _of_missed(review: KeptReview) -> Label | LeftOut:
 
 
 def _within(label: Label, size: Size) -> Label | None:
-    """The label, cut at the picture's border; None where nothing of it is left."""
+    """The label, cut at the picture's border; None if nothing of it is left."""
     picture = Box(left_px=0.0, top_px=0.0, right_px=float(size[0]), bottom_px=float(size[1]))
     x, y, width, height = label.bbox_px
     box = Box(
@@ -178,7 +178,7 @@ def _within(label: Label, size: Size) -> Label | None:
 def _reaching(corners: Sequence[Point], box: Box) -> tuple[Point, ...] | None:
     """The shape with its outermost corners on the sides of the box around the whole of it.
 
-    None where there is no shape, or none that has an area.
+    None if there is no shape, or one without an area.
 
     Events thin a shape's corners out and leave its box as it was: trainers that make a box of the
     shape again would get a smaller one.

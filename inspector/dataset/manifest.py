@@ -1,7 +1,7 @@
-"""The manifest of a data set: every picture that is in it or ever was, by its hash.
+"""The manifest of a data set: every picture that is or ever was in it, by its hash.
 
-It is the data set; labels in the format of a trainer are made of it. So a later export can extend a
-set whose units are no longer in the journal.
+The manifest defines the data set; labels in the format of a trainer are derived from it. So a later
+export can extend a set whose units are no longer in the journal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from inspector.dataset.parts import PARTS, Part, part_of
 FILE_NAME = "manifest.json"
 SCHEMA = "inspector.dataset/1"
 NAME_DIGITS = 20
-"""Of a picture's hash, as its name: two of a million pictures share them once in 10^12."""
+"""How many characters of a picture's hash name it: two of a million pictures share them with a
+probability of 10^-12."""
 
 FormatName = Literal["yolo", "coco"]
 
@@ -45,16 +46,16 @@ class StoredLabel(_Stored):
 
 
 class Picture(_Stored):
-    """One picture, and what is on it."""
+    """One picture and its labels."""
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     part: Part
     size: Size
     labels: tuple[StoredLabel, ...]
     is_reviewed: bool
-    """People said so; else it is what the station claims."""
+    """Whether people said so; otherwise it is the station's claim."""
     left_out: LeftOut | None = None
-    """Why it was taken out again; its part stays what it is."""
+    """Why it was removed again; it stays in its part."""
     station: str
     camera: str
     product: str | None
@@ -65,12 +66,12 @@ class Picture(_Stored):
 
     @property
     def name(self) -> str:
-        """Of its files, without folder and suffix."""
+        """The name of its files, without folder and suffix."""
         return self.sha256[:NAME_DIGITS]
 
     @property
     def picture_path(self) -> str:
-        """Within the data set."""
+        """Its path within the data set."""
         return f"images/{self.part}/{self.name}.jpg"
 
 
@@ -88,7 +89,7 @@ class Export(_Stored):
 
 
 class Manifest(_Stored):
-    """All of a data set."""
+    """The whole manifest of a data set."""
 
     schema_: str = Field(SCHEMA, alias="schema")
     format: FormatName
@@ -105,12 +106,12 @@ class DataSet:
     format: FormatName
     codes: list[str]
     pictures: dict[str, Picture] = field(default_factory=dict)
-    """By their hashes."""
+    """Pictures by their hashes."""
     exports: list[Export] = field(default_factory=list)
 
     @classmethod
     def opened(cls, folder: Path, format_name: FormatName, codes: Iterable[str]) -> DataSet:
-        """The one in a folder, else a new one; codes that it does not have yet are added.
+        """Read the one in a folder, or make a new one; missing codes are added.
 
         Raises:
             ConfigurationError: something else is in the folder, or a set of another format.
@@ -135,12 +136,12 @@ class DataSet:
         return cls(format_name, known, pictures, list(stored.exports))
 
     def add_codes(self, codes: Iterable[str]) -> None:
-        """Classes that labels need; those that are there keep their numbers."""
+        """Add classes that labels need; existing ones keep their numbers."""
         self.codes = list(dict.fromkeys((*self.codes, *codes)))
 
     @property
     def inside(self) -> list[Picture]:
-        """Those that are not taken out, in an order that does not depend on exports."""
+        """The pictures that were not removed, in an order that does not depend on exports."""
         found = (picture for picture in self.pictures.values() if picture.left_out is None)
         return sorted(found, key=lambda picture: picture.sha256)
 
@@ -177,7 +178,7 @@ def _require_empty(folder: Path) -> None:
         return
     except OSError as error:
         raise ConfigurationError(f"{folder} is no folder ({error.strerror})") from error
-    # Of an export that was cut short: it is made again, under the same names.
+    # From an interrupted export: it is made again, under the same names.
     if foreign := set(others) - {"images", "labels", "annotations", "data.yaml"}:
         raise ConfigurationError(
             f"{folder} holds {min(foreign)}; expected an empty folder, or a data set of before"

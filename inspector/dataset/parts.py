@@ -1,4 +1,4 @@
-"""Which pictures a model is trained on, and which it is judged by. Pure."""
+"""Divides pictures into those for training and those for evaluation. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _DIGITS = 16
 def part_of(sha256: str) -> Part:
     """The part of a picture: its own hash decides, once and for ever.
 
-    Neither its name, nor when it came, nor what else is there has a say: no export, and no other
-    station, ever trains on a picture that another one judges by.
+    It does not depend on its name, its time or other pictures: no export, and no other station,
+    ever trains on a picture that another one evaluates on.
     """
     rank: float = int(sha256[:_DIGITS], 16) / 16**_DIGITS
     return "test" if rank < TEST_SHARE else "train"

@@ -1,4 +1,4 @@
-"""The units of a station as its journal has them, while its service goes on writing it."""
+"""Reads the units of a station from its journal, while its service goes on writing it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BUSY_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which units."""
+    """A query for units."""
 
     since: str
-    """When they were seen, as events say it; that moment is in."""
+    """The earliest time they were seen, inclusive."""
     until: str
-    """That moment is not."""
+    """The latest time, exclusive."""
     product: str | None = None
 
 
@@ -66,7 +66,7 @@ class StationUnits:
         return next(found, None) is not None
 
     def calls(self, event: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """All defects of a unit, with their finer shapes; None where some of them are gone.
+        """All defects of a unit, with their finer shapes; None if some of them are gone.
 
         Its event has the first twenty; the others have events of their own.
         """
@@ -91,7 +91,7 @@ class StationUnits:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[StationUnits]:
-    """The journal of a station, whether or not its service runs. Looks only.
+    """Open the journal of a station, whether or not its service runs; never writes.
 
     Raises:
         ConfigurationError: there is none, or it cannot be read.

@@ -97,12 +97,12 @@ MS_PER_S = 1_000
 
 
 def ignore_frame(frame: Frame) -> None:
-    """Nobody wants to see frames before they are inspected."""
+    """No further receiver of frames before they are inspected."""
     del frame
 
 
 class DeployedModel(Model, Protocol):
-    """Models that may change while they are connected to. Event loop only."""
+    """Models that may change during a connection. Event loop only."""
 
     def require(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
@@ -112,7 +112,7 @@ class DeployedModel(Model, Protocol):
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> ModelSpec:
-        """Make a model ready while others are asked; see `TritonModel.prepare`."""
+        """Make a model ready while others answer; see `TritonModel.prepare`."""
 
     def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
         """The models, with their codes, that the recipes in use need; see `TritonModel.use`."""
@@ -124,7 +124,7 @@ class DeployedModel(Model, Protocol):
         """No recipe needs this model any more; see `TritonModel.release`."""
 
     async def compare(self, terms: ModelTerms) -> None:
-        """Raise where the model does not fit these terms; see `TritonModel.compare`."""
+        """Raise if the model does not fit these terms; see `TritonModel.compare`."""
 
     def change(self, terms: ModelTerms) -> None:
         """Connect by these terms from now on."""
@@ -135,7 +135,7 @@ MakeModel = Callable[[str, ModelTerms, TensorPool], DeployedModel]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """Where a pipeline says what happens."""
+    """Where a pipeline reports what happens."""
 
     metrics: Metrics
     faults: FaultBoard
@@ -147,7 +147,7 @@ class Reports:
 def reports_of(
     settings: Settings, on_fault: Callable[[Fault, bool], None] = lambda _fault, _raised: None
 ) -> Reports:
-    """Those of a station that nobody else asks. Event loop only."""
+    """Reports of a pipeline without a service around it. Event loop only."""
     return Reports(
         metrics=Metrics(map(CameraId, settings.cameras), settings.codes),
         faults=FaultBoard(on_fault),
@@ -157,24 +157,24 @@ def reports_of(
 
 
 def as_it_is(keeper: PictureKeeper) -> PictureKeeper:
-    """Nobody else wants to see units' pictures."""
+    """The keeper alone sees units' pictures."""
     return keeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Where others take part; without any the pipeline captures, inspects and judges."""
+    """Where surroundings take part; without any the pipeline captures, inspects and judges."""
 
     make_source: MakeSource = open_source
     make_model: MakeModel = TritonModel
     pictures: Callable[[PictureKeeper], PictureKeeper] = as_it_is
-    """Stands before what keeps pictures of units as evidence."""
+    """Wraps what keeps pictures of units as evidence."""
     eyes: Mapping[CameraId, Preview] = field(default_factory=dict)
     """Show people what a camera sees."""
     products: ProductCheck = field(default_factory=AnyProduct)
     known_parts: KnownParts = field(default_factory=NoKnownParts)
     locks: LockBoard = field(default_factory=LockBoard)
-    """While one stands, nothing is PASSED."""
+    """While a lock stands, nothing is PASSED."""
     teacher: Teacher = field(default_factory=NoTeacher)
     optics: Mapping[CameraId, OpticsMemory] = field(default_factory=dict)
     """What the optics guards learned before this start."""
@@ -219,7 +219,7 @@ class Pipeline:
 
     @property
     def optics(self) -> dict[CameraId, OpticsGuard]:
-        """What judges the cameras' pictures."""
+        """The guards that judge the cameras' pictures."""
         return {camera.camera_id: camera.optics for camera in self.cameras}
 
     @property
@@ -252,7 +252,7 @@ class Pipeline:
             camera.gate.let_on()
 
     def change(self, settings: Settings) -> None:
-        """Work by other settings, of those that can be reloaded. Event loop."""
+        """Use other settings, as far as they are reloadable. Event loop."""
         for camera in self.cameras:
             camera.gate.change(gate_limits(settings.cameras[camera.camera_id]))
         self.model.change(model_terms(settings))
@@ -312,7 +312,7 @@ async def open_pipeline(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Surroundings:
-    """What the stages are put between."""
+    """What the stages work with."""
 
     reports: Reports
     hooks: Hooks
@@ -325,7 +325,7 @@ class _Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HandOvers:
-    """Everything that one stage hands to the next in, and what memory it lies in."""
+    """The hand-overs from stage to stage, and their memory."""
 
     notices: Notices
     first_wait: FirstWait
@@ -462,7 +462,7 @@ def _services(around: _Surroundings) -> VerdictServices:
 
 
 def _near(evidence: EvidencePictures | None) -> Callable[[], float]:
-    """Without evidence nobody needs to know what was nearly called."""
+    """How far below its threshold a finding is recorded; without evidence, not at all."""
     return (lambda: 0.0) if evidence is None else lambda: evidence.near_threshold
 
 

@@ -35,7 +35,7 @@ log = structlog.get_logger("pipeline")
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 SPREAD_SHARE = 0.4
-"""Of the deadline, in which the frames of a unit are taken; the rest is for inspecting them."""
+"""The share of the deadline in which the frames of a unit are taken; the rest is for inspection."""
 
 MakeSource = Callable[[CameraId, CameraSettings, Event], FrameSource]
 
@@ -67,10 +67,10 @@ class CaptureSurroundings:
     faults: FaultBoard
     make_source: MakeSource
     on_chosen: Callable[[Frame], None]
-    """Sees every frame that is inspected, while its pixels are there. Capture threads."""
+    """Called with every frame to inspect, while it has its pixels. Capture threads."""
     eyes: Mapping[CameraId, Preview]
     jobs: Mapping[CameraId, Job]
-    """Under which the first units are opened."""
+    """The jobs under which the first units are opened."""
     teacher: Teacher
     optics: Mapping[CameraId, OpticsMemory]
     """What the cameras' guards learned before this start."""
@@ -88,12 +88,12 @@ class Camera:
     worker: CaptureWorker
     gate: CameraGate
     is_external: bool
-    """Triggered from outside."""
+    """Set if the camera is triggered from outside."""
     optics: OpticsGuard
 
 
 class _Shutter:
-    """Has the camera that is read now take a unit's pictures."""
+    """Makes the present reader's camera take a unit's pictures."""
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
@@ -184,12 +184,12 @@ def _doubtful(camera_id: CameraId, metrics: Metrics) -> Callable[[Doubt], None]:
 
 
 def _doubt(trigger: UnitTrigger) -> Callable[[], str]:
-    """What says why units may be missed or judged wrongly."""
+    """Functions that say why units may be missed or judged wrongly."""
     return (lambda: trigger.doubt) if isinstance(trigger, PresenceTrigger) else str
 
 
 def _tell_doubt(camera_id: CameraId, cause: str, faults: FaultBoard) -> None:
-    """Told only: what cannot be seen, or shows too little, ends as NOT_INSPECTED anyway."""
+    """Report optics only as a fault: pictures that show too little end as NOT_INSPECTED anyway."""
     stands = any(f.kind == "optics" and f.subject == camera_id for f in faults.standing)
     if cause:
         if not stands:
@@ -207,7 +207,7 @@ def _tell_optics(camera_id: CameraId, state: OpticsState | None, metrics: Metric
 
 
 def _interval_ns(camera: CameraSettings) -> int | None:
-    """Of a recording that is read as fast as it is inspected; None where frames come in time."""
+    """The interval of a recording read as fast as it is inspected; None if frames come in time."""
     if camera.when_full != "wait":
         return None
     return camera.source.probe_interval_ns()
@@ -239,7 +239,7 @@ def _optics_limits(camera: CameraSettings) -> OpticsLimits:
 
 
 def gate_limits(camera: CameraSettings) -> GateLimits:
-    """What of a camera's settings may change while it runs."""
+    """The settings of a camera that may change while it runs."""
     return GateLimits(
         frozen_after_ns=round(camera.frozen_after_s * NS_PER_S),
         dark_below=camera.dark_below,
@@ -250,7 +250,7 @@ def gate_limits(camera: CameraSettings) -> GateLimits:
 
 @dataclass(frozen=True, slots=True)
 class _CameraReports:
-    """Tells log, metrics and faults how a camera fares."""
+    """Reports a camera's state to log, metrics and faults."""
 
     metrics: Metrics
     faults: FaultBoard

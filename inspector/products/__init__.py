@@ -1,1 +1,1 @@
-"""What a station knows of its products: their files, references and change-overs."""
+"""What a station knows about its products: their files, references and change-overs."""

@@ -1,7 +1,7 @@
 """A product in one file, to be taken to another station: its file, references, models' hashes.
 
-A zip file with `manifest.json`, which names everything else in it with its SHA-256. What does not
-fit what the manifest says, or this station, is refused before anything is written.
+A zip file with `manifest.json`, which names everything else in it with its SHA-256. Anything that
+contradicts the manifest, or does not fit this station, is refused before anything is written.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from inspector.settings.wording import sentence
 MANIFEST = "manifest.json"
 FILE = "product.toml"
 LARGEST_BYTES = 2_000_000_000
-"""Of everything in an archive, unpacked."""
+"""The limit for everything in an archive, unpacked."""
 _MOST_MEMBERS = 10_000
 _BEGINNING_OF_TIME = (1980, 1, 1, 0, 0, 0)
-"""The same product makes the same file, whenever it is packed."""
+"""A fixed time, so that the same product always makes the same file."""
 
 _NO_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError),
 )
-"""What zipfile raises on what is none, is cut short, or is encrypted."""
+"""What zipfile raises for a file that is no archive, is cut short, or is encrypted."""
 _Note = TypeVar("_Note", bound=Section)
 
 
 class PackedModel(Section):
-    """A model that the product is inspected with."""
+    """A model that inspects the product."""
 
     name: str
     version: str = ""
     sha256: Sha256 | None = None
-    """Of its files; None where the packing station could not read them."""
+    """The hash of its files; None if the packing station could not read them."""
 
 
 class Manifest(Section):
-    """What an archive says of itself."""
+    """The manifest of an archive."""
 
     format: Literal["inspector.product/1"] = "inspector.product/1"
     product: ProductName
@@ -68,7 +68,7 @@ class Unpacked:
 
     manifest: Manifest
     content: bytes
-    """Of the product's file."""
+    """The hash of the product's file."""
     references: Mapping[int, tuple[StoredReference, dict[str, bytes]]]
 
 
@@ -109,7 +109,7 @@ def packed(
 
 
 def unpacked(content: bytes, *, origin: str) -> Unpacked:
-    """What is in an archive.
+    """The content of an archive.
 
     Raises:
         ConfigurationError: it is none, is damaged, or holds what its manifest does not name.
@@ -135,7 +135,7 @@ def unpacked(content: bytes, *, origin: str) -> Unpacked:
 
 
 def objections(archive: Unpacked, catalogue: Catalogue, *, name: str, origin: str) -> list[str]:
-    """Why this station cannot take the product, one line each."""
+    """Why this station cannot import the product, one line each."""
     try:
         product = read_product(
             archive.content, name=name, origin=f"{origin}: {FILE}", station=catalogue.station
@@ -162,7 +162,7 @@ def _zipped(members: Mapping[str, bytes]) -> bytes:
 
 
 def _members(content: bytes, origin: str) -> dict[str, bytes]:
-    """By name; nothing is written anywhere, so names lead nowhere."""
+    """The members by name; nothing is written, so names cannot lead anywhere."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             infos = archive.infolist()

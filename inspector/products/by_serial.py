@@ -1,4 +1,4 @@
-"""Serials that say which product a unit is: a unit of another one is not judged by this one."""
+"""Products by serial: a unit of another product is not judged by the present one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inspector.core.verdicts import Verdict
 from inspector.products.change_over import UnknownProductError
 
 IN_A_ROW = 3
-"""Serials that do not fit, one after another: no misprint, but another product."""
+"""How many consecutive serials that do not fit are another product, and not misprints."""
 
 
 class JobsInForce(Protocol):
@@ -24,18 +24,18 @@ class JobsInForce(Protocol):
 
     @property
     def jobs(self) -> Mapping[CameraId, Job]:
-        """Under which each camera's next unit is opened."""
+        """The job under which each camera's next unit is opened."""
 
     def shown(self, product: str, cameras: Collection[CameraId]) -> Job:
-        """From the next unit on these cameras see another product."""
+        """Change the product of these cameras from the next unit on."""
 
 
 class BySerial(ProductCheck):
     """Compares each unit's serial with the product it was opened as. Event loop only.
 
-    A unit whose serial is another product's changes the product from the next unit on, and is not
-    inspected itself. Nor are the units that were opened meanwhile under the old product: they came
-    after it. Serials that fit nothing, or the wrong product, several times in a row are a fault.
+    A unit whose serial belongs to another product changes the product from the next unit on, and is
+    not inspected itself. Neither are the units after it that were opened under the old product
+    meanwhile. Several consecutive serials that fit no product, or the wrong one, are a fault.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class BySerial(ProductCheck):
     ) -> None:
         """`patterns`: by product. `reading`: the cameras that read serials; others go with them.
 
-        `on_fault` hears what is wrong at a camera, and nothing once it is right again.
+        `on_fault` is called with what is wrong at a camera, and with "" once it is right again.
         """
         self._change_over = change_over
         self._patterns = {product: re.compile(text) for product, text in patterns.items()}
@@ -57,7 +57,7 @@ class BySerial(ProductCheck):
         self._wrong: dict[CameraId, int] = {}
         self._at_fault: set[CameraId] = set()
         self._shown_at: dict[CameraId, tuple[int, int]] = {}
-        """By camera, the unit whose serial changed the product, and the number of the job then."""
+        """The unit whose serial changed the product, and the number of the job then, by camera."""
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """The verdict, or that the unit is of another product."""
@@ -75,7 +75,7 @@ class BySerial(ProductCheck):
             else f"serial {shown(text)} fits the pattern of no product"
         )
         if job.number == self._change_over.jobs[camera].number:
-            # Of those that were opened before a change, nobody expects that they fit.
+            # Units that were opened before a change are not expected to fit.
             self._is_wrong(camera, f"{told}; the product in force is {job.recipe.product}")
         if known is None:
             return verdict
@@ -83,7 +83,7 @@ class BySerial(ProductCheck):
         return _of_another(verdict, told)
 
     def _fits(self, text: str, job: Job) -> bool:
-        """Whether it may be a serial of the product; where no pattern is known, any may."""
+        """Whether it may be a serial of the product; without a pattern any may."""
         if job.state is JobState.NO_PRODUCT:
             return self._product_of(text) is None
         said = self._patterns.get(job.recipe.product)
@@ -102,7 +102,7 @@ class BySerial(ProductCheck):
         if now.recipe.product == product and now.state is not JobState.NO_PRODUCT:
             return  # said already
         if verdict.unit.under.number < now.number:
-            return  # somebody said something else after it was opened
+            return  # the product was changed otherwise after it was opened
         others = [other for other in self._change_over.jobs if other not in self._reading]
         try:
             job = self._change_over.shown(product, [camera, *(o for o in others if o != camera)])

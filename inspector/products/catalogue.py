@@ -1,4 +1,4 @@
-"""What the station knows of a product, put together: its file, its revision, its reference.
+"""Combines what the station knows about a product: its file, its revision, its reference.
 
 Synchronous file I/O: never on the event loop.
 """
@@ -20,7 +20,7 @@ from inspector.settings.renamed import OldName
 from inspector.settings.sections import CameraSettings
 
 OUTLINE_JITTER_PX = 4.0
-"""A unit's picture is so much larger or smaller from frame to frame."""
+"""How much the size of a unit's picture varies from frame to frame."""
 
 
 class Catalogue:
@@ -34,7 +34,7 @@ class Catalogue:
         model_sha256: Callable[[str, str], str] = lambda _name, _version: "",
         models: TaughtModels | None = None,
     ) -> None:
-        """`model_sha256` is told name and version; it hashes the model's files, where it can.
+        """`model_sha256` is called with name and version; it hashes the model's files, if it can.
 
         `models`: where taught models are put; None: they are not used.
         """
@@ -44,7 +44,7 @@ class Catalogue:
         self._models = models
 
     def recipe(self, name: str) -> Recipe:
-        """What units of the product are judged by from now on; its file's content is a revision.
+        """The recipe of the product's next units; the content of its file becomes a revision.
 
         Raises:
             ConfigurationError: there is no such product, its file is wrong, or its reference is
@@ -57,12 +57,12 @@ class Catalogue:
         taught = self._taught(product)
         if not content and name == DEFAULT_PRODUCT:
             return self._with_hashes(recipe_of(product, None, reference, taught))
-        # Of what is refused nothing is kept.
+        # Nothing is kept of a refused product.
         revision = self.store.note_revision(name, content)
         return self._with_hashes(recipe_of(product, revision.text, reference, taught))
 
     def product(self, name: str) -> tuple[Product, Revision]:
-        """What the product's file says, and which revision that is or would be.
+        """The product by its file, and the revision that this is or would be.
 
         Raises:
             ConfigurationError: there is no such product, or its file is wrong.
@@ -72,7 +72,7 @@ class Catalogue:
         return self._product(name, content), self.store.revision_of(name, content)
 
     def product_at(self, name: str, revision: Revision) -> Product:
-        """What the product's file said in an earlier revision, over today's settings.
+        """The product by an earlier revision of its file, over today's settings.
 
         Raises:
             ConfigurationError: that does not fit the settings any more.
@@ -106,7 +106,7 @@ class Catalogue:
         return said.version
 
     def unknown(self, initial: str, by_serial: Iterable[str]) -> list[str]:
-        """Products that the settings name and nobody knows, one line each."""
+        """Unknown products that the settings name, one line each."""
         known = self.store.names()
         named = [("products.initial", initial), *(("products.by_serial", p) for p in by_serial)]
         return [
@@ -134,7 +134,7 @@ class Catalogue:
         return found
 
     def problems(self, name: str) -> list[str]:
-        """Every mistake in what belongs to a product, one line each."""
+        """Every mistake in the file, references and models of a product, one line each."""
         try:
             product, _revision = self.product(name)
         except ConfigurationError as error:
@@ -152,7 +152,7 @@ class Catalogue:
         return problems
 
     def _taught(self, product: Product) -> ModelName | None:
-        """The model that was taught with the reference in force, put where the server finds it."""
+        """Put the model that was taught with the reference in force where the server finds it."""
         number, said = self.chosen_reference(product), product.said.reference.anomaly
         if number is None or self._models is None or said is False:
             return None
@@ -231,7 +231,7 @@ def misfits(product: Product, stored: StoredReference, *, origin: str) -> Iterat
 
 
 def _unit_px(camera: CameraSettings) -> tuple[float, float, bool]:
-    """Width and height of a unit's picture, and whether that is exact or the most."""
+    """Width and height of a unit's picture, and whether they are exact or a maximum."""
     if camera.cropped_to == "unit":
         longest = (camera.size.width_px**2 + camera.size.height_px**2) ** 0.5
         return longest, longest, False

@@ -42,7 +42,7 @@ from inspector.products.kept import JOBS_NOTE, KeptChange, KeptJobs, kept_jobs
 COMMANDS_NOTE = "commands"
 """The journal's note of the last command of the stream that is answered: its entry ID."""
 PATIENCE_S = 10.0
-"""So long a change-over waits for a server that is away, before it is refused."""
+"""How long a change-over waits for an unavailable server before it is refused."""
 RETRY_S = 0.25
 _OF_TRIGGERS = ("product", "order", "lot", "context")
 
@@ -58,10 +58,10 @@ class UnknownProductError(RefusedError):
 
 
 class Products(Protocol):
-    """What the station knows of its products. Event loop only."""
+    """What the station knows about its products. Event loop only."""
 
     async def recipe(self, name: str) -> Recipe:
-        """What units of the product are judged by from now on.
+        """The recipe of the product's next units.
 
         Raises:
             UnknownProductError: there is no such product.
@@ -70,7 +70,7 @@ class Products(Protocol):
         """
 
     def at_hand(self, name: str) -> Recipe | None:
-        """The same without waiting, as it was read last; None where it was not read yet.
+        """The same without waiting, as it was read last; None if it was not read yet.
 
         Raises:
             UnknownProductError: there is no such product.
@@ -82,7 +82,7 @@ class Line(Protocol):
     """The cameras' gates. Event loop only."""
 
     def change_jobs(self, jobs: Mapping[CameraId, Job]) -> Mapping[CameraId, int]:
-        """Open every further unit under these; returns how many each camera opened before."""
+        """Open every further unit under these jobs; returns how many each camera opened before."""
 
 
 class Models(Protocol):
@@ -91,7 +91,7 @@ class Models(Protocol):
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
     ) -> ModelSpec:
-        """Make a model ready while others are asked.
+        """Make a model ready while others answer.
 
         Raises:
             InferenceUnavailableError: the server is away, or the model is not ready.
@@ -123,7 +123,7 @@ class References(Protocol):
     async def answer(self, command: Approve | Discard | RollBack, *, product: str, by: str) -> None:
         """Approve, discard or take back a reference of this product.
 
-        What is in force is read again afterwards; a lesson that is discarded is over.
+        The caller reads the product again afterwards; a discarded lesson is over.
 
         Raises:
             RefusedError: it cannot.
@@ -131,18 +131,18 @@ class References(Protocol):
         """
 
     def cut_off(self) -> None:
-        """Another job took the place of the one to learn from: forget it, if it is not over."""
+        """Forget a lesson whose job was replaced, if it is not over."""
 
 
 class Challenges(Protocol):
     """Known parts that are shown to the station. Event loop only."""
 
     def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
-        """Begin, repeat or end; what is returned enters the door with the answer, at once."""
+        """Begin, repeat or end a check; the result enters the door together with the answer."""
 
 
 class NoChallenges(Challenges):
-    """There are no known parts."""
+    """A station without known parts."""
 
     def answer(self, step: Step, set_name: str | None, *, by: str) -> Answer:
         """Refused."""
@@ -151,7 +151,7 @@ class NoChallenges(Challenges):
 
 
 class NoReferences(References):
-    """Nobody learns here."""
+    """A station that cannot be taught."""
 
     async def begin(self, job: Job, *, units: int | None, approve: bool, by: str) -> None:
         """Refused."""
@@ -169,20 +169,20 @@ class NoReferences(References):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOverTerms:
-    """What the change-over is given once."""
+    """What the change-over works with."""
 
     units_before: Mapping[CameraId, int]
-    """Of every camera, the number of its last unit before this start."""
+    """The number of each camera's last unit before this start."""
     unknown: Literal["lock", "keep"]
     on_change: Callable[[Change], None] = lambda _change: None
-    """Sees every answer, before it is journaled."""
+    """Called with every answer, before it is journaled."""
     on_jobs: Callable[[Mapping[CameraId, Job]], None] = lambda _jobs: None
-    """Sees the jobs in force whenever they change."""
+    """Called with the jobs in force whenever they change."""
     challenges: Challenges = field(default_factory=NoChallenges)
     locks: LockBoard = field(default_factory=LockBoard)
-    """What people acknowledge."""
+    """The locks that people acknowledge."""
     renew_optics: Callable[[CameraId | None], Mapping[str, str]] = lambda _camera: {}
-    """The pictures of a camera, or of all, are good; returns what the journal is to keep of it."""
+    """Accepts the pictures of a camera, or of all; returns what the journal must keep of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +197,9 @@ class _Asked:
 class ChangeOver:
     """Answers commands one at a time, in the order in which they come. Event loop only.
 
-    An answer and the swap of the job are one step without an await in between, and the answer is
-    in the journal's door before any unit of the new job can be judged. The journal keeps with it,
-    in the same transaction, the jobs in force and how far the stream of commands is answered.
+    An answer and the swap of the job are one step without an await in between, and the answer is in
+    the journal's door before any unit of the new job can be judged. In the same transaction the
+    journal keeps the jobs in force, and how far the stream of commands is answered.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class ChangeOver:
         self._under_way: set[asyncio.Task[None]] = set()
         self._told = ""
         self._ready: dict[tuple[ModelName, tuple[str, ...]], float] = {}
-        """By model and codes, the lowest threshold it was compared with."""
+        """The lowest threshold that each model, with its codes, was compared with."""
         for job in jobs.values():
             if job.state is JobState.INSPECTING:
                 self._ready.update(needs_of(job.recipe))
@@ -238,12 +238,12 @@ class ChangeOver:
 
     @property
     def jobs(self) -> Mapping[CameraId, Job]:
-        """Under which each camera's next unit is opened."""
+        """The job under which each camera's next unit is opened."""
         return self._jobs
 
     @property
     def job(self) -> Job:
-        """The latest of them."""
+        """The latest job."""
         return max(self._jobs.values(), key=lambda job: job.number)
 
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
@@ -264,7 +264,7 @@ class ChangeOver:
                 return self._refuse(asked, wrong.problems[0])
 
     async def resume(self, kept: KeptJobs | None, before: Mapping[CameraId, Job]) -> None:
-        """Go on with what the last life of the service left unfinished.
+        """Go on with what was unfinished when the service ended.
 
         `before` are the jobs that a refusal goes back to.
         """
@@ -275,13 +275,13 @@ class ChangeOver:
                 asked = _Asked(request=request, by=said.by, position=said.entry)
                 await self._finish(asked, self.job, before)
             elif any(job.state is JobState.TEACHING for job in self._jobs.values()):
-                why = "the service was started anew before enough units were seen: teach it again"
+                why = "the service was restarted before enough units were seen: teach it again"
                 await self._end_lesson(why)
 
     async def refresh(self, *, by: str) -> tuple[str, ...]:
-        """Read the products in force again; what changed holds from the next unit on.
+        """Read the products in force again; changes apply from the next unit on.
 
-        Returns what is wrong with them, in sentences; such a product stays as it is.
+        Returns their mistakes, in sentences; a product with a mistake stays as it is.
         """
         problems: list[str] = []
         async with self._one_at_a_time:
@@ -301,9 +301,9 @@ class ChangeOver:
     async def taught(
         self, problem: str = "", *, by: str = "service", found: Mapping[str, str] | None = None
     ) -> None:
-        """A lesson is over: well, or not and why. Its product is inspected again.
+        """End a lesson, with success or a reason. Its product is inspected again.
 
-        `found` is what came of it, for the event.
+        `found` is its outcome, for the event.
         """
         async with self._one_at_a_time:
             await self._end_lesson(problem, by=by, found=found or {})
@@ -355,7 +355,7 @@ class ChangeOver:
         )
 
     def _acknowledge(self, asked: _Asked, command: Acknowledge) -> Change:
-        """The answer, and that the locks are over, enter the journal together."""
+        """Acknowledge locks: the answer and the end of the locks enter the journal together."""
         locks = self._terms.locks
         over, problem = locks.to_acknowledge(command.lock)
         if problem:
@@ -368,7 +368,7 @@ class ChangeOver:
         return change
 
     def _renew_optics(self, asked: _Asked, command: RenewOptics) -> Change:
-        """The answer, and what is forgotten of the optics, enter the journal together."""
+        """Renew the optics: the answer and what is forgotten enter the journal together."""
         camera = None if command.camera is None else CameraId(command.camera)
         if camera is not None and camera not in self._jobs:
             known = ", ".join(self._jobs)
@@ -407,12 +407,12 @@ class ChangeOver:
             raise RefusedError(f"product is missing, expected one of those in force: {names}")
         return products.pop()
 
-    # --- triggers and serials that name a product: they wait for nobody ---
+    # --- triggers and serials that name a product: they cannot wait ---
 
     def choose(self, camera: CameraId, fields: Mapping[str, str]) -> Job | None:
         """The job of the unit that a trigger of this camera opens; None: the one in force.
 
-        What of the fields is of no use is left out: the unit is worth more than its context.
+        Unusable fields are left out: the unit matters more than its context.
         """
         now = self._jobs[camera]
         said = _usable(fields)
@@ -430,7 +430,7 @@ class ChangeOver:
         return None if job == now else job
 
     def chosen(self, camera: CameraId, job: Job, fields: Mapping[str, str], *, number: int) -> None:
-        """A trigger opened unit `number` of the camera under this job, which holds from it on."""
+        """A trigger opened unit `number` of the camera under this job, which applies from it on."""
         before = self._jobs[camera]
         self._last_number = max(self._last_number, job.number)
         self._note_jobs({camera: job})
@@ -445,7 +445,7 @@ class ChangeOver:
         self._said_in_passing(asked, job, {camera: before}, {camera: number})
 
     def shown(self, product: str, cameras: Collection[CameraId]) -> Job:
-        """A serial shows that the units from the next one on are of another product.
+        """Change the product because of a serial, from the next unit on.
 
         Raises:
             UnknownProductError: there is no such product; nothing changes.
@@ -467,7 +467,7 @@ class ChangeOver:
         before: Mapping[CameraId, Job],
         effective: Mapping[CameraId, int],
     ) -> None:
-        """Publish a change that is in force already, or make ready what it needs and then do so."""
+        """Publish a change that is in force already, once its models are ready."""
         if job.state is not JobState.CHANGING_OVER:
             is_unknown = job.state is JobState.NO_PRODUCT
             self._publish(asked, job, effective, job.detail if is_unknown else "")
@@ -481,7 +481,7 @@ class ChangeOver:
         async with self._one_at_a_time:
             cameras = [c for c, now in self._jobs.items() if now.number == job.number]
             if not cameras:
-                return  # something else was said since
+                return  # another command came since
             name = read_product(asked.request.fields)
             try:
                 if name is not None and job.recipe.product != name:
@@ -496,7 +496,7 @@ class ChangeOver:
                 await self._finish(asked, job, before)
 
     def _over_to(self, name: str, now: Job) -> Job:
-        """The next job, of a product at hand."""
+        """The next job, with a product that is at hand."""
         recipe = self._products.at_hand(name)
         if recipe is None or not self._is_ready_for(recipe):
             detail = f"{name} is being made ready"
@@ -511,7 +511,7 @@ class ChangeOver:
         )
 
     def _without_product(self, problem: str) -> Job:
-        """The next job, of no product that is known."""
+        """The next job, without a known product."""
         return Job(
             number=self._last_number + 1,
             recipe=self.job.recipe,
@@ -523,7 +523,7 @@ class ChangeOver:
         return all(self._lowest(need) <= low for need, low in needs_of(recipe).items())
 
     def _lowest(self, need: tuple[ModelName, tuple[str, ...]]) -> float:
-        """The threshold a model was compared with; more than any where it was not, or is gone."""
+        """The threshold a model was compared with; above any other if it was not, or is gone."""
         return self._ready[need] if need in self._ready and self._models.knows(*need) else 2.0
 
     def _say_once(self, told: str) -> None:
@@ -536,10 +536,10 @@ class ChangeOver:
     async def _change_over(
         self, asked: _Asked, job: Job, cameras: list[CameraId], *, problem: str = ""
     ) -> Change:
-        """To a job that inspects; `problem` is why the answer is a refusal all the same."""
+        """Change to a job that inspects; `problem` is why the answer is still a refusal."""
         if self._knows_models_of(job.recipe):
-            # A server that is away is waited for below: a command may come with the first moments
-            # of the service, before it is connected.
+            # An unavailable server is waited for below: a command may come right after the start of
+            # the service, before it is connected.
             with suppress(InferenceUnavailableError):
                 await self._make_ready(job.recipe)
                 return self._answer(asked, dict.fromkeys(cameras, job), problem=problem)
@@ -572,7 +572,7 @@ class ChangeOver:
         return self._answer(asked, inspecting, problem=problem)
 
     async def _why_not_ready(self, recipe: Recipe) -> str:
-        """Make its models ready; returns why they are not, in a sentence."""
+        """Make its models ready; returns in a sentence why that failed."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + PATIENCE_S
         while True:
@@ -655,7 +655,7 @@ class ChangeOver:
         return change
 
     def _put(self, jobs: Mapping[CameraId, Job]) -> dict[CameraId, int]:
-        """Swap the jobs; returns the number of the first unit that each holds for."""
+        """Swap the jobs; returns the number of the first unit under each."""
         opened = self._line.change_jobs(jobs)
         self._note_jobs(jobs)
         before = self._terms.units_before
@@ -673,7 +673,7 @@ class ChangeOver:
         return KeptJobs(last_number=self._last_number, cameras=kept_jobs(self._jobs))
 
     def _keep(self, before: Mapping[CameraId, Job], asked: _Asked) -> None:
-        """Have the journal know of a change-over that is under way: its command is read."""
+        """Note in the journal that a change-over is in progress: its command is read."""
         change = KeptChange(
             name=asked.request.name,
             fields=dict(asked.request.fields),
@@ -719,7 +719,7 @@ def unknown_product(name: str, known: tuple[str, ...]) -> UnknownProductError:
 
 
 def _with(job: Job, said: Said) -> Job:
-    """The job with what was said; an order and a lot stay until others are named."""
+    """The job with the order, lot and context of a command; order and lot stay until replaced."""
     return replace(
         job,
         order=said.order or job.order,
@@ -729,7 +729,7 @@ def _with(job: Job, said: Said) -> Job:
 
 
 def _usable(fields: Mapping[str, str]) -> Said:
-    """What of a trigger's fields can travel with its unit."""
+    """The fields of a trigger that can travel with its unit."""
     kept: dict[str, str | None] = {}
     for name in ("order", "lot", "context"):
         try:
@@ -753,7 +753,7 @@ def _named(recipe: Recipe) -> str:
 
 
 def models_in_use(jobs: Iterable[Job]) -> set[tuple[ModelName, tuple[str, ...]]]:
-    """Those without which the units of these jobs cannot be inspected, now or after a lesson."""
+    """The models without which units of these jobs cannot be inspected, now or after a lesson."""
     return {
         need
         for job in jobs

@@ -33,7 +33,7 @@ def commands_key(station_id: str) -> str:
 
 
 def identity_of(command: str, fields: Mapping[str, str]) -> str:
-    """What tells one command from another of the same entry ID, as its answer repeats it."""
+    """The identity of a command, which distinguishes it from another with the same entry ID."""
     repeated = [command[:MAX_FIELD_CHARACTERS], repeated_fields(fields)]
     return orjson.dumps(repeated, option=orjson.OPT_SORT_KEYS).decode()
 
@@ -46,10 +46,10 @@ class AnswersCommands(Protocol):
 
 
 class NotedPlace(Place):
-    """How far the commands are answered, by a note of the journal."""
+    """How far commands are answered, by a note of the journal."""
 
     def __init__(self, note: str | None, keep: Keep) -> None:
-        """`note` is the journal's, None where there was none; `keep` keeps another."""
+        """`note` is the journal's, None if there was none; `keep` keeps another."""
         self._at = None if note is None else parse_entry_id(note)
         self._keep = keep
 
@@ -64,11 +64,11 @@ class NotedPlace(Place):
         return self._at or NOTHING_YET
 
     async def begin(self, at: EntryId) -> None:
-        """What was said before the station knew of commands is nobody's word any more."""
+        """Commands from before the very first start are not carried out."""
         await self._note(at)
 
     async def begin_anew(self, known_through: EntryId, *, is_all_read: bool) -> EntryId:
-        """All before the last that is known were answered: they are answered in order."""
+        """Commands are answered in order, so all before the last known one were answered."""
         del is_all_read
         await self._note(known_through)
         return known_through
@@ -81,8 +81,8 @@ class NotedPlace(Place):
 class CommandWorker(ReadingStage):
     """Brings what others add to the stream of commands to the change-over, one after another.
 
-    What came while the service was not running is carried out at its start, in order. Only what was
-    there before the very first start is not.
+    Commands that came while the service was not running are carried out at its start, in order.
+    Only those from before the very first start are not.
     """
 
     name = "commands"
@@ -128,4 +128,4 @@ class CommandWorker(ReadingStage):
         return True
 
     async def taken(self) -> None:
-        """Its answer is on its way to the journal."""
+        """Its answer is on its way into the journal."""

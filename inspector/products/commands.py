@@ -1,4 +1,4 @@
-"""Commands: what may be asked of a station while it runs, read or refused in one sentence. Pure."""
+"""Commands to a running station, read or refused in one sentence. Pure."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from inspector.core.part_names import shown
 from inspector.core.product_names import product_name
 
 LONGEST_WORD_CHARACTERS = 128
-"""Of `order`, `lot` and `by`."""
+"""The longest `order`, `lot` or `by`."""
 LONGEST_CONTEXT_BYTES = 1024
 """An event with it stays under 8 kB."""
 MOST_UNITS = 64
 LOCKS = tuple(kind.value for kind in LockKind)
 STEPS = tuple(step.value for step in Step)
 _AROUND = " \t\r\n\0\ufeff"
-"""What PLCs and templates put around a value."""
+"""Characters that PLCs and templates put around a value."""
 _WHOLE = re.compile(r"\d{1,9}")
 _YES, _NO = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
 
 
 class MalformedCommandError(ItemError):
-    """A command that cannot be carried out as it is; its text is one sentence."""
+    """A command that cannot be read; its text is one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What travels with the units of a job, besides its product."""
+    """Data that travels with the units of a job, besides its product."""
 
     order: str | None = None
     lot: str | None = None
@@ -41,7 +41,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetProduct:
-    """From now on the line makes this."""
+    """Change the product: from now on the line makes this one."""
 
     product: str
     said: Said = Said()
@@ -49,19 +49,19 @@ class SetProduct:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teach:
-    """The next units are good: learn what the product looks like."""
+    """Teach: the next units are good, and show what the product looks like."""
 
     product: str | None
-    """None: the one in force, as below."""
+    """None: the one in force, as in the commands below."""
     units: int | None
     """None: as many as the settings say."""
     approve: bool
-    """Use it at once, without anybody having seen it."""
+    """Put it in force at once, without a person having seen it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
-    """Somebody has seen the reference: use it."""
+    """Approve a reference that a person has seen."""
 
     product: str | None
     version: int | None
@@ -70,7 +70,7 @@ class Approve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discard:
-    """Stop teaching, or forget a reference that nobody approved."""
+    """Discard: stop teaching, or forget a reference that was not approved."""
 
     product: str | None
     version: int | None
@@ -78,22 +78,22 @@ class Discard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollBack:
-    """Use the reference again that was approved before."""
+    """Roll back to the reference that was approved before."""
 
     product: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledge:
-    """Somebody has seen why nothing is PASSED, and seen to it."""
+    """Acknowledge locks: a person has dealt with their cause."""
 
     lock: str | None
-    """Of which kind; None: every one that a person ends."""
+    """The kind of locks; None: every one that a person ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """Known parts are shown: the station proves that it can see."""
+    """Check the station with known parts."""
 
     step: Step
     set_name: str | None
@@ -105,7 +105,7 @@ OfReferences = Teach | Approve | Discard | RollBack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewOptics:
-    """Somebody has seen the pictures, and they are good: learn anew what is usual."""
+    """Renew the optics: a person found the pictures good, so learn again what is usual."""
 
     camera: str | None
     """None: those of every camera."""
@@ -116,26 +116,26 @@ Command = SetProduct | OfReferences | Acknowledge | RenewOptics | Challenge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A command as it came: each is answered, whether or not it can be read."""
+    """A command as it came: each is answered, readable or not."""
 
     name: str
     """As it was given."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """What came with it, as it was given."""
     command: Command | None = None
-    """None where it cannot be read."""
+    """None if it cannot be read."""
     problem: str = ""
     """Why it cannot be read."""
     sender: str = ""
-    """Who it says has sent it; nobody checks that."""
+    """The sender by its own account, which is not checked."""
 
 
 def read_request(fields: Mapping[Any, object]) -> Request:
-    """What flat fields ask for: those of an entry in the stream of commands, or of a JSON object.
+    """The command in flat fields: those of an entry in the stream of commands, or of a JSON object.
 
-    Names and values may be text or UTF-8 bytes; numbers and truth values may be JSON's own. A field
-    that is empty counts as absent: templates leave such behind. Never raises: what cannot be read
-    says so in `problem`.
+    Names and values may be text or UTF-8 bytes; numbers and truth values may be JSON's own. An
+    empty field counts as absent, because templates leave such behind. Never raises: `problem` says
+    why it cannot be read.
     """
     texts = {_as_text(name): _as_text(value) for name, value in fields.items()}
     name = texts.pop("command", "").strip(_AROUND)
@@ -180,7 +180,7 @@ def read_said(fields: Mapping[str, str]) -> Said:
 
 
 def read_product(fields: Mapping[str, str]) -> str | None:
-    """Which product is named; None where none is.
+    """The named product; None if there is none.
 
     Raises:
         MalformedCommandError: that can be no product's name.
@@ -224,7 +224,9 @@ def _acknowledge(fields: Mapping[str, str]) -> Acknowledge:
     if lock is not None and lock not in LOCKS:
         raise MalformedCommandError(f"lock is {shown(lock)}, expected one of: {', '.join(LOCKS)}")
     if _word(fields, "by") is None:
-        raise MalformedCommandError("by is missing, expected the name of who acknowledges")
+        raise MalformedCommandError(
+            "by is missing, expected the name of the person who acknowledges"
+        )
     return Acknowledge(lock=lock)
 
 
@@ -237,7 +239,9 @@ def _challenge(fields: Mapping[str, str]) -> Challenge:
 
 def _renew_optics(fields: Mapping[str, str]) -> RenewOptics:
     if _word(fields, "by") is None:
-        raise MalformedCommandError("by is missing, expected the name of who has seen the pictures")
+        raise MalformedCommandError(
+            "by is missing, expected the name of the person who has seen the pictures"
+        )
     return RenewOptics(camera=_word(fields, "camera"))
 
 
@@ -252,7 +256,7 @@ _READERS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, str]], Comm
     "renew_optics": (("camera",), _renew_optics),
 }
 COMMANDS: Iterable[str] = tuple(_READERS)
-"""What they are called."""
+"""Their names."""
 
 
 def _as_text(value: object) -> str:

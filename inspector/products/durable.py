@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whenever the power goes."""
+"""Writes files that are either whole or absent, even after a power cut."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from secrets import token_hex
 
 UNFINISHED = ".unfinished-"
-"""How a name begins of what is being written, or was when the power went."""
+"""The prefix of files that are being written, or were during a power cut."""
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """Some network file systems do not sync folders."""
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put a file in place of what has this name; its folder is made where it is not there."""
+    """Write or replace a file; its folder is made if it is missing."""
     make_folder(path.parent)
     beside = path.with_name(f"{UNFINISHED}{token_hex(8)}")
     try:
@@ -30,7 +30,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(path: Path, files: dict[str, bytes]) -> None:
-    """Put a folder of these files where nothing of this name is; names may have one folder in them.
+    """Write a folder with these files, if nothing has its name; names may contain one folder.
 
     Raises:
         FileExistsError: something is there.
@@ -57,7 +57,7 @@ def write_folder(path: Path, files: dict[str, bytes]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; a folder is gone as a whole even where some of it stays behind."""
+    """Remove a file or a folder; a folder disappears as a whole, even if files remain on disk."""
     beside = path.with_name(f"{UNFINISHED}{token_hex(8)}")
     path.rename(beside)
     sync_folder(path.parent)
@@ -68,7 +68,7 @@ def remove(path: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what was left unfinished here; only while nobody else writes."""
+    """Remove unfinished files here; only while nothing else writes."""
     for left in folder.glob(f"{UNFINISHED}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -78,9 +78,9 @@ def tidy(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """A folder, and those above it, on the disk; each belongs to whom the one above belongs.
+    """Make a folder and its parents durably, each with the owner of the one above.
 
-    A command that root types must not leave folders that the service cannot write to.
+    A command run by root must not leave folders that the service cannot write to.
     """
     if folder.is_dir():
         return
@@ -92,7 +92,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in a folder are on the disk."""
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Changes to a product's file that leave the rest of it as a person wrote it: pure."""
+"""Changes a product's file and keeps the rest as a person wrote it: pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inspector.products.files import ZonePart
 def with_zones(content: bytes, zones: Sequence[ZonePart], *, origin: str) -> bytes:
     """The file with these zones in place of its own; comments and order elsewhere stay.
 
-    `zones` are checked by themselves; whether they fit the product is for who reads the result.
+    `zones` are checked by themselves; whether they fit the product is checked by the reader.
 
     Raises:
         ConfigurationError: the file is no TOML; a line for people, which begins with `origin`.
@@ -49,5 +49,5 @@ def _table(zone: ZonePart) -> tomlkit.items.Table:
 
 
 def _short(pixels: float) -> float | int:
-    """A whole number where it is one: people read these files."""
+    """Write a whole number as one, because people read these files."""
     return int(pixels) if pixels == int(pixels) else round(pixels, 1)

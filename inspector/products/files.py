@@ -1,7 +1,7 @@
-"""A product's file: what it may say, and what it says over the station's settings. Pure.
+"""A product's file: its keys, and their effect on the station's settings. Pure.
 
-A file says what is different for its product; each key replaces the settings' key of the same
-name, a table as a whole. So an empty file is the station as it is set up.
+A file contains what is different for its product; each key replaces the settings' key of the same
+name, a table as a whole. So an empty file means the station as it is set up.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MOST_CORNERS = 100
 _MOST_ZONES = 100
 _LONGEST_LABEL = 32
 _KEYS_OF_CAMERA = ("region", "crop", "frames_per_unit")
-"""What a product says of a camera, and the settings' name for it."""
+"""A product's keys for a camera, and the settings' names of them."""
 
 Polygon = Annotated[
     tuple[tuple[float, float], ...], Field(min_length=_POLYGON_CORNERS, max_length=_MOST_CORNERS)
@@ -62,10 +62,11 @@ class ModelPart(Section):
     also: Annotated[tuple[FurtherModel, ...], Field(max_length=7)] | None = None
     """Further models, each of which sees every chosen frame too."""
     golden: str | None = None
-    """Compares units with the product's reference; empty: none does."""
+    """The model that compares units with the product's reference; empty: none."""
     golden_version: Annotated[str, Field(pattern=DIGITS)] | None = None
     input: str | None = None
-    """This and what follows is said of `name`, as `[inference]` says it of the station's model."""
+    """This and the following keys are about `name`, as those of `[inference]` are about the
+    station's."""
     colour: Literal["auto", "bgr", "rgb"] | None = None
     pixel_range: Literal["auto", "0..1", "0..255"] | None = None
     mean: Levels | None = None
@@ -78,31 +79,31 @@ class ModelPart(Section):
 
 
 class InspectionPart(Section):
-    """What is claimed to be a defect, and what becomes of it."""
+    """What counts as a defect, and what is done with it."""
 
     codes: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
     codes_of: dict[str, Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]] | None = (
         None
     )
-    """By name of a further model: the codes of its classes."""
+    """The codes of a further model's classes, by its name."""
     threshold: Share | None = None
     thresholds: dict[str, Share] | None = None
     min_frames_seen: Annotated[int, Field(ge=0, le=16)] | None = None
     min_size_px: Annotated[float, Field(ge=0, le=10_000)] | None = None
     severities: dict[str, Identifier] = Field(default_factory=dict)
-    """By code: how bad it is, in the plant's own words."""
+    """Severity by code, in the plant's own words."""
     dispositions: dict[str, Identifier] = Field(default_factory=dict)
-    """By code: what is to be done with such a unit."""
+    """What is to be done with such a unit, by code."""
 
 
 class CameraPart(Section):
-    """How one camera sees it."""
+    """How one camera inspects it."""
 
     region: tuple[int, int, int, int] | None = None
     crop: CropSetting | None = None
     frames_per_unit: Annotated[int, Field(ge=0, le=16)] | None = None
     serial_pattern: str | None = None
-    """What the whole serial of a unit matches."""
+    """The pattern of the whole serial of a unit."""
 
     @field_validator("serial_pattern")
     @classmethod
@@ -143,34 +144,34 @@ class ZonePart(Section):
 
 
 class ReferencePart(Section):
-    """Which of its references it is compared with."""
+    """The reference it is compared with."""
 
     use: bool = True
-    """False: none, even where one is approved."""
+    """False: none, even if one is approved."""
     version: Annotated[int, Field(ge=1)] | None = None
     """None: the one that was approved last."""
     judge: Judge = "reference"
     """What decides: the comparison with it, the picture alone, or both."""
     differences: Differences = "defects"
-    """What becomes of a place where a unit is not as the reference, pixel by pixel, and the
+    """What happens with a place where a unit differs from the reference, pixel by pixel, and the
     comparison claims no defect: it is shown to the model once more, enlarged ("shown"), and if it
     still claims none, a large one is a defect, "anomaly" ("defects"); or nothing ("ignored")."""
     likeness: Share = LEAST_LIKENESS
-    """A unit that is less like it does not fit: it is another product, or lies wrongly."""
+    """A unit that is less like it does not fit: it is another product, or in a wrong position."""
     anomaly: bool | None = None
     """Whether the model that was taught with it looks too; None: where the station's server gets it
     by itself."""
     threshold: Share = 0.55
-    """Where the comparison alone judges: the confidence from which on it claims a defect, of codes
-    for which the file has no threshold. It is surer than a picture alone: on three product runs it
-    found 47 of 48 defects from 0.55 on and 44 from 0.7 on, without a false one on a good board."""
+    """If the comparison alone judges: its threshold for codes without one in the file. It is more
+    reliable than a picture alone: on three product runs it found 47 of 48 defects from 0.55 on and
+    44 from 0.7 on, without a false one on a good board."""
 
 
 class ProductFile(Section):
-    """What a product's file says."""
+    """The content of a product's file."""
 
     name: ProductName | None = None
-    """None: as the file is called."""
+    """None: the name of the file."""
     revision: Annotated[str, Field(min_length=1, max_length=_LONGEST_LABEL)] | None = None
     """The plant's own name for it, such as the drawing's; None: the station counts."""
     model: ModelPart = ModelPart()
@@ -190,7 +191,7 @@ class ProductFile(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationTerms:
-    """What a product's file is laid over, and checked against."""
+    """The station's settings, as base and check of a product's file."""
 
     inspection: InspectionSettings
     inference: InferenceSettings
@@ -213,13 +214,13 @@ class Product:
 
     @property
     def model(self) -> ModelName:
-        """What looks for defects in a unit's pictures."""
+        """The model that searches a unit's pictures for defects."""
         inference = self.inference
         return ModelName(name=inference.model, version=inference.version, stated=inference.stated)
 
     @property
     def golden(self) -> ModelName | None:
-        """What compares a unit with the product's reference, where it has one; None: nothing."""
+        """The model that compares a unit with the reference, if there is one; None: none."""
         name, version = self.inference.golden, self.inference.golden_version
         return ModelName(name=name, version=version) if name else None
 
@@ -230,12 +231,12 @@ class Product:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Of the model's classes, then those that only its further models find."""
+        """The codes of the model's classes, then those that only further models find."""
         return self.inspection.codes_with(model.name for model in self.also)
 
     @property
     def serial_pattern(self) -> str:
-        """What its serials match whole, at whichever camera; empty: not known."""
+        """The pattern of its whole serials, at any camera; empty: unknown."""
         said = (part.serial_pattern for part in self.said.cameras.values())
         patterns = list(dict.fromkeys(filter(None, said)))
         return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{p})" for p in patterns)
@@ -247,7 +248,7 @@ class Product:
 
 
 def read_product(content: bytes, *, name: str, origin: str, station: StationTerms) -> Product:
-    """What a file of this content makes of `name`; `origin` is what the file is called in errors.
+    """The product `name` by a file of this content; `origin` is the file's name in errors.
 
     Raises:
         ConfigurationError: with one line per mistake: file and line, key, what was found and what
@@ -257,7 +258,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
     written, raw = read_toml(content, origin)
     old_names = tuple(written.old_name(key) for key in rename(raw))
     try:
-        # By way of JSON, whose lists and sections pydantic takes where it is strict, too.
+        # As JSON, because strict pydantic accepts lists and sections only there.
         said = ProductFile.model_validate_json(to_json(raw, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
         problems = list(written.problems(error, ProductFile))
@@ -283,7 +284,7 @@ def read_product(content: bytes, *, name: str, origin: str, station: StationTerm
 
 
 def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tuple[Where, str]]:
-    """What the file says of names, cameras and codes that are not there."""
+    """The mistakes of a file in names, cameras and codes."""
     if said.name is not None and said.name != name:
         told = f"found {shown(said.name)}; expected {shown(name)}, as the file is called"
         yield ("name",), told
@@ -308,7 +309,7 @@ def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tu
 
 
 def _codes_of(said: ProductFile, station: StationTerms) -> tuple[str, ...]:
-    """What its models may find: the model's codes, and those of the further ones."""
+    """The codes that its models may find: those of the model and of further ones."""
     part, of_station = said.inspection, station.inspection
     changed = {
         "codes": part.codes or of_station.codes,
@@ -331,7 +332,7 @@ def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, obj
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """Lays what a file says over the settings; what does not fit is added to `problems`."""
+    """Lays a file over the settings; mistakes are added to `problems`."""
 
     written: Written
     problems: list[str]
@@ -343,7 +344,7 @@ class _Over:
         keys = ("codes", "codes_of", "threshold", "thresholds", "min_frames_seen", "min_size_px")
         changed = {key: value for key in keys if (value := getattr(part, key)) is not None}
         table = station.thresholds if part.thresholds is None else part.thresholds
-        # The station's are for its own codes, and a strange one of the file's is told already.
+        # The station's are for its own codes, and an unknown one of the file is reported already.
         changed["thresholds"] = {code: table[code] for code in codes if code in table}
         return self._laid(station, changed, ("inspection",))
 
@@ -358,7 +359,7 @@ class _Over:
         changed = _models_said(part, station)
         if self._laid(station, changed, ("model",)) is station:
             return station
-        # Not the section made anew: which keys the settings have is a word of theirs, too.
+        # Not a new section: which keys the settings contain matters too.
         return station.model_copy(update=changed)
 
     def _laid(self, section: _Section, changed: Mapping[str, Any], above: Where) -> _Section:
@@ -375,7 +376,7 @@ def _models_said(part: ModelPart, station: InferenceSettings) -> dict[str, Any]:
     if part.name is not None:
         # The version that the settings ask for is one of the settings' model.
         changed |= {"model": part.name, "version": ""}
-        # What the settings say of the station's model is not said of another one.
+        # Statements of the settings about the station's model do not apply to another one.
         if part.name != station.model:
             nothing = InferenceSettings()
             changed |= {key: getattr(nothing, key) for key in STATED_KEYS}
@@ -393,7 +394,7 @@ def _models_said(part: ModelPart, station: InferenceSettings) -> dict[str, Any]:
 
 
 def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:
-    """What can be seen only once the file is laid over the settings."""
+    """Mistakes that show only once the file is laid over the settings."""
     wanted = product.inspection.min_frames_seen
     for camera_id, camera in product.cameras.items():
         if wanted > camera.frames_of_unit:
@@ -411,7 +412,7 @@ def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:
 def corner_outside(
     polygon: Sequence[tuple[float, float]], width_px: float, height_px: float
 ) -> tuple[float, float] | None:
-    """A corner that is not on a picture of this size; None where all are."""
+    """A corner that is not on a picture of this size; None if all are."""
     for x_px, y_px in polygon:
         if not (0 <= x_px <= width_px and 0 <= y_px <= height_px):
             return x_px, y_px

@@ -31,7 +31,7 @@ class KeptJob(_Part):
 
 
 class KeptChange(_Part):
-    """A change-over that is under way: its command is read and not answered yet."""
+    """A change-over in progress: its command is read and not answered yet."""
 
     name: str
     fields: dict[str, str]
@@ -44,19 +44,19 @@ class KeptJobs(_Part):
 
     format: Literal["inspector.jobs/1"] = "inspector.jobs/1"
     last_number: Annotated[int, Field(ge=0)]
-    """The highest number of a job so far: none is given twice."""
+    """The highest number of a job so far, so that none is given twice."""
     cameras: dict[str, KeptJob]
     before: dict[str, KeptJob] = Field(default_factory=dict)
-    """While a change-over is under way, what a refusal goes back to."""
+    """The jobs that a refusal goes back to while a change-over is in progress."""
     change: KeptChange | None = None
 
     def text(self) -> str:
-        """As the journal keeps it."""
+        """The text that the journal keeps."""
         return self.model_dump_json()
 
 
 def read_kept(note: str | None) -> KeptJobs | None:
-    """What a note says; None where there is none, or one that nobody can read."""
+    """The jobs in a note; None if there is none, or if it cannot be read."""
     try:
         return None if note is None else KeptJobs.model_validate_json(note)
     except ValidationError:
@@ -64,7 +64,7 @@ def read_kept(note: str | None) -> KeptJobs | None:
 
 
 def kept_job(job: Job) -> KeptJob:
-    """What is kept of a job."""
+    """The part of a job that is kept."""
     return KeptJob(
         number=job.number,
         product=job.recipe.product,
@@ -77,5 +77,5 @@ def kept_job(job: Job) -> KeptJob:
 
 
 def kept_jobs(jobs: Mapping[CameraId, Job]) -> dict[str, KeptJob]:
-    """What is kept of the jobs of all cameras."""
+    """The parts of all cameras' jobs that are kept."""
     return {str(camera): kept_job(job) for camera, job in jobs.items()}

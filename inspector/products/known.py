@@ -1,4 +1,4 @@
-"""The products at hand: read beside the event loop, kept for triggers, which wait for nobody."""
+"""Keeps products at hand for triggers, which cannot wait; reads them outside the event loop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from inspector.products.catalogue import Catalogue
 from inspector.products.change_over import Products, unknown_product
 
 AT_HAND = 32
-"""Recipes that are kept; each with a reference of a megabyte or a few."""
+"""How many recipes are kept; each with a reference of one to a few megabytes."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class KnownProducts(Products):
-    """Event loop only."""
+    """Products as they were read last. Event loop only."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         """Read nothing yet."""
@@ -34,14 +34,14 @@ class KnownProducts(Products):
         return self._names
 
     def change(self, catalogue: Catalogue) -> None:
-        """The settings that products are laid over changed."""
+        """Use other settings as the base of products."""
         self._catalogue = catalogue
         self._recipes.clear()
         self._stamps.clear()
         self._seen.clear()
 
     async def load(self) -> None:
-        """Have those that fit at hand; what is wrong with one is said when it is asked for."""
+        """Read all products that are right; a mistake is reported when its product is requested."""
         self._names = await asyncio.to_thread(self._read_names)
         for name in self._names[:AT_HAND]:
             try:
@@ -50,7 +50,7 @@ class KnownProducts(Products):
                 continue
 
     async def recipe(self, name: str) -> Recipe:
-        """Read its file and its reference anew."""
+        """Read its file and its reference again."""
         catalogue = self._catalogue
 
         def read() -> tuple[tuple[str, ...], Recipe | None]:
@@ -71,9 +71,9 @@ class KnownProducts(Products):
         return self._recipes.get(name)
 
     async def changed(self, names: set[str]) -> bool:
-        """Whether the file or the approvals of one of these changed since this was asked last.
+        """Whether the file or the approvals of one of these changed since the last call.
 
-        A file that is the same twice in a row is not being written any more.
+        A file that is the same at two calls is no longer being written.
         """
         stamps = await asyncio.to_thread(lambda: {name: self._stamp(name) for name in names})
         seen, self._seen = self._seen, stamps
@@ -86,7 +86,7 @@ class KnownProducts(Products):
         try:
             return self._catalogue.store.names()
         except ConfigurationError:
-            # A strange file beside them must not cost those that are right.
+            # A wrong file beside them must not hide those that are right.
             return self._names
 
     def _stamp(self, name: str) -> Stamp:

@@ -1,13 +1,12 @@
 """What good units look like, cell by cell, and how far a unit may be from that: pure arithmetic.
 
-A network says of each cell of a unit's picture what is there, as a row of numbers: features. Units
-that lie on their reference show the same in the same cell. So it is remembered for each cell what
-good units show there on average, and for all cells together how features vary between good units:
-dust, tint and edges etched a little differently change some of them together, and damage changes
-others. The distance of a unit is measured by that (a Mahalanobis distance; "PaDiM", 2020, has a
-covariance for each cell, which takes a hundred units; six units have as many as cells times six).
-How far is too far where, the units say themselves: each is left out in turn, and compared with the
-others.
+A network describes each cell of a unit's picture by a row of numbers: features. Units that lie on
+their reference show the same in the same cell. So the memory holds for each cell the mean of good
+units, and for all cells together how features vary between good units: dust, tint and edges etched
+a little differently change some of them together, and damage changes others. The distance of a unit
+is measured by that (a Mahalanobis distance; "PaDiM", 2020, has a covariance for each cell, which
+takes a hundred units; six units have as many as cells times six). The limit of each cell comes from
+the units themselves: each is left out in turn, and compared with the others.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ SHRINKAGE = 0.1
 """So much of the covariance is that of features that vary by the same, each by itself: what six
 units do not happen to show may still vary."""
 OWN_TIMES = 8.0
-"""Where most units differ by so many times more than elsewhere, each has something of its own."""
+"""A cell where most units differ by this many times more than elsewhere is individual."""
 SPREAD_CELLS = 1.5
-"""Over so many cells around it a distance that a good unit has is usual."""
+"""Within this many cells around, a distance that a good unit has is usual."""
 LEAST_TIMES = 4.0
 """What is less than so many times further than usual is never unlike: benchmarks.anomaly, and the
 report of it, say why so many."""
 BEYOND_TAUGHT = 1.1
-"""And nothing that is less than so many times further than the good units themselves are."""
+"""Nor is anything less than this many times further than the good units themselves."""
 NOWHERE = np.float32(1e9)
-"""The limit of cells that show no unit."""
+"""The limit of cells outside the unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlacedMemory:
-    """Of units that lie on their reference."""
+    """The memory of units that lie on their reference."""
 
     mean: Floats
     """(features, rows, columns)"""
@@ -52,7 +51,7 @@ class PlacedMemory:
     limit: Floats
     """(rows, columns): the distance from which on a cell is unlike good units."""
     usual_times: float
-    """By how many times the usual distance good units differ from each other at most."""
+    """The largest distance between good units, in usual distances."""
 
     def unlikeness(self, features: UnitFeatures) -> Floats:
         """(frames, rows, columns): the distance, as a share of the limit."""
@@ -62,7 +61,7 @@ class PlacedMemory:
 def remember(units: Sequence[UnitFeatures], inside: NDArray[np.bool_]) -> PlacedMemory:
     """Make a memory of good units, at least FEWEST_UNITS of one or more frames each.
 
-    `inside` says which cells show the unit. A second of CPU for six units of three frames.
+    `inside`: which cells show the unit. Takes a second of CPU for six units of three frames.
     """
     if len(units) < FEWEST_UNITS:
         raise ValueError(f"{len(units)} units, expected at least {FEWEST_UNITS}")
@@ -75,7 +74,7 @@ def remember(units: Sequence[UnitFeatures], inside: NDArray[np.bool_]) -> Placed
     times = 0.0
     for index, unit in enumerate(distances):
         usual = _usual([m for n, m in enumerate(most) if n != index], inside)
-        # As it is judged: by what more than half of its frames show.
+        # As units are judged: by what more than half of the frames show.
         per_frame = [float((frame / usual)[inside].max(initial=0.0)) for frame in unit]
         times = max(times, float(np.median(per_frame)))
     mean, whitening = _spread(means, inside)
@@ -85,7 +84,7 @@ def remember(units: Sequence[UnitFeatures], inside: NDArray[np.bool_]) -> Placed
 
 
 def _spread(means: Sequence[Floats], inside: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """What these units show on average, and what makes distances of differences from that.
+    """The mean of these units, and the matrix that turns differences from it into distances.
 
     `means` are of the frames of each unit: these are alike, and would say that units are.
     """
@@ -107,7 +106,7 @@ def _spread(means: Sequence[Floats], inside: NDArray[np.bool_]) -> tuple[Floats,
 
 
 def _in_common(differences: Sequence[Floats]) -> NDArray[np.bool_]:
-    """Cells in which most units show the same: a lot number says nothing of how units vary."""
+    """Cells in which most units show the same: a lot number says nothing about how units vary."""
     by_unit = np.stack([np.sqrt(np.einsum("fc,fc->c", one, one)) for one in differences])
     usual = np.median(by_unit, axis=0)
     return np.asarray(usual <= OWN_TIMES * np.median(usual))
@@ -121,7 +120,7 @@ def _distance(frame: UnitFeatures, mean: Floats, whitening: Floats) -> Floats:
 
 
 def _usual(most: Sequence[Floats], inside: NDArray[np.bool_]) -> Floats:
-    """How far good units are from each other where, and at least what they are in most cells."""
+    """The distances between good units by cell, at least those of most cells."""
     widened = cv2.dilate(np.max(most, axis=0), np.ones((3, 3), np.uint8))
     smooth = np.asarray(cv2.GaussianBlur(widened, (0, 0), SPREAD_CELLS), np.float32)
     least = np.median(smooth[inside]) if inside.any() else 1.0

@@ -1,9 +1,9 @@
 """A memory of good units as one ONNX graph that a Triton server serves.
 
-It is the features' network, the memory, and what is made of both. Its outputs have Anomalib's
-names. `anomaly_map` is 0.5 at the limit and nears 1 far beyond it; `pred_score` is the highest of
-it. The map has three pixels on a side for each cell, so that what is highest in a cell is as high
-in the map.
+It consists of the features' network, the memory, and the comparison of both. Its outputs have
+Anomalib's names. `anomaly_map` is 0.5 at the limit and nears 1 far beyond it; `pred_score` is the
+highest of it. The map has three pixels on a side for each cell, so that the maximum of a cell is
+preserved in the map.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def taught_graph(features: bytes, memory: PlacedMemory) -> bytes:
     """
     model = _features_model(features)
     graph = model.graph
-    last = graph.node[-1]  # the cast to what is sent to whoever makes a memory
+    last = graph.node[-1]  # the cast of what is sent when a memory is made
     around = last.input[0]
     graph.node.remove(last)
     del graph.output[:], graph.value_info[:]
@@ -58,7 +58,7 @@ def taught_graph(features: bytes, memory: PlacedMemory) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSizes:
-    """Of what goes into a taught model, and of its map."""
+    """Sizes of a taught model's input, and of its map."""
 
     width_px: int
     height_px: int
@@ -67,7 +67,7 @@ class GraphSizes:
 
 
 def sizes_of(graph: bytes) -> GraphSizes:
-    """What the file of a taught model says of itself."""
+    """The metadata of a taught model's file."""
     model = onnx.load_from_string(graph)
     shapes = {
         tensor.name: [side.dim_value for side in tensor.type.tensor_type.shape.dim]
@@ -121,7 +121,7 @@ _ANSWERS_CONSTANTS: dict[str, NDArray[np.generic]] = {
 
 
 def _answers(cells: str) -> list[onnx.NodeProto]:
-    """Anomalib's outputs of a score for each cell."""
+    """Anomalib's outputs, made of a score for each cell."""
     node = helper.make_node
     enlarging = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return [

@@ -1,4 +1,4 @@
-"""Makes a model of good units: lays them on their reference, has them described, remembers."""
+"""Makes a model of good units: from their features on the reference."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inspector.products.reference import Learned, ShownUnit
 from inspector.products.registration import Registrar
 
 LEAST_LIKENESS = 0.6
-"""Frames of a used unit that are less like the reference show a hand, or half of the unit."""
+"""Frames of a used unit below this likeness show a hand, or half of the unit."""
 
 
 class FeaturesSource(Protocol):
-    """The network that says what is to be seen in each cell of a picture. The teaching's thread."""
+    """The network that gives the features of each cell of a picture. The teaching's thread."""
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -54,7 +54,7 @@ class TaughtModel:
     """An ONNX file."""
     units: int
     usual_times: float
-    """By how many times the usual distance these units differ from each other at most."""
+    """The largest distance between these units, in usual distances."""
 
 
 class ModelTeacher:
@@ -64,7 +64,7 @@ class ModelTeacher:
         self._features = features
 
     def teach(self, units: Sequence[ShownUnit], learned: Learned) -> TaughtModel:
-        """Two seconds for six units of three frames, most of it the features' network.
+        """Make the model: two seconds for six units of three frames, mostly the features' network.
 
         Raises:
             ConfigurationError: there is no features' network.
@@ -107,7 +107,7 @@ class _Placing:
         self._box: Letterbox = fit(self._rect, width_px=size_px[0], height_px=size_px[1])
 
     def pictures(self, unit: ShownUnit) -> Iterator[Image]:
-        """Those of its frames that fit."""
+        """The frames of a unit that fit."""
         width_px, height_px = self._size_px
         for sight in unit.sights:
             pose = self._registrar.register(sight.image, upright_matrix(sight.outline))
@@ -117,7 +117,7 @@ class _Placing:
                 yield canvas
 
     def inside(self, features: UnitFeatures) -> NDArray[np.bool_]:
-        """Which cells show nothing but the unit."""
+        """The cells that show nothing but the unit."""
         width_px, height_px = self._size_px
         rows, columns = features.shape[-2:]
         if height_px % rows or width_px % columns:

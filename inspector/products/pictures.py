@@ -15,7 +15,7 @@ _LARGEST_PIXELS = 50_000_000
 _JPEG_QUALITY = 90
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIZE_BYTES = slice(16, 24)
-"""Of the header chunk, which comes first: width and height, 32 bits each."""
+"""Place in the header chunk, which comes first: width and height, 32 bits each."""
 
 
 def as_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -30,7 +30,7 @@ def as_jpeg(pixels: Image) -> bytes:
 
 
 def from_png(content: bytes, *, colour: bool) -> NDArray[np.uint8] | None:
-    """(height, width, 3) BGR, or (height, width); None where it is no such picture.
+    """(height, width, 3) BGR, or (height, width); None if it is no such picture.
 
     Its size is read first: a few bytes may claim to be a picture of many gigabytes.
     """

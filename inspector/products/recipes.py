@@ -1,4 +1,4 @@
-"""What a product's file makes of the units of its product: pure."""
+"""Makes a recipe of a product's file: pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from inspector.products.files import Product
 from inspector.settings.sections import CameraSettings
 
 _DECISIVE = {"region", "crop", "tile_overlap_px", "frames_per_unit", "trigger"}
-"""Of a camera's settings, what decides over a unit."""
+"""The settings of a camera that decide over units."""
 
 TAUGHT_ALONE = 0.6
 """The model of good units at one and a half times its limit. Beside a comparison that saw every
 pixel and claims nothing, what is less unlike than that was a good unit (decision 0030)."""
 REVISION_CHARACTERS = 8
-"""Of the hash of the settings: enough to tell one state of them from the next."""
+"""How many characters of the settings' hash distinguish one state from the next."""
 
 
 def recipe_of(
@@ -117,7 +117,7 @@ def _zones(product: Product) -> tuple[Zone, ...]:
 def _codes_of(
     product: Product, also: Sequence[ModelName], codes: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Empty where one model, and what compares with the reference, know all codes."""
+    """Empty if one model, and the one that compares with the reference, know all codes."""
     if not also and codes == product.inspection.codes:
         return {}
     inspection, golden = product.inspection, product.golden

@@ -1,7 +1,8 @@
 """What a good unit looks like, learned from several: pure arithmetic on pictures.
 
-What most of the units show is the design, what one shows is damage, and what differs from unit to
-unit is natural variation. Nobody is asked what a defect is: the units are compared with each other.
+What most of the units show is the design, what only one shows is damage, and what differs from unit
+to unit is natural variation. No examples of defects are needed: the units are compared with each
+other.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from inspector.core.records import Image, Outline, Rect
 from inspector.products.registration import Matrix, Pose, Registrar
 
 FEWEST_UNITS = 3
-"""Of two that differ nobody can say which is right."""
+"""If two units differ, it is unknown which is right."""
 FITS = 0.6
 """The likeness from which on two units show the same design. Units of one design reach 0.95 to
 0.99, others less than 0.2."""
 DIFFERS_SHARE = 0.2
-"""Of the design's contrast: a pixel that is so much lighter or darker than the others differs."""
+"""As a share of the design's contrast: a pixel that is lighter or darker by more differs."""
 LEAST_LEVELS = 12.0
 """Grey levels that count as a difference at least: below that lies the noise of cameras."""
 SMALLEST_PX = 10
@@ -36,19 +37,21 @@ MINORITY = 0.35
 SURROUNDINGS_SHARE = 0.02
 """Of the reference's longer side: how far around a place that differs others are looked for."""
 GAP_SHARE = 0.007
-"""Of the longer side: what lies nearer together is one mark: a code's cells, a line of text."""
+"""As a share of the longer side: parts closer than this are one mark: a code's cells, a line of
+text."""
 LABEL_SHARE = 0.25
-"""Of the longer side: a mark is no larger."""
+"""As a share of the longer side: the largest size of a mark."""
 DIFFERING_SHARE = 0.04
-"""Of a mark's area: so much differs from unit to unit where the mark is one that does."""
+"""As a share of a mark's area: how much must differ between units for the mark to be individual."""
 PAPER_SHARE = 0.35
-"""Of a mark's longer side: so far around it lies what it is printed on, stuck by hand as it is."""
+"""As a share of a mark's longer side: how far the label that it is printed on may extend around
+it."""
 RIM_SHARE = 0.006
 """Of the longer side: what lies nearer to a unit's edge may be the belt, as outlines go."""
 TONE_SHARE = 1 / 12
 """Of the longer side: light and tint are evened out over such a stretch."""
 _TONE_PIXELS = 48
-"""Along the longer side of the small picture that says how light a unit is where."""
+"""The longer side of the small picture of a unit's local brightness."""
 _GAIN = (0.25, 4.0)
 _SMALL_BOX_PX = 8
 """Places nearer to each other than this are one for people."""
@@ -85,14 +88,14 @@ class ShownUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeftOut:
-    """A unit that the reference is not made of."""
+    """A unit that was left out of the reference."""
 
     number: int
     picture: Image
     """As `UsedUnit.picture`; of another design: as it lies upright."""
     why: Why
     likeness: float
-    """To the other units: the correlation of their contrasts."""
+    """Likeness to the other units: the correlation of their contrasts."""
     places: tuple[Rect, ...]
     """Where it differs, in pixels of the reference, the largest first."""
 
@@ -108,7 +111,7 @@ class UsedUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learned:
-    """What a good unit looks like, and who says so."""
+    """What a good unit looks like, and which units it was learned from."""
 
     mean: Image
     """(height, width, 3) uint8, BGR, in the pose that the units have by their outlines."""
@@ -195,9 +198,9 @@ def upright(sight: Sight) -> Image:
 
 
 def _placed_on_one(units: Sequence[ShownUnit]) -> tuple[list[_Placed], list[LeftOut]]:
-    """Register all onto the first one that more than half of them fit; the others are foreign.
+    """Register all onto the first unit that more than half of them fit; the others are foreign.
 
-    Where there is none: onto the one that the most fit.
+    If there is none: onto the one that most of them fit.
     """
     best: tuple[Registrar, list[Pose]] | None = None
     most = 0
@@ -304,7 +307,7 @@ def _warped(common: _Common, sight: Sight, matrix: Matrix) -> Image:
 
 
 def _tone(picture: Image) -> NDArray[np.float32]:
-    """How light a picture is where, per colour, without what it shows: a few pixels."""
+    """The local brightness of a picture, per colour: a few pixels."""
     height_px, width_px = picture.shape[:2]
     share = min(1.0, _TONE_PIXELS / max(width_px, height_px))
     size = (max(1, round(width_px * share)), max(1, round(height_px * share)))
@@ -337,7 +340,7 @@ def _median(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _those_that_differ(placed: Sequence[_Placed], pictures: Sequence[Image]) -> dict[int, LeftOut]:
-    """By index: the units that show something where the others agree."""
+    """The indices of units that show something where the others agree."""
     greys = [
         np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8) for picture in pictures
     ]
@@ -427,7 +430,7 @@ def _places(mask: NDArray[np.uint8], natural: NDArray[np.bool_]) -> tuple[Rect, 
 
 
 def _deviation(common: _Common, placed: Sequence[_Placed], mean: Image) -> NDArray[np.uint8]:
-    """How far frames are from the mean: the root of the mean square, rounded up."""
+    """The distance of frames from the mean: root mean square, rounded up."""
     grey = cv2.cvtColor(mean, cv2.COLOR_BGR2GRAY)
     total, frames = np.zeros(grey.shape, np.float32), 0
     for frame in _greys(common, placed):
@@ -457,7 +460,7 @@ def _marks(
     """
     kernel = np.ones((3, 3), np.uint8)
     differs = np.asarray(levels >= _least_levels(grey), np.uint8)
-    # What is narrow is an edge etched a little differently.
+    # Narrow differences are edges etched a little differently.
     strong = cv2.morphologyEx(differs, cv2.MORPH_OPEN, kernel) > 0
     strong[_rim(grey.shape)] = False
     if not strong.any():

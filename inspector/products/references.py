@@ -1,4 +1,4 @@
-"""What is asked about references: learn one, use one, forget one, go back to the one before."""
+"""Handles requests about references: learn one, use one, forget one, go back to the one before."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class HearsOfTheEnd(Protocol):
 
 
 class StationReferences(References):
-    """Teaches, and keeps what was learned. Event loop only; files are read and written beside it.
+    """Teaches, and keeps what was learned. Event loop only; files are handled in threads.
 
     A lesson is over once its version is stored, or there is a reason why there is none. `run` has
     to be running for that.
     """
 
     def __init__(self, teacher: ReferenceTeacher, store: ProductStore, *, teach_units: int) -> None:
-        """`teach_units`: as many as a command asks for that does not say."""
+        """`teach_units`: for commands that do not say how many."""
         self.teacher = teacher
         self._store = store
         self._teach_units = teach_units
@@ -83,17 +83,17 @@ class StationReferences(References):
         self.teacher.approved_or_discarded(f"{product}/{number}")
 
     def cut_off(self) -> None:
-        """Units are not collected any further; what is complete is still stored."""
+        """Collect no further units; a complete lesson is still stored."""
         state = self.teacher.state
         if state is not None and state.phase is Phase.COLLECTING:
             self.teacher.cancel("another job took its place before enough units were seen")
 
     async def idle(self) -> None:
-        """Return once no lesson is under way, and the change-over knows how the last one ended."""
+        """Return once no lesson is in progress, and the last one's end was reported."""
         await self._idle.wait()
 
     async def run(self, change_over: HearsOfTheEnd) -> None:
-        """Work until cancelled: see each lesson to its end."""
+        """Work until cancelled: bring each lesson to its end."""
         while True:
             await self._begun.wait()
             self._begun.clear()
@@ -117,7 +117,7 @@ class StationReferences(References):
         except ConfigurationError as error:
             await change_over.taught(error.problems[0])
         except Exception as error:
-            # The product must not stay NOT_INSPECTED over it.
+            # The product must not stay NOT_INSPECTED because of it.
             log.exception("a reference could not be learned")
             await change_over.taught(f"it could not be learned: {type(error).__name__}")
         else:

@@ -1,4 +1,4 @@
-"""Where a unit's picture lies on its reference: pure arithmetic on pictures.
+"""Finds where a unit's picture lies on its reference: pure arithmetic on pictures.
 
 Inverse-compositional Gauss-Newton (Baker and Matthews, "Lucas-Kanade 20 Years On", 2004): the
 derivatives are the reference's, so that everything but the comparison itself is computed once per
@@ -38,30 +38,30 @@ SCALES = 4
 STEPS = (4, 6, 8, 12)
 """Most steps at each of them, from fine to coarse."""
 STILL_PX = 0.02
-"""A step that moves nothing further than so many pixels of its scale was the last."""
+"""A step that moves nothing by more than this many pixels of its scale is the last."""
 
 WILD_SHARE = 0.3
-"""A step that turns or enlarges by more than this is one of despair."""
+"""A step that turns or enlarges by more than this has diverged."""
 
 CONTRAST_SHARE = 1 / 16
 """Of the longer side: the surroundings that make a pixel a contrast. Twice as much, and the belt
 beside a board, or its absence, moves the place found by 0.2 pixels."""
 FLAT_LEVELS = 4.0
-"""A contrast of so many grey levels counts half: what varies less is noise on a plain surface."""
+"""A contrast of this many grey levels counts half: smaller ones are noise on a plain surface."""
 OUTLIER = 1.0
-"""A difference larger than this, in standard deviations of the picture, pulls no harder: damage,
+"""A difference larger than this, in standard deviations of the picture, has no more weight: damage,
 a label, a reflection."""
 BORDER_SHARE = 0.03
 """Of the longer side: so close to its border a unit's picture shows what lies beside the unit."""
 SPREAD_LEVELS = 10.0
-"""Where units differ by so many grey levels a pixel says half of what others say."""
+"""A pixel where units differ by this many grey levels has half the weight."""
 
 LIKENESS_SCALE = 1
 """At a quarter of a 742x676 board blur and noise weigh little: with 3 pixels of blur or 25 grey
 levels of noise the right design has at least 0.945, and a foreign one at most 0.16."""
 LIKENESS_SHARE = 1 / 4
 HOPELESS_BELOW = 0.4
-"""Nothing is aligned more finely that is less like the reference than this: it takes most of the
+"""A picture less like the reference than this is not aligned more finely: that takes most of the
 time, and right designs have 0.9 by then."""
 LEAST_SEEN_SHARE = 0.5
 """A picture that shows less of the reference than this is not compared with it."""
@@ -70,9 +70,9 @@ SEARCH_SCALE = 2
 SEARCH_TURNS = (-4.0, -2.0, 0.0, 2.0, 4.0)
 SEARCH_SIZES = (0.95, 1.0, 1.05)
 SEARCH_BEST = 3
-"""From so many places of the wide search the narrow one begins."""
+"""How many places of the wide search start a narrow one."""
 FOUND_FROM = 0.93
-"""A likeness from which on nobody searches further. A right design that the narrow search put a
+"""A likeness that ends the search. A right design that the narrow search put a
 dozen pixels beside its place had 0.66 to 0.87."""
 
 
@@ -84,12 +84,12 @@ class Limits:
     """Of the longer side of the reference."""
     turn_deg: float = 6.0
     size_share: float = 0.08
-    """How much larger or smaller it may be."""
+    """How much its size may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Where a picture lies on the reference, and how much it is like it there."""
+    """Where a picture lies on the reference, and its likeness there."""
 
     matrix: Affine
     """From pixels of the picture to those of the reference."""
@@ -103,8 +103,8 @@ class Pose:
     scale: float
     within_limits: bool
     turned: bool = False
-    """It would fit if it were turned by 180 degrees, and does not as it is. The other fields say
-    how it fits as it is."""
+    """Whether it would fit if it were turned by 180 degrees, and does not as it is. The other
+    fields are for the picture as it is."""
 
     def fits(self, least_likeness: float) -> bool:
         """Whether this is the unit that the reference shows, and where it may be."""
@@ -112,9 +112,9 @@ class Pose:
 
 
 class Registrar:
-    """Finds pictures on one reference; everything of the reference is computed once.
+    """Finds pictures on one reference; everything about the reference is computed once.
 
-    Nothing changes in it afterwards: several cameras and threads may use it at once.
+    Immutable afterwards: several cameras and threads may use it at once.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Registrar:
         *,
         limits: Limits | None = None,
     ) -> None:
-        """Prepare whatever needs no picture.
+        """Compute whatever needs no picture.
 
         `reference`: grey, or BGR. `deviation`: (height, width), by how many grey levels good units
         differ there: what differs anyway says little about the place.
@@ -206,7 +206,7 @@ class Registrar:
         return [begin for _likeness, begin in found[:SEARCH_BEST]]
 
     def _part(self, picture: NDArray[np.uint8], at: Matrix, margin_share: float) -> _Part | None:
-        """What of the picture may show the reference, so much around it; None where nothing."""
+        """The part of the picture that may show the reference, with a margin; None: none."""
         margin_px = margin_share * max(self.width_px, self.height_px)
         back = np.linalg.inv(at)
         corners = [
@@ -284,7 +284,7 @@ class _Scale:
         self._solve = np.linalg.pinv(np.float64(self._changes @ changes.T))
 
     def aligned(self, grey: Floats, found: Matrix, steps: int) -> Matrix:
-        """A better way from the reference to the part of the picture, in steps of Gauss-Newton."""
+        """Refine the matrix from reference to picture, by Gauss-Newton steps."""
         contrast = _contrast(grey, CONTRAST_SHARE, longer_px=max(self._size))
         at = self._shrunk(found)
         for _ in range(steps):
@@ -300,7 +300,7 @@ class _Scale:
         return self._enlarge @ at @ np.linalg.inv(self._enlarge)
 
     def likeness(self, grey: Floats, found: Matrix) -> float:
-        """Correlation of the contrasts where both are seen; 0 where too little is."""
+        """Correlation of the contrasts where both are visible; 0 if that is too little."""
         seen, weight = self._seen(grey, self._shrunk(found))
         seen_weight = float(weight.sum())
         if seen_weight == 0 or seen_weight < LEAST_SEEN_SHARE * float(self._weight.sum()):
@@ -310,7 +310,7 @@ class _Scale:
     def best_shift(
         self, grey: Floats, found: Matrix, margin_px: float
     ) -> tuple[float, float, float]:
-        """How much the picture is like the reference where it is most so, and where that is.
+        """The best likeness of the picture to the reference, and its place.
 
         In pixels of the reference, to the right and downwards, `margin_px` away at most.
         """
@@ -342,7 +342,7 @@ class _Scale:
         return np.asarray(back @ step @ to_middle)
 
     def _seen(self, picture: Floats, at: Matrix) -> tuple[Floats, Floats]:
-        """The picture in the place of the reference, and what each of its pixels counts."""
+        """The picture in the place of the reference, and the weight of each of its pixels."""
         matrix = np.array(between_centres(_affine(at)))
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         seen = cv2.warpAffine(
@@ -361,7 +361,7 @@ class _Scale:
         return np.asarray(seen, np.float32), weight
 
     def _covers(self, picture: Floats, at: Matrix) -> bool:
-        """Whether the picture shows every place of the reference that counts."""
+        """Whether the picture shows every place of the reference that has weight."""
         width, height = self._size
         border = BORDER_SHARE * max(width, height)
         corners = [
@@ -372,7 +372,7 @@ class _Scale:
         return all(0 <= x <= picture.shape[1] and 0 <= y <= picture.shape[0] for x, y in corners)
 
     def _error(self, seen: Floats, weight: Floats) -> Floats:
-        """What the picture shows more than the reference; 0 where it is not seen."""
+        """The difference of the picture from the reference; 0 where it is not visible."""
         counted = seen * weight
         own = float(np.vdot(counted, seen))
         gain = float(np.vdot(counted, self._contrast)) / own if own > 0 else 1.0
@@ -384,7 +384,7 @@ class _Scale:
 
 
 def _scales_of(width_px: int, height_px: int) -> int:
-    """At how many scales a picture that is this large at the finest one is compared."""
+    """The number of scales for a picture of this size at the finest one."""
     return max(
         1,
         sum(
@@ -396,7 +396,7 @@ def _scales_of(width_px: int, height_px: int) -> int:
 
 
 def _pyramid(picture: NDArray[np.uint8], shrink: int, scales: int) -> list[Floats]:
-    """Grey, shrunk so many times, then halved again and again; each pixel the mean of its own."""
+    """The grey picture, shrunk by this factor, then halved repeatedly; each pixel is a mean."""
     height, width = picture.shape[0] // shrink, picture.shape[1] // shrink
     even = picture[: height * shrink, : width * shrink]
     grey = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
@@ -423,7 +423,7 @@ def _weight(shape: Sequence[int], deviation: NDArray[np.uint8] | None) -> NDArra
 
 
 def _contrast(grey: Floats, share: float, *, longer_px: int | None = None) -> Floats:
-    """How each pixel differs from its surroundings, in units of how much these vary."""
+    """The difference of each pixel from its surroundings, relative to their variation."""
     window = max(3, round((longer_px or max(grey.shape)) * share)) | 1
     above = grey - cv2.blur(grey, (window, window))
     spread = np.sqrt(np.maximum(cv2.blur(above * above, (window, window)), 0))
@@ -431,7 +431,7 @@ def _contrast(grey: Floats, share: float, *, longer_px: int | None = None) -> Fl
 
 
 def _standardised(contrast: Floats, weight: Floats) -> Floats:
-    """Mean 0 and standard deviation 1 where it counts."""
+    """Normalise to mean 0 and standard deviation 1, by weight."""
     total = max(float(weight.sum()), 1e-6)
     above = contrast - np.float32((contrast * weight).sum() / total)
     spread = math.sqrt(float((above * above * weight).sum()) / total)

@@ -66,9 +66,9 @@ class Revision:
     """One content of a product's file."""
 
     number: int
-    """Counts the contents that were in force, from 1; 0: this one was not yet."""
+    """The number among contents that were in force, from 1; 0: this one was not yet."""
     text: str
-    """What events call it: the file's own `revision`, or the number; each content another."""
+    """Its name in events: the file's own `revision`, or the number; unique for each content."""
     sha256: str
 
 
@@ -99,7 +99,7 @@ class TaughtReference:
     made_by: str
     model: TaughtModel | None = None
     optics: OpticsBaseline | None = None
-    """What the pictures were like; None where nobody measured them."""
+    """What the pictures were like; None if they were not measured."""
 
 
 class ProductStore:
@@ -112,7 +112,7 @@ class ProductStore:
     # Files.
 
     def names(self) -> tuple[str, ...]:
-        """The products that have a file, and `default`, by name.
+        """The names of the products that have a file, and `default`.
 
         Raises:
             ConfigurationError: a file's name is no product's; with a line for each.
@@ -134,7 +134,7 @@ class ProductStore:
         return self.directory / f"{stem_of(name)}.toml"
 
     def content(self, name: str) -> bytes:
-        """What the product's file says now; nothing for `default` without one.
+        """The present content of the product's file; empty for `default` without one.
 
         Raises:
             ConfigurationError: there is no such product, or its file cannot be read.
@@ -150,7 +150,7 @@ class ProductStore:
             raise ConfigurationError(f"{file}: no such product; known are: {known}") from None
 
     def read(self, name: str, station: StationTerms) -> Product:
-        """What the product's file says now, over the station's settings.
+        """The product by its present file, over the station's settings.
 
         Raises:
             ConfigurationError: as `content`, or the file is wrong.
@@ -168,7 +168,7 @@ class ProductStore:
     # Revisions.
 
     def revisions(self, name: str) -> tuple[Revision, ...]:
-        """Every content that was in force, in the order they came."""
+        """Every content that was in force, in order."""
         found: list[Revision] = []
         for number, file in self._numbered(self._folder(name) / "revisions", ".toml"):
             content = _read(file, LARGEST_FILE_BYTES)
@@ -176,17 +176,17 @@ class ProductStore:
         return tuple(found)
 
     def revision_content(self, name: str, revision: Revision) -> bytes:
-        """What that revision's file said."""
+        """The content of that revision's file."""
         return _read(self._revision_file(name, revision.number), LARGEST_FILE_BYTES)
 
     def revision_of(self, name: str, content: bytes) -> Revision:
-        """Which revision this content is; one that was never in force has the number 0."""
+        """The revision of this content; one that was never in force has the number 0."""
         return self._revision_of(content, self.revisions(name))
 
     def note_revision(self, name: str, content: bytes) -> Revision:
         """Keep this content as a revision, because it comes into force now.
 
-        A content that was in force before is that revision again.
+        A content that was in force before keeps its revision.
         """
         with self._writing(name):
             known = self.revisions(name)
@@ -225,7 +225,7 @@ class ProductStore:
         return tuple(number for number, _ in self._numbered(folder, ""))
 
     def reference(self, name: str, number: int) -> StoredReference:
-        """What stands beside a version of the reference.
+        """The record of a version of the reference.
 
         Raises:
             ConfigurationError: there is no such version, or it is damaged.
@@ -276,14 +276,14 @@ class ProductStore:
 
     @staticmethod
     def _optics(folder: Path) -> OpticsBaseline | None:
-        """What the pictures were like; None where that is not known, as of another station's."""
+        """What the pictures were like; None if that is unknown, as for another station's."""
         try:
             return _noted(folder / OPTICS, StoredOptics).baseline()
         except FileNotFoundError:
             return None
 
     def reference_folder(self, name: str, number: int) -> Path:
-        """Where that version is."""
+        """The folder of that version."""
         return self._folder(name) / "references" / str(number)
 
     def unit_picture(self, name: str, number: int, unit: StoredUnit) -> bytes:
@@ -385,7 +385,7 @@ class ProductStore:
     # Approvals.
 
     def approvals(self, name: str) -> Approvals:
-        """Which reference is in force, and which were before.
+        """The reference in force, and those before.
 
         Raises:
             ConfigurationError: the file that says so is damaged.
@@ -415,7 +415,7 @@ class ProductStore:
             return approval
 
     def roll_back(self, name: str) -> int:
-        """Put the reference in force again that was so before; returns its number.
+        """Put the previous reference in force again; returns its number.
 
         Raises:
             ConfigurationError: there was none before, or it is damaged.
@@ -486,7 +486,7 @@ class ProductStore:
         return self._folder(name) / "revisions" / f"{number}.toml"
 
     def approvals_file(self, name: str) -> Path:
-        """Where it is noted which reference is in force."""
+        """The file of the approvals."""
         return self._folder(name) / "approvals.json"
 
     def _note(self, name: str, approvals: Approvals) -> None:
@@ -504,7 +504,7 @@ class ProductStore:
             raise ConfigurationError(f"{folder}: cannot be read: {error.strerror}") from None
 
     def _numbered(self, folder: Path, ending: str) -> list[tuple[int, Path]]:
-        """What is called by a number there; nothing that is unfinished is."""
+        """The numbered entries of a folder, without unfinished ones."""
         found = []
         for path in self._listed(folder):
             number = path.name.removesuffix(ending)
@@ -522,7 +522,7 @@ class ProductStore:
         """
         try:
             durable.make_folder(self.directory / VERSIONS)
-            # Only opened: a lock that root made is one for the service, too.
+            # Only opened: a lock file that root made must work for the service, too.
             flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
             lock = self.directory / VERSIONS / ".lock"
             with open(os.open(lock, flags, 0o644), "rb") as held:  # noqa: PTH123 - needs the flags
@@ -540,7 +540,7 @@ class ProductStore:
 
 
 def reference_sha256(mean: Image, deviation: NDArray[np.uint8]) -> str:
-    """The hash of a reference: over sizes and pixels, so that a file's compression is no matter."""
+    """The hash of a reference: over sizes and pixels, independent of a file's compression."""
     digest = hashlib.sha256(b"inspector.reference/1")
     for pixels in (mean, deviation):
         digest.update(repr(pixels.shape).encode())
@@ -572,10 +572,10 @@ def _unit(unit: TaughtUnit, pictures: dict[str, bytes]) -> StoredUnit:
 
 
 def _revision(number: int, content: bytes, before: Sequence[Revision]) -> Revision:
-    """Name a content: its own word for it, told apart from earlier ones that have the same."""
+    """The name of a content: its own, made distinct from earlier ones with the same."""
     try:
         told = str(tomllib.loads(content.decode("utf-8-sig")).get("revision") or number)
-    except ValueError:  # damaged since; it still is what it was called
+    except ValueError:  # damaged since; its name stays
         told = str(number)
     taken = {revision.text for revision in before}
     text, times = told, 1
@@ -610,7 +610,7 @@ def _pixels(file: Path) -> bytes:
 
 
 def _read(file: Path, largest_bytes: int) -> bytes:
-    """The content, and one byte more where it is too long.
+    """The content, with one byte more than allowed if it is too long.
 
     Raises:
         FileNotFoundError: there is none.
@@ -623,7 +623,7 @@ def _read(file: Path, largest_bytes: int) -> bytes:
     except FileNotFoundError:
         raise
     except NotADirectoryError:
-        # Whoever lists the folder, or makes it, says what is wrong with it.
+        # An error is reported where the folder is listed or made.
         raise FileNotFoundError(file) from None
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None

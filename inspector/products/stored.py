@@ -1,4 +1,4 @@
-"""What is written down beside a product's references: of which units, by whom, approved by whom."""
+"""Records beside a product's references: which units, by whom, approved by whom."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StoredUnit(Section):
     why: str = ""
     """Why it was left out."""
     likeness: Annotated[float, Field(ge=-1, le=1)] = 1.0
-    """To the other units."""
+    """Likeness to the other units."""
     places: tuple[tuple[int, int, int, int], ...] = ()
     """Where it differs from the others: x, y, width, height in pixels of the reference."""
     picture: Annotated[str, Field(pattern=r"^units/[0-9a-z-]+\.jpg$")] | None = None
@@ -39,7 +39,7 @@ class StoredModel(Section):
     """Of its file, `model.onnx`."""
     units: Annotated[int, Field(ge=1)]
     usual_times: Annotated[float, Field(ge=0)]
-    """By how many times the usual distance these units differ from each other at most."""
+    """The largest distance between these units, in usual distances."""
 
 
 class StoredReference(Section):
@@ -49,23 +49,23 @@ class StoredReference(Section):
     product: str
     number: Annotated[int, Field(ge=1)]
     sha256: Sha256
-    """Over the sizes and pixels of mean and deviation."""
+    """Hash over the sizes and pixels of mean and deviation."""
     width_px: Pixels
     height_px: Pixels
     camera: str
-    """Where it was taught."""
+    """The camera it was taught at."""
     revision: str
-    """Of the product, while it was taught."""
+    """Revision of the product while it was taught."""
     made_at: str
     """RFC 3339."""
     made_by: str
     units: tuple[StoredUnit, ...]
     model: StoredModel | None = None
-    """None: there was no network to teach one with."""
+    """None: there was no features' network to teach one."""
 
     @property
     def id(self) -> str:
-        """What events call it."""
+        """Its name in events."""
         return f"{self.product}/{self.number}"
 
     @property
@@ -75,7 +75,7 @@ class StoredReference(Section):
 
 
 class StoredOptics(Section):
-    """What pictures are like of a good unit, as `optics.json` beside a reference says."""
+    """What pictures of a good unit are like, as in `optics.json` beside a reference."""
 
     format: Literal["inspector.optics/1"] = "inspector.optics/1"
     camera: str
@@ -93,16 +93,16 @@ class StoredOptics(Section):
 
     @classmethod
     def of(cls, usual: OpticsBaseline) -> StoredOptics:
-        """To be written down."""
+        """The record to store."""
         return cls(**asdict(usual))
 
     def baseline(self) -> OpticsBaseline:
-        """As it is compared with."""
+        """The baseline for comparisons."""
         return OpticsBaseline(**self.model_dump(exclude={"format"}))
 
 
 class Approval(Section):
-    """Who said that a reference shows a good unit."""
+    """A person's approval of a reference."""
 
     number: Annotated[int, Field(ge=1)]
     by: str
@@ -111,14 +111,14 @@ class Approval(Section):
 
 
 class Approvals(Section):
-    """Which reference is in force, and which were before it, as `approvals.json` says."""
+    """The reference in force and those before it, as in `approvals.json`."""
 
     format: Literal["inspector.approvals/1"] = "inspector.approvals/1"
     last_number: Annotated[int, Field(ge=0)] = 0
-    """The highest number ever given to a reference: none is given twice."""
+    """The highest number ever given to a reference, so that none is given twice."""
     last_revision: Annotated[int, Field(ge=0)] = 0
     approved: Annotated[tuple[Approval, ...], Field(max_length=MOST_APPROVALS)] = ()
-    """The last one is in force; each reference is there once."""
+    """The last one is in force; each reference occurs once."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -135,23 +135,23 @@ class Approvals(Section):
 
     @property
     def before(self) -> int | None:
-        """What a roll-back puts in force again."""
+        """The reference that a roll-back puts in force again."""
         return self.approved[-2].number if len(self.approved) > 1 else None
 
     def of(self, number: int) -> Approval | None:
-        """Who approved a reference; None where nobody did, or it was taken back."""
+        """The approval of a reference; None if it has none, or if it was withdrawn."""
         return next((a for a in self.approved if a.number == number), None)
 
     def with_approved(self, approval: Approval) -> Approvals:
-        """The same after an approval."""
+        """The record after an approval."""
         others = tuple(a for a in self.approved if a.number != approval.number)
         return self.model_copy(update={"approved": (*others, approval)[-MOST_APPROVALS:]})
 
     def rolled_back(self) -> Approvals:
-        """The same without the approval of the one in force."""
+        """The record without the approval of the one in force."""
         return self.model_copy(update={"approved": self.approved[:-1]})
 
     def without(self, number: int) -> Approvals:
-        """The same without a reference that is gone."""
+        """The record without a removed reference."""
         left = tuple(a for a in self.approved if a.number != number)
         return self.model_copy(update={"approved": left})

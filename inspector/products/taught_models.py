@@ -5,7 +5,7 @@
         config.pbtxt
         1/model.onnx
 
-What is there is a copy: the model itself lies with its reference, and is put here when a recipe
+The content is a copy: the model itself is stored with its reference, and is put here when a recipe
 needs it. The embedded server serves this folder beside its own.
 
 Synchronous file I/O: never on the event loop.
@@ -65,12 +65,12 @@ class TaughtModels:
         self.is_served = is_served
 
     def name_of(self, product: str, number: int, graph_sha256: str) -> ModelName:
-        """What the model is called: another file is another model, also on a server that runs."""
+        """The name of the model: another file gets another name, also on a running server."""
         told = f"{PREFIX}{stem_of(product)}-{number}-{graph_sha256[:_HASH_CHARACTERS]}"
         return ModelName(name=told, version="1", file_sha256=graph_sha256)
 
     def installed(self, product: str, number: int, graph: bytes) -> ModelName:
-        """Have a model there.
+        """Put a model there.
 
         Raises:
             ConfigurationError: the folder cannot be written to.

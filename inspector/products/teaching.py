@@ -1,7 +1,7 @@
 """Teaches the station what a good unit looks like, from the units that pass.
 
-Capture threads bring the frames, a thread of its own with little claim to the processor compares
-them, and the store keeps what was learned until a person approves it.
+Capture threads bring the frames, a separate thread with low priority compares them, and the store
+keeps what was learned until a person approves it.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ from inspector.products.stored import StoredReference
 log = structlog.get_logger("products")
 
 ROOM_BYTES = 1_073_741_824
-"""Of pixels that one teaching keeps, at most; each unit has the same share of it."""
+"""The most pixels, in bytes, that one teaching keeps; each unit has the same share."""
 MARGIN_SHARE = 0.06
-"""Of a unit's longer side: so much around its outline is kept too, for outlines that are wrong."""
+"""As a share of a unit's longer side: the margin around its outline that is kept, in case the
+outline is inexact."""
 NICENESS = 15
-"""Of the thread that compares: the line goes first."""
+"""Niceness of the thread that compares: the line goes first."""
 MOST_PLACES_NAMED = 3
 NS_PER_S = 1_000_000_000
 _T = TypeVar("_T")
@@ -57,18 +58,18 @@ _WORDS = {
 
 
 class Phase(StrEnum):
-    """How far a teaching is. A closed list."""
+    """The phase of a teaching. A closed list."""
 
     COLLECTING = "collecting"
     COMPARING = "comparing"
     TO_BE_APPROVED = "to_be_approved"
     ENDED = "ended"
-    """Nothing came of it, and `problem` says why."""
+    """It failed, and `problem` says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What is to be learned."""
+    """A lesson to learn."""
 
     product: str
     revision: str
@@ -92,7 +93,7 @@ class UnitSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teaching:
-    """A teaching as it stands: for people."""
+    """The state of a teaching, for people."""
 
     lesson: Lesson
     phase: Phase
@@ -105,27 +106,27 @@ class Teaching:
 
 @dataclass(slots=True)
 class _Collected:
-    """A unit of which frames came."""
+    """A unit that is being collected."""
 
     index: int
     number: int
     id: str = ""
     sights: list[Sight] = field(default_factory=list)
     frames: int = 0
-    """That came, kept or not."""
+    """Frames that came, kept or not."""
     is_complete: bool = False
     optics: list[Optics] = field(default_factory=list)
-    """Of its frames, where they are measured."""
+    """Measures of its frames, if they are measured."""
     seen_unix_ns: int = 0
 
     @property
     def bytes(self) -> int:
-        """Of pixels kept."""
+        """Size of the pixels kept."""
         return sum(sight.image.nbytes for sight in self.sights)
 
 
 class _Known(NamedTuple):
-    """What is known of the units besides their pictures, by number."""
+    """What is known about the units besides their pictures, by number."""
 
     ids: Mapping[int, str]
     optics: Mapping[int, tuple[Optics, ...]]
@@ -170,7 +171,7 @@ class ReferenceTeacher(Teacher):
         try:
             self._take(frame)
         except Exception:
-            # A frame less to learn from; its buffer is still released, its unit still counted.
+            # One frame is lost for learning; its buffer is still released, its unit still counted.
             log.exception("a frame could not be learned from", camera=frame.ref.camera_id)
 
     def _take(self, frame: Frame) -> None:
@@ -198,7 +199,7 @@ class ReferenceTeacher(Teacher):
         self._tell()
 
     def _room_of(self, ref: FrameRef) -> int | None:
-        """How many bytes its unit may take; None where it is not one to learn from."""
+        """How many bytes its unit may take; None if it is not one to learn from."""
         unit = ref.unit
         with self._lock:
             lesson = self._lesson
@@ -224,7 +225,7 @@ class ReferenceTeacher(Teacher):
 
     @property
     def state(self) -> Teaching | None:
-        """The teaching under way, or the last one; None where there was none since the start."""
+        """The teaching in progress, or the last one; None if there was none since the start."""
         with self._lock:
             if self._lesson is None:
                 return self._last
@@ -264,7 +265,7 @@ class ReferenceTeacher(Teacher):
         )
 
     def decided(self, unit: JudgedUnit) -> None:
-        """A unit has its verdict: no frame of it follows."""
+        """Note that a unit has its verdict: no frame of it follows."""
         with self._lock:
             if self._lesson is None or unit.ref.camera_id != self._camera:
                 return
@@ -276,7 +277,7 @@ class ReferenceTeacher(Teacher):
         self._changed.set()
 
     async def full(self) -> None:
-        """Return once as many units were seen as are wanted: others need not be taught."""
+        """Return once enough units were seen: further ones are not needed."""
         await self._until(lambda wanted: len(self._units) >= wanted)
 
     async def complete(self) -> None:
@@ -288,7 +289,7 @@ class ReferenceTeacher(Teacher):
         )
 
     def close(self) -> None:
-        """Take no further frame: what was collected has to do."""
+        """Take no further frame: learn from what was collected."""
         self._is_closed = True
         self._changed.set()
 
@@ -298,7 +299,7 @@ class ReferenceTeacher(Teacher):
             self._end(problem=problem)
 
     async def outcome(self) -> StoredReference | NotLearned:
-        """What came of it, once it is complete: a version in the store, or why there is none.
+        """The outcome, once it is complete: a version in the store, or why there is none.
 
         Comparing eight units of three frames takes a second of one core.
 
@@ -344,7 +345,7 @@ class ReferenceTeacher(Teacher):
         return stored
 
     def approved_or_discarded(self, reference: str) -> None:
-        """A person decided about a version: it waits no longer."""
+        """Note that a person decided about a version: it no longer waits."""
         if self._last is not None and self._last.reference == reference:
             self._last = None
 
@@ -394,7 +395,7 @@ class ReferenceTeacher(Teacher):
     def _model_of(
         self, product: str, units: list[ShownUnit], learned: Learned
     ) -> TaughtModel | None:
-        """The model that these units teach; without one, the reference is worth as much."""
+        """The model that these units teach; without one, the reference is still complete."""
         if self.models is None:
             return None
         began_s = time.monotonic()
@@ -450,7 +451,7 @@ class ReferenceTeacher(Teacher):
 
 
 class TeachingCancelledError(Exception):
-    """Nothing will come of what was waited for."""
+    """The outcome that was waited for will not come."""
 
 
 def told(left_out: LeftOut) -> str:
@@ -501,7 +502,7 @@ def _frames_wanted(ref: FrameRef) -> int:
 
 
 async def in_background(work: Callable[[], _T], *, name: str) -> _T:
-    """Do something long in a thread of its own that gives way to all others.
+    """Do something long in a separate thread of low priority.
 
     A thread that was made less important cannot become more important again, so it ends.
     """

@@ -1,4 +1,4 @@
-"""Says where every board is in a frame, and paints frames cheaply from composed pieces of belt.
+"""Places every board in a frame, and paints frames cheaply from composed pieces of belt.
 
 A board and the belt around it are composed once, as a strip as high as the picture; a frame is
 a copy of one to three strips with sensor noise and flicker over it. Composing a 1280x720 strip

@@ -15,7 +15,7 @@ class View(StrEnum):
 
 
 class Direction(StrEnum):
-    """Where the boards go in the picture of a belt."""
+    """The direction of the boards in the picture of a belt."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -57,14 +57,14 @@ class SimulationOptions:
     products: int = 1
     """How many circuits are on the line."""
     change_every: int = 1
-    """So many boards of a circuit come one after the other, then those of the next."""
+    """How many boards of a circuit come one after the other, before those of the next."""
     pause: int = 0
-    """So many places for boards stay empty between them, while the line is changed over."""
+    """How many places for boards stay empty between circuits, while the line is changed over."""
     good_first: int = 0
-    """So many boards after each change are without defects, for a reference to be taught."""
+    """How many boards after each change are without defects, for a reference to be taught."""
     quirks: int = 0
-    """So many places of each circuit look like defects and are none: whoever sees one board only
-    cannot distinguish them."""
+    """How many places of each circuit look like defects and are none: a single board does not show
+    the difference."""
     variation: float = 0.0
     """How much boards of a circuit differ, 0 to 2: etching, tint, specks, where the label sticks,
     light that drifts; 1 is usual."""

@@ -1,4 +1,4 @@
-"""Finds the way of a track between two pads on a coarse grid, in steps of 45 degrees."""
+"""Routes a track between two pads on a coarse grid, in steps of 45 degrees."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _DTYPES = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the person says of the file; the rest is found out, or asked for."""
+    """What the person states about the file; everything else is found out, or asked for."""
 
     name: str
     codes: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Understood:
     codes: tuple[str, ...]
     spec: ModelSpec
     sure: tuple[str, ...]
-    """What is known, and from where."""
+    """What is known, and how."""
     unsure: tuple[str, ...]
     """What is assumed, and what to do if it is wrong."""
 
@@ -74,7 +74,7 @@ class Understood:
 async def understand(
     environment: EmbeddedEnvironment, file: Path, wishes: Wishes, pictures: Sequence[Shown]
 ) -> Understood:
-    """What the file is.
+    """Find out what the file is.
 
     Raises:
         ConfigurationError: it cannot be used as it is, or somebody has to say something: which
@@ -208,7 +208,7 @@ class _Inquiry:
             ) from None
 
     def _counted(self, entry: Entry) -> tuple[str, ...]:
-        """Names for classes that nobody names, where one number of them fits."""
+        """Names for unnamed classes, if exactly one number of them fits."""
         lengths = {n for shape in entry.shapes.values() for n in shape if n > 0}
         fitting, refusal = [], None
         for number in sorted({n - less for n in lengths for less in (0, 1, 4, 5, 6, 36)}):
@@ -235,7 +235,7 @@ class _Inquiry:
     async def _by_trial(
         self, entry: Entry, codes: tuple[str, ...], refused: ConfigurationError
     ) -> Entry:
-        """The one layout that its answers to pictures do not contradict; else what was refused."""
+        """The only layout that its answers to pictures do not contradict; else what was refused."""
         if "has to be said" not in str(refused):
             raise refused
         fitting = []
@@ -266,7 +266,7 @@ class _Inquiry:
     async def _range(
         self, entry: Entry, codes: tuple[str, ...], spec: ModelSpec
     ) -> tuple[Entry, ModelSpec]:
-        """What white is to it, where neither it nor the person says it: tried."""
+        """Its pixel range, found by trial if neither the file nor the person states it."""
         if not spec.range_is_assumed:
             if entry.notes.takes_ones and spec.input.dtype != "UINT8":
                 entry = replace(entry, stated=replace(entry.stated, pixel_range="0..1"))
@@ -311,7 +311,7 @@ class _Inquiry:
 
 
 def as_read(answer: Answer) -> dict[str, NDArray[Any]]:
-    """As a reply of the server is read: halves as floats."""
+    """The tensor as a reply of the server is read: half floats as floats."""
     return {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
         for name, array in answer.items()
@@ -319,7 +319,7 @@ def as_read(answer: Answer) -> dict[str, NDArray[Any]]:
 
 
 def _common(seen: Sequence[tuple[int, ...]], told: tuple[int, ...]) -> tuple[int, ...]:
-    """The file's lengths, and where it leaves one open, what all answers have; -1 where none."""
+    """The file's dimensions, with open ones taken from the answers; -1 if these differ."""
     shape = []
     for place, lengths in enumerate(zip(*seen, strict=True)):
         fixed = told[place] if place < len(told) else -1
@@ -347,7 +347,7 @@ _OPTIONS: Mapping[str, str] = {
 
 
 def _as_options(sentence: str, file: str, name: str) -> str:
-    """A sentence about settings, about options of the command."""
+    """A sentence about settings, turned into one about options of the command."""
     for setting, option in _OPTIONS.items():
         sentence = sentence.replace(setting, option)
     return sentence.replace(f"model {name}", file)

@@ -52,22 +52,24 @@ ThresholdOption = Annotated[
 @app.command()
 def add(  # noqa: PLR0917 - options, given by name
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The exported model.")],
-    name: Annotated[str | None, typer.Option(help="Else the file's, or its folder's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="A name for the model; else the file's, or its folder's.")
+    ] = None,
     pictures: PicturesOption = None,
     codes: CodesOption = None,
     head: Annotated[
         str | None, typer.Option(help=f"The layout of its output: {', '.join(HEADS[1:])}.")
     ] = None,
     good: Annotated[
-        str | None, typer.Option(help="Of its classes, those that are no defect, with commas.")
+        str | None, typer.Option(help="Those of its classes that are no defect, with commas.")
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="WIDTHxHEIGHT, where the file takes any size.")
+        str | None, typer.Option(help="WIDTHxHEIGHT, if the file takes any size.")
     ] = None,
     colour: Annotated[str | None, typer.Option(help="rgb or bgr.")] = None,
     pixel_range: Annotated[str | None, typer.Option(help="0..1 or 0..255.")] = None,
     mean: Annotated[
-        str | None, typer.Option(help="Taken off each channel: red,green,blue.")
+        str | None, typer.Option(help="Subtracted from each channel: red,green,blue.")
     ] = None,
     deviation: Annotated[
         str | None, typer.Option(help="Each channel is divided by it: red,green,blue.")
@@ -82,13 +84,13 @@ def add(  # noqa: PLR0917 - options, given by name
     threshold: ThresholdOption = 0.25,
     out: OutOption = None,
     settings: Annotated[
-        Path | None, typer.Option(help="Write a settings file for these pictures, too.")
+        Path | None, typer.Option(help="Also write a settings file for these pictures.")
     ] = None,
     repository: RepositoryOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Brings an ONNX file to the repository: read, served, tried on pictures, compared."""
+    """Adds an ONNX file to the repository, once it was served, tried on pictures and compared."""
     from inspector.commands.model.adding import Wishes  # noqa: PLC0415 - cv2 and grpc load slowly
     from inspector.commands.model.asking import Reading  # noqa: PLC0415
     from inspector.commands.model.working import add as add_it  # noqa: PLC0415
@@ -130,7 +132,7 @@ def list_(
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Every model of the repository: what it takes and the names of its classes."""
+    """Lists every model of the repository, with its input and the names of its classes."""
     from inspector.commands.model.working import print_list  # noqa: PLC0415
 
     print_list(_repository(repository, _station(config)), as_json=as_json)
@@ -143,7 +145,7 @@ def show(
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """One model: its tensors, classes, and what it says of itself."""
+    """Shows one model: its tensors, its classes and its own parameters."""
     from inspector.commands.model.working import show as show_it  # noqa: PLC0415
 
     show_it(_repository(repository, _station(config)), model, as_json=as_json)
@@ -174,7 +176,7 @@ def try_(  # noqa: PLR0917 - options, given by name
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Shows pictures to a model, and what it finds in them."""
+    """Shows pictures to a model, and prints what it finds in them."""
     from inspector.commands.model.asking import Reading  # noqa: PLC0415
     from inspector.commands.model.working import try_out  # noqa: PLC0415
 
@@ -197,7 +199,7 @@ def remove(
     repository: RepositoryOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Takes a model out of the repository; not one that the settings or an ensemble name."""
+    """Removes a model from the repository, unless the settings or an ensemble name it."""
     from inspector.commands.model.working import remove as remove_it  # noqa: PLC0415
 
     station = _station(config)
@@ -206,26 +208,31 @@ def remove(
 
 @app.command()
 def teach(  # noqa: PLR0917 - options, given by name
-    product: Annotated[str, typer.Option("--product", help="Whose good units they are.")],
+    product: Annotated[str, typer.Option("--product", help="The product of these units.")],
     units: Annotated[
         int | None,
-        typer.Option(min=3, help="How many of the line's next; else products.teach_units."),
+        typer.Option(
+            min=3, help="How many of the next units of the line; else products.teach_units."
+        ),
     ] = None,
     pictures: Annotated[
         list[Path] | None,
         typer.Option(
-            "--pictures", "-p", help="Of good units, one each, or a folder; instead of the line."
+            "--pictures",
+            "-p",
+            help="Pictures of good units, one each, or a folder; instead of the line.",
         ),
     ] = None,
     approve: Annotated[  # noqa: FBT002
-        bool, typer.Option("--approve", help="In force at once, without anybody having seen it.")
+        bool,
+        typer.Option("--approve", help="Put it in force at once, without a person having seen it."),
     ] = False,
-    by: Annotated[str | None, typer.Option(help="Who says that they are good.")] = None,
+    by: Annotated[str | None, typer.Option(help="The person who says that they are good.")] = None,
     config: Annotated[
         Path, typer.Option("--config", "-c", help="The TOML settings file of the station.")
     ] = DEFAULT_CONFIG,
 ) -> None:
-    """Good units teach a model, without labels: it says anomaly where one looks otherwise."""
+    """Teaches a model from good units, without labels: it reports where a unit looks different."""
     settings = load_station(config)
     configure_logging(LogSettings(level="error"), settings.secrets())
     from inspector.commands.products import Products, checked_name, whoever  # noqa: PLC0415
@@ -236,7 +243,7 @@ def teach(  # noqa: PLR0917 - options, given by name
         return
     if units is not None:
         raise typer.BadParameter(
-            "it is for units of the line; all of the pictures count", param_hint="--units"
+            "it is for units of the line; with pictures all of them are used", param_hint="--units"
         )
     from inspector.commands.model.teaching import teach_from_pictures  # noqa: PLC0415
 
@@ -244,7 +251,7 @@ def teach(  # noqa: PLR0917 - options, given by name
 
 
 def _station(config: Path | None) -> Settings | None:
-    """The settings, where there are some: named, or at the usual place."""
+    """The settings, if there are some: the named ones, or those at the usual place."""
     configure_logging(LogSettings(level="error"))
     if config is None and not DEFAULT_CONFIG.is_file():
         return None
@@ -276,7 +283,7 @@ def _serving(repository: Path | None, station: Settings | None) -> Settings:
 
 
 def _name_of(file: Path) -> str:
-    """Exporters call the file `model.onnx`, and its folder by what it is."""
+    """A name by the file, or by its folder: exporters name every file `model.onnx`."""
     stem = file.stem
     if stem in ("model", "weights", "best") and file.absolute().parent.name not in ("", "1"):
         stem = stem if stem == "best" else file.absolute().parent.name

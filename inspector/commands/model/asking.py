@@ -1,4 +1,4 @@
-"""Shows pictures to a model that a server serves, and says what it finds: one after another."""
+"""Shows pictures to a served model, one after another, and reads its findings."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ from inspector.inference.triton import TritonModel
 from inspector.settings.sections import InferenceSettings
 
 READY_TIMEOUT_S = 900.0
-"""The first start installs the server."""
+"""How long a start may take: the first one installs the server."""
 ASK_TIMEOUT_S = 120.0
 _REF = FrameRef(camera_id=CameraId("trial"), sequence=0, captured_mono_ns=0, captured_unix_ns=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """From which confidence on a finding counts, and what is suppressed."""
+    """The confidence from which a finding counts, and the limit of suppression."""
 
     floor: float = 0.25
     nms_iou: float = 0.45
 
 
 class _Picture:
-    """A lease that nobody takes back."""
+    """A lease that is never returned."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -76,7 +76,7 @@ def region_of(image: Image, model_input: ModelInput) -> Region:
 
 
 def tensor_of(image: Image, model_input: ModelInput) -> NDArray[Any]:
-    """One request with this picture, filled up where the model takes a fixed number."""
+    """One request with this picture, filled up if the model takes a fixed number."""
     rows = empty_tensor(model_input, max(1, model_input.exactly))
     Preprocessor(model_input).write(region_of(image, model_input), rows[0])
     rows[1:] = rows[0]
@@ -86,7 +86,7 @@ def tensor_of(image: Image, model_input: ModelInput) -> NDArray[Any]:
 def findings_in(
     answer: dict[str, NDArray[Any]], spec: ModelSpec, image: Image, reading: Reading
 ) -> list[Finding]:
-    """What an answer to one picture says, in the pixels of the picture."""
+    """The findings in an answer, in the pixels of the picture."""
     regions = (region_of(image, spec.input),)
     if spec.input.exactly:
         answer = {name: rows[:1] if rows.ndim else rows for name, rows in answer.items()}
@@ -133,7 +133,7 @@ class AskedModel:
         self.spec: ModelSpec | None = None
 
     async def connect(self, model: ModelName) -> ModelSpec:
-        """Compare it with what it has to be, and send the trial pictures.
+        """Compare it with what is needed, and send the trial pictures.
 
         Raises:
             ConfigurationError: it does not fit.

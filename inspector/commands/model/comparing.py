@@ -1,4 +1,4 @@
-"""How two lists of findings of one picture differ: pure."""
+"""Compares two lists of findings of one picture: pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_IOU, MOST_SCORE = 0.99, 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Between what two ways of running one network find."""
+    """The difference between the findings of two ways to run one network."""
 
     pairs: int
     alone: int
@@ -23,7 +23,7 @@ class Difference:
 
     @property
     def is_none(self) -> bool:
-        """Whether both say the same."""
+        """Whether both found the same."""
         return not self.alone and self.least_iou >= LEAST_IOU and self.largest_score <= MOST_SCORE
 
     def __add__(self, other: Difference) -> Difference:
@@ -39,7 +39,7 @@ NO_DIFFERENCE = Difference(pairs=0, alone=0, least_iou=1.0, largest_score=0.0)
 
 
 def difference(ours: Sequence[Finding], theirs: Sequence[Finding], floor: float) -> Difference:
-    """Pair by pair, the surest first; what lies at the floor may be on one side of it alone."""
+    """Compare pair by pair, best first; a finding near the floor may be in one list alone."""
     free = list(theirs)
     worst, pairs, alone = NO_DIFFERENCE, 0, 0
     for one in sorted(ours, key=lambda found: -found.confidence):
@@ -65,7 +65,7 @@ def _likeness(one: Finding, other: Finding) -> tuple[float, float]:
 
 
 def overlap(one: Box | None, other: Box | None) -> float:
-    """Intersection over union; of what is about the unit as a whole, 1 with its like."""
+    """Intersection over union; 1 for two findings about the unit as a whole."""
     if one is None or other is None:
         return float(one is other)
     width = min(one.right_px, other.right_px) - max(one.left_px, other.left_px)

@@ -1,4 +1,4 @@
-"""What becomes of an ONNX file in a model repository: its configuration, and why. Pure."""
+"""The entry of an ONNX file in a model repository: its configuration, and why. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _LONGEST_NAME = 64
 _PICTURE_RANK = 4
 _DATA_TYPES = {"FP32": "TYPE_FP32", "FP16": "TYPE_FP16", "FP64": "TYPE_FP64", "BOOL": "TYPE_BOOL"}
 _TOLD_BY_FILES = ("names", "task", "head", "end2end", "author", "args", "imgsz", "classes")
-"""Of a file's metadata: what is copied into the configuration, for a service that sees no file."""
+"""Keys of a file's metadata that are copied into the configuration, for services without the
+file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A model of a repository, as it is to be."""
+    """A model of a repository, as it will be."""
 
     name: str
     facts: GraphFacts
@@ -38,11 +39,11 @@ class Entry:
     """Of the outputs, without the picture's dimension; -1 where it differs from one to the next."""
     stated: Stated = NOTHING_STATED
     names: tuple[str, ...] = ()
-    """Of its classes, where somebody says them and the file does not."""
+    """Names of its classes, if they were stated and the file has none."""
 
     @property
     def notes(self) -> ExporterNotes:
-        """What the exporting program wrote."""
+        """The exporting program's notes."""
         return notes_in_file(self.facts.metadata)
 
     @property
@@ -58,7 +59,7 @@ class Entry:
 
 
 def model_name(text: str) -> str:
-    """A name for a model; it becomes a folder's.
+    """Check a name for a model, which becomes a folder's.
 
     Raises:
         ConfigurationError: it is none.
@@ -103,7 +104,7 @@ def picture_of(file: str, facts: GraphFacts) -> GraphTensor:
 def size_of(
     file: str, picture: GraphTensor, metadata: Mapping[str, str], wanted: tuple[int, int] | None
 ) -> tuple[int, int]:
-    """Height and width of the pictures that it is to get.
+    """Height and width of the pictures that it will get.
 
     Raises:
         ConfigurationError: the file leaves it open and nobody says it, or says otherwise.
@@ -140,12 +141,12 @@ def _sized(picture: GraphTensor, height_px: int, width_px: int) -> tuple[int, ..
 
 
 def shape_for(picture: GraphTensor, height_px: int, width_px: int) -> tuple[int, ...]:
-    """Of one request with one picture, or with as many as the graph takes."""
+    """Shapes of one request with one picture, or with as many as the graph takes."""
     return max(1, picture.shape[0]), *_sized(picture, height_px, width_px)
 
 
 def described(entry: Entry) -> ModelDescription:
-    """As the server will describe it."""
+    """The description that the server will give."""
     batched = entry.max_batch_size > 0
     first = -1 if batched else entry.pictures
     picture = entry.picture
@@ -173,7 +174,7 @@ def described(entry: Entry) -> ModelDescription:
 
 
 def parameters(entry: Entry) -> dict[str, str]:
-    """What the entry says of itself, by key, as `model_check` reads it."""
+    """The parameters of the entry, by key, as `model_check` reads them."""
     metadata, stated = entry.facts.metadata, entry.stated
     told = {key: metadata[key] for key in _TOLD_BY_FILES if key in metadata}
     is_named = bool(entry.notes.names)

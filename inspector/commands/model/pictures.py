@@ -1,4 +1,4 @@
-"""Pictures that a model is tried on: read from files or drawn, and shown with what was found."""
+"""Pictures to try a model on: read from files or drawn, and shown with the findings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from inspector.core.records import Finding, Image
 from inspector.sources.files.stills import decode_still
 
 MOST_PICTURES = 16
-"""Of a folder: enough to see what a model does."""
+"""How many pictures of a folder are used: enough to see what a model does."""
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _COLOURS = [(60, 60, 230), (60, 180, 250), (80, 200, 80), (230, 160, 60), (200, 80, 200)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shown:
-    """A picture and what it is called."""
+    """A picture and its name."""
 
     name: str
     image: Image
@@ -30,7 +30,7 @@ class Shown:
 
 
 def read_pictures(paths: Sequence[Path]) -> list[Shown]:
-    """Of these files, and the first of these folders.
+    """The pictures of these files, and the first of these folders.
 
     Raises:
         ConfigurationError: there is none, or one cannot be read.

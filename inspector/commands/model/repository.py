@@ -24,12 +24,12 @@ from inspector.inference.file_notes import notes_in_files
 from inspector.inference.model_files import CONFIG
 
 _UNFINISHED = ".inspector-"
-"""Begins the name of a folder that nothing is to be loaded from."""
+"""The prefix of folders that must not be loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A model of a repository as its files say it is."""
+    """A model of a repository, by its files."""
 
     name: str
     versions: tuple[str, ...]
@@ -144,7 +144,7 @@ def require_free(repository: Path, name: str) -> None:
 
 
 def write_model(folder: Path, file: Path, config: str) -> None:
-    """A model's folder with one version; the file is copied, with what its weights lie in."""
+    """Make a model's folder with one version; the file is copied, with its external weights."""
     version = folder / "1"
     version.mkdir(parents=True)
     (folder / CONFIG).write_text(config, encoding="utf-8")
@@ -156,7 +156,7 @@ def write_model(folder: Path, file: Path, config: str) -> None:
 
 @contextmanager
 def unfinished(repository: Path) -> Iterator[Path]:
-    """A folder beside the models, on the same disk; what is left in it at the end is removed.
+    """A folder beside the models, on the same disk; its remaining content is removed at the end.
 
     Raises:
         ConfigurationError: nothing can be written there.
@@ -181,7 +181,7 @@ def put_in_place(made: Path, repository: Path) -> None:
 
     """
     moved: list[Path] = []
-    # The server reads it: what a private temporary folder is readable by is not enough.
+    # The server must be able to read it, unlike a private temporary folder.
     for path in (made, *made.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     os.sync()
@@ -201,7 +201,7 @@ def put_in_place(made: Path, repository: Path) -> None:
 
 
 def take_out(repository: Path, name: str) -> None:
-    """Remove a model: first out of the server's sight, then from the disk.
+    """Remove a model: first hide it from the server, then delete it.
 
     Raises:
         ConfigurationError: there is none, an ensemble needs it, or the disk refuses.

@@ -25,7 +25,7 @@ from inspector.settings.settings import Settings
 async def teach_from_pictures(
     settings: Settings, product: str, pictures: Sequence[Path], *, approve: bool, by: str
 ) -> None:
-    """Make a version of the product's reference, and its model, of pictures of good units.
+    """Make a version of the product's reference, and its model, from pictures of good units.
 
     Each picture shows one unit, upright and filling it, as evidence does.
 

@@ -60,7 +60,7 @@ from inspector.settings.types import EMBEDDED
 
 notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 _MOST_ROWS = 30
-"""Of findings in the table; a picture that shows more has all of them in its PNG file."""
+"""How many findings the table has; the PNG file of a picture shows all of them."""
 
 
 def report(text: str) -> None:
@@ -143,7 +143,7 @@ async def _served(  # noqa: PLR0917 - one caller
     file: Path,
     reading: Reading,
 ) -> tuple[list[Found], Difference]:
-    """What the server's answers say, and how they differ from those of the file in process."""
+    """The server's findings, and how they differ from those of the file in process."""
     name = understood.entry.name
     needs = ModelNeeds(codes=understood.codes, lowest_threshold=1.0)
     async with AsyncExitStack() as stack:
@@ -256,7 +256,7 @@ async def try_out(
 
 
 async def check(settings: Settings, model: ModelName, codes: tuple[str, ...]) -> None:
-    """Load it, compare it with its codes, and have it answer; says what it is."""
+    """Load a model, compare it with its codes, have it answer, and print what it is."""
     async with AsyncExitStack() as stack:
         _, spec, codes = await _asked(settings, model, codes, stack)
     picture = spec.input
@@ -293,7 +293,7 @@ async def _asked(
 
 
 def print_list(repository: Path, *, as_json: bool) -> None:
-    """Every model of the repository."""
+    """Print every model of the repository."""
     models = listed(repository)
     if as_json:
         sys.stdout.write(json.dumps([model.as_dict() for model in models], indent=2) + "\n")
@@ -318,7 +318,7 @@ def _row(model: Listed) -> tuple[str, ...]:
 
 
 def show(repository: Path, name: str, *, as_json: bool) -> None:
-    """One model, as its files say it is."""
+    """Print one model, by its files."""
     model = one_listed(repository, name)
     if as_json:
         sys.stdout.write(json.dumps(model.as_dict(), indent=2) + "\n")
@@ -335,7 +335,7 @@ def show(repository: Path, name: str, *, as_json: bool) -> None:
 
 
 def remove(settings: Settings | None, repository: Path, name: str) -> None:
-    """Take a model out; not one that the settings name."""
+    """Remove a model, unless the settings name it."""
     inference = settings.inference if settings else None
     if inference is not None and name in (inference.model, inference.golden):
         raise ConfigurationError(

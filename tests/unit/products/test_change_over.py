@@ -255,7 +255,7 @@ def test_nobody_acknowledges_without_a_name() -> None:
     async def main() -> None:
         station = Station()
         change = await station.say("5-1", command="acknowledge")
-        assert change.problem == "by is missing, expected the name of who acknowledges"
+        assert change.problem == "by is missing, expected the name of the person who acknowledges"
         change = await station.say("5-1", command="acknowledge", by="Kim", lock="door")
         assert change.problem == "lock is 'door', expected one of: challenge, process"
 
@@ -571,7 +571,7 @@ def test_a_lesson_that_a_restart_cut_off_is_over_and_a_change_says_so() -> None:
         await after.change_over.resume(kept, {})
         (change,) = after.seen
         assert (change.command, change.accepted) == ("taught", False)
-        assert "started anew before enough units were seen: teach it again" in change.problem
+        assert "restarted before enough units were seen: teach it again" in change.problem
         assert change.effective == {A: 101, B: 1}
         assert after.line.jobs[A].state is JobState.INSPECTING
         assert after.change_over.job.recipe.product == "x"

@@ -40,4 +40,4 @@ def test_a_number_of_units_is_for_the_line_and_not_for_pictures(tmp_path):
     told = ["model", "teach", "--product", "a", "--units", "6", "--pictures", str(tmp_path)]
     ended = CliRunner().invoke(app, [*told, "--config", str(config)])
     assert ended.exit_code == 2
-    assert "all of the pictures count" in " ".join(ended.output.split())
+    assert "with pictures all of them are used" in " ".join(ended.output.split())
