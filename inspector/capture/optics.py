@@ -6,7 +6,7 @@ with usual pictures: with those that the product was taught with, or with the fi
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ import numpy as np
 from inspector.capture.mark import Mark, MarkFinder
 from inspector.core.faults import PICTURE_REFUSED, PICTURES_CHANGE
 from inspector.core.geometry import outline_box_px
+from inspector.core.newest import Newest
 from inspector.core.optics import (
     LEAST_CONTRAST,
     SPREADS,
@@ -320,7 +321,7 @@ class OpticsGuard:
         self._limits = limits
         self._camera = camera
         self._region = region
-        self._learning: OrderedDict[str, list[Optics]] = OrderedDict()
+        self._learning: Newest[str, list[Optics]] = Newest(_PRODUCTS_KEPT)
         self._last: deque[bool] = deque(maxlen=_NOTICED_AFTER)
         self._warned: deque[bool] = deque(maxlen=_CALM_AFTER)
         self._is_to_renew = False
@@ -402,10 +403,7 @@ class OpticsGuard:
     def _learn(self, product: str, optics: Optics, ref: FrameRef) -> None:
         if not shows_something(optics):
             return
-        pictures = self._learning.setdefault(product, [])
-        self._learning.move_to_end(product)
-        while len(self._learning) > _PRODUCTS_KEPT:
-            self._learning.popitem(last=False)
+        pictures = self._learning.used(product, list)
         pictures.append(optics)
         if len(pictures) < LEARNED_FROM:
             return

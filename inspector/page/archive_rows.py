@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
+from ulid import ULID
 
 from inspector.core.records import Stream
 from inspector.page.figures import UnitFact
@@ -19,8 +20,6 @@ FACTS_PER_STEP = 1000
 TRIGGERED_PER_STEP = 1000
 _NEAR_MS = 5000
 _NEAR_ROWS = 5000
-_ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TIME_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def _has_older(connection: sqlite3.Connection, seq: int) -> bool:
 
 def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
     """The unit event with this ULID; there is no index by ID, but the ULID contains its time."""
-    stream, at_ms = Stream.UNITS.value, _ulid_ms(event_id)
+    stream, at_ms = Stream.UNITS.value, ULID.from_str(event_id).milliseconds
     found = connection.execute(
         "SELECT seq, body FROM events WHERE row = (SELECT row FROM"
         " (SELECT row, event_id FROM events WHERE stream = ? AND id_ms >= ?"
@@ -147,13 +146,6 @@ def unit(connection: sqlite3.Connection, event_id: str) -> StoredEvent | None:
             "SELECT seq, body FROM events WHERE stream = ? AND event_id = ?", (stream, event_id)
         ).fetchone()
     return None if found is None else StoredEvent(seq=found[0], body=found[1])
-
-
-def _ulid_ms(ulid: str) -> int:
-    at_ms = 0
-    for digit in ulid[:_TIME_DIGITS]:
-        at_ms = at_ms * len(_ULID_DIGITS) + _ULID_DIGITS.index(digit)
-    return min(at_ms, 2**62)
 
 
 def first_seq_since(

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -132,6 +132,37 @@ class _Known(NamedTuple):
     optics: Mapping[int, tuple[Optics, ...]]
     seen_unix_s: float
     """When the last one was seen."""
+
+
+def _shown(collected: Sequence[_Collected]) -> tuple[list[ShownUnit], _Known]:
+    """The units that frames show, and what else is known about all of them."""
+    units = [
+        ShownUnit(number=one.number, sights=tuple(one.sights)) for one in collected if one.sights
+    ]
+    known = _Known(
+        {one.number: one.id for one in collected},
+        {one.number: tuple(one.optics) for one in collected},
+        max((one.seen_unix_ns for one in collected), default=0) / NS_PER_S,
+    )
+    return units, known
+
+
+def _taught_units(found: Learned, ids: Mapping[int, str]) -> list[TaughtUnit]:
+    """The units of a reference and those left out, by number."""
+    used = [TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used]
+    left_out = [
+        TaughtUnit(
+            number=one.number,
+            id=ids[one.number],
+            picture=one.picture,
+            used=False,
+            why=one.why,
+            likeness=max(-1.0, min(1.0, one.likeness)),
+            places=one.places,
+        )
+        for one in found.left_out
+    ]
+    return sorted((*used, *left_out), key=lambda unit: unit.number)
 
 
 class ReferenceTeacher(Teacher):
@@ -314,18 +345,10 @@ class ReferenceTeacher(Teacher):
             self._is_closed = True
             collected, camera = list(self._units.values()), self._camera or CameraId("")
             problem = self._problem
-        units = [
-            ShownUnit(number=one.number, sights=tuple(one.sights))
-            for one in collected
-            if one.sights
-        ]
-        ids = {one.number: one.id for one in collected}
-        optics = {one.number: tuple(one.optics) for one in collected}
-        seen_unix_s = max((one.seen_unix_ns for one in collected), default=0) / NS_PER_S
+        units, known = _shown(collected)
         try:
             found, stored = await in_background(
-                lambda: self._learned(lesson, camera, units, _Known(ids, optics, seen_unix_s)),
-                name="teaching",
+                lambda: self._learned(lesson, camera, units, known), name="teaching"
             )
         except BaseException as error:
             if self._lesson is lesson:
@@ -356,28 +379,12 @@ class ReferenceTeacher(Teacher):
         if isinstance(found, NotLearned):
             return found, None
         model = self._model_of(lesson.product, units, found)
-        ids = known.ids
-        taught = [
-            *(TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used),
-            *(
-                TaughtUnit(
-                    number=one.number,
-                    id=ids[one.number],
-                    picture=one.picture,
-                    used=False,
-                    why=one.why,
-                    likeness=max(-1.0, min(1.0, one.likeness)),
-                    places=one.places,
-                )
-                for one in found.left_out
-            ),
-        ]
         stored = self._store.add_reference(
             lesson.product,
             TaughtReference(
                 mean=found.mean,
                 deviation=found.deviation,
-                units=sorted(taught, key=lambda unit: unit.number),
+                units=_taught_units(found, known.ids),
                 camera=camera,
                 revision=lesson.revision,
                 made_by=lesson.by,

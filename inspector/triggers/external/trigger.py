@@ -103,7 +103,6 @@ class ExternalTrigger:
         self._captured_ns: deque[int] = deque(maxlen=REMEMBERED_TRIGGERS)
         self._ids: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._down: tuple[MissReason, str] | None = None
-        self._closed = False
 
     @property
     def next_expiry_ns(self) -> int | None:
@@ -158,8 +157,6 @@ class ExternalTrigger:
     def trigger(self, trigger: Trigger) -> tuple[TriggerAnswer, Sequence[Frame]]:
         """Open a unit; returns the answer, and held frames that serve it, to inspect now."""
         with self._lock:
-            if self._closed:
-                return TriggerAnswer(outcome=TriggerOutcome.REFUSED), []
             before = self._seen_before(trigger)
             if before is not None:
                 return TriggerAnswer(outcome=TriggerOutcome.DOUBLED, index=before), []
@@ -190,11 +187,6 @@ class ExternalTrigger:
         with self._lock:
             for waiting in [w for w in self._waiting if now_ns >= w.until_ns]:
                 self._close(waiting, *self._nothing_came(waiting))
-
-    def close(self) -> None:
-        """Accept no further trigger: no further verdicts will be given."""
-        with self._lock:
-            self._closed = True
 
     def _open(self, trigger: Trigger) -> tuple[_Waiting, tuple[MissReason, str] | None]:
         """Announce the unit, with the reason why it cannot be inspected, if any."""
