@@ -51,14 +51,14 @@ class Report:
     claimed: int = 0
     """Pictures whose labels were not checked by a person."""
     left_out: dict[LeftOut, list[str]] = field(default_factory=dict)
-    """Names of units, by why."""
+    """Names of units, by reason."""
     gone: list[str] = field(default_factory=list)
     """Addresses of pictures that were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A unit's picture: as it was read, or as the data set has it already."""
+    """A unit's picture: as read, or as already in the data set."""
 
     sha256: str
     size: Size
@@ -66,10 +66,10 @@ class _Shown:
 
 
 def export(units: StationUnits, data_set: DataSet, folder: Path, request: Request) -> Report:
-    """Extend the data set in a folder; what is in it already never changes its part.
+    """Extend the data set in a folder; pictures already in it never change their part.
 
-    Pictures come first, then labels, then the manifest: an export that is cut short is made whole
-    by the next one.
+    Pictures are written first, then labels, then the manifest: the next export completes one that
+    was interrupted.
 
     Raises:
         FatalError: the folder cannot be written, or the journal cannot be read.

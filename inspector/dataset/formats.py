@@ -1,7 +1,7 @@
-"""Labels as trainers read them: YOLO text and COCO JSON, made of the manifest alone. Pure.
+"""Makes labels for trainers from the manifest alone: YOLO text and COCO JSON.
 
-Whatever is derived from a data set is a file here, by its path within the set. `make train` takes
-both; so do Ultralytics and whatever reads COCO's own layout.
+Pure. Every file derived from a data set is here, by its path within the set. `make train` takes
+both; so do Ultralytics and programs that read COCO's layout.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class LeftOut(StrEnum):
     UNSURE = "unsure"
     """A reviewer was unsure."""
     PARTLY_JUDGED = "partly_judged"
-    """Not every call on it was judged."""
+    """Not every reported defect on it was reviewed."""
     TAKEN_BACK = "taken_back"
     """It was in the data set, and all its reviews were withdrawn."""
     NO_PLACE = "no_place"
@@ -49,7 +49,7 @@ class LeftOut(StrEnum):
     OUTSIDE = "outside"
     """A defect lies beyond the border of the picture."""
     CALLS_GONE = "calls_gone"
-    """It has more calls than its event names, and their own events are deleted."""
+    """It has more defects than its event names, and their own events are deleted."""
     NO_PICTURE = "no_picture"
     """No picture was kept."""
     PICTURE_GONE = "picture_gone"
@@ -68,7 +68,7 @@ class Label:
     bbox_px: tuple[float, float, float, float]
     """x, y, width, height."""
     polygon_px: tuple[tuple[float, float], ...] | None = None
-    """Its shape, where one is known; the box is around it."""
+    """Its shape, if known; the box is around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class Picture(_Stored):
 
 
 class Export(_Stored):
-    """One run of the command, as it is noted in the manifest."""
+    """One run of the command, as recorded in the manifest."""
 
     at: str
     since: str
@@ -85,7 +85,7 @@ class Export(_Stored):
     include: tuple[str, ...]
     added: int
     left_out: dict[LeftOut, tuple[str, ...]]
-    """The names of the units, by why."""
+    """The names of the units, by reason."""
 
 
 class Manifest(_Stored):

@@ -37,14 +37,14 @@ class StationUnits:
         self._connection = connection
 
     def reviews(self) -> dict[str, tuple[KeptReview, ...]]:
-        """All reviews that are in the journal, by unit event, oldest first."""
+        """All reviews in the journal, by unit event, oldest first."""
         found = self._rows(
             "SELECT body FROM events WHERE stream = ? ORDER BY seq", Stream.REVIEWS.value
         )
         return by_unit(kept_review(orjson.loads(body)) for (body,) in found)
 
     def units(self, wanted: Wanted) -> Iterator[dict[str, Any]]:
-        """Their events, in the order of their verdicts."""
+        """The events of the units, in the order of their verdicts."""
         found = self._rows(
             "SELECT body FROM events WHERE stream = ? AND time >= ? AND time < ? ORDER BY seq",
             Stream.UNITS.value,

@@ -64,7 +64,7 @@ class Manifest(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpacked:
-    """An archive that was read and found whole."""
+    """An archive that was read and is complete."""
 
     manifest: Manifest
     content: bytes
@@ -111,8 +111,8 @@ def packed(
 def unpacked(content: bytes, *, origin: str) -> Unpacked:
     """The content of an archive.
 
-    Raises:
-        ConfigurationError: it is none, is damaged, or holds what its manifest does not name.
+    Raises: ConfigurationError: it is not an archive, is damaged, or contains something that its
+    manifest does not name.
 
     """
     members = _members(content, origin)

@@ -20,7 +20,7 @@ IN_A_ROW = 3
 
 
 class JobsInForce(Protocol):
-    """Where the job in force changes. Event loop only."""
+    """The place where the job in force changes. Event loop only."""
 
     @property
     def jobs(self) -> Mapping[CameraId, Job]:
@@ -31,7 +31,7 @@ class JobsInForce(Protocol):
 
 
 class BySerial(ProductCheck):
-    """Compares each unit's serial with the product it was opened as. Event loop only.
+    """Compares each unit's serial with the product as which it was opened. Event loop only.
 
     A unit whose serial belongs to another product changes the product from the next unit on, and is
     not inspected itself. Neither are the units after it that were opened under the old product

@@ -86,10 +86,10 @@ class Catalogue:
         )
 
     def chosen_reference(self, product: Product) -> int | None:
-        """The version that its units are compared with; None: none.
+        """The version with which its units are compared; None: none.
 
         Raises:
-            ConfigurationError: the file names one that is not there or was never approved.
+            ConfigurationError: the file names one that does not exist or was never approved.
 
         """
         said, approvals = product.said.reference, self.store.approvals(product.name)

@@ -1,4 +1,4 @@
-"""The one place where the job in force changes: commands, triggers and serials end here."""
+"""Changes the job in force, on commands, triggers and serials; the only place that does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from inspector.products.commands import (
 from inspector.products.kept import JOBS_NOTE, KeptChange, KeptJobs, kept_jobs
 
 COMMANDS_NOTE = "commands"
-"""The journal's note of the last command of the stream that is answered: its entry ID."""
+"""The journal's note of the last answered command of the stream: its entry ID."""
 PATIENCE_S = 10.0
 """How long a change-over waits for an unavailable server before it is refused."""
 RETRY_S = 0.25
@@ -86,7 +86,7 @@ class Line(Protocol):
 
 
 class Models(Protocol):
-    """The model server, as long as it is connected. Event loop only."""
+    """The model server while it is connected. Event loop only."""
 
     async def prepare(
         self, model: ModelName, codes: tuple[str, ...], *, lowest_threshold: float = 1.0
@@ -100,10 +100,10 @@ class Models(Protocol):
         """
 
     def use(self, needs: Collection[tuple[ModelName, tuple[str, ...]]]) -> None:
-        """The models, with their codes, that the recipes in use need."""
+        """Set the models, with their codes, that the recipes in use need."""
 
     def knows(self, model: ModelName, codes: tuple[str, ...]) -> bool:
-        """Whether a model was prepared for these codes and is still there."""
+        """Whether a model was prepared for these codes and still exists."""
 
 
 class References(Protocol):
@@ -112,8 +112,8 @@ class References(Protocol):
     async def begin(self, job: Job, *, units: int | None, approve: bool, by: str) -> None:
         """Learn from the units that are opened under this job, whose state is TEACHING.
 
-        `units` of None: as many as the settings say. `approve`: use what was learned at once. The
-        change-over learns of the end by `ChangeOver.taught`.
+        `units` of None: as many as the settings say. `approve`: use the result at once. The end is
+        reported to `ChangeOver.taught`.
 
         Raises:
             RefusedError: it cannot.
@@ -187,7 +187,7 @@ class ChangeOverTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """A request, and where it came from."""
+    """A request, and its origin."""
 
     request: Request
     by: str
@@ -247,7 +247,7 @@ class ChangeOver:
         return max(self._jobs.values(), key=lambda job: job.number)
 
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
-        """Carry out a command, or refuse it; returns once the answer is in the journal's door.
+        """Execute a command, or refuse it; returns once the answer is in the journal's door.
 
         `position` is its entry in the stream of commands.
         """
@@ -435,7 +435,7 @@ class ChangeOver:
         self._last_number = max(self._last_number, job.number)
         self._note_jobs({camera: job})
         if job.number == before.number:
-            # Each unit may have a context of its own: that is no change of the product.
+            # Each unit may have its own context: this is not a change of the product.
             self._door.put(EventGroup(events=(), notes={JOBS_NOTE: self._kept().text()}))
             return
         said = {name: fields[name] for name in _OF_TRIGGERS if name in fields}
@@ -561,7 +561,7 @@ class ChangeOver:
         *,
         problem: str = "",
     ) -> Change:
-        """Make the model ready, then inspect; or go back."""
+        """Make the model ready, then inspect; otherwise go back."""
         refusal = await self._why_not_ready(waiting.recipe)
         # A trigger may have named another product for a camera meanwhile.
         waits = {c: job for c, job in self._jobs.items() if job.number == waiting.number}
@@ -627,7 +627,7 @@ class ChangeOver:
         notes: Mapping[str, str] | None = None,
         events: tuple[Event, ...] = (),
     ) -> Change:
-        """`notes` are kept, and `events` published, with the answer."""
+        """Put the answer into the door, with `notes` to keep and `events` to publish."""
         change = Change(
             command=asked.request.name,
             fields=asked.request.fields,
@@ -713,7 +713,7 @@ class ChangeOver:
 
 
 def unknown_product(name: str, known: tuple[str, ...]) -> UnknownProductError:
-    """One sentence about a product that the station does not have."""
+    """The sentence about a product that the station does not have."""
     few = ", ".join(known[:10]) + (", …" if len(known) > 10 else "")  # noqa: PLR2004 - a line of them
     return UnknownProductError(f"there is no product {shown(name)}, expected one of: {few}")
 

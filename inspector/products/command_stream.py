@@ -1,4 +1,4 @@
-"""Reads a station's commands from Redis: each is answered once, in order, whatever happens."""
+"""Reads a station's commands from Redis, and answers each once, in order, whatever happens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class AnswersCommands(Protocol):
     """Answers commands. Event loop only."""
 
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
-        """Carry out or refuse one; its answer and its position enter the journal together."""
+        """Execute or refuse one; its answer and its position enter the journal together."""
 
 
 class NotedPlace(Place):
@@ -98,7 +98,7 @@ class CommandWorker(ReadingStage):
         telemetry: ReadingTelemetry | None = None,
         password: str | None = None,
     ) -> None:
-        """Connect to nothing yet.
+        """Does not connect yet.
 
         Raises:
             ConfigurationError: the URL is not one of Redis's.
@@ -122,7 +122,7 @@ class CommandWorker(ReadingStage):
         return identity_of(request.name, request.fields)
 
     async def take(self, entry: ReadEntry) -> bool:
-        """Carry it out, or refuse it."""
+        """Execute it, or refuse it."""
         request = read_request(entry.fields or {})
         await self._change_over.handle(request, by=BY, position=entry.entry_id)
         return True

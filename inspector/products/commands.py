@@ -16,7 +16,7 @@ from inspector.core.product_names import product_name
 LONGEST_WORD_CHARACTERS = 128
 """The longest `order`, `lot` or `by`."""
 LONGEST_CONTEXT_BYTES = 1024
-"""An event with it stays under 8 kB."""
+"""The longest context: an event with it stays under 8 kB."""
 MOST_UNITS = 64
 LOCKS = tuple(kind.value for kind in LockKind)
 STEPS = tuple(step.value for step in Step)
@@ -119,9 +119,9 @@ class Request:
     """A command as it came: each is answered, readable or not."""
 
     name: str
-    """As it was given."""
+    """The command as given."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """What came with it, as it was given."""
+    """Its fields as given."""
     command: Command | None = None
     """None if it cannot be read."""
     problem: str = ""
@@ -183,7 +183,7 @@ def read_product(fields: Mapping[str, str]) -> str | None:
     """The named product; None if there is none.
 
     Raises:
-        MalformedCommandError: that can be no product's name.
+        MalformedCommandError: it cannot be a product's name.
 
     """
     text = fields.get("product", "").strip(_AROUND)
