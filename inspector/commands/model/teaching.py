@@ -55,15 +55,20 @@ async def teach_from_pictures(
         )
     for left_out in learned.left_out:
         say(told(left_out))
-    assert stored.model is not None  # noqa: S101 - made above
-    say(
-        f"{stored.id}: taught from {stored.model.units} units, which differ from each other by up"
-        f" to {stored.model.usual_times:.1f} times what is usual"
-    )
+    _say_taught(settings, product, stored)
     if approve:
         products.approve(product, stored.number, by)
     else:
         say(f"look at it, then: inspector product approve {product} {stored.number}")
+
+
+def _say_taught(settings: Settings, product: str, stored: StoredReference) -> None:
+    """What the model is like, and how a server with a repository of its own gets it."""
+    assert stored.model is not None  # noqa: S101 - it was taught with the reference
+    say(
+        f"{stored.id}: taught from {stored.model.units} units, which differ from each other by up"
+        f" to {stored.model.usual_times:.1f} times what is usual"
+    )
     where = taught_models(settings)
     if not where.is_served:
         folder = where.directory / where.name_of(product, stored.number, stored.model.sha256).name

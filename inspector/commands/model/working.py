@@ -117,22 +117,27 @@ async def add(
             )
         put_in_place(folder, repository)
     if as_json:
-        told = {
-            "model": wishes.name,
-            "codes": list(understood.codes),
-            "kind": understood.spec.reader.kind,
-            "known": list(understood.sure),
-            "unsure": list(understood.unsure),
-            "findings_alike": compared.pairs,
-            "pictures": _as_json(found, understood.codes),
-        }
-        say(json.dumps(told))
+        say(json.dumps(_added_as_json(understood, found, compared)))
         return
     print_found(found, understood.codes)
     say(f"served and in process: {_difference_told(compared)}")
     _write_pictures(found, understood.codes, out or Path(f"{wishes.name}-trial"))
     say(f"added: {repository / wishes.name}")
     _say_settings(understood, repository, settings_file, pictures, shown)
+
+
+def _added_as_json(
+    understood: Understood, found: Sequence[Found], compared: Difference
+) -> dict[str, Any]:
+    return {
+        "model": understood.entry.name,
+        "codes": list(understood.codes),
+        "kind": understood.spec.reader.kind,
+        "known": list(understood.sure),
+        "unsure": list(understood.unsure),
+        "findings_alike": compared.pairs,
+        "pictures": _as_json(found, understood.codes),
+    }
 
 
 async def _served(  # noqa: PLR0917 - one caller
