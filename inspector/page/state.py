@@ -46,47 +46,48 @@ _AWAITED = {
     "triggers": "No triggers have been read yet.",
 }
 _ADVICE = {
-    "camera": "Look whether the camera has power and its cable is in. It is tried again all the "
-    "time; units are not inspected meanwhile. Set them aside.",
-    "triton": "Units are not inspected. Tell whoever looks after the Triton server; it is tried "
-    "again all the time.",
-    "embedded triton": "Units are not inspected. The service starts its own Triton again, which "
-    "takes seconds. If this stays, tell whoever looks after the station: the log has the cause.",
-    "redis": "Inspection goes on and no event is lost: they wait on this machine's disk. Tell "
+    "camera": "Check that the camera has power and its cable is plugged in. The station keeps "
+    "trying; units are not inspected meanwhile. Set them aside.",
+    "triton": "Units are not inspected. Tell whoever looks after the Triton server; the station "
+    "keeps trying.",
+    "embedded triton": "Units are not inspected. The service restarts its own Triton, which "
+    "takes seconds. If this persists, tell whoever looks after the station: the log has the "
+    "cause.",
+    "redis": "Inspection goes on and no event is lost: events wait on this machine's disk. Tell "
     "whoever looks after Redis and the network.",
-    "producer": "Two services call themselves by this station's id, and their events are mixed. "
-    "Tell whoever looks after the station: each needs an id of its own.",
-    "sink": "Inspection goes on. Its events wait on this machine's disk while there is room. Tell "
-    "whoever looks after what is named here.",
+    "producer": "Two services use this station's id, and their events are mixed. Tell whoever "
+    "looks after the station: each needs an id of its own.",
+    "sink": "Inspection goes on. The events for this sink wait on this machine's disk while "
+    "there is room. Tell whoever looks after the sink.",
     "triggers": "Units that the line announces through Redis are not inspected: set them aside. "
-    "Tell whoever looks after Redis; reading is tried again all the time.",
-    "journal": "Verdicts wait until events can be written. The cause says why: the disk is full or "
-    "broken, or the journal has reached its limit because Redis takes nothing.",
+    "Tell whoever looks after Redis; the station keeps trying.",
+    "journal": "Verdicts wait until events can be written. The cause says why: the disk is full "
+    "or broken, or the journal has reached its limit because Redis takes nothing.",
     "evidence": "Inspection goes on; pictures are not kept. Free space on the disk.",
-    "clock": "Events carry a wrong time; none is deleted because of that. Tell whoever looks after "
-    "the machines: set the clock (NTP).",
-    "camera's clock": "Inspection goes on by the time at which pictures arrive. Tell whoever looks "
-    "after the camera: its frame rate, as set and as sent, and its clock (NTP).",
+    "clock": "Events carry a wrong time; none is deleted because of that. Tell whoever looks "
+    "after the machines: set the clock (NTP).",
+    "camera's clock": "Inspection goes on, using the time at which pictures arrive. Tell whoever "
+    "looks after the camera to check its frame rate, as set and as sent, and its clock (NTP).",
     "product": "No unit is inspected: set the product that runs.",
-    "product's file": "Inspection goes on by what the file said before. Tell whoever looks after "
-    "the products: the file is wrong.",
+    "product's file": "Inspection goes on with the previous content of the file. Tell whoever "
+    "looks after the products: the file is wrong.",
     "reference": "Units that do not fit the product's reference are not inspected. Compare the "
-    "product that is set with the one on the line, and see whether the camera was moved.",
-    "serials": "Units are inspected, perhaps as the wrong product. Compare the product that is set "
-    "with the one on the line.",
+    "product that is set with the one on the line, and check whether the camera was moved.",
+    "serials": "Units are inspected, perhaps as the wrong product. Compare the product that is "
+    "set with the one on the line.",
     "optics": "Units are inspected, and some may be missed or judged wrongly. Tell whoever looks "
     "after the camera.",
-    "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the lens, "
-    "and focus it anew. Too bright or too dark: see what changed at the lamp, and at the camera's "
-    "exposure. Blank: see what covers the lens. Moved: put the camera back where it was. Where the "
-    "pictures are good all the same, say so below.",
-    "optics change": "Units are inspected, for now. Clean the lens, see to the focus and the lamp, "
-    "before pictures are refused. Where the pictures are good all the same, say so below.",
+    "refused": "Units of this camera are not inspected: set them aside. Blurred: clean the lens "
+    "and refocus it. Too bright or too dark: check the lamp and the camera's exposure. Blank: "
+    "check what covers the lens. Moved: put the camera back where it was. If the pictures are "
+    "good all the same, say so below.",
+    "optics change": "Units are inspected, for now. Clean the lens and check the focus and the "
+    "lamp before pictures are refused. If the pictures are good all the same, say so below.",
     "challenge": "No unit is passed as good. Run the challenge with its known parts: the page "
     "leads through it.",
-    "stored pictures": "On stored pictures the network does not see what was seen when they were "
-    "stored: no unit is passed as good. Tell whoever looks after the models.",
-    "process": "See to the cause at the line. Units that show no defect may be locked until "
+    "stored pictures": "The network no longer finds the known defects on stored pictures: no "
+    "unit is passed as good. Tell whoever looks after the models.",
+    "process": "Fix the cause at the line. Units that show no defect may be locked until "
     "somebody acknowledges it.",
     "deadline": "The machine or the model is slower than the line. Tell whoever looks after the "
     "station; late verdicts may be too late for the ejector.",

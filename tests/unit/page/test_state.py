@@ -246,5 +246,5 @@ def test_nobody_is_sent_for_a_triton_that_the_service_runs_itself() -> None:
         (part,) = (p for p in state.parts(running=True, pending=0, oldest_s=0) if not p["good"])
         advice.append(part["advice"])
     assert "whoever looks after the Triton server" in advice[0]
-    assert "starts its own Triton again" in advice[1]
+    assert "restarts its own Triton" in advice[1]
     assert "whoever looks after the Triton server" not in advice[1]
