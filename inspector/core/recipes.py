@@ -155,6 +155,24 @@ class Zone:
     """By code, in place of the product's; a code that is not named keeps the product's."""
 
 
+MISSING, EXTRA, DISPLACED = "missing", "extra", "displaced"
+PART_CODES = (MISSING, EXTRA, DISPLACED)
+"""What is wrong with a part that a unit should have, or should not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedPart:
+    """A kind of part that every good unit has, found by a model: no defect, but the lack of it."""
+
+    name: str
+    """The code of its class."""
+    count: int
+    places_px: tuple[tuple[float, float], ...] = ()
+    """The middle of each, in the pixels of the unit's picture; empty: they may lie anywhere."""
+    tolerance_px: float = 0.0
+    """How far from its place one may lie."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
     """What a good unit of the product looks like. Its arrays are shared and become read-only."""
@@ -231,6 +249,8 @@ class Recipe:
     """Without a reference and a model that compares, it is the picture alone that judges."""
     differences: Differences = "ignored"
     """What becomes of places that differ from the reference."""
+    expected: tuple[ExpectedPart, ...] = ()
+    """The parts that every good unit has."""
     least_likeness: float = LEAST_LIKENESS
     """What is less like the reference than this is another product, or lies wrongly."""
     serial_pattern: str = ""

@@ -59,6 +59,10 @@ class Defect:
     severity: str | None = None
     disposition: str | None = None
     """As the product says of its code; None where it says nothing."""
+    part: str | None = None
+    """Which part is missing, too many or displaced; None for damage."""
+    displaced_px: float | None = None
+    """How far a displaced one lies from its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

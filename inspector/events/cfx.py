@@ -84,7 +84,7 @@ def _defect(defect: Mapping[str, Any], priority: int) -> dict[str, Any]:
         "UniqueIdentifier": _guid("defect", defect["id"]),
         "DefectCode": defect["code"],
         "DefectCategory": None,
-        "Description": defect["code"],
+        "Description": " ".join(filter(None, (defect["code"], defect.get("part")))),
         "Comments": f"seen on {defect['frames_seen']} frames",
         "ComponentOfInterest": None,
         "RegionOfInterest": _region(defect),

@@ -165,6 +165,10 @@ class DefectPart(_Part):
     severity: str | None = None
     disposition: str | None = None
     """The severity of the code by the product, in the plant's own words; null if it has none."""
+    part: str | None = None
+    """The part that is missing, extra or displaced; null for damage."""
+    displaced_px: Annotated[float, Field(ge=0)] | None = None
+    """The distance of a displaced part from its place."""
 
 
 class EvidencePart(_Part):

@@ -411,6 +411,8 @@ def _defect_part(defect: Defect, camera: CameraId) -> dict[str, Any]:
         "model": defect.model,
         "severity": defect.severity,
         "disposition": defect.disposition,
+        "part": defect.part,
+        "displaced_px": None if defect.displaced_px is None else round(defect.displaced_px, 1),
         "camera": camera,
     }
 

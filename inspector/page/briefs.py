@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_OF_A_DEFECT = ("id", "code", "part", "confidence", "bbox_px", "polygon_px")
+
 
 def brief(body: Mapping[str, Any]) -> dict[str, Any]:
     """The unit as a line of a list, or as the last verdict."""
@@ -17,10 +19,7 @@ def brief(body: Mapping[str, Any]) -> dict[str, Any]:
         "result": body["result"],
         "reason": body["reason"],
         "detail": body["detail"],
-        "defects": [
-            {key: defect.get(key) for key in ("id", "code", "confidence", "bbox_px", "polygon_px")}
-            for defect in body["defects"]
-        ],
+        "defects": [{key: defect.get(key) for key in _OF_A_DEFECT} for defect in body["defects"]],
         "defects_total": body["counts"]["defects"],
         "took_ms": body["timing_ms"]["trigger_to_verdict"],
         "deadline_met": body["deadline_met"],

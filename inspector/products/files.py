@@ -21,6 +21,7 @@ from inspector.core.part_names import shown
 from inspector.core.recipes import (
     ANOMALY,
     LEAST_LIKENESS,
+    PART_CODES,
     Differences,
     HeadName,
     Judge,
@@ -44,6 +45,7 @@ from inspector.settings.unit_sections import CropSetting
 _POLYGON_CORNERS = 3
 _MOST_CORNERS = 100
 _MOST_ZONES = 100
+_MOST_PARTS = 200
 _LONGEST_LABEL = 32
 _KEYS_OF_CAMERA = ("region", "crop", "frames_per_unit")
 """A product's keys for a camera, and the settings' names of them."""
@@ -143,6 +145,28 @@ class ZonePart(Section):
         return corners
 
 
+class ExpectedParts(Section):
+    """The parts of one kind that every good unit has: how many, or where."""
+
+    count: Annotated[int, Field(ge=0, le=_MOST_PARTS)] | None = None
+    places: Annotated[tuple[tuple[float, float], ...], Field(max_length=_MOST_PARTS)] = ()
+    """The middle of each, x and y in the pixels of the unit's picture."""
+    tolerance_px: Annotated[float, Field(gt=0, le=10_000)] = 12.0
+    """How far from its place one may lie."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, said: object) -> object:
+        return {"count": said} if isinstance(said, int) else said
+
+    @model_validator(mode="after")
+    def _says_how_many(self) -> Self:
+        if (self.count is None) == (not self.places):
+            msg = "expected either a number of parts or their places"
+            raise ValueError(msg)
+        return self
+
+
 class ReferencePart(Section):
     """The reference it is compared with."""
 
@@ -177,6 +201,8 @@ class ProductFile(Section):
     model: ModelPart = ModelPart()
     inspection: InspectionPart = InspectionPart()
     cameras: dict[str, CameraPart] = Field(default_factory=dict)
+    expect: dict[str, ExpectedParts] = Field(default_factory=dict)
+    """By code of the model's class: how many such parts every good unit has, or where."""
     zones: Annotated[tuple[ZonePart, ...], Field(max_length=_MOST_ZONES)] = ()
     reference: ReferencePart = ReferencePart()
 
@@ -297,15 +323,21 @@ def _strange(said: ProductFile, name: str, station: StationTerms) -> Iterator[tu
             section = f"[cameras.{camera_id}.serial]"
             told = f"no serial is read there; expected a section {section} in the settings"
             yield ("cameras", camera_id, "serial_pattern"), told
-    codes = _codes_of(said, station)
-    for where, table in _tables_by_code(said):
-        for code in table:
-            if code not in codes:
-                yield (*where, code), f"unknown code; expected one of: {', '.join(codes)}"
+    yield from _strange_codes(said, _codes_of(said, station))
     names = [zone.name for zone in said.zones]
     for number, zone_name in enumerate(names):
         if zone_name in names[:number]:
             yield ("zones", number, "name"), f"found {shown(zone_name)} twice; expected it once"
+
+
+def _strange_codes(said: ProductFile, codes: Sequence[str]) -> Iterator[tuple[Where, str]]:
+    # Of a part it is never unsure whether it is missing: that has a severity, and no threshold.
+    about_parts = [code for code in PART_CODES if said.expect and code not in codes]
+    for where, table, more in _tables_by_code(said):
+        known = [*codes, *(about_parts if more else [])]
+        for code in table:
+            if code not in known:
+                yield (*where, code), f"unknown code; expected one of: {', '.join(known)}"
 
 
 def _codes_of(said: ProductFile, station: StationTerms) -> tuple[str, ...]:
@@ -322,12 +354,14 @@ def _codes_of(said: ProductFile, station: StationTerms) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*codes, ANOMALY))) if compares else codes
 
 
-def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, object]]]:
-    yield ("inspection", "thresholds"), said.inspection.thresholds or {}
-    yield ("inspection", "severities"), said.inspection.severities
-    yield ("inspection", "dispositions"), said.inspection.dispositions
+def _tables_by_code(said: ProductFile) -> Iterator[tuple[Where, Mapping[str, object], bool]]:
+    """Where, the table, and whether it may name what is wrong with parts, too."""
+    yield ("inspection", "thresholds"), said.inspection.thresholds or {}, False
+    yield ("inspection", "severities"), said.inspection.severities, True
+    yield ("inspection", "dispositions"), said.inspection.dispositions, True
+    yield ("expect",), said.expect, False
     for number, zone in enumerate(said.zones):
-        yield ("zones", number, "thresholds"), zone.thresholds
+        yield ("zones", number, "thresholds"), zone.thresholds, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +441,11 @@ def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:
             inside = f"x from 0 to {width_px:g} and y from 0 to {height_px:g}"
             told = f"the corner {list(outside)} is outside the unit; expected {inside}"
             yield ("zones", number, "polygon"), told
+    for name, parts in product.said.expect.items():
+        if (outside := corner_outside(parts.places, width_px, height_px)) is not None:
+            inside = f"x from 0 to {width_px:g} and y from 0 to {height_px:g}"
+            told = f"the place {list(outside)} is outside the unit; expected {inside}"
+            yield ("expect", name, "places"), told
 
 
 def corner_outside(

@@ -12,16 +12,18 @@ import orjson
 from inspector.core.basics import CameraId, Rect
 from inspector.core.recipes import (
     ANOMALY,
+    PART_CODES,
     CameraRecipe,
     Cropping,
     Differences,
+    ExpectedPart,
     FusingRules,
     ModelName,
     Recipe,
     Reference,
     Zone,
 )
-from inspector.products.files import Product
+from inspector.products.files import ExpectedParts, Product
 from inspector.settings.sections import CameraSettings
 
 _DECISIVE = {"region", "crop", "tile_overlap_px", "frames_per_unit", "trigger"}
@@ -53,7 +55,8 @@ def recipe_of(
     is_compared = golden is not None and said.reference.judge != "single"
     differences: Differences = said.reference.differences if is_compared else "ignored"
     names_anomalies = taught is not None or differences == "defects"
-    codes = tuple(dict.fromkeys((*product.codes, *([ANOMALY] if names_anomalies else []))))
+    more = (*([ANOMALY] if names_anomalies else []), *(PART_CODES if said.expect else []))
+    codes = tuple(dict.fromkeys((*product.codes, *more)))
     return Recipe(
         product=product.name,
         revision=revision or digest[:REVISION_CHARACTERS],
@@ -75,6 +78,7 @@ def recipe_of(
         reference=reference,
         judge=said.reference.judge,
         differences=differences,
+        expected=tuple(_expected(name, parts) for name, parts in said.expect.items()),
         least_likeness=said.reference.likeness,
         serial_pattern=product.serial_pattern,
     )
@@ -100,6 +104,15 @@ def _least_alone(
     if taught is None or differences != "defects" or says_itself:
         return {}
     return {taught.name: TAUGHT_ALONE}
+
+
+def _expected(name: str, parts: ExpectedParts) -> ExpectedPart:
+    return ExpectedPart(
+        name=name,
+        count=len(parts.places) if parts.count is None else parts.count,
+        places_px=parts.places,
+        tolerance_px=parts.tolerance_px,
+    )
 
 
 def _zones(product: Product) -> tuple[Zone, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from inspector.core.locks import LOCKED, Lock
@@ -12,6 +12,7 @@ from inspector.core.verdicts import DecidedUnit, Defect, FrameResult, Verdict
 from inspector.results.fusing import Fused, fuse
 from inspector.results.near import nearest_miss
 from inspector.results.on_unit import of_differences
+from inspector.results.parts import WrongPart, wrong_parts
 from inspector.results.zones import PlaceRules
 
 _REASONS = {
@@ -83,11 +84,15 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
     inspected = [_seen(f, recipe) for f in decided.frames if f.findings is not None]
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
     judged = inspected if is_wanted and fits else []
-    fused = fuse(judged, recipe.rules, frames_expected=decided.frames_expected, places=places)
+    expected = decided.frames_expected
+    damage, parts = _apart(judged, recipe)
+    fused = fuse(damage, recipe.rules, frames_expected=expected, places=places)
+    there = fuse(parts, recipe.rules, frames_expected=expected, places=places)
+    wrong = list(_wrong_parts(there, recipe, inspected=len(judged), expected=expected))
     result, reason, detail = Result.PASSED, None, ""
     if job is not None and not is_wanted:
         result, reason, detail = Result.NOT_INSPECTED, job.state.value, job.detail
-    elif fused:
+    elif fused or wrong:
         result = Result.FAILED
         detail = _partly(len(inspected), decided.frames_expected)
     elif len(inspected) < decided.frames_expected or decided.miss is not None:
@@ -100,7 +105,10 @@ def judge(decided: DecidedUnit, *, unit_number: int, recipe: Recipe) -> Verdict:
         result=result,
         reason=reason,
         detail=detail,
-        defects=tuple(_defect(f, recipe) for f in fused),
+        defects=(
+            *(_defect(f, recipe) for f in fused),
+            *(_defect_of_part(one, recipe) for one in wrong),
+        ),
         frames=decided.frames,
         frames_expected=decided.frames_expected,
         deadline_missed=decided.deadline_missed,
@@ -124,6 +132,44 @@ def _seen(frame: FrameResult, recipe: Recipe) -> tuple[Finding, ...]:
     if recipe.differences != "defects":
         return findings
     return (*findings, *of_differences(frame.ref, recipe.codes.index(ANOMALY)))
+
+
+def _apart(
+    frames: Sequence[Sequence[Finding]], recipe: Recipe
+) -> tuple[list[list[Finding]], list[list[Finding]]]:
+    """What the frames show of damage, and of parts that a unit should have."""
+    kinds = {recipe.codes.index(part.name) for part in recipe.expected}
+    damage = [[seen for seen in frame if seen.code_index not in kinds] for frame in frames]
+    return damage, [[seen for seen in frame if seen.code_index in kinds] for frame in frames]
+
+
+def _wrong_parts(
+    there: Sequence[Fused], recipe: Recipe, *, inspected: int, expected: int
+) -> Iterator[WrongPart]:
+    """What is wrong with the parts that the unit should have.
+
+    Nothing, where half of the frames or fewer were inspected: what is hidden in those may be there.
+    """
+    if 2 * inspected <= expected:
+        return
+    for part in recipe.expected:
+        index = recipe.codes.index(part.name)
+        of_it = [one for one in there if one.finding.code_index == index]
+        yield from wrong_parts(of_it, part, frames=inspected)
+
+
+def _defect_of_part(wrong: WrongPart, recipe: Recipe) -> Defect:
+    return Defect(
+        code=wrong.code,
+        confidence=wrong.confidence,
+        place=wrong.place,
+        frames_seen=wrong.frames_seen,
+        model=wrong.model or recipe.inspected_by.name,
+        severity=recipe.severities.get(wrong.code),
+        disposition=recipe.dispositions.get(wrong.code),
+        part=wrong.part,
+        displaced_px=wrong.displaced_px,
+    )
 
 
 def _defect(fused: Fused, recipe: Recipe) -> Defect:

@@ -23,7 +23,12 @@ def nearest_miss(frames: Iterable[FrameResult], recipe: Recipe) -> NearMiss | No
     """
     places = PlaceRules(recipe.rules, codes=recipe.codes, zones=recipe.zones)
     seen = [finding for frame in frames for finding in (*(frame.findings or ()), *frame.faint)]
-    counting = [f for f in seen if is_large(f, recipe.rules) and not places.ignores(f)]
+    parts = {recipe.codes.index(part.name) for part in recipe.expected}  # these are wanted
+    counting = [
+        f
+        for f in seen
+        if f.code_index not in parts and is_large(f, recipe.rules) and not places.ignores(f)
+    ]
     if not counting:
         return None
     best = min(counting, key=lambda f: places.threshold(f) - f.confidence)

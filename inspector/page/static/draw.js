@@ -1,6 +1,8 @@
 // Draws what was found on pictures. Sizes are those of the screen: lines stay readable when a large
 // picture is shown small.
 
+import { named } from "./words.js";
+
 export const COLOURS = { PASSED: "#2ee57a", FAILED: "#ff4d4d", NOT_INSPECTED: "#ffc233", ERROR: "#c79bff" };
 const UNDECIDED = "#ffffff";
 const HALO = "rgba(0, 0, 0, 0.75)";
@@ -108,7 +110,7 @@ export function drawUnit(canvas, picture, size, defects, { chosen = null, labels
     const [left, top, right, bottom] = box;
     const isChosen = defect.id === chosen;
     if (labels) {
-      const text = defects.length > MOST_NAMED ? String(index + 1) : `${index + 1} ${defect.code}`;
+      const text = defects.length > MOST_NAMED ? String(index + 1) : `${index + 1} ${named(defect)}`;
       const size = 14 * pixel;
       context.font = `600 ${size}px system-ui, sans-serif`;
       const [wide, high] = [context.measureText(text).width + size * 0.7, size * 1.4];

@@ -6,7 +6,7 @@ import { JobLine } from "./job.js";
 import { t } from "./language.js";
 import { Live } from "./live.js";
 import { ask, listen, station } from "./station.js";
-import { RESULTS, ago, codes, sentence, took, what } from "./words.js";
+import { RESULTS, ago, codes, named, sentence, took, what } from "./words.js";
 
 const LATEST = 28;
 const STRIP = { width: 136, height: 80, gap: 10, phone: 6 };
@@ -46,7 +46,7 @@ export function mount(root) {
 // In few words: of several defects only how many.
 function brief(unit) {
   if (unit.defects_total > 1) return t("{n} defects", { n: unit.defects_total });
-  return unit.defects[0]?.code ?? RESULTS[unit.result].small;
+  return (unit.defects[0] && named(unit.defects[0])) ?? RESULTS[unit.result].small;
 }
 
 class CameraBox {

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./language.js";
-import { JUDGEMENTS, reason, time } from "./words.js";
+import { JUDGEMENTS, named, reason, time } from "./words.js";
 
 const NAME = "reviewer";
 
@@ -58,8 +58,8 @@ export class ReviewCard {
     return h(
       "li",
       { class: "look", "data-id": defect.id, ...this.chosenBy(defect.id) },
-      h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, defect.code), h("span", { class: "small" }, sure)),
-      this.buttons(defect.id, choices, t("defect {n}, {code}", { n: index + 1, code: defect.code })),
+      h("span", { class: "of" }, h("b", { class: "number" }, index + 1), h("strong", {}, named(defect)), h("span", { class: "small" }, sure)),
+      this.buttons(defect.id, choices, t("defect {n}, {code}", { n: index + 1, code: named(defect) })),
     );
   }
 

@@ -115,8 +115,13 @@ export function percent(share) {
 
 export function codes(defects) {
   const counts = new Map();
-  for (const { code } of defects) counts.set(code, (counts.get(code) ?? 0) + 1);
-  return [...counts].map(([code, n]) => (n > 1 ? `${n} × ${code}` : code));
+  for (const defect of defects) counts.set(named(defect), (counts.get(named(defect)) ?? 0) + 1);
+  return [...counts].map(([name, n]) => (n > 1 ? `${n} × ${name}` : name));
+}
+
+// Its code, and which part it is about: "missing screw".
+export function named(defect) {
+  return defect.part ? `${defect.code} ${defect.part}` : defect.code;
 }
 
 // What was found, or why nobody looked, in one line.

@@ -403,3 +403,43 @@ def test_what_differs_from_the_reference_is_a_defect_of_its_own_code_if_the_file
     assert (alone.differences, alone.codes) == ("ignored", STATION.inspection.codes)
     with pytest.raises(ConfigurationError, match=r"reference\.differences"):
         read('[reference]\ndifferences = "told"\n')
+
+
+def test_expected_parts_are_a_number_or_places_with_a_tolerance():
+    product = read(
+        "[expect]\nopen = 4\nshort = { places = [[10, 20], [30.5, 20]], tolerance_px = 6 }\n"
+        '[inspection.severities]\nmissing = "critical"\n'
+    )
+    recipe = recipe_of(product)
+    assert recipe.codes == (*STATION.inspection.codes, "missing", "extra", "displaced")
+    number, placed = recipe.expected
+    assert (number.name, number.count, number.places_px) == ("open", 4, ())
+    assert (placed.count, placed.places_px, placed.tolerance_px) == (2, ((10, 20), (30.5, 20)), 6)
+    assert recipe.classes_of(product.model) == STATION.inspection.codes
+    assert recipe_of(read("")).expected == ()
+    assert recipe_of(read("")).codes == STATION.inspection.codes
+    assert recipe.sha256 != recipe_of(read("")).sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[expect]\nscrew = 4\n", "expect.screw: unknown code; expected one of: open, short"),
+        ("[expect]\nmissing = 1\n", "expect.missing: unknown code; expected one of: open, short"),
+        (
+            "[expect]\nopen = 1\n[inspection.thresholds]\nmissing = 0.5\n",
+            "inspection.thresholds.missing: unknown code",
+        ),
+        ("[expect]\nopen = -1\n", "expect.open"),
+        ("[expect]\nopen = {}\n", "expect.open"),
+        (
+            "[expect]\nopen = { places = [[10, 99999]] }\n",
+            "the place [10.0, 99999.0] is outside the unit; expected x from 0 to",
+        ),
+        ('[inspection.severities]\nmissing = "critical"\n', "unknown code"),
+    ],
+)
+def test_expected_parts_that_cannot_be_are_refused_with_file_and_key(text: str, told: str):
+    (problem,) = refusals(text)
+    assert told in problem
+    assert problem.startswith("a.toml")

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from inspector.core.locks import Lock, LockKind
 from inspector.core.places import Box
-from inspector.core.recipes import ANOMALY, DIFFERENCES, Differences, JobState, ModelName
+from inspector.core.recipes import (
+    ANOMALY,
+    DIFFERENCES,
+    Differences,
+    ExpectedPart,
+    JobState,
+    ModelName,
+)
 from inspector.core.records import (
     CameraId,
     Difference,
@@ -289,3 +296,52 @@ def test_a_unit_that_is_visibly_not_as_its_reference_never_passed() -> None:
     assert of_differing(*small, differences="defects").result is Result.PASSED
     once = [differing_frame(0), *(inspected(sequence=n) for n in (1, 2))]
     assert of_differing(*once, differences="defects").result is Result.PASSED
+
+
+PARTS = ("open", "screw", "missing", "extra", "displaced")
+SCREW = ExpectedPart(name="screw", count=1, places_px=((2.0, 3.0),), tolerance_px=5)
+
+
+def judged_parts(*frames: FrameResult, expected: int = 3, part: ExpectedPart = SCREW) -> Verdict:
+    recipe = replace(
+        jobs.recipe(codes=PARTS),
+        expected=(part,),
+        severities={"missing": "critical"},
+    )
+    decided = DecidedUnit(unit=UNIT, frames=frames, frames_expected=expected)
+    return judge(decided, unit_number=7, recipe=recipe)
+
+
+def test_a_part_that_enough_frames_show_is_no_defect_and_hidden_in_one_it_still_counts() -> None:
+    there = seen(1, 0.9)
+    assert judged_parts(*[inspected(there)] * 3).result is Result.PASSED
+    hidden_once = judged_parts(inspected(there), inspected(), inspected(there))
+    assert (hidden_once.result, hidden_once.nearest) == (Result.PASSED, None)
+
+
+def test_a_unit_that_shows_nothing_lacks_its_parts() -> None:
+    told = judged_parts(inspected(), inspected(), inspected())
+    [defect] = told.defects
+    assert told.result is Result.FAILED
+    assert (defect.code, defect.part, defect.severity) == ("missing", "screw", "critical")
+
+
+def test_a_part_below_its_threshold_is_not_there() -> None:
+    faint = judged_parts(*[inspected(seen(1, 0.4))] * 3)
+    assert [defect.code for defect in faint.defects] == ["missing"]
+
+
+def test_a_displaced_part_says_by_how_much_and_damage_is_told_beside_it() -> None:
+    away = replace(SCREW, places_px=((42.0, 3.0),))
+    told = judged_parts(*[inspected(seen(1, 0.9), seen(0, 0.8))] * 3, part=away)
+    assert [(d.code, d.part, d.displaced_px) for d in told.defects] == [
+        ("open", None, None),
+        ("displaced", "screw", pytest.approx(40)),
+    ]
+
+
+def test_nothing_is_said_of_parts_where_too_few_frames_were_inspected() -> None:
+    told = judged_parts(inspected(), missed(MissReason.STALE, 1), missed(MissReason.STALE, 2))
+    assert (told.result, told.defects) == (Result.NOT_INSPECTED, ())
+    enough = judged_parts(inspected(), inspected(), missed(MissReason.STALE, 2))
+    assert [defect.code for defect in enough.defects] == ["missing"]
