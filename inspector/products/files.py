@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -53,6 +53,8 @@ _KEYS_OF_CAMERA = ("region", "crop", "frames_per_unit")
 Polygon = Annotated[
     tuple[tuple[float, float], ...], Field(min_length=_POLYGON_CORNERS, max_length=_MOST_CORNERS)
 ]
+Middle = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""x and y."""
 _Section = TypeVar("_Section", InspectionSettings, InferenceSettings, CameraSettings)
 
 
@@ -149,7 +151,7 @@ class ExpectedParts(Section):
     """The parts of one kind that every good unit has: how many, or where."""
 
     count: Annotated[int, Field(ge=0, le=_MOST_PARTS)] | None = None
-    places: Annotated[tuple[tuple[float, float], ...], Field(max_length=_MOST_PARTS)] = ()
+    places: Annotated[list[Middle], Field(max_length=_MOST_PARTS)] = Field(default_factory=list)
     """The middle of each, x and y in the pixels of the unit's picture."""
     tolerance_px: Annotated[float, Field(gt=0, le=10_000)] = 12.0
     """How far from its place one may lie."""
@@ -449,7 +451,7 @@ def _contradictions(product: Product) -> Iterator[tuple[Where, str]]:
 
 
 def corner_outside(
-    polygon: Sequence[tuple[float, float]], width_px: float, height_px: float
+    polygon: Iterable[Sequence[float]], width_px: float, height_px: float
 ) -> tuple[float, float] | None:
     """A corner that is not on a picture of this size; None if all are."""
     for x_px, y_px in polygon:

@@ -110,7 +110,7 @@ def _expected(name: str, parts: ExpectedParts) -> ExpectedPart:
     return ExpectedPart(
         name=name,
         count=len(parts.places) if parts.count is None else parts.count,
-        places_px=parts.places,
+        places_px=tuple((x, y) for x, y in parts.places),
         tolerance_px=parts.tolerance_px,
     )
 
