@@ -53,6 +53,8 @@ _MEANS = {
 _KNOWN = {("pred_boxes", "pred_logits"), ("pred_boxes", "logits"), ("dets", "labels")}
 """Names of boxes and logits in exports of DETRs."""
 _BOX = 4
+_NOTHING_SHARE = 0.5
+"""Of the rows of a DETR, those that find nothing, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ class QueriesReader(OutputReader):
         if self.head == YOLO_NAS:
             return values
         if self.head == DETR:
+            _require_mostly_nothing(values, self.scores)
             raised = np.exp(values - values.max(axis=1, keepdims=True))
             shares: Floats = (raised / raised.sum(axis=1, keepdims=True))[:, :-1]
             return shares
@@ -151,6 +154,19 @@ class QueriesReader(OutputReader):
                 f'and head is "{other}"'
             )
         return np.delete(sure, unused, axis=1)
+
+
+def _require_mostly_nothing(values: Floats, name: str) -> None:
+    """Refuse logits whose last column is a class: then few rows, if any, are likeliest in it.
+
+    A DETR answers with the same number of rows, mostly 100, whatever a picture shows.
+    """
+    nothing = values.argmax(axis=1) == values.shape[1] - 1
+    if nothing.size and not nothing.mean() >= _NOTHING_SHARE:
+        raise MalformedReplyError(
+            f"output {name}: the last column is the largest in {nothing.sum()} of {nothing.size} "
+            f'rows, expected "nothing" in most of them; perhaps head is "{RF_DETR_FROM_1}"'
+        )
 
 
 def _from_floor(corners: Floats, shares: Floats, floor: float) -> Rows:

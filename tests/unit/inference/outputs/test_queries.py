@@ -75,6 +75,13 @@ def test_what_is_stated_wrongly_misses_nothing(
     assert found, f"{name} read as {stated} says nothing"
 
 
+def test_a_last_class_that_is_taken_for_nothing_is_refused() -> None:
+    export, _ = EXPORTS["RF-DETR, first unused"]
+    reply = export([Seen((4, 4, 12, 12), 0.625, 5)], 6)
+    with pytest.raises(MalformedReplyError, match=r'"nothing" in most of them; .*rf_detr_from_1'):
+        read(reply, codes=codes(6), head="detr")
+
+
 @pytest.mark.parametrize("name", EXPORTS)
 def test_several_pictures_are_answered_for_one_by_one(name: str) -> None:
     export, head = EXPORTS[name]
