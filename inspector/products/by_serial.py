@@ -51,13 +51,18 @@ class BySerial(ProductCheck):
         `on_fault` is called with what is wrong at a camera, and with "" once it is right again.
         """
         self._change_over = change_over
-        self._patterns = {product: re.compile(text) for product, text in patterns.items()}
+        self._patterns = _compiled(patterns)
         self._reading = set(reading)
         self._on_fault = on_fault
         self._wrong: dict[CameraId, int] = {}
         self._at_fault: set[CameraId] = set()
         self._shown_at: dict[CameraId, tuple[int, int]] = {}
         """The unit whose serial changed the product, and the number of the job then, by camera."""
+
+    def change(self, patterns: Mapping[str, str]) -> None:
+        """Compare with other patterns from the next verdict on; the row of misfits begins anew."""
+        self._patterns = _compiled(patterns)
+        self._wrong.clear()
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """The verdict, or that the unit is of another product."""
@@ -131,6 +136,10 @@ class BySerial(ProductCheck):
     def _tell(self, camera: CameraId, cause: str) -> None:
         self._at_fault.add(camera)
         self._on_fault(camera, cause)
+
+
+def _compiled(patterns: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
+    return {product: re.compile(text) for product, text in patterns.items()}
 
 
 def _of_another(verdict: Verdict, detail: str) -> Verdict:

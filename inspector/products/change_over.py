@@ -246,6 +246,10 @@ class ChangeOver:
         """The latest job."""
         return max(self._jobs.values(), key=lambda job: job.number)
 
+    def change_unknown(self, unknown: Literal["lock", "keep"]) -> None:
+        """Treat the next change to an unknown product so; what is in force stays."""
+        self._terms = replace(self._terms, unknown=unknown)
+
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
         """Execute a command, or refuse it; returns once the answer is in the journal's door.
 

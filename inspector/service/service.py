@@ -273,13 +273,15 @@ class Service:
             await beside(self._reloader.run_until_cancelled(), "reload")
 
     async def _check_changes(self, changes: Changes, wanted: Settings) -> None:
-        """Refuse what the deployed model contradicts, now or at the next start.
+        """Refuse unknown products, and what the model contradicts, now or at the next start.
 
         A threshold is not accepted before the model was seen once: it cannot be compared. The
         settings of the next start are compared if they name the same server; others are unknown.
         """
         pipeline, running = self.views.pipeline, self._settings.inference
         assert pipeline is not None  # noqa: S101 - nothing is reloaded before it runs
+        if "products.by_serial" in changes.applied:
+            await self._products.require_known(changes.settings)
         if changes.concern_model_now:
             try:
                 await pipeline.model.compare(model_terms(changes.settings))

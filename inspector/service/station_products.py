@@ -208,9 +208,25 @@ class StationProducts:
             if await self._known.changed(names):
                 self._tell_problems(await self.change_over.refresh(by="file"))
 
+    async def require_known(self, settings: Settings) -> None:
+        """Refuse settings that name a product without a file.
+
+        Raises: ConfigurationError: with a line for every such name.
+
+        """
+        catalogue, products = catalogue_of(settings, self._files), settings.products
+        unknown = await asyncio.to_thread(
+            catalogue.unknown, products.initial, list(products.by_serial)
+        )
+        if unknown:
+            raise ConfigurationError(*unknown)
+
     async def apply(self, settings: Settings) -> None:
         """Apply changed settings under the products."""
         self._settings = settings
+        self.change_over.change_unknown(settings.products.unknown)
+        if self._by_serial is not None:
+            self._by_serial.change(settings.products.by_serial)
         self._known.change(catalogue_of(settings, self._files))
         self._tell_problems(await self.change_over.refresh(by="settings"))
 

@@ -35,6 +35,8 @@ RELOADABLE = frozenset(
         "process.share",
         "process.share_units",
         "process.lock",
+        "products.unknown",
+        "products.by_serial",
         "log.level",
     }
 )

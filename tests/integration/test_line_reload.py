@@ -207,6 +207,18 @@ def test_thresholds_wait_for_a_model_that_was_never_seen_and_other_settings_do_n
         change(line, "passed_share = 0.0", "passed_share = 1.0")
         line.send(signal.SIGHUP)
         assert wait_told(line, "settings read again", 1)["applied"] == ["evidence.passed_share"]
+
+        # Serials of a product without a file are refused here, as they are at a start.
+        whole = line.config.read_text()
+        with_serials = '\n[products]\nunknown = "keep"\n[products.by_serial]\n{} = "S-[0-9]+"\n'
+        line.config.write_text(whole + with_serials.format("ghost"))
+        line.send(signal.SIGHUP)
+        [problem] = wait_told(line, "settings refused, the old ones stay in force", 2)["problems"]
+        assert problem == 'products.by_serial names "ghost"; known products are: default'
+        line.config.write_text(whole + with_serials.format("default"))
+        line.send(signal.SIGHUP)
+        told = wait_told(line, "settings read again", 2)
+        assert told["applied"] == ["products.by_serial", "products.unknown"]
         line.stop()
 
 

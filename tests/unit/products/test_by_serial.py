@@ -115,6 +115,17 @@ def test_three_serials_in_a_row_that_fit_nothing_are_a_fault_until_one_fits() ->
     assert station.faults[1:] == [""]
 
 
+def test_serials_are_compared_with_new_patterns_once_these_were_read() -> None:
+    station = Station()
+    assert [station.passes("Z-1"), station.passes("Z-2")] == ["PASSED"] * 2
+    station.checks.change({"x": "X-[0-9]+", "z": "Z-[0-9]+"})
+    assert station.passes("Z-3") == "changing_over"
+    assert station.changes == [("z", [TOP, SIDE])]
+    assert station.faults == [], "the two before were compared with what was in force then"
+    assert station.passes("Y-1") == "PASSED"
+    assert station.changes[1:] == [], "serials of a product without a pattern now"
+
+
 def test_a_product_that_nobody_has_changes_nothing_and_is_a_fault() -> None:
     station = Station()
     assert station.passes("G-1") == "changing_over"

@@ -304,6 +304,20 @@ def test_an_unknown_product_locks_the_line_or_changes_nothing(
     run(main)
 
 
+def test_what_an_unknown_product_does_may_change_while_the_line_runs() -> None:
+    async def main() -> None:
+        station = Station(unknown="lock", x=recipe("x"))
+        states = []
+        settings: tuple[Literal["keep", "lock"], ...] = ("keep", "lock")
+        for unknown in settings:
+            station.change_over.change_unknown(unknown)
+            change = await station.say(**set_product("y"))
+            states.append((bool(change.effective), station.change_over.job.state))
+        assert states == [(False, JobState.INSPECTING), (True, JobState.NO_PRODUCT)]
+
+    run(main)
+
+
 def test_a_product_with_another_model_waits_for_it_and_the_journal_knows() -> None:
     async def main() -> None:
         station = Station(x=recipe("x", model=OTHER_MODEL))
