@@ -46,7 +46,7 @@ class Known(Section):
 
 
 class KnownPart(Known):
-    """A part that somebody keeps beside the line."""
+    """A known part that is kept beside the line."""
 
     name: Named
     serial: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)] | None = None

@@ -77,4 +77,4 @@ class DrainTimeoutError(FatalError):
 
 
 class StageVanishedError(FatalError):
-    """A stage was cancelled although nobody cancelled it."""
+    """A stage was cancelled although no cancellation was requested."""

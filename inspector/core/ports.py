@@ -1,4 +1,4 @@
-"""The seams of the pipeline: every place a real device or server can be swapped for a fake."""
+"""The seams of the pipeline, where a real device or server can be replaced by a fake."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Source(Stage, Protocol):
 
 
 class FrameSource(Protocol):
-    """A camera, as its capture thread sees it. Every method may block; one thread only."""
+    """A camera, as used by its capture thread. Every method may block; one thread only."""
 
     def open(self) -> None:
         """Connect.
@@ -82,18 +82,18 @@ class FrameSource(Protocol):
 
 @runtime_checkable
 class NotingSource(Protocol):
-    """A `FrameSource` that has something to say to people about what it reads."""
+    """A `FrameSource` with notes for people about its footage."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know; sentences. Empty before `open`."""
+        """The notes, as sentences. Empty before `open`."""
 
 
 @runtime_checkable
 class AnsweringSource(Protocol):
-    """A `FrameSource` whose camera may be asked whether it is there while it sends no frames.
+    """A `FrameSource` that can check its camera while no frames arrive.
 
-    One that waits for triggers is silent between units, and up all the same.
+    A camera that waits for triggers is silent between units, but still up.
     """
 
     @property
@@ -103,12 +103,13 @@ class AnsweringSource(Protocol):
 
 @runtime_checkable
 class FiringSource(Protocol):
-    """A `FrameSource` that can have its camera take a picture when asked."""
+    """A `FrameSource` that can make its camera take a picture."""
 
     def ask_for(self, frames: int) -> None:
-        """Take so many pictures, one after the other, from now on. Any thread; never blocks.
+        """Take this many pictures, one after the other, from now on.
 
-        A camera that runs free, or waits for a trigger at its own input, takes none for it.
+        Any thread; never blocks. A camera that runs freely, or waits for a trigger at its own
+        input, ignores it.
         """
 
 
@@ -122,38 +123,38 @@ class UnitTrigger(Protocol):
 
     @property
     def opened_units(self) -> int:
-        """How many units it has opened since start."""
+        """The number of units opened since start."""
 
     def observe(self, frame: Frame) -> Sequence[Frame]:
         """Take a frame, return those to inspect now; keeps or releases the others' buffers."""
 
     def missed(self, missed: MissedFrame) -> MissedFrame:
-        """A frame that came and could not be looked at; returned with the unit it belonged to."""
+        """Take a frame that could not be inspected; returns it with the unit it belonged to."""
 
     def interrupted(self, reason: MissReason, detail: str) -> Sequence[Frame]:
-        """The camera is lost, frozen, stopped or at its end: close every unit in view.
+        """Close every unit in view: the camera is lost, frozen, stopped or at its end.
 
         Returns frames that were still to be inspected. `observe` may follow.
         """
 
 
 class Model(Protocol):
-    """The models behind one server, as the inference stage sees them. Event loop only."""
+    """The models of one server, as used by the inference stage. Event loop only."""
 
     async def connect(self) -> Mapping[ModelName, ModelSpec]:
         """Check that the server has every model that is needed, and that each fits.
 
         Raises:
             InferenceUnavailableError: the server is away, or a model is not ready.
-            ConfigurationError: a model is not what the settings or its recipe say.
+            ConfigurationError: a model does not match the settings or its recipe.
 
         """
 
     def spec_of(self, model: ModelName) -> ModelSpec | None:
-        """What is known of a model on this connection; None where it was not prepared."""
+        """The description of a model on this connection; None if it was not prepared."""
 
     def encode(self, batch: Batch) -> EncodedBatch:
-        """Make the wire request; kept apart from sending so that its errors are seen."""
+        """Make the wire request; separate from sending, so that its errors are seen."""
 
     def replies(self, requests: AsyncIterator[EncodedBatch]) -> AsyncGenerator[Reply, None]:
         """Yield one reply per request, in order.
@@ -168,15 +169,15 @@ class Model(Protocol):
 
 
 class Sink(Protocol):
-    """A place where others read the station's events, as its delivery sees it.
+    """A place where others read the station's events, as used by its delivery.
 
-    Event loop only, one caller at a time: what blocks goes to a thread. Nothing is tried twice in
-    here. A sink says what is wrong by SinkUnavailableError, whose text is the cause for people and
-    holds no password; it is asked again soon, and holds up neither verdicts nor other sinks.
+    Event loop only, one caller at a time: blocking calls go to a thread. Nothing is tried twice in
+    here. A sink reports problems by SinkUnavailableError, whose text is the cause for people and
+    holds no password; it is tried again soon, and holds up neither verdicts nor other sinks.
 
-    Exactly once rests on two things: an entry is named by the journal (`JournalRow.entry_id`, which
-    only grows within a stream), and the sink says with which entry its streams end. After a crash
-    or a lost answer it is asked for that, and delivery goes on from there.
+    Exactly once depends on two things: the journal names each entry (`JournalRow.entry_id`, which
+    only grows within a stream), and the sink reports the last entry of its streams. After a crash
+    or a lost answer it is asked for that, and delivery continues from there.
     """
 
     async def tips(self) -> Mapping[Stream, Tip]:
@@ -192,8 +193,8 @@ class Sink(Protocol):
     ) -> bool:
         """Add the rows, all or none, provided that each of their streams still ends at `ends`.
 
-        True only once they are safe. False: a stream ends elsewhere, and nothing was added. After
-        an error they may have been added or not: the ends tell.
+        True only once they are stored safely. False: a stream ends elsewhere, and nothing was
+        added. After an error they may have been added or not: the ends of the streams show it.
 
         Raises:
             SinkUnavailableError: it does not take them now.
@@ -201,7 +202,7 @@ class Sink(Protocol):
         """
 
     async def make_room(self, rows: Sequence[JournalRow]) -> None:
-        """Before rows are added: refuse where the sink must not be filled further.
+        """Called before rows are added: refuse if the sink must not be filled further.
 
         Raises:
             SinkUnavailableError: it is to take nothing now.
@@ -210,11 +211,11 @@ class Sink(Protocol):
         del rows
 
     async def holds(self, rows: Sequence[JournalRow]) -> list[bool]:
-        """Whether each row is in it: asked where a stream ends with an entry that is not ours."""
+        """Whether each row is in it: called if a stream ends with an entry that is not ours."""
         return [False] * len(rows)
 
     async def trim(self, stream: Stream, below: StreamId) -> int:
-        """Drop entries with smaller IDs, or most of them; says how many.
+        """Drop entries with smaller IDs, or most of them; returns how many.
 
         Raises:
             SinkUnavailableError: it cannot now.
@@ -232,66 +233,67 @@ class PictureKeeper(Protocol):
     """Keeps pictures of units as evidence. Event loop only."""
 
     async def keep(self, picture: UnitPicture) -> Evidence | None:
-        """Keep a picture, if it is one to keep; takes over its frame's buffer.
+        """Keep a picture, if it should be kept; takes over its frame's buffer.
 
-        None when it was not kept, for whatever reason. Never raises, takes bounded time.
+        None if it was not kept, for whatever reason. Never raises, takes bounded time.
         """
 
 
 class Preview(Protocol):
-    """Shows what a camera sees to the viewers of the page. Capture threads, one per camera.
+    """Shows a camera's pictures to the viewers of the page.
 
-    Nothing here may hold a frame's buffer: what is to be shown is copied in `take`.
+    Capture threads, one per camera. Nothing here may hold a frame's buffer: `take` copies the
+    pixels.
     """
 
     def take(self, frame: Frame) -> bool:
         """Copy the pixels if a picture is wanted now; true when `show` is to follow."""
 
     def show(self, ref: FrameRef, in_view: Sequence[UnitInView]) -> None:
-        """The picture just taken may be shown, with where the units are in it."""
+        """Show the picture just taken, with the places of the units in it."""
 
 
 class Teacher(Protocol):
-    """Learns what a good unit looks like. Capture threads, one call at a time per camera."""
+    """Learns the look of good units. Capture threads, one call at a time per camera."""
 
     def take(self, frame: Frame) -> None:
-        """A chosen frame of a unit that was opened while its job was TEACHING.
+        """Take a chosen frame of a unit that was opened while its job was TEACHING.
 
-        Copies the pixels it wants: the buffer is released afterwards. Never blocks, never raises.
+        Copies the pixels it needs: the buffer is released afterwards. Never blocks, never raises.
         """
 
 
 class ProductCheck(Protocol):
-    """Knows whether a unit is of the product that it was judged as. Event loop only."""
+    """Checks whether a unit is of the product as which it was judged. Event loop only."""
 
     def check(self, verdict: Verdict, serial: Serial | None) -> Verdict:
         """The verdict, or that the unit was not inspected; once per unit, in order."""
 
 
 class KnownParts(Protocol):
-    """Knows which units are known parts, shown to see whether the station can see.
+    """Knows which units are known parts, shown to test the station.
 
     Event loop only; for each camera in the order of its units.
     """
 
     def part(self, verdict: Verdict, unit_id: str) -> PartShown | None:
-        """What was seen of a known part; None: it is a unit of production.
+        """The check of a known part; None: it is a unit of production.
 
-        `verdict` is what the pictures say, whatever is due or locked.
+        `verdict` is the verdict by the pictures, whatever is due or locked.
         """
 
     def shown(self, part: PartShown, verdict: Verdict, group: EventGroup) -> EventGroup:
-        """The group with what is to be published and kept besides.
+        """Add the events and notes of a check to the group.
 
         It goes into the journal's door before anything is awaited.
         """
 
 
 class SerialService(Protocol):
-    """Knows what was read on the units under way. Event loop only."""
+    """Has the serials of the units under way. Event loop only."""
 
     async def serial_of(self, unit: UnitRef) -> Serial | None:
-        """What is on a unit that is decided; waits a bounded time for reading under way.
+        """The serial of a decided unit; waits a bounded time for reading under way.
 
-        None where no serial is read. Once per unit: it is forgotten then.
+        None if no serial is read. Once per unit: it is forgotten then.
         """

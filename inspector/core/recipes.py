@@ -1,7 +1,7 @@
-"""What a unit is judged by: the job it was opened under, and the recipe of that job's product.
+"""The basis of verdicts: the job under which a unit was opened, and the recipe of its product.
 
-A recipe is made when something in it changes and is shared by every unit under it, so that nobody
-copies what decides, and nobody sees half of a change.
+A recipe is made when something in it changes and is shared by every unit under it, so that nothing
+is copied, and no unit sees half of a change.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from inspector.core.basics import CameraId, Image, Rect
 from inspector.core.optics import OpticsBaseline
 
 SUPPORT_SHARE = 0.5
-"""Of its class's threshold: from there on a detection supports what other frames see."""
+"""As a share of its class's threshold: from here on a detection supports those in other frames."""
 DEFAULT_PRODUCT = "default"
 """The product that the settings describe; every station has it."""
 
 Crop = Literal["region", "unit", "tiles", "unit_tiles"]
-"""What of a frame is inspected: a fixed part of it in one piece; the unit, cut out and turned
-upright, and that part where a frame has no outline; that part in overlapping tiles; the unit, or
-that part, in overlapping tiles where it is much larger than the model's input."""
+"""The part of a frame that is inspected: a fixed part in one piece; the unit, cut out and turned
+upright, or that part if a frame has no outline; that part in overlapping tiles; the unit, or that
+part, in overlapping tiles if it is much larger than the model's input."""
 
 Judge = Literal["reference", "single", "both"]
-"""What a product's units are judged by: the comparison with its reference; the picture alone; both,
-where each says what is a defect."""
+"""How a product's units are judged: by the comparison with its reference; by the picture alone; by
+both, each of which reports defects."""
 
 ANOMALY = "anomaly"
-"""The code of what a model that knows only good units finds unlike them."""
+"""The code of findings by a model that knows only good units."""
 ANOMALY_THRESHOLD = 0.5
-"""Such a model's scores are made so that this is the border that it was given with its weights."""
+"""Such a model's scores are normalised so that this is its own border."""
 
 Differences = Literal["defects", "shown", "ignored"]
-"""What becomes of places where a unit is not as its reference, pixel by pixel: they are shown to
-the model once more, enlarged, and what stays unexplained is a defect; they are shown; nothing."""
+"""The use of places where a unit differs from its reference, pixel by pixel: they are shown to the
+model again, enlarged, and those left unexplained are defects; they are only shown; they are
+ignored."""
 DIFFERENCES = "reference"
-"""Stands for a model where the pixels alone say that something differs."""
+"""The name in place of a model's where only the pixels show that something differs."""
 
 LEAST_LIKENESS = 0.6
 """Right designs have 0.95 and more, bad boards too; others less than 0.2."""
@@ -70,33 +71,34 @@ HeadName = Literal[
     "segmentation_logits",
 ]
 HEADS: tuple[str, ...] = get_args(HeadName)
-"""What the outputs of a model mean whose shapes and names may fit several kinds."""
+"""The meaning of a model's outputs whose shapes and names may fit several kinds."""
 Triple = tuple[float, float, float]
 """A number for red, green and blue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """What settings or a product's file state of a model; the rest is the model's own word."""
+    """Facts about a model from the settings or a product's file; it gives the rest itself."""
 
     input: str | None = None
-    """Of several inputs, the one that takes the picture."""
+    """The input that takes the picture, if there are several."""
     colour: Literal["auto", "bgr", "rgb"] = "auto"
     pixel_range: Literal["auto", "0..1", "0..255"] = "auto"
     mean: Triple | None = None
-    """Taken off each channel of a float input, in its range; in the order red, green, blue."""
+    """Subtracted from each channel of a float input, in its range; in the order red, green,
+    blue."""
     deviation: Triple | None = None
-    """Each channel is divided by it then."""
+    """Each channel is then divided by it."""
     padding: int | None = None
     """The grey beside a picture that does not fill the input."""
     head: HeadName = "auto"
-    """What its outputs mean."""
+    """The meaning of its outputs."""
     good: tuple[str, ...] = ()
-    """The classes that are no defect, where every picture or pixel is of some class."""
+    """The classes that are not defects, if every picture or pixel has a class."""
     enlarge: bool = False
     """A picture smaller than the input is scaled up to it."""
     stretch: bool = False
-    """A picture is drawn to the input's sides, whatever its proportions."""
+    """A picture is stretched to the input's sides, whatever its proportions."""
 
 
 NOTHING_STATED = Stated()
@@ -104,15 +106,15 @@ NOTHING_STATED = Stated()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelName:
-    """Which model of the server, and how it is meant."""
+    """A model of the server, and how to use it."""
 
     name: str
     version: str = ""
-    """Empty: the one that the server serves."""
+    """The version; empty: the one that the server serves."""
     stated: Stated = NOTHING_STATED
     file_sha256: str = field(default="", compare=False)
-    """Of the model's file; empty where the server's files cannot be read. The server is asked by
-    name and version alone, so it makes no other model."""
+    """The hash of the model's file; empty if the server's files cannot be read. The server is asked
+    by name and version alone, so the hash does not make a different model."""
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}" if self.version else self.name
@@ -120,22 +122,22 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusingRules:
-    """When frames that agree make a defect."""
+    """Decides when frames that agree make a defect."""
 
     thresholds: tuple[float, ...]
-    """By class: the confidence from which on a defect is claimed."""
+    """By class: the confidence from which on a defect is reported."""
     min_frames_seen: int = 0
     """0: more than half of the frames that were inspected."""
     min_size_px: float = 0.0
     """A defect's longer side is at least this."""
     least_alone: Mapping[str, float] = field(default_factory=dict)
-    """By model: the confidence that its claims need, whatever their code's threshold, where no
-    other model and no pixels of the reference claim the place as well."""
+    """By model: the confidence that its findings need, whatever their code's threshold, if no other
+    model and no difference from the reference supports the place."""
 
     def frames_needed(self, *, inspected: int, expected: int) -> int:
         """How many frames must show a defect.
 
-        Never more than a unit has: with more demanded than there are every unit would pass.
+        Never more than a unit has: otherwise every unit would pass.
         """
         if self.min_frames_seen == 0:
             return inspected // 2 + 1
@@ -150,9 +152,9 @@ class Zone:
     polygon_px: tuple[tuple[float, float], ...]
     """Its corners in order, in the pixels of the unit's picture; at least 3."""
     ignore: bool = False
-    """Nothing that is seen here is a defect."""
+    """Findings here are not defects."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """By code, in place of the product's; a code that is not named keeps the product's."""
+    """By code, replacing the product's; a code that is not named keeps the product's."""
 
 
 MISSING, EXTRA, DISPLACED = "missing", "extra", "displaced"
@@ -175,7 +177,7 @@ class ExpectedPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
-    """What a good unit of the product looks like. Its arrays are shared and become read-only."""
+    """The look of a good unit of the product. Its arrays are shared and become read-only."""
 
     id: str
     """`<product>/<version>`."""
@@ -185,7 +187,7 @@ class Reference:
     deviation: NDArray[np.uint8]
     """(height, width) uint8, in grey levels: how much good units differ from each other there."""
     optics: OpticsBaseline | None = None
-    """What the pictures were like that it was taught with; None where nobody measured them."""
+    """The optics of the pictures with which it was taught; None if they were not measured."""
 
     def __post_init__(self) -> None:
         if self.deviation.shape != self.mean.shape[:2]:
@@ -200,7 +202,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cropping:
-    """What of one camera's frames is inspected."""
+    """The part of one camera's frames that is inspected."""
 
     rect: Rect
     """The part of the picture that is inspected, in pixels of the frame."""
@@ -214,19 +216,20 @@ class CameraRecipe:
 
     cropping: Cropping
     frames_of_unit: int = 1
-    """Frames inspected of each unit."""
+    """The number of frames inspected of each unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that a product's units are judged by."""
+    """Everything by which a product's units are judged."""
 
     product: str
     revision: str
     sha256: str
-    """Over the product's file, and whatever else of it decides but the model and the reference."""
+    """The hash of the product's file, and of everything else that decides, except the model and the
+    reference."""
     codes: tuple[str, ...]
-    """What its defects are called: by class of the model, then what only further models find."""
+    """The codes of its defects: by class of the model, then those that only further models find."""
     rules: FusingRules
     model: ModelName
     cameras: Mapping[CameraId, CameraRecipe]
@@ -235,40 +238,40 @@ class Recipe:
     severities: Mapping[str, str] = field(default_factory=dict)
     """By code; events carry it."""
     dispositions: Mapping[str, str] = field(default_factory=dict)
-    """By code: what is to be done with such a unit; events carry it."""
+    """By code: the action for such a unit; events carry it."""
     golden: ModelName | None = None
-    """The model that compares a unit with the reference, where one is asked for."""
+    """The model that compares a unit with the reference, if there is one."""
     also: tuple[ModelName, ...] = ()
-    """Further models: each is shown every frame too, and says what is a defect."""
+    """Further models: each gets every frame too, and reports defects."""
     codes_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By name of a model: the codes of its classes; a model that is not named has all `codes`."""
     reference: Reference | None = None
     taught: ModelName | None = None
-    """The model that was taught from the good units that the reference is made of."""
+    """The model that was taught from the good units of the reference."""
     judge: Judge = "reference"
-    """Without a reference and a model that compares, it is the picture alone that judges."""
+    """Without a reference and a model that compares, the picture alone decides."""
     differences: Differences = "ignored"
-    """What becomes of places that differ from the reference."""
+    """The use of places that differ from the reference."""
     expected: tuple[ExpectedPart, ...] = ()
     """The parts that every good unit has."""
     least_likeness: float = LEAST_LIKENESS
-    """What is less like the reference than this is another product, or lies wrongly."""
+    """A unit less like the reference than this is another product, or in a wrong position."""
     serial_pattern: str = ""
-    """A regular expression that the serials of this product match whole; empty: not known."""
+    """A regular expression that matches complete serials of this product; empty: not known."""
 
     @property
     def compared_with(self) -> Reference | None:
-        """The reference that each frame is compared with; None where none is."""
+        """The reference with which each frame is compared; None if there is none."""
         return self.reference if self.golden and self.judge != "single" else None
 
     @property
     def placed_on(self) -> Reference | None:
-        """The reference that each frame is laid on; None where no model wants that."""
+        """The reference on which each frame is placed; None if no model needs that."""
         return self.reference if self.taught else self.compared_with
 
     @property
     def models(self) -> tuple[ModelName, ...]:
-        """The models that each frame is shown to, the one that its events name first."""
+        """The models that each frame is shown to; the first is the one that its events name."""
         if self.golden is None or self.compared_with is None:
             return (self.model, *self.also)
         both = (self.golden, self.model) if self.judge == "both" else (self.golden,)
@@ -293,13 +296,13 @@ class Recipe:
         return min(*(everywhere[code] for code in classes), *in_zones, 1.0)
 
     def floor(self, camera: CameraId, model: ModelName | None = None) -> float:
-        """The confidence below which what a model sees decides nothing, wherever it is seen."""
+        """The confidence below which a model's findings decide nothing, anywhere on the unit."""
         share = SUPPORT_SHARE if self.cameras[camera].frames_of_unit > 1 else 1.0
         return share * self.lowest_threshold(model or self.model)
 
 
 class JobState(StrEnum):
-    """What is done with the units of a job. A closed list."""
+    """The use of a job's units. A closed list."""
 
     INSPECTING = "inspecting"
     TEACHING = "teaching"
@@ -307,12 +310,12 @@ class JobState(StrEnum):
     CHANGING_OVER = "changing_over"
     """The product's model is being loaded and compared."""
     NO_PRODUCT = "no_product"
-    """Nobody said a product that is known."""
+    """No known product was named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the line makes now: stamped on each unit as it is opened."""
+    """The line's present work: stamped on each unit as it is opened."""
 
     number: int
     """Counts the jobs of the station."""
@@ -320,7 +323,7 @@ class Job:
     order: str | None = None
     lot: str | None = None
     context: str | None = None
-    """The sender's own text; travels into the events."""
+    """The sender's own text, which events carry."""
     state: JobState = JobState.INSPECTING
     detail: str = ""
     """For people: why units are not inspected."""

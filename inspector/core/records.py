@@ -19,7 +19,7 @@ from inspector.core.places import Box, Place, WholeUnit
 from inspector.core.recipes import Job, ModelName, Triple
 
 EncodedBatch = NewType("EncodedBatch", dict[str, object])
-"""A request ready for the wire; opaque to everybody but the adapter that made it."""
+"""A request ready for the wire; opaque except to the adapter that made it."""
 
 
 class MissReason(StrEnum):
@@ -37,47 +37,48 @@ class MissReason(StrEnum):
     CAMERA_FROZEN = "camera_frozen"
     CAMERA_DARK = "camera_dark"
     CAMERA_BRIGHT = "camera_bright"
-    """So much of the picture is burnt out that it shows no defect."""
+    """Too much of the picture is overexposed to show a defect."""
     CAMERA_BLURRED = "camera_blurred"
     """Too blurred to show a defect."""
     CAMERA_BLANK = "camera_blank"
-    """Evenly grey: nothing in it that a defect could be seen against."""
+    """Evenly grey: no defect would stand out in it."""
     CAMERA_MOVED = "camera_moved"
-    """The fixed mark is not where it was."""
+    """The fixed mark has moved."""
     NO_FRAME = "no_frame"
-    """A trigger came and no usable frame did."""
+    """A trigger came, but no usable frame."""
     DEADLINE_MISSED = "deadline_missed"
-    """The answer came after the verdict had to be given."""
+    """The answer came after the verdict was due."""
     TEACHING = "teaching"
-    """Its unit was there to be learnt from."""
+    """Its unit was used for teaching."""
     CHANGING_OVER = "changing_over"
     """The product's model was being loaded."""
     NO_PRODUCT = "no_product"
-    """The station did not know which product this is."""
+    """The station did not know the product."""
     REFERENCE_MISMATCH = "reference_mismatch"
-    """The unit does not fit the product's reference: it is another product, or lies wrongly."""
+    """The unit does not fit the product's reference: it is another product, or in a wrong
+    position."""
     INTERNAL_ERROR = "internal_error"
 
 
 class Doubt(StrEnum):
-    """Why a unit may have passed that no verdict was given on. A closed list."""
+    """Why a unit may have passed without a verdict. A closed list."""
 
     VANISHED = "vanished"
-    """Something came in, was never fully in view, and was gone inside the view."""
+    """Something came in, was never fully in view, and disappeared inside the view."""
     WENT_BACK = "went_back"
-    """Something came in in part and went back out."""
+    """Something came in partly and went back out."""
     UNCONFIRMED = "unconfirmed"
-    """Something left that was seen too seldom, or not to go with the belt."""
+    """Something left that was seen too seldom, or did not move with the belt."""
     MERGED = "merged"
-    """What was taken for two things is seen as one."""
+    """Two things are now seen as one."""
     AT_EXIT = "at_exit"
-    """What appears where units go out is taken for the one that went there last."""
+    """Something that appears where units leave is taken for the one that left last."""
     JUMPED = "jumped"
     """Something was gone and something was elsewhere in the next picture."""
     TOO_FAST = "too_fast"
-    """The belt went so far from one picture to the next that a unit may lie between them."""
+    """The belt moved so far between two pictures that a unit may lie between them."""
     UNSEEN = "unseen"
-    """The belt may have gone the whole view while no picture said anything."""
+    """The belt may have moved by the whole view while no picture showed anything."""
 
 
 class Result(StrEnum):
@@ -90,7 +91,7 @@ class Result(StrEnum):
 
 
 class TriggerKind(StrEnum):
-    """What says that there is a unit to inspect."""
+    """The kind of trigger that announces a unit."""
 
     EVERY_FRAME = "every_frame"
     PRESENCE = "presence"
@@ -109,18 +110,18 @@ class Stream(StrEnum):
 
 
 class Judgement(StrEnum):
-    """What a person who looked again says of a unit, or of one of its defects."""
+    """A reviewer's judgement of a unit, or of one of its defects."""
 
     CONFIRMED = "CONFIRMED"
-    """The verdict is right: the defect is one; a unit that PASSED is good."""
+    """The verdict is right: the defect is real; a unit that PASSED is good."""
     FALSE_CALL = "FALSE_CALL"
-    """Of a unit that FAILED: what was called a defect is none."""
+    """For a unit that FAILED: the reported defect is not one."""
     MISSED = "MISSED"
-    """There is a defect that the station did not call; of a unit that PASSED, an escape."""
+    """There is a defect that the station missed; on a unit that PASSED, an escape."""
     UNSURE = "UNSURE"
-    """The picture does not show which it is."""
+    """The picture does not allow a decision."""
     WITHDRAWN = "WITHDRAWN"
-    """An earlier review is taken back: what was said before that one counts again."""
+    """An earlier review is withdrawn: the one before it counts again."""
 
 
 class KeptFor(StrEnum):
@@ -131,7 +132,7 @@ class KeptFor(StrEnum):
     SAMPLE = "sample"
     """PASSED, and drawn by chance."""
     NEAR_THRESHOLD = "near_threshold"
-    """PASSED, and not drawn; something in it was nearly called a defect."""
+    """PASSED, and not drawn; something in it was nearly a defect."""
 
 
 class PixelLease(Protocol):
@@ -166,16 +167,16 @@ class TensorLease(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grabbed:
-    """What a source knows of the frame it just grabbed."""
+    """A source's data about the frame that it just grabbed."""
 
     captured_mono_ns: int
     captured_unix_ns: int
     label: str | None = None
     """The name of a still picture's file, or of a simulated unit; None for a stream."""
     stamp_ns: int | None = None
-    """The camera's own time stamp, if it has one: only to see whether it moves."""
+    """The camera's own time stamp, if it has one: only used to check whether it changes."""
     clock_trouble: str = ""
-    """Why the camera's time stamps are not believed, or nothing."""
+    """Why the camera's time stamps are not used; empty if they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,16 +204,16 @@ class UnitRef:
     """Counts the units of a camera since start from 0, without gaps, in the order they came."""
     kind: TriggerKind
     triggered_mono_ns: int
-    """When the unit was there to be seen: for the deadline, never for display."""
+    """When the unit was at the camera: for the deadline, never for display."""
     triggered_unix_ns: int
     given_id: str | None = None
-    """What the trigger called it; None when it did not."""
+    """The trigger's name for it; None if it gave none."""
     trigger_entry: str | None = None
-    """The entry of the stream of triggers that announced it; None where none did."""
+    """The entry of the stream of triggers that announced it; None if none did."""
     label: str | None = None
     """The file a still picture came from, or the simulated unit."""
     job: Job | None = None
-    """What it is judged by, stamped as it was opened; None only in tests that do not ask."""
+    """Its job, set when it was opened; None only in tests that do not need it."""
 
     @property
     def under(self) -> Job:
@@ -229,22 +230,22 @@ class UnitRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitOpened:
-    """There is a unit: from now on it gets exactly one verdict."""
+    """Announces a unit, which gets exactly one verdict from now on."""
 
     unit: UnitRef
     frames_expected: int | None = None
-    """How many frames will come, if that is known already: no `UnitClosed` follows then."""
+    """How many frames will come, if known already; then no `UnitClosed` follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitClosed:
-    """No further frame of the unit will come."""
+    """Announces that no further frame of the unit will come."""
 
     unit: UnitRef
     frames_expected: int
-    """Frames that a complete inspection needs, the missing ones too; at least 1."""
+    """The number of frames in a complete inspection, including missing ones; at least 1."""
     frames_taken: int
-    """Frames that were chosen, or missed with this unit: so many results will come."""
+    """The number of frames chosen, or missed with this unit, and so of results to come."""
     miss: MissReason | None = None
     """Why fewer frames were taken than expected."""
     detail: str = ""
@@ -252,13 +253,12 @@ class UnitClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A compact place where a frame of a unit is not as the product's reference."""
+    """A compact place where a frame of a unit differs from the product's reference."""
 
     place: Box
     """In the pixels of the reference."""
     weight: float
-    """How large it is: in pixels of the compared picture that differ by all of the reference's
-    contrast."""
+    """Its size, in pixels of the compared picture that differ by the reference's full contrast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,16 +268,16 @@ class Placed:
     likeness: float
     """Correlation of the contrasts, -1 to 1."""
     shift_px: float
-    """How far it lies from where the outline, or the frame, says, in pixels of the reference."""
+    """Its distance from the place by the outline, or by the frame, in pixels of the reference."""
     matrix: Affine
     """From the frame's pixels to those of the reference."""
     differences: tuple[Difference, ...] = ()
-    """Where it is not as the reference, the largest first."""
+    """Where it differs from the reference, the largest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRef:
-    """Which frame, without its pixels; safe to keep after the buffer is reused."""
+    """Identifies a frame, without its pixels; safe to keep after the buffer is reused."""
 
     camera_id: CameraId
     sequence: int
@@ -289,19 +289,19 @@ class FrameRef:
     label: str | None = None
     """The file a still picture came from, or the simulated unit; None for a stream."""
     stamp_ns: int | None = None
-    """The camera's own time stamp, if it has one: only to see whether it moves."""
+    """The camera's own time stamp, if it has one: only used to check whether it changes."""
     unit: UnitRef | None = None
-    """The unit it is inspected for; None before the trigger decided, and where there is none."""
+    """The unit for which it is inspected; None before the trigger decided, and if there is none."""
     outline: Outline | None = None
-    """Where that unit lies in it; None where that is not known."""
+    """Where that unit lies in it; None if unknown."""
     placed: Placed | None = None
-    """None before that is known, and where the unit is not compared with a reference."""
+    """Its place on the reference; None before it is known, and if the unit is not compared."""
     optics: Optics | None = None
-    """What its pixels are like; None where nobody measures that."""
+    """The measures of its optics; None if they are not measured."""
 
     @property
     def under(self) -> Job:
-        """The job of the unit that it is inspected for.
+        """The job of the unit for which it is inspected.
 
         Raises:
             RuntimeError: it has none; a programming error.
@@ -314,7 +314,7 @@ class FrameRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A captured image; whoever holds it must pass it on or release its lease."""
+    """A captured image; its holder must pass it on or release its lease."""
 
     ref: FrameRef
     lease: PixelLease
@@ -327,7 +327,7 @@ class UnitInView:
     index: int
     """As in `UnitRef.index`."""
     outline: Outline | None
-    """In this frame's pixels; None where it is not known."""
+    """In this frame's pixels; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,12 +341,12 @@ class MissedFrame:
     reason: MissReason
     detail: str = ""
     lease: PixelLease | None = None
-    """Its pixels, where they may be the unit's picture: whoever takes the notice owns the buffer.
-    None where it is released already."""
+    """Its pixels, if they may become the unit's picture: the receiver of the notice owns the
+    buffer. None if it is released already."""
 
 
 Notice = MissedFrame | UnitOpened | UnitClosed
-"""What capture tells the results stage past the inspection."""
+"""The notices from capture to the results stage, which bypass the inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +357,7 @@ class Letterbox:
     left_px: int
     top_px: int
     stretch: float = 1.0
-    """Down it is scaled by so much more than across."""
+    """The ratio of the vertical to the horizontal scale."""
 
     @property
     def scale_down(self) -> float:
@@ -375,15 +375,15 @@ DIFFERING_CELL_PX = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseUp:
-    """A place of a unit that is shown to the model once more, enlarged."""
+    """A place of a unit that is shown to the model again, enlarged."""
 
     cell: Rect
     """Where in the model's input."""
     middle_px: tuple[float, float]
-    """What the middle of the cell shows, in the pixels of the reference."""
+    """The place at the middle of the cell, in the pixels of the reference."""
     enlarged: float
     differences: tuple[Difference, ...]
-    """For the sake of which it is shown."""
+    """The difference for which it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -401,23 +401,23 @@ class Region:
     """The frame is laid on the reference first, as its `placed` says."""
     differing: NDArray[np.bool_] | None = field(default=None, compare=False)
     """Where it then differs from the reference, by cells of DIFFERING_CELL_PX pixels of the model's
-    input; None where that is not known. What is as on the reference is no defect."""
+    input; None if unknown. A place that equals the reference is not a defect."""
     close_ups: tuple[CloseUp, ...] = ()
-    """What is shown instead of `rect`, which is the model's input then, side by side."""
+    """The close-ups shown side by side instead of `rect`, which then is the model's input."""
     piece: int = 0
-    """A frame becomes `pieces` model inputs; this is which."""
+    """The number of this piece; a frame becomes `pieces` model inputs."""
     pieces: int = 1
 
 
 PADDING_GREY = 114
-"""What YOLO-family detectors were trained to see around a letterboxed picture."""
+"""The grey around a letterboxed picture in the training of YOLO-family detectors."""
 UNIT_AND_REFERENCE = 2
 """Channels of an input that shows a unit beside its reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInput:
-    """What one region must look like for the model, without the batch dimension."""
+    """The format of one region for the model, without the batch dimension."""
 
     name: str
     width_px: int
@@ -431,13 +431,13 @@ class ModelInput:
     rgb: bool
     """Colour order the model expects; frames are BGR."""
     white: float = 1.0
-    """What the brightest pixel is in floats: 1 or 255; in UINT8 it is 255."""
+    """The value of the brightest pixel in floats: 1 or 255; in UINT8 it is 255."""
     mean: Triple | None = None
-    """Taken off each channel of floats, in units of `white`; red, green, blue."""
+    """Subtracted from each channel of floats, in units of `white`; red, green, blue."""
     deviation: Triple | None = None
     """Then each channel is divided by it."""
     padding: int = PADDING_GREY
-    """What lies beside a region that does not fill the input, 0 to 255."""
+    """The grey beside a region that does not fill the input, 0 to 255."""
     registered: bool = False
     """The unit is shown in the geometry of its reference, alone."""
     stretches: bool = False
@@ -445,9 +445,10 @@ class ModelInput:
     enlarges: bool = False
     """A region smaller than the input is scaled up to it, as training did."""
     most: int = 0
-    """So many regions in one request at most; 0: any number."""
+    """The most regions in one request; 0: any number."""
     exactly: int = 0
-    """A request holds so many rows, those without a region are of no account; 0: one per region."""
+    """The fixed number of rows in a request, of which those without a region are ignored; 0: one
+    per region."""
 
     @property
     def takes_reference(self) -> bool:
@@ -456,7 +457,7 @@ class ModelInput:
 
     @property
     def is_on_reference(self) -> bool:
-        """Whether a unit has to be laid on its reference first."""
+        """Whether a unit must be placed on its reference first."""
         return self.registered or self.takes_reference
 
     @property
@@ -469,30 +470,30 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that a model claims to see."""
+    """Something that a model reports."""
 
     code_index: int
-    """As its reader gives it: the model's class. Afterwards: of the recipe's codes."""
+    """From its reader: the model's class. Afterwards: an index into the recipe's codes."""
     confidence: float
     place: Place
     """In frame pixels, or those of the unit's upright picture."""
     model: str = ""
-    """Which of the recipe's models claims it; empty before that is known."""
+    """The model of the recipe that reports it; empty before that is known."""
     is_close_up: bool = False
-    """It was seen when the place was shown once more, enlarged."""
+    """Whether it was found in an enlarged close-up of the place."""
 
     @property
     def box(self) -> Box | None:
-        """The upright box around it; None where it is about the unit as a whole."""
+        """The upright box around it; None if it is about the unit as a whole."""
         return None if isinstance(self.place, WholeUnit) else self.place.around
 
 
 class OutputReader(Protocol):
-    """Reads the replies of a model: chosen by what its server says of it. Pure."""
+    """Reads the replies of a model: chosen by its server's description. Pure."""
 
     @property
     def kind(self) -> str:
-        """What kind of answer it reads, in a few words for people."""
+        """The kind of answer that it reads, in a few words for people."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -511,9 +512,8 @@ class OutputReader(Protocol):
         Those less sure than `floor` are left out. `nms_iou` is for models that leave suppression
         to us. `reply` holds read-only views of the tensors by name; the first axis is the region.
 
-        Raises:
-            MalformedReplyError: it is not one result per region, or says what no result can say: a
-                reply that cannot be read must never read as one without findings.
+        Raises: MalformedReplyError: it is not one result per region, or has impossible values: a
+        reply that cannot be read must never count as one without findings.
 
         """
 
@@ -528,9 +528,9 @@ class ModelSpec:
     reader: OutputReader
     """Turns its replies into findings."""
     instances: int = 1
-    """How many requests it works on at once."""
+    """The number of requests that it works on at once."""
     range_is_assumed: bool = False
-    """Nobody says what a float input expects white to be."""
+    """Whether the value of white in a float input is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -543,12 +543,12 @@ class Batch:
     tensor: TensorLease | None
     """Row i holds region i; None while the model's input is not known yet (server away)."""
     model_input: ModelInput | None
-    """What `tensor` was written for."""
+    """The input for which `tensor` was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model server answered; exactly one of outputs and error is set."""
+    """The model server's answer; exactly one of outputs and error is set."""
 
     request_id: str | None
     """None for an error reply on a stream: the client library drops it."""
@@ -556,7 +556,7 @@ class Reply:
     """By output name; first axis is the region. Read-only views of the reply."""
     error: str | None
     model_version: str = ""
-    """Which one answered; empty where the server does not say."""
+    """The version that answered; empty if the server does not name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -569,7 +569,7 @@ class Outcome:
     batch: Batch
     outputs: Mapping[str, NDArray[Any]] | None
     spec: ModelSpec | None
-    """The model that answered; None when none did."""
+    """The model that answered; None if none did."""
     miss: MissReason | None
     detail: str
     taken_mono_ns: int
@@ -579,37 +579,37 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serial:
-    """What the codes on a unit's frames say its serial is, or why it has none."""
+    """A unit's serial by the codes on its frames, or why it has none."""
 
     text: str | None
     format: str | None
     """DataMatrix, QRCode or Code128."""
     quality: str
-    """How sure that is; a closed list, see `inspector.serials.agreement`."""
+    """How certain it is; a closed list, see `inspector.serials.agreement`."""
     frames_read: int
     """Frames that show it."""
     detail: str = ""
-    """For people: what was read instead."""
+    """For people: the code that was read instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A picture of a unit that is on the disk, by reference: what an event says of it."""
+    """A reference to a picture of a unit on the disk, for its event."""
 
     kind: str
-    """`unit`: cut out and turned upright; `frame`: the frame it was seen in."""
+    """`unit`: cut out and turned upright; `frame`: the frame in which it was seen."""
     camera: CameraId
     uri: str
     """`file:///…`: the absolute path on the station's machine, whose name is in the event."""
     sha256: str
-    """Of the file, in lower-case hexadecimal digits."""
+    """The hash of the file, in lower-case hexadecimal digits."""
     bytes: int
     kept_for: KeptFor = KeptFor.VERDICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPicture:
-    """The best frame of a decided unit, on its way to the disk; whoever holds it owns the frame."""
+    """The best frame of a decided unit, on its way to the disk; its holder owns the frame."""
 
     frame: Frame
     unit_id: str
@@ -617,34 +617,34 @@ class UnitPicture:
     event_id: str
     result: Result
     short_by: float | None = None
-    """How much confidence its best finding lacked to be a defect; None where nothing was seen."""
+    """How much confidence its best finding lacked to be a defect; None if there was no finding."""
     is_asked_for: bool = False
-    """It is kept whatever the result."""
+    """Whether it is kept whatever the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What a person found who looked at a unit again."""
+    """A person's review of a unit."""
 
     unit_event_id: str
     unit_id: str
     camera: str
     judgement: Judgement
     defect_id: str | None
-    """None: it is about the unit as a whole, or about a defect that the station did not call."""
+    """None: it is about the unit as a whole, or about a defect that the station missed."""
     code: str | None
-    """Of that defect, or of the one that was missed; None where it is of no code."""
+    """The code of that defect, or of the missed one; None if it has no code."""
     bbox_px: tuple[float, float, float, float] | None = None
     """Where the missed defect lies: x, y, width, height in the pixels of the unit's picture."""
     codes: tuple[str, ...] = ()
-    """Of the defects that it is about: all the unit's, or the one."""
+    """The codes of the defects that it is about: all the unit's, or the one."""
     comment: str = ""
     by: str = ""
     takes_back: str | None = None
-    """The review that is taken back, by its ULID."""
+    """The ULID of the review that is withdrawn."""
     unit_result: Result = Result.FAILED
     kept_for: KeptFor | None = None
-    """Why there was a picture to look at; None where there was none."""
+    """Why the picture was kept; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

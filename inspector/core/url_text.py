@@ -1,4 +1,4 @@
-"""URLs that people type: whether a login hides in them, and what may be shown. Pure."""
+"""Decides what may be shown of a URL that a person typed: it may contain a login. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _SCHEME = re.compile(r"^[A-Za-z][\w+.-]*:?/{1,3}")
 
 
 def unparsed(text: str) -> str:
-    """What may be shown of a URL that could not be read: its scheme.
+    """The part of an unreadable URL that may be shown: its scheme.
 
-    Where a login ends is what nobody knows of it: a password may hold any character.
+    The end of a login is not known: a password may hold any character.
     """
     found = _SCHEME.match(text.strip())
     return text if found is None else f"{found[0]}{STARS}"
 
 
 def hides_login(rest: str) -> bool:
-    """Whether what follows the `//` may hold a login that ends behind what reads as its host.
+    """Whether the text after `//` may hold a login that ends after the apparent host.
 
     `admin:12#34@camera` reads as the host `admin` with the port 12, because the password was not
     percent-encoded; so do `12/34` and `12?34`.

@@ -1,4 +1,4 @@
-"""What becomes of frames and units: results of frames, decided units, defects, verdicts."""
+"""The outcomes of frames and units: results of frames, decided units, defects, verdicts."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ class FrameResult:
     """In the pixels of the unit's picture."""
     miss: MissReason | None
     faint: tuple[Finding, ...] = ()
-    """What was seen too faintly to decide anything: kept apart, so that it never does."""
+    """Findings too weak to decide anything: kept separate, so that they never do."""
     detail: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the models that answered, by their names."""
+    """The versions of the models that answered, by their names."""
     queue_ns: int = 0
     """From capture until the request left."""
     inference_ns: int = 0
-    """From there until the answer."""
+    """From then until the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecidedUnit:
-    """A unit of which nothing more is awaited, and what is known of it."""
+    """A unit for which nothing more is awaited, with its results."""
 
     unit: UnitRef
     frames_expected: int
-    """What a complete inspection takes; at least 1."""
+    """The number of frames in a complete inspection; at least 1."""
     frames: tuple[FrameResult, ...]
-    """Those settled in time, inspected or missed, in the order of capture."""
+    """The frames settled in time, inspected or missed, in the order of capture."""
     miss: MissReason | None = None
-    """Why there are fewer frames than expected; None where each came."""
+    """Why there are fewer frames than expected; None if all came."""
     detail: str = ""
     deadline_missed: bool = False
-    """Decided because its time was up."""
+    """Whether it was decided because its deadline passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """What the station claims about a unit."""
+    """A defect that the station reports on a unit."""
 
     code: str
     confidence: float
@@ -55,36 +55,36 @@ class Defect:
     """In the pixels of the unit's picture."""
     frames_seen: int = 1
     model: str = ""
-    """Which model claims it: the surest, where several do."""
+    """The model that reports it: the surest, if several do."""
     severity: str | None = None
     disposition: str | None = None
-    """As the product says of its code; None where it says nothing."""
+    """Both by the product for its code; None if it names none."""
     part: str | None = None
-    """Which part is missing, too many or displaced; None for damage."""
+    """The part that is missing, too many or displaced; None for damage."""
     displaced_px: float | None = None
-    """How far a displaced one lies from its place."""
+    """How far a displaced one is from its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearMiss:
-    """What of a unit that PASSED came nearest to being a defect."""
+    """The finding that came nearest to being a defect, on a unit that PASSED."""
 
     code: str
     confidence: float
     threshold: float
-    """That of its code, at its place."""
+    """The threshold of its code, at its place."""
     place: Place
     """In the pixels of the unit's picture."""
 
     @property
     def short_by(self) -> float:
-        """What it lacked; negative where a frame was sure enough and too few others agreed."""
+        """The confidence that it lacked; negative if a frame was sure but too few others agreed."""
         return self.threshold - self.confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Exactly one per unit."""
+    """The verdict on a unit: exactly one per unit."""
 
     unit: UnitRef
     unit_number: int
@@ -99,16 +99,16 @@ class Verdict:
     frames_expected: int
     deadline_missed: bool = False
     nearest: NearMiss | None = None
-    """None where it is not PASSED, or nothing was seen on it."""
+    """None if it is not PASSED, or there was no finding."""
 
     @property
     def inspected(self) -> tuple[FrameResult, ...]:
-        """The frames that somebody looked at."""
+        """The frames that were inspected."""
         return tuple(frame for frame in self.frames if frame.findings is not None)
 
     @property
     def placed(self) -> Placed | None:
-        """Where the frame that is least like the reference lies on it; None where none is known."""
+        """The place of the least similar frame on the reference; None if there is none."""
         known = [frame.ref.placed for frame in self.frames if frame.ref.placed is not None]
         return min(known, key=lambda placed: placed.likeness, default=None)
 

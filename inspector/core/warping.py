@@ -1,4 +1,4 @@
-"""Lays a picture into a model's input, turned and shrunk, in one step from the frame."""
+"""Maps a picture into a model's input, turned and shrunk, in one step from the frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def no_scratch(height_px: int, width_px: int, use: str) -> None:
 
 
 def into_letterbox(rect: Rect, box: Letterbox) -> Affine:
-    """From the pixels that a rectangle is part of to those of the model's input."""
+    """The matrix from the pixels around a rectangle to those of the model's input."""
     return (
         (box.scale, 0.0, box.left_px - box.scale * rect.x_px),
         (0.0, box.scale_down, box.top_px - box.scale_down * rect.y_px),
@@ -70,7 +70,7 @@ def write_registered(
     *,
     scratch: Scratch = no_scratch,
 ) -> None:
-    """Fill `canvas` with what of a unit lies on this part of its reference; grey beside it."""
+    """Fill `canvas` with the part of a unit on this part of its reference; grey beside it."""
     matrix = then(to_reference, into_letterbox(rect, box))
     warp(image, matrix, canvas, scale=box.least_shrunk, scratch=scratch)
     right_px = box.left_px + scaled_px(rect.width_px, box.scale)
@@ -114,7 +114,7 @@ def grey_onto(image: Picture, matrix: Affine, canvas: Picture, *, scale: float) 
 
 
 def _part(image: Picture, to_frame: Affine, shape: tuple[int, ...]) -> tuple[Picture, int, int]:
-    """What of a frame a model's input of this shape shows, and where that begins in the frame."""
+    """The part of a frame that a model's input of this shape shows, and its offset in the frame."""
     corners = [moved(to_frame, x_px, y_px) for x_px in (0, shape[1]) for y_px in (0, shape[0])]
     xs, ys = zip(*corners, strict=True)
     height_px, width_px = image.shape[:2]

@@ -1,8 +1,8 @@
-"""The web proxy in the environment: for downloads, never for what belongs to the line.
+"""Hides the environment's web proxy from everything but downloads.
 
 FFmpeg sends the TLS connection of an rtsps camera through `http_proxy`, wherever the camera is, and
-has no option against it. So the variable is taken out of this process before any thread runs, and
-put back only into the environment of what downloads. gRPC is told by an option of its channels.
+has no option against it. So the variable is removed from this process before any thread runs, and
+restored only in the environment of downloads. For gRPC an option of its channels does this.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Standard error that holds up nobody: a bounded queue, and a thread that writes it out.
+"""Writes to standard error without blocking: a bounded queue, and a thread that empties it.
 
-A log is never worth a verdict. Whoever reads our standard error may stop reading (a stuck log
+A log is never worth a verdict. The reader of our standard error may stop reading (a stuck log
 driver, a stopped `tee`), die, or run out of disk. Then lines are lost and counted; nothing waits
 and nothing fails.
 """
@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from typing import Any
 
 WAITING_BYTES = 1 << 20
-"""What may wait for a reader that is slow: some thousand lines. What comes then is lost."""
+"""How much may wait for a slow reader: some thousand lines. Further lines are lost."""
 FLUSHED_WITHIN_S = 2.0
-"""At the end: what a reader that has stopped reading may cost."""
+"""How long to wait at the end for a reader that has stopped reading."""
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
@@ -53,7 +53,7 @@ class Outlet:
         return self._lost
 
     def put(self, lines: bytes) -> None:
-        """Have them written, or dropped; never waits, never fails."""
+        """Queue lines for writing, or drop them; never waits, never fails."""
         with self._lock:
             is_room = self._waiting_bytes + len(lines) <= WAITING_BYTES
             if is_room:
@@ -64,7 +64,7 @@ class Outlet:
             self._queue.put(lines)
 
     def flush(self, timeout_s: float = FLUSHED_WITHIN_S) -> bool:
-        """Wait until what was put before is written or lost; False when that takes too long."""
+        """Wait until earlier lines are written or lost; False if that takes too long."""
         done = threading.Event()
         self._queue.put(done)
         return done.wait(timeout_s)
@@ -102,7 +102,7 @@ class Outlet:
                     room.register(self._descriptor, select.POLLOUT)
                     room.poll()
         except OSError:
-            # A full disk takes the beginning of a line: the next one must not go on in it.
+            # A full disk accepts the beginning of a line: the next one must not continue it.
             self._is_torn |= 0 < len(rest) < whole
             return False
         self._is_torn = False
@@ -110,7 +110,7 @@ class Outlet:
 
 
 class OutletStream(io.TextIOBase):
-    """What stands for `sys.stderr` before an outlet. Any thread."""
+    """The replacement of `sys.stderr` in front of an outlet. Any thread."""
 
     encoding = "utf-8"
     errors: str | None = "backslashreplace"
@@ -123,7 +123,7 @@ class OutletStream(io.TextIOBase):
         self.buffer = _OutletBuffer(outlet)
 
     def write(self, text: str) -> int:
-        """Whole lines at once; what has no end yet waits for `flush`."""
+        """Pass on whole lines at once; an incomplete one waits for `flush`."""
         with self._lock:
             lines, ending, self._held = (self._held + text).rpartition("\n")
         if ending:
@@ -131,22 +131,22 @@ class OutletStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what has no end of line, too; waits for nothing."""
+        """Pass on an incomplete line, too; never waits."""
         with self._lock:
             held, self._held = self._held, ""
         if held:
             self._put(held)
 
     def writable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def isatty(self) -> bool:
-        """Whether people look at it."""
+        """Whether it is a terminal."""
         return os.isatty(self._descriptor)
 
     def fileno(self) -> int:
-        """Of what is written to in the end."""
+        """The descriptor behind it."""
         return self._descriptor
 
     def _put(self, text: str) -> None:
@@ -174,8 +174,8 @@ _outlet: Outlet | None = None
 def take_over() -> None:
     """From now on `sys.stderr` never waits and never fails. Once per process, before anything else.
 
-    A descriptor that was closed is opened on nothing: the next file or socket would get its number,
-    and whatever a library prints would be written into it.
+    A closed descriptor is opened on /dev/null: otherwise the next file or socket would get its
+    number, and output of libraries would be written into it.
     """
     global _outlet  # noqa: PLW0603 - there is one standard error
     for number, name, mode in _STREAMS:
@@ -188,12 +188,12 @@ def take_over() -> None:
     descriptor = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
     _outlet = Outlet(descriptor)
     sys.stderr = OutletStream(_outlet, descriptor)
-    # A traceback that Python prints at its end, too. Where `main` ends the process, it does that.
+    # Includes a traceback that Python prints at its end. If `main` ends the process, it does that.
     atexit.register(flush)
 
 
 def flush() -> None:
-    """Write out what is on its way, within a limit."""
+    """Write out waiting lines, within a time limit."""
     if _outlet is not None:
         with suppress(Exception):
             sys.stderr.flush()
@@ -212,10 +212,10 @@ def tell_of_losses(on_flowing: Callable[[int], None]) -> None:
 
 
 def let_libraries_never_wait() -> None:
-    """What libraries print themselves is dropped where it would wait for its reader.
+    """Drop direct output of libraries if it would wait for its reader.
 
-    A thread of FFmpeg, OpenCV or gRPC that stands in write(2) is a camera or a model that stands
-    still. Not by a pipe of our own: what a library prints before it aborts would die in it.
+    A thread of FFmpeg, OpenCV or gRPC that blocks in write(2) stops a camera or a model. A pipe of
+    our own is not used: output of a library before it aborts would be lost in it.
     """
     for number in (1, 2):
         with suppress(OSError):

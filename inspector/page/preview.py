@@ -227,7 +227,7 @@ class PreviewFeed(Preview):
         self._publish("unit", header, jpeg)
 
     def tell(self, status: Mapping[str, Any]) -> None:
-        """The station's state changed; who joins later is told the state of then."""
+        """The station's state changed; a later viewer gets the state of that time."""
         if self._viewers:
             self._publish("status", {"status": status})
 

@@ -1,4 +1,4 @@
-"""How many buffers a pipeline needs: the sum of what each of its stages says that it holds."""
+"""Calculates the buffers of a pipeline: the sum of those that each of its stages holds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tensor_pool(settings: Settings) -> TensorPool:
 
 
 def image_memory_bytes(settings: Settings) -> int:
-    """What all frame pools take together."""
+    """The memory of all frame pools together."""
     return sum(
         buffers_of(settings, c) * s.size.width_px * s.size.height_px * BYTES_PER_PIXEL
         for c, s in settings.cameras.items()

@@ -111,8 +111,9 @@ def packed(
 def unpacked(content: bytes, *, origin: str) -> Unpacked:
     """The content of an archive.
 
-    Raises: ConfigurationError: it is not an archive, is damaged, or contains something that its
-    manifest does not name.
+    Raises:
+        ConfigurationError: it is not an archive, is damaged, or contains something that its
+            manifest does not name.
 
     """
     members = _members(content, origin)

@@ -71,7 +71,7 @@ class FrameParts:
     ) -> FrameResult | None:
         """Add a piece that was inspected or missed; returns its frame's result once complete.
 
-        `model` inspected it, one of so many that each frame is shown to. Findings come in the
+        `model` inspected it, one of this many that each frame is shown to. Findings come in the
         region's pixels, and are returned in those of the unit's picture.
 
         Exactly then the frame's buffer is free. A frame of which any piece was missed is missed,

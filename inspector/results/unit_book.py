@@ -47,8 +47,9 @@ class UnitBook:
     deadline has passed. Decided units are given out once each, in the order they came: one that
     is decided early waits for those before it, at most until their deadlines.
 
-    Openings, closings and missed frames take another path than inspected frames. Whoever feeds
-    the book must bring it what was announced before it brings a frame: an unknown unit raises.
+    Openings, closings and missed frames take another path than inspected frames. The code that
+    feeds the book must bring it what was announced before it brings a frame: an unknown unit
+    raises.
 
     What it holds is bounded by the deadline: a unit stays for that long, and one decided early
     until the last unit before it. Without a deadline (recordings) by the frames under way, since

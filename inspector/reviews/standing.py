@@ -98,9 +98,9 @@ class Says(StrEnum):
 def conclusion(held: Sequence[KeptReview], result: Result, defect_ids: Sequence[str] = ()) -> Says:
     """What follows from the reviews that apply to one unit.
 
-    `defect_ids` are those of its calls: where people judged each of them, nobody has to judge the
-    unit as a whole. A missed defect makes it bad, whatever was said before; a doubt about any of
-    its places leaves it in doubt.
+    `defect_ids` are those of its calls: where people judged each of them, there is no need to judge
+    the unit as a whole. A missed defect makes it bad, whatever was said before; a doubt about any
+    of its places leaves it in doubt.
     """
     said = {review.defect_id: review.judgement for review in held if review.matter[0] == "called"}
     missed = [review for review in held if review.judgement is Judgement.MISSED]

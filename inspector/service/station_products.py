@@ -91,8 +91,9 @@ class StationProducts:
     async def require_right_files(self) -> None:
         """Refuse to start for mistakes that would make a change-over fail hours later.
 
-        Raises: ConfigurationError: a product's file is wrong, or the settings name one that does
-        not exist; with a line for every mistake.
+        Raises:
+            ConfigurationError: a product's file is wrong, or the settings name one that does
+                not exist; with a line for every mistake.
 
         """
         catalogue, products = catalogue_of(self._settings, self._files), self._settings.products

@@ -174,8 +174,9 @@ def _read_credentials(directory: str | None) -> _Layer:
 def _read_environment(environ: Mapping[str, str]) -> _Layer:
     """Read `INSPECTOR_<SECTION>__<KEY>`; a value that is a JSON list or object is one.
 
-    Raises: ConfigurationError: a name that is similar to ours but unknown: a typing error would
-    otherwise leave a default in place silently.
+    Raises:
+        ConfigurationError: a name that is similar to ours but unknown: a typing error would
+            otherwise leave a default in place silently.
 
     """
     content: dict[str, Any] = {}

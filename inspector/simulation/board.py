@@ -44,7 +44,7 @@ def serial_of(number: int) -> str:
 
 
 def number_of(serial: str) -> int | None:
-    """Return the number of the board with this serial; None for what is none."""
+    """Return the number of the board with this serial; None for other texts."""
     prefix, _, digits = serial.partition("-")
     return int(digits) if prefix == "SIM" and digits.isdecimal() else None
 

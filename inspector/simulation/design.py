@@ -1,4 +1,4 @@
-"""A product's circuit, with what designers put on boards that looks like a defect and is none."""
+"""A product's circuit, with features of designs that look like defects and are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEATURES = (
 
 @lru_cache(maxsize=8)
 def design(seed: int, product: int, width_px: int, height_px: int, quirks: int = 0) -> Circuit:
-    """Return the circuit of a product with so many such features; the same on all its boards.
+    """Return the circuit of a product with this many such features; the same on all its boards.
 
     On one board alone they look like defects. About 0.1 s once, then remembered.
     Any thread.

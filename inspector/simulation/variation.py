@@ -1,4 +1,4 @@
-"""How boards of one design differ from each other though nothing is wrong with any of them."""
+"""Makes good boards of one design differ from each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DRIFT_BOARDS = 80
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What is particular of one board: a function of the line's seed and the board's number."""
+    """The variation of one board: a function of the line's seed and the board's number."""
 
     seed: int
     number: int

@@ -64,7 +64,7 @@ class Refreshes:
         """The remaining steps, and the pictures so far."""
 
     def begin(self, steps: int) -> None:
-        """One begins with the picture that `go_on` is told of next."""
+        """A sequence begins with the next picture passed to `go_on`."""
         self._under_way.append([steps, 0])
 
     def stop(self) -> None:

@@ -41,7 +41,8 @@ _EVEN, _ABRUPT = 0.012, 0.25
 _ALIKE = 16.0
 """Grey levels between columns of belt, at the start: the lens darkens corners."""
 _PATIENCE_FRAMES = 300
-"""After so many frames, changed light is the new normal; without any belt, a new one is learned."""
+"""After this many frames, changed light is accepted as the new normal; without any belt, a new one
+is learned."""
 _ENOUGH = 0.01
 """Share of the cells that is enough to measure the light."""
 
