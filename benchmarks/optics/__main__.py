@@ -14,18 +14,22 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.optics.boards import MARK_PX, PRODUCTS, Spoilt
-from benchmarks.optics.running import OFF, tally
+from benchmarks.optics.running import OFF, Showing, tally
 from inspector.core.background import background
 from inspector.embedded.triton.server import EmbeddedTriton
 
 REPOSITORY = Path("model_repository").resolve()
-NETWORKS = {"single": False, "golden": True}
-"""By name, whether it compares a unit with its reference."""
+NETWORKS = {
+    "single": Showing(golden=False),
+    "single, vouched for": Showing(golden=False, vouched=True),
+    "golden": Showing(golden=True),
+}
+"""By name: the network, and whether somebody vouched for what is usual; a taught product is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,11 @@ class Trial:
     bad: int
     good: int
     """Of each of the `PRODUCTS` designs."""
+    is_first: bool = False
+    """Nothing was shown to the station before."""
 
 
+FIRST_GREY = "evenly grey, before anything else"
 ALONE = {
     "as taught": Spoilt(),
     **{f"blur, sigma {s} px": Spoilt(sigma_px=s) for s in (1.5, 2, 2.5, 3, 3.5, 4, 4.5, 6)},
@@ -58,6 +65,7 @@ GUARDED = {
     "blur, sigma 10 px": Spoilt(sigma_px=10),
     "white": Spoilt(level=255),
     "evenly grey": Spoilt(level=128),
+    FIRST_GREY: Spoilt(level=128),
     "overexposed threefold": Spoilt(gain=3),
     "moved by 10 px": Spoilt(shift_px=(8, 6)),
     "30 % less light": Spoilt(gain=0.7),
@@ -65,7 +73,10 @@ GUARDED = {
 }
 TRIALS = (
     *(Trial(name=n, spoilt=s, guarded=False, bad=10, good=5) for n, s in ALONE.items()),
-    *(Trial(name=n, spoilt=s, guarded=True, bad=50, good=5) for n, s in GUARDED.items()),
+    *(
+        Trial(name=n, spoilt=s, guarded=True, bad=50, good=5, is_first=n == FIRST_GREY)
+        for n, s in GUARDED.items()
+    ),
 )
 
 
@@ -74,6 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--figures", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--only", default="", help="guarded trials whose names begin so")
     parser.add_argument("--url", help="a Triton server's HOST:PORT; without it, the embedded one")
     options = parser.parse_args()
     figures = json.loads(options.figures.read_text()) if options.figures.exists() else {}
@@ -85,16 +97,22 @@ def main() -> int:
 async def _show(figures: dict[str, Any], options: argparse.Namespace) -> None:
     until_s = time.monotonic() + options.seconds
     async with _server(options.url) as url:
-        for network, golden in NETWORKS.items():
+        for network, shown in NETWORKS.items():
             for trial in TRIALS:
+                if options.only and not (trial.guarded and trial.name.startswith(options.only)):
+                    continue
+                if shown.vouched and not trial.guarded:
+                    continue
                 key = f"{network}, {'guarded' if trial.guarded else 'alone'}: {trial.name}"
                 if key in figures or time.monotonic() > until_s:
                     continue
                 optics = {"mark": MARK_PX} if trial.guarded else OFF
-                found, noticed = await tally(
-                    url, trial.spoilt, optics, golden=golden, bad=trial.bad, good=trial.good
-                )
-                figures[key] = dict(sorted(found.items())) | {"noticed": noticed}
+                how = replace(shown, is_first=trial.is_first)
+                found = await tally(url, trial.spoilt, optics, how, bad=trial.bad, good=trial.good)
+                figures[key] = dict(sorted(found.results.items())) | {
+                    "noticed": found.noticed,
+                    "passed": found.passed,
+                }
                 options.figures.write_text(json.dumps(figures, indent=1) + "\n")
 
 
@@ -122,7 +140,7 @@ def _tables(figures: dict[str, Any]) -> Iterator[str]:
 def _cell(found: dict[str, Any] | None) -> str:
     if found is None:
         return "?"
-    counts = Counter({key: n for key, n in found.items() if key != "noticed"})
+    counts = Counter({key: n for key, n in found.items() if key not in {"noticed", "passed"}})
     told = []
     for kind, results in (("bad", ("FAILED", "PASSED")), ("good", ("PASSED", "FAILED"))):
         known = [counts[f"{kind} {result}"] for result in results]

@@ -21,7 +21,7 @@ from benchmarks.optics.boards import (
     Spoilt,
     boards,
 )
-from inspector.capture.optics import LEARNED_FROM, measure
+from inspector.capture.optics import LEARNED_FROM, OpticsMemory, measure
 from inspector.commands.replaying import CAMERA, JsonLinesSink, Tally
 from inspector.core.errors import EndOfFootageError
 from inspector.core.optics import baseline_of
@@ -137,6 +137,30 @@ def job_of(settings: Settings, product: int, *, golden: bool) -> Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """To what kind of station boards are shown."""
+
+    golden: bool
+    """It compares units with their reference."""
+    vouched: bool = False
+    """Somebody said of the first pictures that they were good."""
+    is_first: bool = False
+    """Nothing was shown to it before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What became of the boards of all designs."""
+
+    results: Counter[str]
+    """`bad PASSED`, `good FAILED`, `bad camera_blurred`, …"""
+    noticed: int | None
+    """With how many of the spoilt boards the guard noticed it, at the latest; None: not always."""
+    passed: list[str]
+    """The bad boards that PASSED: design and number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What became of boards that were shown."""
 
@@ -146,7 +170,9 @@ class Run:
     """Boards shown when the fault `optics` was raised; None: it was not."""
 
 
-async def shown_to_a_station(shown: Sequence[Shown], settings: Settings, job: Job) -> Run:
+async def shown_to_a_station(
+    shown: Sequence[Shown], settings: Settings, job: Job, *, vouched: bool = False
+) -> Run:
     """Show them one by one to a camera of its own."""
     lines, source = io.StringIO(), _Boards(shown)
 
@@ -161,7 +187,10 @@ async def shown_to_a_station(shown: Sequence[Shown], settings: Settings, job: Jo
         JsonLinesSink(reports.door, lines, tally, lambda: None),
         triton_url=settings.inference.url,
         jobs={CameraId(CAMERA): job},
-        hooks=Hooks(make_source=make_source),
+        hooks=Hooks(
+            make_source=make_source,
+            optics={CameraId(CAMERA): OpticsMemory(renewed_unix_s=1.0 if vouched else None)},
+        ),
     ) as pipeline:
         if job.recipe.golden is not None:
             pipeline.model.require(job.recipe.golden, job.recipe.codes)
@@ -181,32 +210,37 @@ async def tally(
     url: str,
     spoilt: Spoilt,
     optics: Mapping[str, Any],
+    how: Showing,
     *,
-    golden: bool,
     bad: int,
     good: int,
-) -> tuple[Counter[str], int | None]:
-    """What became of bad and good boards: `bad PASSED`, `good FAILED`, `bad camera_blurred`, ….
+) -> Found:
+    """What became of bad and good boards.
 
-    Before them come good ones through good optics, from which the guard learns what is usual. Also
-    with how many of the spoilt boards it noticed, at the latest.
+    Before them come good ones through good optics, from which the guard learns what is usual.
     """
-    settings = settings_of(url, optics, golden=golden)
+    settings = settings_of(url, optics, golden=how.golden)
     found: Counter[str] = Counter()
-    noticed: list[int] = []
+    noticed, passed = list[int](), list[str]()
     for product in range(PRODUCTS):
-        before = [] if not optics.get("mark") else _before(product)
+        before = [] if how.is_first or not optics.get("mark") else _before(product)
         shown = list(boards(product, spoilt, bad=bad, good=good))
         run = await shown_to_a_station(
-            [*before, *shown], settings, job_of(settings, product, golden=golden)
+            [*before, *shown],
+            settings,
+            job_of(settings, product, golden=how.golden),
+            vouched=how.vouched,
         )
-        for one, event in zip(shown, run.events[len(before) :], strict=True):
+        for number, one in enumerate(shown):
+            event = run.events[len(before) + number]
             said = event["reason"] or event["result"]
             found[f"{'bad' if one.is_bad else 'good'} {said}"] += 1
+            if one.is_bad and said == "PASSED":
+                passed.append(f"{product}/{number}")
         if run.raised_after is not None:
             noticed.append(run.raised_after - len(before))
     is_always = len(noticed) == PRODUCTS
-    return found, max(noticed) if is_always else None
+    return Found(results=found, noticed=max(noticed) if is_always else None, passed=passed)
 
 
 def _before(product: int) -> list[Shown]:

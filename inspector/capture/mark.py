@@ -16,6 +16,9 @@ PATCH_PX = 32
 """The longer side, at most, at which it is compared: larger marks are shrunk by a whole number."""
 REACH = 10
 """How far around its place it is searched for, in pixels of the patch."""
+NEAR_PX = 10
+"""Pixels of the picture, each way, in which it is looked for first: there it nearly always is, and
+of a mark of 130x90 that is half as much to look at."""
 LEARNED_FROM = 5
 """How many pictures in a row must show the same."""
 _SAME_LIKENESS = 0.8
@@ -67,11 +70,17 @@ class MarkFinder:
 
     def shift_px(self, image: Image, mark: Mark) -> float | None:
         """How far it lies from its place; None where it is not found nearby."""
+        near = min(REACH, math.ceil(NEAR_PX / self._shrink))
+        found_px = self._found_px(image, mark, near)
+        return self._found_px(image, mark, REACH) if found_px is None and near < REACH else found_px
+
+    def _found_px(self, image: Image, mark: Mark, reach: int) -> float | None:
+        """How far from its place it looks most like itself; None where that is beyond reach."""
         height_px, width_px = image.shape[:2]
-        rect, reach_px = mark.rect, REACH * self._shrink
+        rect, reach_px = mark.rect, reach * self._shrink
         # Whole steps of the shrunk picture, so that both are shrunk alike.
-        left = min(REACH, rect.x_px // self._shrink) * self._shrink
-        top = min(REACH, rect.y_px // self._shrink) * self._shrink
+        left = min(reach, rect.x_px // self._shrink) * self._shrink
+        top = min(reach, rect.y_px // self._shrink) * self._shrink
         right = min(reach_px, width_px - rect.x_px - rect.width_px)
         below = min(reach_px, height_px - rect.y_px - rect.height_px)
         whole = _whole_grey(
@@ -83,7 +92,14 @@ class MarkFinder:
         )
         like = cv2.matchTemplate(self._shrunk(whole), mark.patch, cv2.TM_CCOEFF_NORMED)
         _, best, _, (column, row) = cv2.minMaxLoc(like)
-        if not best >= _FOUND_LIKENESS:
+        # At its edge the search ends where the mark may not: unless the picture ends there, too.
+        is_at_an_edge = (
+            (column == 0 and left == reach_px)
+            or (row == 0 and top == reach_px)
+            or (column == like.shape[1] - 1 and right == reach_px)
+            or (row == like.shape[0] - 1 and below == reach_px)
+        )
+        if not best >= _FOUND_LIKENESS or (is_at_an_edge and reach < REACH):
             return None
         across = _peak(like[row], column) * self._shrink
         down = _peak(like[:, column], row) * self._shrink

@@ -52,7 +52,7 @@ _MARGIN_PX = 8
 """Around a unit: its own border is an edge, on a blank one the only."""
 _GAUSS = 2.507
 """A step of 1 that is blurred by a sigma of s rises by 1 / (2.507 s) per pixel at its steepest."""
-_NOISE_ROWS = 6
+_NOISE_ROWS = 12
 _NOISE_KERNEL = np.array([[-1, 2, -1]], np.float32)
 _NOISE_SHARE = 0.3
 """Of the pixels: so many lie where there is no edge, also where conductors are dense."""
@@ -65,7 +65,18 @@ _CALM_AFTER = 8
 """How many pictures without a warning end one, so that a value near the limit is reported once."""
 LEARNED_FROM = 24
 """Pictures: eight units, where three are taken of each."""
+SETTLED_AFTER = 240
+"""Pictures that follow: ten times as many, 80 units of three. The first 24 of a camera whose every
+frame is a unit are one second of the belt."""
 SMOOTHED_OVER = 20
+_DARKEST = 0.4
+"""Share of the light that the networks can miss, however much it differed in the lesson."""
+_BESIDE_DRIFT = 0.6
+"""Of the light that may be missing, what may be missing beside a drift: boards that differ by 5 per
+cent among themselves add nothing to it."""
+_NOISES = 2
+"""So many times its noise a picture of nothing rises at most: 1.4 times in 12 bands of 1280 pixels
+of noise between 1.4 and 17 grey levels."""
 _PRODUCTS_KEPT = 64
 NS_PER_S = 1_000_000_000
 
@@ -78,6 +89,7 @@ class OpticsLimits:
     clipped: float
     blurrier_px: float = 0.0
     blurrier_compared_px: float = 0.0
+    least_contrast: int = 0
     contrast: float = 0.0
     darker: float = 0.0
     brighter: float = 0.0
@@ -96,6 +108,7 @@ class OpticsLimits:
             for limit in (
                 self.blur_px,
                 self.clipped,
+                self.least_contrast,
                 self.contrast,
                 self.darker,
                 self.brighter,
@@ -135,16 +148,20 @@ def measure(image: Image, area: Rect) -> Optics:
     grey = _means(whole)
     _, burnt = cv2.threshold(bands.reshape(len(bands), -1), _CLIPPED_FROM - 1, 1, cv2.THRESH_BINARY)
     levels = np.cumsum(np.bincount(grey.ravel(), minlength=256))
-    rise = _rise(grey)
+    rise, noise = _rise(grey), _noise(whole)
+    contrast = int(rise.max())
+    # Asked only where it decides: of a picture with edges it says nothing more.
+    is_plain = contrast < max(LEAST_CONTRAST, _NOISES * noise)
     blue, green, red, _ = cv2.mean(bands)
     return Optics(
         blur_px=_blur_px(grey, rise),
         clipped=cv2.countNonZero(burnt) / bands.size,
         darkest=int(np.searchsorted(levels, grey.size / 100)),
         bright=int(np.searchsorted(levels, grey.size * 9 / 10)),
-        contrast=int(rise.max()),
+        contrast=contrast,
         colour=(blue, green, red),
-        noise=_noise(whole),
+        noise=noise,
+        structure=max(contrast, _grain(whole)) if is_plain else contrast,
     )
 
 
@@ -156,6 +173,11 @@ def refusal(optics: Optics, limits: OpticsLimits) -> Refusal | None:
     if optics.blur_px is not None and 0 < limits.blur_px <= optics.blur_px:
         detail = f"{PICTURE_REFUSED}blurred: its edges by a sigma of {optics.blur_px:.1f} pixels"
         return Refusal(reason=MissReason.CAMERA_BLURRED, detail=detail)
+    least = max(limits.least_contrast, _NOISES * optics.noise)
+    if limits.least_contrast > 0 and optics.structure < least:
+        levels = f"{optics.structure} grey levels"
+        detail = f"{PICTURE_REFUSED}blank: nothing in it rises by more than {levels}"
+        return Refusal(reason=MissReason.CAMERA_BLANK, detail=detail)
     return None
 
 
@@ -182,7 +204,7 @@ def departures(
     """How far a picture is from usual ones, by measure, without those switched off.
 
     `compared`: a network sees it beside its reference, which bears more blur than one that sees it
-    alone. What nobody vouched for refuses nothing: the line may make another product.
+    alone. What nobody vouched for refuses none of it: the line may make another product.
     """
     found = {
         Measure.FOCUS: _focus(optics, usual, limits, compared=compared),
@@ -215,13 +237,12 @@ def _focus(
 
 def _light(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Departure | None:
     change = optics.bright / usual.bright - 1
-    limit = limits.darker if change < 0 else limits.brighter
+    limit = _darker(usual, limits) if change < 0 else limits.brighter
     if limit <= 0:
         return None
     used = max(0.0, abs(change) - SPREADS * usual.bright_spread) / limit
     words = f"it has {abs(change):.0%} {'less' if change < 0 else 'more'} light than usual"
     reason = MissReason.CAMERA_DARK if change < 0 else MissReason.CAMERA_BRIGHT
-    # Light that drifts is usual; a network that sees too little of it is none the wiser for that.
     refuses = usual.vouched and abs(change) >= limit
     return Departure(
         used=used,
@@ -229,6 +250,20 @@ def _light(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Depar
         warns=used >= limits.warn_share,
         reason=reason if refuses else None,
     )
+
+
+def _darker(usual: OpticsBaseline, limits: OpticsLimits) -> float:
+    """Which share of the light may be missing: more where it drifted in the lesson, as it does.
+
+    But no more than a network bears, which is none the wiser for a drift. Where nobody vouched for
+    what is usual, that is what warnings go by.
+    """
+    if limits.darker <= 0:
+        return 0.0
+    if not usual.vouched:
+        return max(limits.darker, _DARKEST)
+    drifting = _BESIDE_DRIFT * limits.darker + SPREADS * usual.bright_spread
+    return max(limits.darker, min(drifting, _DARKEST))
 
 
 def _colour(optics: Optics, usual: OpticsBaseline, limits: OpticsLimits) -> Departure | None:
@@ -322,6 +357,8 @@ class OpticsGuard:
         self._camera = camera
         self._region = region
         self._learning: Newest[str, list[Optics]] = Newest(_PRODUCTS_KEPT)
+        self._followed: dict[str, int] = {}
+        """Pictures since what is usual was learned, by product, while nobody vouched for it."""
         self._last: deque[bool] = deque(maxlen=_NOTICED_AFTER)
         self._warned: deque[bool] = deque(maxlen=_CALM_AFTER)
         self._is_to_renew = False
@@ -374,14 +411,21 @@ class OpticsGuard:
         product, usual = self._usual_for(ref)
         found: dict[Measure, Departure] = {}
         if usual is not None:
-            refused = refused or blank(optics, usual, limits)
+            unlike = blank(optics, usual, limits)
+            if unlike is None or usual.refuses:
+                refused = refused or unlike
+            elif unlike.reason is MissReason.CAMERA_BLANK:
+                # Of light that is missing, its own measure warns.
+                warnings.append(unlike.detail.removeprefix(PICTURE_REFUSED))
             found = departures(optics, usual, limits, compared=_is_compared(ref))
         if (place := self._placed(image)) is not None:
             found[Measure.PLACE] = place
         refused = refused or _refused_for(found)
         if refused is None and usual is None:
             self._learn(product, optics, ref)
-        warnings = [one.words for one in found.values() if one.warns]
+        elif refused is None and usual is not None and not usual.refuses:
+            self._settle(product, optics, usual)
+        warnings += [one.words for one in found.values() if one.warns]
         self._note(refused, warnings)
         self.state = _smoothed(self.state, product, usual, found, optics)
         return optics, refused
@@ -415,12 +459,25 @@ class OpticsGuard:
             vouched=self.memory.renewed_unix_s is not None,
         )
         if usual is not None:
-            kept = [item for item in self.memory.usual.items() if item[0] != product]
-            known = dict([*kept, (product, usual)][-_PRODUCTS_KEPT:])
-            self.memory = replace(self.memory, usual=known)
+            self._remember(product, usual)
+
+    def _settle(self, product: str, optics: Optics, usual: OpticsBaseline) -> None:
+        """Count pictures in a row that are like those it was learned from."""
+        is_like = blank(optics, usual, self._limits) is None
+        followed = self._followed.get(product, 0) + 1 if is_like else 0
+        if followed >= SETTLED_AFTER:
+            self._remember(product, replace(usual, settled=True))
+        self._followed[product] = followed
+
+    def _remember(self, product: str, usual: OpticsBaseline) -> None:
+        kept = [item for item in self.memory.usual.items() if item[0] != product]
+        known = dict([*kept, (product, usual)][-_PRODUCTS_KEPT:])
+        self.memory = replace(self.memory, usual=known)
+        self._followed = {one: self._followed.get(one, 0) for one in known}
 
     def _forget(self, now_unix_s: float) -> None:
         self._learning.clear()
+        self._followed.clear()
         self._last.clear()
         self._warned.clear()
         self.cause = ""
@@ -514,6 +571,17 @@ def _blur_px(grey: Image, rise: Image) -> float | None:
     steepest = cv2.absdiff(grey[:, _APART:], grey[:, :-_APART]).max(axis=1)
     blur_px = np.sort(rise[says] * (_APART * _COLUMNS / _GAUSS) / np.maximum(steepest[says], 1))
     return float(blur_px[(len(blur_px) - 1) * _SHARPEST // 100])
+
+
+def _grain(grey: Image) -> int:
+    """By how much the rows of a band differ, in means of as many pixels as those of `_means`."""
+    wide = _BAND_ROWS * _COLUMNS
+    used = grey.shape[1] // wide * wide
+    if not used:
+        return 0
+    rows = grey[:, :used].reshape(len(grey) // _BAND_ROWS, _BAND_ROWS, -1, wide)
+    means = rows.sum(axis=3, dtype=np.uint16) // wide
+    return int((means.max(axis=1) - means.min(axis=1)).max())
 
 
 def _noise(grey: Image) -> float:

@@ -50,6 +50,9 @@ class Optics:
     """The mean of each channel, in grey levels."""
     noise: float = 0.0
     """Standard deviation of the noise of single pixels, in grey levels."""
+    structure: int = 255
+    """Grey levels by which anything in it rises, along rows or across them: never less than
+    `contrast`, and more where a surface is brushed along the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,13 @@ class OpticsBaseline:
     """When the last of these pictures was taken."""
     vouched: bool = False
     """A person said that these pictures were good: those of a lesson, or after a renewal."""
+    settled: bool = False
+    """Nobody said so, and many pictures followed that were like these."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a picture that shows much less than these is refused, and not only warned of."""
+        return self.vouched or self.settled
 
 
 def baseline_of(

@@ -25,6 +25,7 @@ from inspector.flow.inbox import FrameInbox
 from inspector.flow.notices import Notices
 from inspector.ops.metrics import Metrics
 from inspector.settings.sections import CameraSettings
+from inspector.settings.unit_sections import OpticsSettings
 from inspector.sources.opening import Opening
 from inspector.triggers.every_frame import EveryFrame
 from inspector.triggers.external.trigger import ExternalTrigger
@@ -111,7 +112,7 @@ def build_camera(
     job = JobInForce(around.jobs[camera_id], is_held=around.is_held)
     trigger = _trigger(camera_id, camera, job, around)
     optics = OpticsGuard(
-        _optics_limits(camera),
+        optics_limits(camera.optics),
         camera=camera_id,
         region=camera.region,
         memory=around.optics.get(camera_id),
@@ -220,13 +221,14 @@ def _frozen(camera: CameraSettings) -> FrozenDetector | None:
     return FrozenDetector(after_ns=round(camera.frozen_after_s * NS_PER_S))
 
 
-def _optics_limits(camera: CameraSettings) -> OpticsLimits:
-    optics = camera.optics
+def optics_limits(optics: OpticsSettings) -> OpticsLimits:
+    """What a camera's guard judges by."""
     return OpticsLimits(
         blur_px=optics.blur_px,
         clipped=optics.clipped,
         blurrier_px=optics.blurrier_px,
         blurrier_compared_px=optics.blurrier_compared_px,
+        least_contrast=optics.least_contrast,
         contrast=optics.contrast,
         darker=optics.darker,
         brighter=optics.brighter,
@@ -243,7 +245,7 @@ def gate_limits(camera: CameraSettings) -> GateLimits:
     return GateLimits(
         frozen_after_ns=round(camera.frozen_after_s * NS_PER_S),
         dark_below=camera.dark_below,
-        optics=_optics_limits(camera),
+        optics=optics_limits(camera.optics),
         trigger_wait_ns=round(camera.trigger_wait_ms * NS_PER_MS),
     )
 

@@ -599,7 +599,9 @@ def _noted(file: Path, kind: type[_Note]) -> _Note:
 def _optics_file(optics: OpticsBaseline | None) -> dict[str, bytes]:
     if optics is None:
         return {}
-    return {OPTICS: StoredOptics.of(optics).model_dump_json(indent=1).encode()}
+    # An older version, which knows no `settled`, can still read it.
+    stored = StoredOptics.of(optics).model_dump_json(indent=1, exclude={"settled"})
+    return {OPTICS: stored.encode()}
 
 
 def _pixels(file: Path) -> bytes:

@@ -90,6 +90,8 @@ class StoredOptics(Section):
     since_unix_s: float
     """When the last of these pictures was taken."""
     vouched: bool
+    settled: bool = False
+    """Only of what was learned, in the journal's notes: taught ones are vouched for."""
 
     @classmethod
     def of(cls, usual: OpticsBaseline) -> StoredOptics:

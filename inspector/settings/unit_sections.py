@@ -70,10 +70,14 @@ class OpticsSettings(Section):
     """Blur beyond the usual one that is refused where a network sees the unit alone."""
     blurrier_compared_px: Annotated[float, Field(ge=0, le=100)] = 1.5
     """The same where it sees the unit beside its reference, which tolerates more."""
+    least_contrast: Annotated[int, Field(ge=0, le=255)] = 12
+    """Grey levels: a picture in which nothing rises as high, or twice as high as its noise, shows
+    nothing, and is refused as blank. Lower for products on which nothing does."""
     contrast: Share = 0.35
     """Edges lower than this share of the usual ones: refused as blank."""
-    darker: Share = 0.4
-    """Share of the usual light that is missing: refused."""
+    darker: Share = 0.25
+    """Share of the usual light that is missing: refused. More, up to 0.4, where light drifted by
+    itself in the lesson."""
     brighter: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Share of additional light: refused."""
     tint: Share = 0.25

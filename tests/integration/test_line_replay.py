@@ -86,7 +86,11 @@ def test_a_replay_inspects_every_frame_and_repeats_itself(
 ) -> None:
     settings = Line(
         tmp_path,
-        cameras={"top": {"source": "rtsp://192.0.2.1/a", "size": PICTURE, "region": BOARD_REGION}},
+        cameras={
+            "top": {"source": "rtsp://192.0.2.1/a", "size": PICTURE, "region": BOARD_REGION},
+            # On the empty belt, which is inspected too, there is nothing.
+            "top.optics": {"least_contrast": 0},
+        },
         triton=triton.grpc_url,
         redis_url="redis://127.0.0.1:1/0",
     ).config

@@ -176,6 +176,8 @@ def settings_for(url: str, cameras: Mapping[str, Mapping[str, Any]], **sections:
                 "reconnect_max_s": 0.1,
                 "silent_after_s": 0.5,
                 **camera,
+                # What these cameras show is mostly plain.
+                "optics": {"least_contrast": 0, **camera.get("optics", {})},
             }
             for name, camera in cameras.items()
         },

@@ -52,6 +52,28 @@ def test_how_far_it_lies_from_its_place_is_found(
     assert found == pytest.approx(np.hypot(*shift), abs=0.5)
 
 
+@pytest.mark.parametrize("shift", [(30, -15), (-15, 0), (40, 40)])
+def test_a_large_mark_is_found_far_from_its_place_too(shift: tuple[int, int]) -> None:
+    finder, mark = KNOWN[LARGE]
+    assert finder.shift_px(view(LARGE, shift), mark) == pytest.approx(np.hypot(*shift), abs=1.5)
+
+
+def test_a_mark_in_the_corner_of_the_picture_is_found_in_one_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finder, mark = learned(Rect(0, 0, 130, 90))
+    searches = []
+    found_px = MarkFinder._found_px
+
+    def counted(self: MarkFinder, image: Image, mark: Mark, reach: int) -> float | None:
+        searches.append(reach)
+        return found_px(self, image, mark, reach)
+
+    monkeypatch.setattr(MarkFinder, "_found_px", counted)
+    assert finder.shift_px(view(Rect(0, 0, 130, 90)), mark) == pytest.approx(0, abs=0.5)
+    assert searches == [2]
+
+
 def test_a_mark_that_is_covered_is_not_seen() -> None:
     finder, mark = KNOWN[SMALL]
     covered = view(SMALL)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inspector.capture.optics import (
     LEARNED_FROM,
+    SETTLED_AFTER,
     Departure,
     OpticsGuard,
     OpticsLimits,
@@ -41,10 +42,12 @@ REF = FrameRef(camera_id=CameraId("a"), sequence=0, captured_mono_ns=0, captured
 WHOLE = Rect(0, 0, 640, 480)
 
 
-def board(*, seed: int = 1, noise: float = 2.0, low: int = 60, high: int = 120) -> Image:
+def board(
+    *, seed: int = 1, noise: float = 2.0, low: int = 60, high: int = 120, belt: int = 40
+) -> Image:
     """Conductors on a board on a belt, by a camera that is in focus."""
     random = np.random.default_rng(seed)
-    picture = np.full((480, 640, 3), 40, np.float32)
+    picture = np.full((480, 640, 3), belt, np.float32)
     picture[40:440, 60:580] = (low, high, low)
     for x_px in random.integers(80, 560, 25):
         picture[60:420, x_px : x_px + int(random.integers(4, 12))] = (high, high, low)
@@ -96,9 +99,38 @@ def test_a_white_picture_is_refused() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 30, 128, 230])
-def test_a_blank_picture_says_nothing_of_the_focus(level: int) -> None:
-    assert reason(np.full((480, 640, 3), level, np.uint8)) is None
-    assert reason(spoilt(np.full((480, 640, 3), level, np.uint8))) is None
+@pytest.mark.parametrize("noise", [0.0, 2.0, 12.0, 25.0])
+def test_evenly_grey_is_blank_before_anything_is_known_of_the_camera(
+    level: int, noise: float
+) -> None:
+    grey = np.full((480, 640, 3), level, np.uint8)
+    refused = OpticsGuard(LIMITS).judge(REF, spoilt(grey, noise=noise))
+    assert refused is not None
+    assert refused.reason is MissReason.CAMERA_BLANK
+    assert refused.detail.startswith(f"{PICTURE_REFUSED}blank: nothing in it rises by more than ")
+
+
+def test_light_that_falls_off_towards_the_corners_is_no_structure() -> None:
+    across, down = np.meshgrid(np.linspace(-1, 1, 640), np.linspace(-1, 1, 480))
+    vignette = 180 * (1 - 0.25 * (across**2 + down**2))
+    assert reason(spoilt(np.dstack([vignette] * 3))) is MissReason.CAMERA_BLANK
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_brushed_surface_without_an_edge_is_not_blank(*, turned: bool) -> None:
+    lines = np.random.default_rng(3).normal(0, 1, (480, 640)).astype(np.float32)
+    brushed = 150 + cv2.blur(lines, (1, 61) if turned else (61, 1)) * 42
+    picture = spoilt(np.dstack([brushed] * 3))
+    assert reason(picture) is None
+    assert measure(picture, WHOLE).structure >= 2 * DEFAULT.least_contrast or turned
+
+
+def test_what_is_plain_is_inspected_where_the_settings_say_that_it_is() -> None:
+    plain = spoilt(np.full((480, 640, 3), 128, np.uint8))
+    guard = OpticsGuard(replace(LIMITS, least_contrast=0))
+    assert guard.judge(REF, plain) is None
+    guard.change(LIMITS)
+    assert guard.judge(REF, plain) is not None
 
 
 def test_one_sharp_border_proves_the_focus_of_a_blank_unit() -> None:
@@ -156,7 +188,7 @@ def test_limits_of_zero_never_refuse_and_end_the_cause() -> None:
     guard, blurred = OpticsGuard(LIMITS), spoilt(board(), sigma_px=8)
     for _ in range(2):
         assert guard.judge(REF, blurred) is not None
-    guard.change(OpticsLimits(blur_px=0, clipped=0, contrast=0))
+    guard.change(OpticsLimits(blur_px=0, clipped=0))
     assert guard.judge(REF, blurred) is None
     assert guard.cause == ""
 
@@ -172,6 +204,7 @@ def usual(*, vouched: bool = True, light: tuple[float, ...] = (1.0,)) -> OpticsB
 
 
 USUAL = usual()
+GOOD = board(seed=200)
 
 
 def found_in(
@@ -181,7 +214,7 @@ def found_in(
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(100, 1000), gain=st.floats(0.85, 1.3), noise=st.floats(0, 8))
+@given(seed=st.integers(100, 1000), gain=st.floats(0.9, 1.3), noise=st.floats(0, 8))
 def test_of_pictures_as_usual_nothing_is_refused_or_warned_of(
     seed: int, gain: float, noise: float
 ) -> None:
@@ -192,11 +225,23 @@ def test_of_pictures_as_usual_nothing_is_refused_or_warned_of(
 
 @settings(max_examples=20)
 @given(seed=st.integers(100, 1000), gain=st.floats(0.63, 0.7))
-def test_30_per_cent_less_light_is_warned_of(seed: int, gain: float) -> None:
-    light = found_in(spoilt(board(seed=seed), gain=gain))[Measure.LIGHT]
-    assert light.warns
-    assert light.reason is None
+def test_30_per_cent_less_light_is_refused_where_somebody_vouched_else_warned_of(
+    seed: int, gain: float
+) -> None:
+    picture = spoilt(board(seed=seed), gain=gain)
+    light = found_in(picture)[Measure.LIGHT]
+    assert (light.warns, light.reason) == (True, MissReason.CAMERA_DARK)
     assert "less light than usual" in light.words
+    first_ones = replace(USUAL, vouched=False)
+    unknown = found_in(picture, first_ones)[Measure.LIGHT]
+    assert (unknown.warns, unknown.reason) == (True, None)
+
+
+@pytest.mark.parametrize(("darker", "refused"), [(0.25, True), (0.35, False), (0.5, False)])
+def test_settings_say_how_much_light_may_be_missing(*, darker: float, refused: bool) -> None:
+    limits = replace(LIMITS, darker=darker)
+    dim = measure(spoilt(board(seed=200), gain=0.7), WHOLE)
+    assert (departures(dim, USUAL, limits)[Measure.LIGHT].reason is not None) is refused
 
 
 @settings(max_examples=20)
@@ -237,17 +282,30 @@ def test_another_tint_and_much_noise_are_warned_of_only() -> None:
     assert (noisy.warns, noisy.reason) == (True, None)
 
 
-@pytest.mark.parametrize("level", [40, 128, 200])
-def test_evenly_grey_is_blank_once_it_is_known_what_is_usual(level: int) -> None:
-    guard = OpticsGuard(LIMITS, camera="a")
-    grey = np.full((480, 640, 3), level, np.uint8)
-    assert guard.judge(REF, grey) is None
-    for seed in range(LEARNED_FROM):
-        assert guard.judge(REF, board(seed=seed)) is None
-    refused = guard.judge(REF, spoilt(grey))
+FAINT = board(seed=99, belt=81)
+"""Its edges are 17 grey levels high, those of the others at least 57."""
+
+
+def test_much_fainter_edges_are_refused_only_once_they_are_known_to_be_unusual() -> None:
+    guard = learned()
+    assert [guard.judge(REF, picture) for picture in (FAINT, FAINT)] == [None, None]
+    assert guard.cause.startswith(f"{PICTURES_CHANGE}blank: its edges are ")
+
+    settled = learned()
+    assert [settled.judge(REF, GOOD) for _ in range(SETTLED_AFTER)] == [None] * SETTLED_AFTER
+    assert settled.memory.usual[""].settled
+    refused = settled.judge(REF, FAINT)
     assert refused is not None
-    assert refused.reason in {MissReason.CAMERA_BLANK, MissReason.CAMERA_DARK}
-    assert refused.detail.startswith(PICTURE_REFUSED)
+    assert refused.reason is MissReason.CAMERA_BLANK
+
+
+def test_a_line_that_shows_other_things_than_at_its_start_is_never_refused_for_it() -> None:
+    guard = learned()
+    for _ in range(2):
+        for _ in range(SETTLED_AFTER - 1):
+            guard.judge(REF, GOOD)
+        assert guard.judge(REF, FAINT) is None
+    assert not guard.memory.usual[""].settled
 
 
 def learned() -> OpticsGuard:
