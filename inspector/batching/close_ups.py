@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from inspector.core.records import CloseUp, Difference, ModelInput, Rect
 
 ENLARGED = 2.0
-"""Of the reference's own pixels. At 1.3 the network still overlooks half of them."""
+"""The scale relative to the reference's own pixels. At 1.3 the network still overlooks half of
+them."""
 CELLS = 4
 """Along each side of the model's input: 16 places, in one picture."""
 LEAST_WEIGHT = 2.0

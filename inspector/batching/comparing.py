@@ -45,7 +45,7 @@ _DIFFERS_LEVELS = 8.0
 """At least: below that is noise."""
 _SPECK_PX = 3
 _STRETCHED_FROM, _STRETCHED_LEVELS = 50, 150
-"""Of a close-up: the darkest and the difference to the lightest of a reference."""
+"""The darkest grey level of a reference's close-up, and the difference to the lightest."""
 _LEAST_CONTRAST = 20.0
 """Grey levels: what varies less is plain, and its noise would be stretched."""
 _PLANES_KEPT = 32
@@ -54,7 +54,7 @@ _PLANES_KEPT = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planes:
-    """What of a reference is shown beside a unit, prepared for one place in one model's input."""
+    """The part of a reference beside a unit, prepared for one place in one model's input."""
 
     wanted: Grey
     """The reference, letterboxed."""

@@ -1,4 +1,4 @@
-"""Writes a region's pixels into a request tensor, in the form the model wants."""
+"""Writes a region's pixels into a request tensor, in the form the model needs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Preprocessor:
         self._spread(self._planes[::-1] if spec.rgb else self._planes, row)
 
     def _spread(self, planes: Sequence[NDArray[np.uint8]], row: NDArray[Any]) -> None:
-        """A plane per channel, as the model wants them."""
+        """A plane per channel, as the model needs them."""
         spec = self._input
         for channel, plane in enumerate(planes):
             target = row[channel] if spec.channels_first else row[..., channel]

@@ -61,7 +61,7 @@ class Seen:
     ages_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_AGES))
     """From the trigger of a unit to its verdict, where it was inspected after the clock started."""
     looked_at: int = 0
-    """Of the counted units."""
+    """How many of the counted units were inspected."""
     began: ProcessTimes | None = None
     ended: ProcessTimes | None = None
     counted: int = 0
@@ -222,7 +222,7 @@ def _settled(metrics: Metrics, cameras: Sequence[CameraId]) -> int:
 
 
 def percentile_of(values: Sequence[float], percentile: int) -> float:
-    """Of at least two values; NaN of fewer."""
+    """A percentile of at least two values; NaN for fewer."""
     if len(values) < 2:  # noqa: PLR2004 - quantiles need two
         return float("nan")
     return statistics.quantiles(values, n=100, method="inclusive")[percentile - 1]

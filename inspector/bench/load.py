@@ -16,7 +16,7 @@ TAKT_S = 2.5
 """The interval between boards on a belt."""
 BELT_FPS = 30
 _BOARD_AND_GAP_PX = 900
-"""Of the simulated belt: its boards are 620 px long."""
+"""Options of the simulated belt: its boards are 620 px long."""
 _BOARD_PX = 620
 
 HD = Size(1280, 720)

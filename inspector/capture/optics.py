@@ -34,7 +34,7 @@ Region = tuple[int, int, int, int]
 _BANDS = 12
 _BAND_ROWS = 8
 _COLUMNS = 3
-"""Of so many rows and columns the mean is taken: noise falls to a fifth, and blur stays."""
+"""The size of a mean, in rows and columns: noise falls to a fifth, and blur stays."""
 _APART = 2
 """Means that are compared: twice the slope over the same noise."""
 _WIDEST_PX = 1024
@@ -55,7 +55,7 @@ _GAUSS = 2.507
 _NOISE_ROWS = 12
 _NOISE_KERNEL = np.array([[-1, 2, -1]], np.float32)
 _NOISE_SHARE = 0.3
-"""Of the pixels: so many lie where there is no edge, also where conductors are dense."""
+"""The share of pixels that are away from edges even where conductors are dense."""
 _NOISE_BEND = 0.943
 """What the smallest 30 % of the bends of noise reach, over its standard deviation: 0.385 times the
 root of 6."""

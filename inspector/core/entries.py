@@ -81,9 +81,9 @@ class Tip:
     last_id: StreamId
     """ID of the last entry ever added, even if it was deleted or trimmed since."""
     event_id: str | None = None
-    """Of the entry with `last_id`; None where that entry is gone or not an event."""
+    """Event id of the entry with `last_id`; None if that entry is gone or not an event."""
     seq: int | None = None
-    """Of the last entry; None where there is none or it is not an event."""
+    """`seq` of the last entry; None if there is none or it is not an event."""
 
 
 NO_STREAM = Tip(last_id=NOTHING)

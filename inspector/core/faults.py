@@ -31,7 +31,7 @@ class FaultUnit:
     bbox_px: tuple[float, float, float, float] | None = None
     """x, y, width and height in the pixels of its picture; None: no place on it."""
     picture_uri: str = ""
-    """Of its evidence; empty where no picture was kept."""
+    """URI of its evidence; empty if no picture was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def fit(
 
 
 FILLS_LITTLE_BELOW = 0.5
-"""Of the model's input, in the direction that a picture fills better."""
+"""As a share of the model's input, in the direction that the picture fills better."""
 
 
 def fills_little(width_px: int, height_px: int, model_input: ModelInput) -> bool:

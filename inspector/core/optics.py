@@ -16,7 +16,7 @@ LEAST_CONTRAST = 12
 SPREADS = 2.0
 """How many times the spread of good pictures still counts as usual, because lamps drift."""
 _NORMAL = 1.4826
-"""Of a normal distribution, the standard deviation over the median deviation."""
+"""The ratio of standard deviation and median deviation of a normal distribution."""
 
 
 class Measure(StrEnum):
@@ -27,7 +27,7 @@ class Measure(StrEnum):
     COLOUR = "colour"
     NOISE = "noise"
     PLACE = "place"
-    """Of the fixed mark in the picture."""
+    """The place of the fixed mark in the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

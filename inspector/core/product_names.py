@@ -1,4 +1,4 @@
-"""What a product may be called, and the name of its files: pure.
+"""Names of products, and of their files: pure.
 
 Names come from an MES, a PLC or a person, and become file names, so nothing in one may lead out of
 the products' folder.
@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"%([0-9A-F]{2})")
 
 
 def product_name(text: str) -> str:
-    """The name as it is compared and kept: in one spelling (Unicode's NFC).
+    """The name as it is compared and kept: normalised to Unicode's NFC.
 
     Raises:
         ValueError: it is none; its text says what was found and expected.
@@ -48,7 +48,7 @@ def stem_of(name: str) -> str:
 
 
 def name_of(stem: str) -> str:
-    """The product whose files are called so.
+    """The product whose files have this name.
 
     Raises:
         ValueError: no product's files are.

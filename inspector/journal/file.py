@@ -167,7 +167,7 @@ class FileKeeper:
         Redis, and only a crash or a power cut would lose some.
 
         Raises:
-            FatalError: the file was written anew and cannot be opened, or another process has
+            FatalError: the new file cannot be opened, or another process has
                 taken the folder.
 
         """

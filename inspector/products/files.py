@@ -233,7 +233,7 @@ class Product:
     name: str
     said: ProductFile
     content_sha256: str
-    """Of the file."""
+    """Hash of the file."""
     old_names: tuple[OldName, ...] = ()
     """Keys that a person should rename in the file."""
     inspection: InspectionSettings

@@ -35,7 +35,8 @@ etched a little differently are such lines."""
 MINORITY = 0.35
 """The share of the units that must differ in the same surroundings to make that natural there."""
 SURROUNDINGS_SHARE = 0.02
-"""Of the reference's longer side: how far around a place that differs others are looked for."""
+"""As a share of the reference's longer side: how far around a differing place others are
+searched."""
 GAP_SHARE = 0.007
 """As a share of the longer side: parts closer than this are one mark: a code's cells, a line of
 text."""

@@ -32,8 +32,8 @@ DEFECT_WEIGHT = 10.0
 """The weight of a difference whose confidence as a defect is 0.5. On 359 boards of 27 product runs
 nothing but defects had more in two of three frames; of 437 defects 407 had."""
 BOX_MARGIN_PX = 10.0
-"""So far from the damage the shipped network's boxes end, in pixels of its input, as the boxes of
-the data set do that it was trained with."""
+"""The distance between the damage and the shipped network's boxes, in pixels of its input, as in
+the data set it was trained with."""
 SAME_SHARE = 0.5
 """As a share of the smaller box: a finding that overlaps a more confident one of a close-up by more
 is the same."""

@@ -42,8 +42,8 @@ from inspector.results.verdict_desk import WAITING_PER_CAMERA, VerdictDesk, Verd
 BATCHES_HELD = 1
 """Whose results are being read."""
 FRAMES_HELD = KEPT_PER_CAMERA + WAITING_PER_CAMERA + 2
-"""Of each camera, as pictures: of units that are undecided, of those that wait for their verdict,
-of the one that gets it, and of the one that waits for room."""
+"""Buffers of each camera for pictures: of units that are undecided, of those that wait for their
+verdict, of the one that gets it, and of the one that waits for room."""
 
 log = structlog.get_logger("results")
 

@@ -36,7 +36,7 @@ class Entry:
     pictures: int = 1
     """That number."""
     shapes: Mapping[str, tuple[int, ...]]
-    """Of the outputs, without the picture's dimension; -1 where it differs from one to the next."""
+    """Shapes of the outputs, without the picture's dimension; -1 if it differs between answers."""
     stated: Stated = NOTHING_STATED
     names: tuple[str, ...] = ()
     """Names of its classes, if they were stated and the file has none."""
@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
-        """Of one picture, without its dimension."""
+        """The shape of one picture, without the batch dimension."""
         return _sized(self.picture, self.height_px, self.width_px)
 
 

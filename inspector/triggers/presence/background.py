@@ -21,7 +21,7 @@ _JUMP = 0.25
 _STEADY, _TINT = 0.1, 0.05
 """Light that changes by no more is followed by the belt alone; its colour is followed slowly."""
 _LIGHT_MEMORY_LESSONS = 150
-"""So slowly the light of now becomes the usual light."""
+"""How slowly the present light becomes the usual light."""
 _LEARNING, _LEARNING_EVERY, _FIRST_FRAMES = 0.1, 4, 30
 _RESIDUE = 12.0
 """Grey levels that an encoder leaves behind of what passed; more is no noise."""
