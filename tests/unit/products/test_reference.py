@@ -11,8 +11,13 @@ import pytest
 from benchmarks.line.footage import images_of_video
 from benchmarks.line.locating import all_located
 from benchmarks.line.truth import LineTruth, TrueBoard
-from inspector.core.records import Outline, Rect
+from inspector.batching.differences import Differences
+from inspector.core.geometry import upright_matrix
+from inspector.core.places import Box
+from inspector.core.recipes import Reference
+from inspector.core.records import Outline, Placed, Rect
 from inspector.products.reference import Learned, NotLearned, ShownUnit, Sight, Why, learn
+from inspector.products.registration import Registrar
 from inspector.simulation.board import draw_board
 from inspector.simulation.circuit import lay_out
 from inspector.simulation.defects import DefectCode
@@ -110,6 +115,36 @@ def test_the_reference_shows_no_trace_of_a_defective_unit(seven_good):
         box = (slice(y, y + height), slice(x, x + width))
         assert cv2.absdiff(with_it.mean[box], without.mean[box]).max() < 40
         assert int(with_it.deviation[box].max()) <= int(without.deviation[box].max()) + 8
+
+
+def test_approved_with_a_defective_unit_good_units_differ_nowhere_and_its_like_is_seen(seven_good):
+    bad = board(20, list(DefectCode))
+    found = learned([*seven_good[:4], unit(20, bad.picture), *seven_good[4:]])
+    assert [one.number for one in found.left_out] == [20]
+    reference = Reference(id="a/1", sha256="a", mean=found.mean, deviation=found.deviation)
+    good = [unit(number, board(number).picture, frames=1) for number in range(30, 36)]
+    *of_good, of_bad = differences([*good, unit(21, bad.picture, frames=1)], reference)
+    assert of_good == [[]] * len(good)
+    for defect in bad.truth:
+        assert any(touches(place, defect.bbox_px) for place in of_bad), defect.code
+
+
+def differences(units: list[ShownUnit], reference: Reference) -> list[list[Rect]]:
+    """Where each unit's first frame is not as the reference, as the line compares them."""
+    registrar, compared = Registrar(reference.mean, reference.deviation), Differences()
+    found = []
+    for sight in (one.sights[0] for one in units):
+        pose = registrar.register(sight.image, upright_matrix(sight.outline))
+        assert pose.fits(0.6)
+        placed = Placed(likeness=pose.likeness, shift_px=pose.shift_px, matrix=pose.matrix)
+        places = [one.place for one in compared.of(sight.image, placed, reference)]
+        found.append([rect(place) for place in places])
+    return found
+
+
+def rect(box: Box) -> Rect:
+    size_px = (box.right_px - box.left_px, box.bottom_px - box.top_px)
+    return Rect(*(round(value) for value in (box.left_px, box.top_px, *size_px)))
 
 
 def test_two_of_eight_with_the_same_defect_are_both_named(seven_good):
