@@ -341,7 +341,7 @@ class Products:
     def forget(self, name: str, number: int | None, *, sure: bool) -> None:
         """Remove a reference, or the whole product."""
         if number is not None:
-            self.store.forget_reference(name, number)
+            self.catalogue.forget(name, number)
             sys.stdout.write(f"reference {name}/{number} is gone\n")
             return
         if name not in self.store.names():
@@ -351,7 +351,7 @@ class Products:
                 f"{self.store.file_of(name)}: its revisions and references would be gone, too;"
                 " expected --yes"
             )
-        self.store.forget(name)
+        self.catalogue.forget(name)
         sys.stdout.write(f"product {name} is gone\n")
 
     def _require(self, name: str) -> None:

@@ -168,6 +168,34 @@ class Catalogue:
             )
         return None
 
+    def forget(self, name: str, number: int | None = None) -> None:
+        """Remove a version of the reference, or the whole product, with the models it was taught.
+
+        Raises:
+            ConfigurationError: there is no such version or product, the version is in force, or a
+                folder cannot be written to.
+
+        """
+        numbers = self.store.reference_numbers(name) if number is None else (number,)
+        taught = [] if self._models is None else self._taught_with(name, numbers)
+        if number is None:
+            self.store.forget(name)
+        else:
+            self.store.forget_reference(name, number)
+        if self._models is not None:
+            self._models.remove(taught)
+
+    def _taught_with(self, name: str, numbers: Iterable[int]) -> list[ModelName]:
+        """The models of these versions; a damaged version can be forgotten, too."""
+        assert self._models is not None  # noqa: S101 - the only caller asked
+        found = []
+        for number in numbers:
+            with suppress(ConfigurationError):
+                model = self.store.reference(name, number).model
+                if model is not None:
+                    found.append(self._models.name_of(name, number, model.sha256))
+        return found
+
     def _with_hashes(self, recipe: Recipe) -> Recipe:
         return replace(
             recipe,

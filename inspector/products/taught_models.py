@@ -14,6 +14,7 @@ Synchronous file I/O: never on the event loop.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from inspector.core.errors import ConfigurationError
@@ -103,9 +104,21 @@ class TaughtModels:
             ) from error
         return model
 
-    def tidy(self, known: set[str]) -> None:
-        """Remove the models whose references are gone."""
-        if self.directory.is_dir():
-            for folder in self.directory.iterdir():
-                if folder.name.startswith(PREFIX) and folder.name not in known:
+    def remove(self, models: Iterable[ModelName]) -> None:
+        """Remove models whose references are gone; a server keeps what it has loaded.
+
+        Others stay: several stations may put their models into one folder.
+
+        Raises:
+            ConfigurationError: the folder cannot be written to.
+
+        """
+        for model in models:
+            folder = self.directory / model.name
+            try:
+                if folder.exists():
                     durable.remove(folder)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{folder}: a forgotten model cannot be removed: {error.strerror}"
+                ) from error

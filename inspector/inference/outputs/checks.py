@@ -22,6 +22,9 @@ SHARE_PX = 1.5
 """A box that ends before this is not in pixels but in shares of the picture."""
 _FURTHEST_PX = 1e6
 """No box reaches this far; the squares of it are still finite."""
+_TELLING_ROWS = 20
+"""So many boxes are not all wider and higher than their middles are far from the top left corner:
+a single large one may be."""
 
 
 def require_outputs(reply: Mapping[str, NDArray[Any]], names: Iterable[str]) -> None:
@@ -65,6 +68,8 @@ def corners_of_shares(centres: Floats, model_input: ModelInput) -> Floats:
             f"boxes reach from {centres.min():g} to {centres.max():g}, expected shares of the "
             "picture"
         )
+    if len(centres) >= _TELLING_ROWS and (centres[:, 2:] > centres[:, :2]).all():
+        raise MalformedReplyError("the boxes are corners, expected centre and size")
     half = centres[:, 2:] / 2
     corners = np.concatenate([centres[:, :2] - half, centres[:, :2] + half], axis=1)
     size = np.array([model_input.width_px, model_input.height_px] * 2, np.float32)

@@ -26,6 +26,7 @@ from inspector.inference.description import TensorDescription
 from inspector.inference.outputs.checks import (
     SHARE_PX,
     Floats,
+    corners_of_shares,
     findings_of_rows,
     require_numbers,
     require_outputs,
@@ -119,20 +120,13 @@ class QueriesReader(OutputReader):
         return boxes, scores
 
     def _corners(self, boxes: Floats) -> Floats:
-        size = np.array([self.input.width_px, self.input.height_px] * 2, np.float32)
-        if self.head == YOLO_NAS:
-            if boxes.size and boxes.max() <= SHARE_PX:
-                raise MalformedReplyError("all boxes lie in one pixel, expected pixels, not shares")
-            if (boxes[:, 2:] < boxes[:, :2] - 1).any():
-                raise MalformedReplyError("the boxes are no corners: right before left")
-            return boxes
-        if boxes.size and not (boxes.min() >= -SHARE_PX and boxes.max() <= SHARE_PX):
-            raise MalformedReplyError(
-                f"boxes reach from {boxes.min():g} to {boxes.max():g}, expected shares of the "
-                "picture"
-            )
-        half = boxes[:, 2:] / 2
-        return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1) * size
+        if self.head != YOLO_NAS:
+            return corners_of_shares(boxes, self.input)
+        if boxes.size and boxes.max() <= SHARE_PX:
+            raise MalformedReplyError("all boxes lie in one pixel, expected pixels, not shares")
+        if (boxes[:, 2:] < boxes[:, :2] - 1).any():
+            raise MalformedReplyError("the boxes are no corners: right before left")
+        return boxes
 
     def _shares(self, values: Floats, floor: float) -> Floats:
         """(rows, classes): the confidence in each class, 0 to 1."""

@@ -325,6 +325,39 @@ def test_a_taught_model_that_is_damaged_is_refused(tmp_path):
     assert "model.onnx: damaged" in told
 
 
+def test_a_forgotten_reference_or_product_takes_its_models_with_it(tmp_path):
+    catalogue = served(tmp_path)
+
+    def installed(name: str) -> str:
+        taught_with_a_model(catalogue.store, name)
+        taught = catalogue.recipe(name).taught
+        assert taught is not None
+        return taught.name
+
+    for name in ("a", "b"):
+        catalogue.store.write(name, b"")
+    first, other, newest = installed("a"), installed("b"), installed("a")
+
+    def there():
+        return {path.name for path in (tmp_path / "models").iterdir()}
+
+    refusal(lambda _: catalogue.forget("a", 2), "a")
+    assert there() == {first, other, newest}
+    catalogue.forget("a", 1)
+    assert there() == {other, newest}
+    catalogue.forget("a")
+    assert there() == {other}
+
+
+def test_a_damaged_reference_can_be_forgotten(tmp_path):
+    catalogue = served(tmp_path)
+    catalogue.store.write("a", b"")
+    taught_with_a_model(catalogue.store)
+    (catalogue.store.reference_folder("a", 1) / "reference.json").write_text("{")
+    catalogue.forget("a")
+    assert catalogue.store.reference_numbers("a") == ()
+
+
 def test_a_roll_back_takes_the_model_with_it(tmp_path):
     catalogue = served(tmp_path)
     catalogue.store.write("a", b"")

@@ -57,6 +57,17 @@ def test_models_whose_references_are_gone_go_and_others_stay(tmp_path):
     models = TaughtModels(tmp_path / "models", is_served=True)
     kept, gone = models.installed("a", 3, graph()), models.installed("a", 2, graph(2))
     (tmp_path / "models/theirs").mkdir()
-    models.tidy({kept.name})
+    models.remove([gone, gone])
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [kept.name, "theirs"]
-    assert gone.name != kept.name
+
+
+def test_a_model_that_cannot_be_removed_is_named(tmp_path, monkeypatch):
+    models = TaughtModels(tmp_path / "models", is_served=True)
+    gone = models.installed("a", 2, graph())
+
+    def refused(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("inspector.products.durable.remove", refused)
+    with pytest.raises(ConfigurationError, match="a forgotten model cannot be removed: Permission"):
+        models.remove([gone])

@@ -135,6 +135,20 @@ def test_boxes_that_overlap_are_suppressed_where_the_model_leaves_that_to_us() -
     assert len(read(made.d_fine(twice, 1), head="d_fine")[0]) == 2
 
 
+@pytest.mark.parametrize("name", ["D-FINE", "DETR", "RF-DETR", "RF-DETR, first unused"])
+@given(data=st.data(), classes=st.integers(1, 6))
+def test_corners_in_shares_are_not_taken_for_centres_and_sizes(
+    name: str, data: st.DataObject, classes: int
+) -> None:
+    export, head = EXPORTS[name]
+    reply = export(data.draw(sightings(classes)), classes)
+    key = "dets" if "dets" in reply else "pred_boxes"
+    half = reply[key][..., 2:] / 2
+    corners = np.concatenate([reply[key][..., :2] - half, reply[key][..., :2] + half], axis=2)
+    with pytest.raises(MalformedReplyError, match="are corners, expected centre and size"):
+        read({**reply, key: corners}, head=head, codes=codes(classes))
+
+
 # --- what is asked for ---
 
 
