@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.core.errors import ConfigurationError, MalformedReplyError
@@ -147,6 +147,51 @@ def test_corners_in_shares_are_not_taken_for_centres_and_sizes(
     corners = np.concatenate([reply[key][..., :2] - half, reply[key][..., :2] + half], axis=2)
     with pytest.raises(MalformedReplyError, match="are corners, expected centre and size"):
         read({**reply, key: corners}, head=head, codes=codes(classes))
+
+
+def _centres(boxes: Any) -> Any:
+    return np.concatenate(
+        [(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1
+    )
+
+
+BOXES_OF = ("pred_boxes", "dets", "904", "boxes", "det_boxes")
+SCORES_OF = ("logits", "labels", "913", "scores", "det_scores")
+OTHER_MEANINGS: dict[str, tuple[tuple[str, ...], Any]] = {
+    "boxes in shares": (BOXES_OF, lambda boxes: boxes / SIDE),
+    "boxes in pixels": (BOXES_OF, lambda boxes: boxes * SIDE),
+    "centres for corners": (BOXES_OF, _centres),
+    "centres for corners, in shares": (BOXES_OF, lambda boxes: _centres(boxes) / SIDE),
+    "confidences in percent": (SCORES_OF, lambda scores: scores * 100),
+    "confidences for logits": (SCORES_OF, lambda scores: 1 / (1 + np.exp(-scores))),
+}
+"""Of tensors with the names and shapes of a kind, as other exporters might write them."""
+TWO_OR_MORE_OUTPUTS = sorted(
+    name for name, (export, _) in EXPORTS.items() if set(export([], 1)) & set(BOXES_OF)
+)
+
+
+@pytest.mark.parametrize("meaning", OTHER_MEANINGS)
+@pytest.mark.parametrize("name", TWO_OR_MORE_OUTPUTS)
+@settings(max_examples=15)
+@given(data=st.data(), classes=st.integers(1, 6))
+def test_the_same_tensors_with_another_meaning_hide_nothing(
+    name: str, meaning: str, data: st.DataObject, classes: int
+) -> None:
+    """Refused or loud: numbers of another meaning never make a bad part a good one."""
+    export, head = EXPORTS[name]
+    keys, written = OTHER_MEANINGS[meaning]
+    reply = {
+        key: np.asarray(written(array), np.float32)
+        if key in keys and array.dtype.kind == "f"
+        else array
+        for key, array in export(data.draw(sightings(classes)), classes).items()
+    }
+    try:
+        (found,) = read(reply, head=head, codes=codes(classes))
+    except (ConfigurationError, MalformedReplyError):
+        return
+    assert found, f"{name} with {meaning} says nothing"
 
 
 # --- what is asked for ---
