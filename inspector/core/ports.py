@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from inspector.core.challenges import PartShown
 from inspector.core.entries import JournalRow, StreamId, Tip
+from inspector.core.packets import Packets
 from inspector.core.recipes import ModelName
 from inspector.core.records import (
     Batch,
@@ -111,6 +112,15 @@ class FiringSource(Protocol):
         Any thread; never blocks. A camera that runs freely, or waits for a trigger at its own
         input, ignores it.
         """
+
+
+@runtime_checkable
+class PacketSource(Protocol):
+    """A `FrameSource` whose pictures come in packets that can be counted."""
+
+    @property
+    def packets(self) -> Packets | None:
+        """Those of this connection; None while it is not open, or where there are none."""
 
 
 class UnitTrigger(Protocol):

@@ -19,7 +19,7 @@ from inspector.core.errors import (
     FrameUnreadableError,
     InspectorError,
 )
-from inspector.core.ports import NotingSource
+from inspector.core.ports import AnsweringSource, FiringSource, FrameSource, NotingSource
 from inspector.core.records import CameraId, Image
 from inspector.doctor.challenges import check_challenges
 from inspector.doctor.clock import check_clock
@@ -39,6 +39,8 @@ from inspector.settings.settings import Settings
 from inspector.settings.types import EMBEDDED
 
 LOW_DISK_BYTES = 1_000_000_000
+_TRIGGER_WITHIN_S = 5.0
+"""How long a picture of a camera that waits for triggers is waited for."""
 
 
 async def examine(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
@@ -66,16 +68,31 @@ def _settings(settings: Settings) -> Finding:
 
 
 def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
+    from inspector.doctor.packets import check_packets  # noqa: PLC0415 - not needed for the rest
+
+    stop = threading.Event()
+    source = open_source(camera_id, camera, stop)
+    try:
+        findings = _pictures(camera_id, camera, source, stop)
+        # Also after a picture that was not whole: they say why.
+        packets = None if stop.is_set() else check_packets(camera_id, source, stop)
+        return findings if packets is None else [*findings, packets]
+    finally:
+        source.close()
+
+
+def _pictures(
+    camera_id: CameraId, camera: CameraSettings, source: FrameSource, stop: threading.Event
+) -> list[Finding]:
     import numpy as np  # noqa: PLC0415 - not needed to word the rest
 
     from inspector.doctor.presence import check_presence  # noqa: PLC0415 - nor is OpenCV
 
     what = f"camera {camera_id}"
-    source = open_source(camera_id, camera, threading.Event())
     started_s = time.monotonic()
     try:
         source.open()
-        source.grab()
+        _grab_first(source, stop)
         image = np.zeros((camera.size.height_px, camera.size.width_px, 3), np.uint8)
         source.retrieve_into(image)
         took_ms = (time.monotonic() - started_s) * 1000
@@ -85,6 +102,8 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
             return [first]
         return [first, check_presence(camera_id, camera, source, image)]
     except (CameraUnavailableError, FrameUnreadableError, EndOfFootageError) as error:
+        if stop.is_set():
+            return [_no_trigger(what)]
         return [
             Finding(
                 what=what,
@@ -93,8 +112,29 @@ def _camera(camera_id: CameraId, camera: CameraSettings) -> list[Finding]:
                 advice=_camera_advice(camera_id, camera, str(error)),
             )
         ]
+
+
+def _grab_first(source: FrameSource, stop: threading.Event) -> None:
+    """Grab a frame; ends a source that waits for a trigger, which would wait for ever."""
+    if isinstance(source, FiringSource):
+        source.ask_for(1)
+    ending = threading.Timer(_TRIGGER_WITHIN_S, stop.set)
+    ending.daemon = True
+    if isinstance(source, AnsweringSource):
+        ending.start()
+    try:
+        source.grab()
     finally:
-        source.close()
+        ending.cancel()
+
+
+def _no_trigger(what: str) -> Finding:
+    return Finding(
+        what=what,
+        mark=Mark.WARN,
+        found=f"it answers, and sent no picture within {_TRIGGER_WITHIN_S:.0f} s",
+        advice="check again while units pass; if they do, see TriggerSource and the photo-eye",
+    )
 
 
 def _first_picture(
