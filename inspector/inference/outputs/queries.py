@@ -153,13 +153,17 @@ class QueriesReader(OutputReader):
 def _require_mostly_nothing(values: Floats, name: str) -> None:
     """Refuse logits whose last column is a class: then few rows, if any, are likeliest in it.
 
-    A DETR answers with the same number of rows, mostly 100, whatever a picture shows.
+    A DETR answers with the same number of rows, mostly 100, whatever a picture shows, and its
+    "nothing" is a positive number there. Where each column is a class of its own, rows that find
+    nothing have negative numbers only, and the last may well be the largest of them.
     """
-    nothing = values.argmax(axis=1) == values.shape[1] - 1
+    last = values[:, -1]
+    nothing = (values.argmax(axis=1) == values.shape[1] - 1) & (last > 0)
     if nothing.size and not nothing.mean() >= _NOTHING_SHARE:
         raise MalformedReplyError(
-            f"output {name}: the last column is the largest in {nothing.sum()} of {nothing.size} "
-            f'rows, expected "nothing" in most of them; perhaps head is "{RF_DETR_FROM_1}"'
+            f"output {name}: the last column is positive and the largest in {nothing.sum()} of "
+            f'{nothing.size} rows, expected "nothing" in most of them; perhaps head is '
+            f'"{RF_DETR_FROM_1}"'
         )
 
 

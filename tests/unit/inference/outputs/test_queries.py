@@ -75,11 +75,14 @@ def test_what_is_stated_wrongly_misses_nothing(
     assert found, f"{name} read as {stated} says nothing"
 
 
-def test_a_last_class_that_is_taken_for_nothing_is_refused() -> None:
+@pytest.mark.parametrize("classes", [1, 2, 6])
+@pytest.mark.parametrize("unused", [-4, -12])
+def test_a_last_class_that_is_taken_for_nothing_is_refused(classes: int, unused: float) -> None:
     export, _ = EXPORTS["RF-DETR, first unused"]
-    reply = export([Seen((4, 4, 12, 12), 0.625, 5)], 6)
+    reply = export([Seen((4, 4, 12, 12), 0.625, classes - 1)], classes)
+    reply["labels"][..., 0] = unused
     with pytest.raises(MalformedReplyError, match=r'"nothing" in most of them; .*rf_detr_from_1'):
-        read(reply, codes=codes(6), head="detr")
+        read(reply, codes=codes(classes), head="detr")
 
 
 @pytest.mark.parametrize("name", EXPORTS)
