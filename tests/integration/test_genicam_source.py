@@ -56,6 +56,11 @@ def grab_for_ever(camera: GenicamSource) -> None:
         camera.grab()
 
 
+def show_many(camera: GenicamSource) -> None:
+    for _ in range(40):
+        picture(camera)
+
+
 def lose(camera: GenicamSource) -> None:
     """Read until the camera is said to be gone."""
     asked_ns = time.monotonic_ns()
@@ -226,6 +231,26 @@ def test_a_frame_that_lost_packets_is_never_shown():
         # Of one whose first packet is lost nothing arrives.
         known = ("a frame is not whole: ", "the camera counted a frame that did not arrive")
         assert all(any(said in reason for said in known) for reason in reasons), reasons
+
+
+@in_own_network
+def test_a_format_or_size_that_changes_on_the_way_is_never_shown_and_is_set_back():
+    changes = {"PixelFormat": ("Mono8", "640x480 pixels Mono8"), "Width": ("320", "320x480")}
+    with FakeCamera():
+        for name, (value, found) in changes.items():
+            camera = source(PixelFormat="BayerRG8")
+            camera.open()
+            picture(camera)
+            # As a program would that writes over the same connection: no other one may.
+            library, device = aravis(), aravis().device_of(camera._camera)  # type: ignore[arg-type]
+            feature = library.feature(device, name)
+            assert feature is not None
+            library.set_value(feature, value)
+            with pytest.raises(CameraUnavailableError, match=f"delivers {found}"):
+                show_many(camera)
+            camera.open()
+            assert picture(camera).std() > 10
+            camera.close()
 
 
 @in_own_network
