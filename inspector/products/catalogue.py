@@ -160,13 +160,31 @@ class Catalogue:
             return None
         graph = self.store.taught_model(self.store.reference(product.name, number))
         if graph is not None:
-            return self._models.installed(product.name, number, graph)
+            model = self._models.installed(product.name, number, graph)
+            self._remove_left(self._models)
+            return model
         if said:
             raise ConfigurationError(
                 f"{self.store.file_of(product.name)}: reference.anomaly: no model was taught with"
                 f" reference {product.name}/{number}; expected one: teach it again"
             )
         return None
+
+    def _remove_left(self, models: TaughtModels) -> None:
+        """Remove the models of references that are gone: too old to be kept, or gone with a crash.
+
+        From the station's own folder only: one that the settings name may hold those of others.
+        What cannot be read or removed stays: no change-over fails for it.
+        """
+        if models.directory.parent != self.store.directory:
+            return
+        with suppress(ConfigurationError):
+            known = [
+                model
+                for name in self.store.names()
+                for model in self._taught_with(name, self.store.reference_numbers(name))
+            ]
+            models.remove(models.others_than(known))
 
     def forget(self, name: str, number: int | None = None) -> None:
         """Remove a version of the reference, or the whole product, with the models it was taught.

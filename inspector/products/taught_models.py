@@ -14,7 +14,7 @@ Synchronous file I/O: never on the event loop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from inspector.core.errors import ConfigurationError
@@ -103,6 +103,15 @@ class TaughtModels:
                 f"{folder}: the model of {product} cannot be written: {error.strerror}"
             ) from error
         return model
+
+    def others_than(self, known: Collection[ModelName]) -> list[ModelName]:
+        """The taught models in the folder besides these."""
+        names = {model.name for model in known}
+        return [
+            ModelName(name=folder.name)
+            for folder in sorted(self.directory.glob(f"{PREFIX}*"))
+            if folder.name not in names
+        ]
 
     def remove(self, models: Iterable[ModelName]) -> None:
         """Remove models whose references are gone; a server keeps what it has loaded.

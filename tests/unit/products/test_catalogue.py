@@ -278,6 +278,26 @@ def test_the_model_that_was_taught_looks_beside_the_comparison(tmp_path):
     assert file.read_bytes() == graph
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_models_of_references_too_old_to_be_kept_go_from_the_stations_own_folder_only(
+    tmp_path, elsewhere
+):
+    store = ProductStore(tmp_path / "products", references_kept=2)
+    folder = tmp_path / ("plant" if elsewhere else "products") / "models"
+    catalogue = Catalogue(store, station(), models=TaughtModels(folder, is_served=True))
+    store.write("a", b"")
+    installed = []
+    for _ in range(5):
+        taught_with_a_model(store)
+        model = catalogue.recipe("a").taught
+        assert model is not None
+        installed.append(model.name)
+    numbers = store.reference_numbers("a")
+    assert len(numbers) < len(installed)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {installed[number - 1] for number in (range(1, 6) if elsewhere else numbers)}
+
+
 def test_with_the_picture_alone_units_are_laid_on_the_reference_for_the_taught_model(tmp_path):
     catalogue = served(tmp_path)
     catalogue.store.write("a", b'[reference]\njudge = "single"\n')
