@@ -127,7 +127,8 @@ class CameraGate:
     ) -> None:
         """`job` is the one that `trigger` reads.
 
-        `frozen` of None: the source need not be in real time. `on_chosen` sees each frame chosen.
+        `frozen` of None: the source is a recording, whose pictures may stand still.
+        `on_chosen` sees each frame chosen.
         `on_triggered` is called for each unit that is opened from outside, and must not block.
         """
         self._job = job
@@ -278,12 +279,12 @@ class CameraGate:
         return left
 
     def _taken_by(self, frame: Frame) -> Shown | None:
-        """Those who show this frame and have copied its pixels."""
+        """The preview, if it wants this frame: then it has copied the pixels."""
         try:
             wants = self._shown is not None and self._shown.eye.take(frame)
         except Exception:
             # One preview picture is lost; the inspection goes on.
-            log.exception("a picture could not be shown", camera=frame.ref.camera_id)
+            log.exception("a frame could not be copied for the preview", camera=frame.ref.camera_id)
             return None
         return self._shown if wants else None
 
@@ -308,7 +309,9 @@ class CameraGate:
                 self._on_chosen(frame)
             except Exception:
                 # A serial is lost, but neither the frame nor its unit's verdict may be.
-                log.exception("a chosen frame could not be shown", camera=frame.ref.camera_id)
+                log.exception(
+                    "a chosen frame could not be searched for a serial", camera=frame.ref.camera_id
+                )
             job = frame.ref.under
             if job.state is JobState.TEACHING:
                 self._teacher.take(frame)

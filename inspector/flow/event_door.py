@@ -18,8 +18,8 @@ class EventDoor:
     Verdicts wait while `capacity` groups are inside, which is how a full journal holds up the line.
     Rare events that are bounded by nature (a change of health, a review, a change of the job) are
     let in at once: they must not wait behind the very thing that they report. The door exists
-    before the pipeline runs, and what is put in until then waits for the pipeline. The receiver
-    reports when the groups that it received are kept, which answers those that wait for it.
+    before the pipeline runs, and what is put in until then waits for the pipeline. Once
+    the receiver reports that its groups are stored, whoever waited for one of them is answered.
     """
 
     def __init__(self, capacity: int = GROUPS_WAITING) -> None:
@@ -42,7 +42,7 @@ class EventDoor:
         """Wait for room, which is there until the caller awaits something else.
 
         Raises:
-            RuntimeError: the door is closed, which is for those who send to do.
+            RuntimeError: the door is closed; only its senders may close it, after their last group.
 
         """
         while len(self._inside) >= self._capacity:

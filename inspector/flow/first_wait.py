@@ -6,14 +6,14 @@ import math
 import time
 
 AFTERMATH_S = 0.25
-"""For this long after it, the held frames are being answered, and take up room."""
+"""After the wait the frames that were held take up room for this long, until they are answered."""
 
 
 class FirstWait:
-    """Lasts from the start until the model is connected, but no longer than a frame may wait.
+    """The time from the start until the model is connected, limited to what a frame may wait.
 
-    A model that is being tried out is not an outage: frames are held during this time. If there are
-    too many of them, the reason for their loss is the missing model. Any thread.
+    A model that is being tried out is not an outage, so frames are held meanwhile. Those that find
+    no room were lost because the model was missing, not because it is slow. Any thread.
     """
 
     def __init__(self, limit_s: float) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from inspector.core.recipes import ModelName
 
 FRESH_NS = 100_000_000
-"""How long a request may take. A model that needs longer for a full one gets smaller ones, and one
-that needs longer for a single region gets one at a time: fresher frames replace those that wait. A
-slow model gains nothing from batches: on a CPU a request of four regions takes four times as long
-as a request of one."""
+"""How long a request may take. If a full request takes longer, the model gets smaller requests; if
+even one region takes longer, it gets one request at a time, so that fresher frames can replace
+those that wait. A slow model gains nothing from batches: on a CPU a request of four regions takes
+four times as long as a request of one."""
 PROBE_EVERY = 16
-"""Of this many requests to such a model, one is sent behind another nevertheless: otherwise a
+"""A model that gets one request at a time still gets a second one behind it this often: otherwise a
 distant server, which answers late but often, would seem slow."""
 _SMOOTHING = 0.3
 
@@ -29,8 +29,8 @@ class ModelPace:
     def answered(self, regions: int, serving_ns: int, *, alone: bool) -> None:
         """Report how long a request of this many regions took.
 
-        It counts from its sending or from the answer before it. `alone`: no other was in flight
-        when it was sent, so its time includes the round trip.
+        The time counts from when it was sent, or from the previous answer if that came later.
+        `alone`: no other was in flight when it was sent, so its time includes the round trip.
         """
         self._answers += 1
         taken_ns = serving_ns * self.instances / max(1, regions)

@@ -15,9 +15,8 @@ class Notices:
     """Accepts notices at once: capture threads must not wait for the event loop.
 
     Holds units that begin and end, and frames that were missed, in the order they were put. It has
-    no bound of its own: it holds small records while the results stage stands still, and the
-    watchdog ends a process that stands still, or that waits for a full journal and has more than
-    `MANY` here.
+    no bound of its own: the records are small, and they pile up only while the results stage stands
+    still. The watchdog ends such a process; where it waits for a full journal, from `MANY` on.
     """
 
     def __init__(self) -> None:

@@ -56,9 +56,9 @@ class Journal:
 
     Safe in a power cut: what `append` returned for is on the disk. An event is kept until the main
     sink has it, and for `retention_s` after that, so that a sink which lost it can get it again.
-    While the main sink is away the file grows, up to `limit_bytes`: when it is nearly full, what
-    that sink has is deleted before its time; when those that it does not have fill the file,
-    `append` waits until it takes some. They are never dropped. Events that a further sink does not
+    While the main sink is away the file grows, up to `limit_bytes`: when it is nearly full, events
+    that the sink has are deleted early; when the file is full of events that it does not have,
+    `append` waits until it takes some. Those are never dropped. Events that a further sink does not
     have are kept too, but only while there is room: such a sink holds up nothing.
 
     Event loop only, except `open` and the properties. Methods wait while the disk is full.

@@ -1,4 +1,4 @@
-"""Changes the job in force, on commands, triggers and serials; the only place that does."""
+"""Decides on every change of the job: commands, triggers, serials. Gates carry it out."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class ChangeOver:
         return max(self._jobs.values(), key=lambda job: job.number)
 
     def change_unknown(self, unknown: Literal["lock", "keep"]) -> None:
-        """Treat the next change to an unknown product so; what is in force stays."""
+        """Set what the next change to an unknown product does; the job in force stays as it is."""
         self._terms = replace(self._terms, unknown=unknown)
 
     async def handle(self, request: Request, *, by: str, position: str | None = None) -> Change:
@@ -434,7 +434,7 @@ class ChangeOver:
         return None if job == now else job
 
     def chosen(self, camera: CameraId, job: Job, fields: Mapping[str, str], *, number: int) -> None:
-        """A trigger opened unit `number` of the camera under this job, which applies from it on."""
+        """A trigger named this job, which applies from the unit `number` that it opened on."""
         before = self._jobs[camera]
         self._last_number = max(self._last_number, job.number)
         self._note_jobs({camera: job})
@@ -527,20 +527,20 @@ class ChangeOver:
         return all(self._lowest(need) <= low for need, low in needs_of(recipe).items())
 
     def _lowest(self, need: tuple[ModelName, tuple[str, ...]]) -> float:
-        """The threshold a model was compared with; above any other if it was not, or is gone."""
+        """The threshold that a model was compared with; 2, above any, if it has to be compared."""
         return self._ready[need] if need in self._ready and self._models.knows(*need) else 2.0
 
     def _say_once(self, told: str) -> None:
         if told != self._told:
             self._told = told
-            log.warning("a product is not changed", cause=told)
+            log.warning("the product was not changed", cause=told)
 
     # --- changing over ---
 
     async def _change_over(
         self, asked: _Asked, job: Job, cameras: list[CameraId], *, problem: str = ""
     ) -> Change:
-        """Change to a job that inspects; `problem` is why the answer is still a refusal."""
+        """Change to a job that inspects; with a `problem` the command is answered as refused."""
         if self._knows_models_of(job.recipe):
             # An unavailable server is waited for below: a command may come right after the start of
             # the service, before it is connected.

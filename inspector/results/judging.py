@@ -45,8 +45,7 @@ MOST_TELLING = (
     MissReason.DEADLINE_MISSED,
     MissReason.SHUTTING_DOWN,
 )
-"""The reason that is reported if there are several is the first one here: a fault before its
-consequences.
+"""Of several reasons, the one that comes first here is reported: a fault before its consequences.
 
 First our own errors, then jobs that do not inspect, then other products, then broken parts (camera,
 model), then single bad pictures, then shed load: an unavailable model fills the lanes, makes frames
@@ -148,7 +147,8 @@ def _wrong_parts(
 ) -> Iterator[WrongPart]:
     """What is wrong with the parts that the unit should have.
 
-    Nothing, where half of the frames or fewer were inspected: what is hidden in those may be there.
+    If half of the frames or fewer were inspected, nothing is claimed: a part may have been hidden
+    in just these.
     """
     if 2 * inspected <= expected:
         return

@@ -1,7 +1,7 @@
 """Which of the parts that a unit should have are missing, too many, or not in their place: pure.
 
-What is where is decided for all parts of a kind together: as many as possible lie within their
-tolerance, and of the ways to do that the one with the shortest distances is taken.
+All parts of a kind are assigned to their places together: first so that as many as possible lie
+within the tolerance, then so that the distances are shortest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inspector.core.recipes import DISPLACED, EXTRA, MISSING, ExpectedPart
 from inspector.results.fusing import Fused
 
 _FAR = 1e9
-"""Dearer than any distance on a unit: what lies beyond its tolerance is paired last."""
+"""More than any distance on a unit: added to the cost of a pair beyond the tolerance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def wrong_parts(
 ) -> Iterator[WrongPart]:
     """What is wrong with the parts of one kind, of which `found` are there.
 
-    `frames` were inspected: so many did not show a missing part.
+    `frames`: how many were inspected; a missing part was seen in none of them.
     """
     if not expected.places_px:
         yield from _by_number(found, expected, frames)

@@ -51,9 +51,10 @@ class UnitBook:
     feeds the book must bring it what was announced before it brings a frame: an unknown unit
     raises.
 
-    What it holds is bounded by the deadline: a unit stays for that long, and one decided early
-    until the last unit before it. Without a deadline (recordings) by the frames under way, since
-    a recording's frames wait for each other. Of decided units it remembers `REMEMBERED_UNITS`.
+    What it holds is bounded by the deadline: no unit stays longer, and one that is decided early
+    leaves with the last of those before it. A recording has no deadline; there the frames under way
+    are the bound, since a recording's frames wait for each other. Of decided units it remembers
+    `REMEMBERED_UNITS`.
     """
 
     def __init__(self, camera_id: CameraId, *, deadline_ns: int | None) -> None:
@@ -172,7 +173,7 @@ class UnitBook:
         return self._in_turn()
 
     def flush(self, miss: MissReason, detail: str = "") -> list[DecidedUnit]:
-        """Decide every unit because nothing more comes; this is the reason where there is no other.
+        """Decide every unit, because nothing more comes; `miss` is the reason if there is no other.
 
         Returns them in order. The book can be used further.
         """

@@ -105,8 +105,8 @@ class VerdictServices:
     on_verdict: Callable[[EventGroup], None] = ignore_verdict
     """Called with each verdict before it is passed on."""
     on_misfit: Callable[[CameraId, str], None] = ignore_misfit
-    """Called after each verdict with why a camera's units are of another product; empty: they
-    fit."""
+    """Called after each verdict: why the camera's units seem to be of another product; empty if
+    they do not."""
 
 
 class VerdictDesk:
@@ -157,8 +157,8 @@ class VerdictDesk:
         identity = services.builder.identity(verdict, serial)
         part = services.known_parts.part(verdict, identity.id)
         if part is None:
-            # A known part is judged by what was seen: it is no product of any job, and the only
-            # thing that may pass while a challenge is due.
+            # A known part belongs to no job's product, and only known parts may pass while a
+            # challenge is due: neither check is for them.
             verdict = under_lock(services.products.check(verdict, serial), services.locks.first)
         event_id = str(ULID())
         found = Particulars(
