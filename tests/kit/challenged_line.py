@@ -18,6 +18,7 @@ import numpy as np
 import redis
 from numpy.typing import NDArray
 
+from inspector.products import durable
 from tests.kit.fake_triton import ROOM, Deployed, FakeTriton, serving
 from tests.kit.line import STATION, Line, wait_for
 from tests.kit.line_events import entries
@@ -104,8 +105,9 @@ def sections(**challenge: Any) -> dict[str, Any]:
 def write_set(state: Path, *, retries: int = 0, text: str = SET) -> None:
     """Two parts, a good one and a bad one, for every product."""
     folder = state / "challenges"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "gold.toml").write_text(text.format(retries=retries))
+    # As a person does: long before any power is cut.
+    durable.make_folder(folder)
+    durable.write_file(folder / "gold.toml", text.format(retries=retries).encode())
 
 
 class Shift:
