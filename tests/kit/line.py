@@ -118,16 +118,6 @@ class Scrape:
         )
 
 
-def _drawn(cameras: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The cameras of a drawn belt: it is plain, and a unit where every frame is one."""
-    plain = {"optics.least_contrast": 0}
-    return {
-        # A name with a dot is a section of its camera's.
-        name: camera if "." in name or f"{name}.optics" in cameras else {**plain, **camera}
-        for name, camera in cameras.items()
-    }
-
-
 class Line:
     """One `inspector run`, that a test starts, stops, kills and starts again.
 
@@ -154,7 +144,7 @@ class Line:
             self._port = probe.getsockname()[1]
         content: dict[str, Mapping[str, Any]] = {
             "station": STATION,
-            **{f"cameras.{name}": camera for name, camera in _drawn(cameras).items()},
+            **{f"cameras.{name}": camera for name, camera in cameras.items()},
             "journal": {"directory": str(self.state)},
             "http": {"port": self._port},
             "log": {"format": "json"},

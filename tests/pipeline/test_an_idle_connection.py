@@ -13,14 +13,14 @@ from tests.kit.forgetful_firewall import behind_firewall
 from tests.kit.inference_stage import inference_stage
 
 STATION = ModelName(name="pcb_inspection")
-FORGETS_AFTER_S = 0.6
+FORGETS_AFTER_S = 1.2
 
 
 @pytest.mark.parametrize("transport", ["stream", "unary"])
 def test_a_connection_that_is_idle_is_kept_known_to_a_firewall(
     monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    monkeypatch.setattr(triton, "SIGN_OF_LIFE_S", FORGETS_AFTER_S / 4)
+    monkeypatch.setattr(triton, "SIGN_OF_LIFE_S", FORGETS_AFTER_S / 6)
 
     async def main() -> None:
         fake = FakeTriton()
@@ -30,7 +30,7 @@ def test_a_connection_that_is_idle_is_kept_known_to_a_firewall(
             inference_stage(wall.url, transport=transport, tensors="inline") as made,
         ):
             assert (await made.outcome(await made.send(STATION))).outputs is not None
-            await asyncio.sleep(3 * FORGETS_AFTER_S)  # nothing comes by: that is what is tried
+            await asyncio.sleep(2 * FORGETS_AFTER_S)  # nothing comes by: that is what is tried
             assert (await made.outcome(await made.send(STATION))).outputs is not None
             assert wall.forgotten == 0
 
@@ -41,7 +41,7 @@ def test_a_connection_that_is_idle_is_kept_known_to_a_firewall(
 def test_a_connection_that_was_forgotten_is_made_anew_before_a_unit_needs_it(
     monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    monkeypatch.setattr(triton, "SIGN_OF_LIFE_S", 2 * FORGETS_AFTER_S)
+    monkeypatch.setattr(triton, "SIGN_OF_LIFE_S", 1.5 * FORGETS_AFTER_S)
 
     async def main() -> None:
         fake = FakeTriton()
@@ -49,7 +49,7 @@ def test_a_connection_that_was_forgotten_is_made_anew_before_a_unit_needs_it(
             serving(fake),
             behind_firewall(fake.url, forgets_after_s=FORGETS_AFTER_S) as wall,
             inference_stage(
-                wall.url, transport=transport, tensors="inline", connect_timeout_s=0.5
+                wall.url, transport=transport, tensors="inline", connect_timeout_s=1.5
             ) as made,
         ):
             assert (await made.outcome(await made.send(STATION))).outputs is not None

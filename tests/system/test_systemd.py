@@ -67,7 +67,6 @@ name = "aoi"
 source = "sim:?fps=4&seed=3&speed=48&defect_rate=0.5"
 size = "{PICTURE}"
 region = {BOARD_REGION}
-optics.least_contrast = 0
 [batching]
 max_age_ms = 15000.0
 lane_capacity = 16
