@@ -77,6 +77,9 @@ cent among themselves add nothing to it."""
 _NOISES = 2
 """So many times its noise a picture of nothing rises at most: 1.4 times in 12 bands of 1280 pixels
 of noise between 1.4 and 17 grey levels."""
+_LOUDEST = 12.0
+"""Grey levels that no camera's noise makes of a picture of nothing: what rises as high is
+structure, however fine its grain is."""
 _PRODUCTS_KEPT = 64
 NS_PER_S = 1_000_000_000
 
@@ -173,7 +176,7 @@ def refusal(optics: Optics, limits: OpticsLimits) -> Refusal | None:
     if optics.blur_px is not None and 0 < limits.blur_px <= optics.blur_px:
         detail = f"{PICTURE_REFUSED}blurred: its edges by a sigma of {optics.blur_px:.1f} pixels"
         return Refusal(reason=MissReason.CAMERA_BLURRED, detail=detail)
-    least = max(limits.least_contrast, _NOISES * optics.noise)
+    least = max(limits.least_contrast, min(_NOISES * optics.noise, _LOUDEST))
     if limits.least_contrast > 0 and optics.structure < least:
         levels = f"{optics.structure} grey levels"
         detail = f"{PICTURE_REFUSED}blank: nothing in it rises by more than {levels}"
