@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 
-AFTERMATH_S = 0.25
+AFTERMATH_S = 0.5
 """After the wait the frames that were held take up room for this long, until they are answered."""
 
 
@@ -28,7 +27,8 @@ class FirstWait:
 
     def end(self) -> None:
         """Report that the model is connected."""
-        self._ends_s = -math.inf
+        now_s = time.monotonic()
+        self._ends_s = now_s if self._ends_s is None else min(self._ends_s, now_s)
 
     @property
     def left_s(self) -> float:
@@ -38,7 +38,7 @@ class FirstWait:
     @property
     def costs_frames(self) -> bool:
         """Whether a frame that finds no room now was lost for want of the model."""
-        return self._left_s(AFTERMATH_S) > 0
+        return self._limit_s > 0 and self._left_s(AFTERMATH_S) > 0
 
     def _left_s(self, longer_s: float) -> float:
         if self._ends_s is None:
