@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-AFTERMATH_S = 0.5
+AFTERMATH_S = 0.25
 """After the wait the frames that were held take up room for this long, until they are answered."""
 
 

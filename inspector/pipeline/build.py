@@ -436,7 +436,8 @@ def _reporter_of_drops(
     def drop(frame: Frame, reason: MissReason) -> None:
         frame.lease.release()
         missed = MissedFrame(ref=frame.ref, reason=reason)
-        if first_wait.costs_frames:
+        is_full = reason is MissReason.LANE_FULL and first_wait.costs_frames
+        if is_full or first_wait.left_s > 0:
             detail = "the model is still being connected to"
             missed = replace(missed, reason=MissReason.MODEL_UNAVAILABLE, detail=detail)
         notices.put(missed)
