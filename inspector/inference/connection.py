@@ -13,6 +13,8 @@ CHANNEL_OPTIONS: list[tuple[str, int]] = [
     # Without this gRPC sends every call through the `http_proxy` of the environment, even those to
     # 127.0.0.1, and a company's proxy answers in place of Triton.
     ("grpc.enable_http_proxy", 0),
+    # Else a new client may get the TCP connection of the one before, which a firewall forgot.
+    ("grpc.use_local_subchannel_pool", 1),
     # tritonclient's own options, which ours replace: a batch is larger than gRPC's 4 MB.
     ("grpc.max_send_message_length", 2**31 - 1),
     ("grpc.max_receive_message_length", 2**31 - 1),
