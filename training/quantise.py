@@ -27,6 +27,7 @@ from training.data.opening import open_data_set
 from training.errors import TrainingError, WrongInputError
 from training.model.model_input import SIZE_PX, assemble, tiles_of
 from training.model.onnx_detector import is_quantised, sees_reference
+from training.whole_files import write_whole
 
 INPUT = "images"
 SEED = 11
@@ -66,14 +67,7 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         content, left = _quantised(model, Path(folder), reader, tuple(float_nodes))
     content = _with_metadata(content, model)
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(content)
-        fresh.replace(out)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise TrainingError(f"{out}: cannot be written ({error.strerror})") from error
+    write_whole(out, content)
     return Quantised(reader.count, left, model.stat().st_size, len(content))
 
 

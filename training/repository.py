@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from training.errors import TrainingError
+from training.whole_files import write_whole
 
 _CONFIG = "config.pbtxt"
 _VALUES_BESIDE = 5
@@ -51,12 +49,5 @@ def _rewrite(path: Path, classes: Sequence[str]) -> bool:
     told = _NAMES.sub(lambda found: found[1] + ",".join(classes), told)
     if told == text:
         return False
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_text(told, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink()
-        raise TrainingError(f"{path}: cannot be written ({error.strerror})") from error
+    write_whole(path, told.encode())
     return True

@@ -180,9 +180,10 @@ class Catalogue:
             return
         with suppress(ConfigurationError):
             known = [
-                model
+                models.name_of(name, stored.number, stored.model.sha256)
                 for name in self.store.names()
-                for model in self._taught_with(name, self.store.reference_numbers(name))
+                for stored in self.store.references(name)
+                if stored.model is not None
             ]
             models.remove(models.others_than(known))
 

@@ -147,8 +147,8 @@ def _shown(collected: Sequence[_Collected]) -> tuple[list[ShownUnit], _Known]:
     return units, known
 
 
-def _taught_units(found: Learned, ids: Mapping[int, str]) -> list[TaughtUnit]:
-    """The units of a reference and those left out, by number."""
+def taught_units(found: Learned, ids: Mapping[int, str]) -> list[TaughtUnit]:
+    """The units of a reference and those left out, by number; `ids`: what each is called."""
     used = [TaughtUnit(number=u.number, id=ids[u.number], picture=u.picture) for u in found.used]
     left_out = [
         TaughtUnit(
@@ -384,7 +384,7 @@ class ReferenceTeacher(Teacher):
             TaughtReference(
                 mean=found.mean,
                 deviation=found.deviation,
-                units=_taught_units(found, known.ids),
+                units=taught_units(found, known.ids),
                 camera=camera,
                 revision=lesson.revision,
                 made_by=lesson.by,

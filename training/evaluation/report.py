@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from training.errors import TrainingError
 from training.evaluation.judging import Evaluation, OnDefects
+from training.whole_files import write_whole
 
 Rows = list[list[str]]
 
@@ -41,15 +39,7 @@ def write_evaluation(evaluation: Evaluation, stem: Path) -> list[Path]:
     written = []
     for suffix, text in content.items():
         target = stem.with_name(stem.name + suffix)
-        fresh = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(target)
-        except OSError as error:
-            with suppress(OSError):
-                fresh.unlink()
-            raise TrainingError(f"{target}: cannot be written ({error.strerror})") from error
+        write_whole(target, text.encode())
         written.append(target)
     return written
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,9 +16,9 @@ from inspector.core.records import Outline
 from inspector.pipeline.products import model_teacher, taught_models
 from inspector.products.model_teaching import ModelTeacher, TaughtModel
 from inspector.products.reference import Learned, NotLearned, ShownUnit, Sight, learn
-from inspector.products.store import ProductStore, TaughtReference, TaughtUnit
+from inspector.products.store import ProductStore, TaughtReference
 from inspector.products.stored import StoredReference
-from inspector.products.teaching import told
+from inspector.products.teaching import taught_units, told
 from inspector.service.servers import start_triton
 from inspector.settings.settings import Settings
 
@@ -120,24 +121,12 @@ def _stored(
     units, learned = taught
     model: TaughtModel = teacher.teach(units, learned)
     camera, by = said
-    used = [TaughtUnit(number=one.number, picture=one.picture) for one in learned.used]
-    left_out = [
-        TaughtUnit(
-            number=one.number,
-            picture=one.picture,
-            used=False,
-            why=one.why,
-            likeness=max(-1.0, min(1.0, one.likeness)),
-            places=one.places,
-        )
-        for one in learned.left_out
-    ]
     return store.add_reference(
         product,
         TaughtReference(
             mean=learned.mean,
             deviation=learned.deviation,
-            units=sorted([*used, *left_out], key=lambda unit: unit.number),
+            units=taught_units(learned, defaultdict(str)),
             camera=camera,
             revision="",
             made_by=by,
