@@ -91,6 +91,9 @@ class EvidenceFolder:
             self._scan = None
             self._put_last(self._meanwhile)
             self._meanwhile = []
+            # The pictures written meanwhile were counted without those that existed at start.
+            with suppress(OSError):  # the next picture reports it
+                self._make_room(0)
         except OSError as error:
             self._scan = self._scanned_in_steps()
             raise _unwritable(self._directory, error) from error

@@ -96,7 +96,8 @@ async def inference_stage(
             group.create_task(worker.run())
             group.create_task(collect())
             station = configured_model(settings.inference)
-            await made.until(lambda: model.spec_of(station) is not None)
+            # Known is not yet connected: a batch that comes in between is refused.
+            await made.until(lambda: model.spec_of(station) is not None and told and told[-1][0])
             yield made
             await batches.close()
         assert sorted(made.ended) == list(range(made.number))
