@@ -15,17 +15,15 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import GraphProto, NodeProto, checker, compose, numpy_helper
+from onnx import checker
 
 if __package__ is None:  # run as a file: the folder above is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from inspector.embedded.triton.one_graph import GraphStep, one_graph
 from scripts.make_postprocessing_onnx import postprocessing_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
-
-WHITE = np.float32(255)
 
 
 def folded_graph(
@@ -52,51 +50,17 @@ def folded_graph(
     ):
         if found != [wanted]:
             raise ValueError(f"the network's {kind} is {', '.join(found)}, expected {wanted}")
-    opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
     before = preprocessing_graph() if preprocessing is None else preprocessing
     after = postprocessing_graph(score_threshold, iou_threshold)
-    parts = []
-    for prefix, model in (("pre/", before), ("network/", network), ("post/", after)):
-        part = compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
-        # The operators of ours mean the same from opset 13 to the newest.
-        del part.opset_import[:]
-        part.opset_import.append(onnx.helper.make_opsetid("", opset))
-        part.ir_version = network.ir_version
-        part.ClearField("metadata_props")
-        parts.append(part)
-    seen = compose.merge_models(parts[0], parts[1], [("images", "images")])
-    whole = compose.merge_models(seen, parts[2], [("output", "output")])
-    whole.producer_name = "inspector"
-    let_bytes_in(whole.graph)
-    return whole
-
-
-def let_bytes_in(graph: GraphProto) -> None:
-    """Drop cast, division and quantisation where they cancel out: round(x / 255 * 255) is x."""
-    readers = [node for node in graph.node if "images" in node.input]
-    if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
-        return
-    constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
-    step, zero = (constants.get(name) for name in readers[0].input[1:3])
-    if zero is None or zero.dtype != np.uint8 or zero != 0 or step != np.float32(1) / WHITE:
-        return
-    floats = [node for node in graph.node if node.output[0] in ("pre/levels", "images")]
-    [bytes_in] = [node.input[0] for node in floats if node.output[0] == "pre/levels"]
-    for node in graph.node:
-        _replace(node, readers[0].output[0], bytes_in)
-    for node in (*floats, readers[0]):
-        graph.node.remove(node)
-    unused = {name for node in (*floats, readers[0]) for name in node.input}
-    unused -= {name for node in graph.node for name in node.input}
-    kept = [constant for constant in graph.initializer if constant.name not in unused]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-
-
-def _replace(node: NodeProto, old: str, new: str) -> None:
-    for index, name in enumerate(node.input):
-        if name == old:
-            node.input[index] = new
+    answers = {tensor.name: tensor.name for tensor in after.graph.output}
+    images, output = {"images": "images"}, {"output": "output"}
+    return one_graph(
+        [
+            GraphStep(name="pre", model=before, inputs={"image": "image"}, outputs=images),
+            GraphStep(name="network", model=network, inputs=images, outputs=output),
+            GraphStep(name="post", model=after, inputs=output, outputs=answers),
+        ]
+    )
 
 
 def main() -> None:

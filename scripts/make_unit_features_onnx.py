@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, checker, compose, helper, utils
+from onnx import TensorProto, checker, helper, utils
 
 if __package__ is None:  # run as a file: the folder above is not on the path
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.make_folded_onnx import let_bytes_in
+from inspector.embedded.triton.one_graph import GraphStep, one_graph
 from scripts.make_preprocessing_onnx import preprocessing_graph
 
 REPOSITORY = Path(__file__).parent.parent / "model_repository"
@@ -42,18 +42,15 @@ def features_graph(network: Path) -> onnx.ModelProto:
     """`image` uint8 (n, 640, 640, 3) BGR -> `features` float16 (n, 128, 80, 80)."""
     cut = utils.Extractor(onnx.load(network)).extract_model(["images"], list(STAGES))
     del cut.graph.value_info[:]  # they name the input too, which would be renamed with them
-    opset = next(o.version for o in cut.opset_import if o.domain in ("", "ai.onnx"))
-    parts = []
-    for prefix, model in (("pre/", preprocessing_graph()), ("network/", cut)):
-        part = compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
-        del part.opset_import[:]
-        part.opset_import.append(helper.make_opsetid("", opset))
-        part.ir_version = cut.ir_version
-        part.ClearField("metadata_props")
-        parts.append(part)
-    whole = compose.merge_models(parts[0], parts[1], [("images", "images")])
-    whole.producer_name = "inspector"
-    let_bytes_in(whole.graph)
+    images, stages = {"images": "images"}, {stage: stage for stage in STAGES}
+    whole = one_graph(
+        [
+            GraphStep(
+                name="pre", model=preprocessing_graph(), inputs={"image": "image"}, outputs=images
+            ),
+            GraphStep(name="network", model=cut, inputs=images, outputs=stages),
+        ]
+    )
     graph = whole.graph
     fine, coarse = STAGES
     graph.node.extend(

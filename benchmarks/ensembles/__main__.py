@@ -47,7 +47,7 @@ async def measure(
     repository: Path, variants: Sequence[Variant], shown: Pictures, *, rounds: int, per_load: int
 ) -> Results:
     """Serve the repository and measure every variant, `rounds` times in turn."""
-    server = EmbeddedTriton(repository, report=_say)
+    server = EmbeddedTriton(repository, report=_say, one_graph=False)
     async with background(server.run(), name="triton"):
         await server.wait_ready(READY_TIMEOUT_S)
         pid = server.process_id

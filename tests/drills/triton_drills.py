@@ -52,7 +52,7 @@ def model_killed(stand: Stand) -> None:
 
 
 def _network_of(server: int) -> int:
-    (found,) = (pid for pid in descendants(server) if "/pcb_detector/" in arguments(pid))
+    (found,) = (pid for pid in descendants(server) if "/pcb_inspection/" in arguments(pid))
     return found
 
 

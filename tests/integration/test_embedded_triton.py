@@ -27,6 +27,7 @@ from inspector.core.paths import default_cache
 from inspector.core.recipes import ModelName
 from inspector.embedded.triton.environment import REQUIREMENTS
 from inspector.embedded.triton.process import MODELS_LOADED_S, SHARED_MEMORY, TritonPorts
+from inspector.embedded.triton.served_repository import left_behind
 from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.flow.tensor_pool import remove_segments_of_the_dead
 from inspector.inference.describing import describe_model
@@ -122,13 +123,13 @@ def test_concurrent_requests_get_their_own_answers_and_are_batched(url, boards, 
 
     async def main() -> tuple[list[Any], Any, Any]:
         async with aio_client.InferenceServerClient(url) as client:
-            before = await client.get_inference_statistics("pcb_detector")
+            before = await client.get_inference_statistics("pcb_inspection")
             calls = (
                 client.infer("pcb_inspection", [tensor("image", boards[rows], "UINT8", aio_client)])
                 for rows in requests
             )
             replies = await asyncio.gather(*calls)
-            after = await client.get_inference_statistics("pcb_detector")
+            after = await client.get_inference_statistics("pcb_inspection")
             return replies, before.model_stats[0], after.model_stats[0]
 
     replies, before, after = asyncio.run(main())
@@ -548,7 +549,7 @@ def test_a_server_whose_model_process_was_killed_is_started_again_and_says_why(b
             for _ in range(2):
                 first = triton.process_id
                 assert first is not None
-                (model,) = (pid for pid in children_of(first) if serves(pid, "pcb_detector"))
+                (model,) = (pid for pid in children_of(first) if serves(pid, "pcb_inspection"))
                 with structlog.testing.capture_logs() as logs, watched([first]) as gone:
                     os.kill(model, signal.SIGKILL)
                     assert await asyncio.to_thread(gone, 10)
@@ -563,7 +564,7 @@ def test_a_server_whose_model_process_was_killed_is_started_again_and_says_why(b
             return logs
 
     (died,) = (e for e in asyncio.run(main(), debug=True) if e["event"] == "triton_died")
-    assert died["reason"] == "the process of its model pcb_detector_0_0 ended"
+    assert died["reason"] == "the process of its model pcb_inspection_0_0 ended"
 
 
 def test_a_model_beyond_those_of_the_start_is_loaded_once_a_client_asks(tmp_path):
@@ -582,7 +583,7 @@ def test_a_model_beyond_those_of_the_start_is_loaded_once_a_client_asks(tmp_path
             first = triton.process_id
             assert first is not None
             assert not await client.is_model_ready("pcb_golden_inspection")
-            assert len(children_of(first)) == 3
+            assert len(children_of(first)) == 1, "the ensemble is one graph"
             with pytest.raises(
                 InferenceUnavailableError, match=r"broken is not ready.*model\.onnx"
             ):
@@ -654,13 +655,17 @@ def test_the_server_dies_with_its_parent_even_when_that_is_killed():
         lines = (line.split() for line in parent.stdout)
         server = next(int(words[1]) for words in lines if words[0] == "serving")
         family = [server, *children_of(server)]
-        assert len(family) == 6, "a server and one process per model"
+        assert len(family) == 7, "a server and one process per model"
         assert list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
         with watched(family) as gone:
             parent.kill()
             assert gone(10)
-    # Whatever they left in /dev/shm is taken away by the next server that starts.
+    left = [p for p in left_behind("inspector-triton-") if f"-{parent.pid}-" in p.name]
+    assert left, "its folder of links to models"
+    # Whatever they left is taken away by the next server that starts.
     with embedded_triton_in_background():
+        assert not any(p.exists() for p in left)
+        assert all((REPOSITORY / name / "1").is_dir() for name in ("pcb_detector", "preprocessing"))
         assert not list(SHARED_MEMORY.glob(f"inspector-triton-*-{parent.pid}-*"))
 
 

@@ -66,8 +66,9 @@ def assert_same(answer: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @contextmanager
 def served(repository: Path) -> Iterator[Any]:
+    """The ensemble in steps, as NVIDIA's server runs it."""
     with (
-        embedded_triton_in_background(repository) as triton,
+        embedded_triton_in_background(repository, one_graph=False) as triton,
         sync_client.InferenceServerClient(triton.grpc_url) as client,
     ):
         yield client
@@ -101,7 +102,7 @@ def test_single_pictures_that_come_together_are_run_together(boards, shipped_ans
 
     async def main() -> tuple[list[Any], Any]:
         async with (
-            embedded_triton() as triton,
+            embedded_triton(one_graph=False) as triton,
             aio_client.InferenceServerClient(triton.grpc_url) as client,
         ):
             before = await client.get_inference_statistics("pcb_detector")
@@ -175,6 +176,71 @@ def test_the_single_graph_answers_what_the_ensemble_does(tmp_path, boards, shipp
         for count in (1, 8):
             answer = infer(client, "pcb_inspection", "image", boards[:count])
             assert_same(answer, {name: shipped_answers[name][:count] for name in OUTPUTS})
+
+
+# --- as one graph, which the embedded server makes of it ---
+
+
+def test_the_embedded_server_serves_one_graph_until_a_step_is_replaced(
+    tmp_path, boards, shipped_answers
+):
+    repository = laid_over(tmp_path)
+    crowd = np.random.default_rng(5).integers(0, 256, boards.shape, np.uint8)
+    pictures_of_both = np.concatenate([boards[:4], crowd[:4]])
+    float_network = Detector(ELSEWHERE / "float/pcb_detector/1/model.onnx")
+
+    async def main() -> None:
+        async with (
+            embedded_triton(repository, models=["pcb_inspection"]) as triton,
+            aio_client.InferenceServerClient(triton.grpc_url) as client,
+        ):
+            shown = (await client.get_model_config("pcb_inspection")).config
+            assert shown.platform == "onnxruntime_onnx"
+            assert shown.parameters["score_threshold"].string_value == "0.25"
+            assert not await client.is_model_ready("pcb_detector")
+            expected = postprocessed(Detector()(preprocessed(pictures_of_both)))
+            for some in (slice(0, 1), slice(0, 8), slice(5, 6)):
+                answer = await asked(client, pictures_of_both[some])
+                assert_same(answer, {name: expected[name][some] for name in OUTPUTS})
+            assert_same(
+                await asked(client, boards), {name: shipped_answers[name] for name in OUTPUTS}
+            )
+
+            shutil.copytree(repository / "pcb_golden_inspection", repository / "later")
+            named = (repository / "later/config.pbtxt").read_text()
+            named = named.replace('"pcb_golden_inspection"', '"later"')
+            (repository / "later/config.pbtxt").write_text(named)
+            shutil.copy(
+                ELSEWHERE / "float/pcb_detector/1/model.onnx", repository / "pcb_detector/1"
+            )
+            async with asyncio.timeout(10):
+                # No event tells when the server's folder has followed.
+                while not await is_listed(client, "later"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                while await platform_after_loading(client) != "ensemble":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert_same(
+                await asked(client, boards), postprocessed(float_network(preprocessed(boards)))
+            )
+
+    asyncio.run(main(), debug=True)
+
+
+async def asked(client: Any, images: Any) -> dict[str, Any]:
+    sent = aio_client.InferInput("image", list(images.shape), "UINT8")
+    sent.set_data_from_numpy(np.ascontiguousarray(images))
+    reply = await client.infer("pcb_inspection", [sent])
+    return {name: reply.as_numpy(name) for name in OUTPUTS}
+
+
+async def is_listed(client: Any, name: str) -> bool:
+    index = await client.get_model_repository_index()
+    return name in {model.name for model in index.models}
+
+
+async def platform_after_loading(client: Any) -> str:
+    await client.load_model("pcb_inspection")
+    return str((await client.get_model_config("pcb_inspection")).config.platform)
 
 
 # --- another number of classes ---

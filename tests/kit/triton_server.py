@@ -23,13 +23,14 @@ async def embedded_triton(
     *,
     ports: TritonPorts | None = None,
     models: Sequence[str] | None = None,
+    one_graph: bool = True,
     timeout_s: float = READY_TIMEOUT_S,
 ) -> AsyncIterator[EmbeddedTriton]:
     """Yield a server whose models are ready; on leaving, it is gone.
 
     Raises whatever `EmbeddedTriton.wait_ready` raises.
     """
-    triton = EmbeddedTriton(repository, ports=ports, models=models)
+    triton = EmbeddedTriton(repository, ports=ports, models=models, one_graph=one_graph)
     running = asyncio.create_task(triton.run(), name="triton")
     try:
         await triton.wait_ready(timeout_s)
@@ -42,7 +43,10 @@ async def embedded_triton(
 
 @contextmanager
 def embedded_triton_in_background(
-    repository: Path = MODEL_REPOSITORY, *, timeout_s: float = READY_TIMEOUT_S
+    repository: Path = MODEL_REPOSITORY,
+    *,
+    one_graph: bool = True,
+    timeout_s: float = READY_TIMEOUT_S,
 ) -> Iterator[EmbeddedTriton]:
     """Yield the same to code without an event loop, which a thread of its own provides.
 
@@ -52,7 +56,7 @@ def embedded_triton_in_background(
     stop: Future[None] = Future()
 
     async def serve() -> None:
-        async with embedded_triton(repository, timeout_s=timeout_s) as triton:
+        async with embedded_triton(repository, one_graph=one_graph, timeout_s=timeout_s) as triton:
             serving.set_result(triton)
             await asyncio.wrap_future(stop)
 

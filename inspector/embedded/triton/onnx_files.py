@@ -98,6 +98,16 @@ async def run_graph(
         return await asyncio.to_thread(_read, answered, len(requests))
 
 
+async def require_same_answers(environment: EmbeddedEnvironment, one: Path, steps: Path) -> None:
+    """Return if one graph answers, bit for bit, what the steps listed in a JSON file answer.
+
+    Raises:
+        ConfigurationError: it does not, or one of them cannot be run.
+
+    """
+    await _run(environment, "same", one, steps)
+
+
 def _write(path: Path, requests: Sequence[NDArray[Any]]) -> None:
     np.savez(path, **{str(number): array for number, array in enumerate(requests)})  # type: ignore[arg-type]
 

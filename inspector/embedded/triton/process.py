@@ -18,6 +18,7 @@ from signal import SIGKILL, Signals
 
 from inspector.core.errors import ConfigurationError
 from inspector.embedded.triton.environment import EmbeddedEnvironment
+from inspector.embedded.triton.served_repository import left_behind
 
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
 """The onnxruntime wheel (1.32, Linux) contains the address of its maker's event collector and keeps
@@ -296,7 +297,8 @@ def new_memory_prefix() -> str:
 def remove_traces_of_dead_owners() -> None:
     """Remove what servers left whose owners were killed before they could clean up.
 
-    That is memory, and the processes of Python models that sleep in it (see `wait_end`).
+    That is memory, the processes of Python models that sleep in it (see `wait_end`), and folders of
+    links to models.
     """
     for stub in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -306,6 +308,10 @@ def remove_traces_of_dead_owners() -> None:
     for file in SHARED_MEMORY.glob(f"{_namespace_prefix()}*"):
         if _is_of_dead_owner(file.name):
             _remove_memory(file.name)
+    for path in left_behind(_namespace_prefix()):
+        if _is_of_dead_owner(path.name):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _is_of_dead_owner(memory_name: str) -> bool:

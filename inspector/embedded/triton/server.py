@@ -22,6 +22,7 @@ from inspector.embedded.triton.environment import (
     Report,
     prepare_environment,
 )
+from inspector.embedded.triton.graph_cache import as_one_graph
 from inspector.embedded.triton.log import failure_reason, parse_log_line
 from inspector.embedded.triton.process import (
     ADVISED_SHARED_MEMORY_BYTES,
@@ -38,6 +39,7 @@ from inspector.embedded.triton.process import (
     shared_memory_bytes,
     wait_end,
 )
+from inspector.embedded.triton.served_repository import ServedRepository
 from inspector.inference.connection import CHANNEL_OPTIONS
 
 READY_POLL_S = 0.1
@@ -73,8 +75,12 @@ class EmbeddedTriton:
         cache: Path | None = None,
         models: Sequence[str] | None = None,
         taught: Path | None = None,
+        one_graph: bool = True,
     ) -> None:
         """Choose the ports; nothing is started yet.
+
+        With `one_graph`, an ensemble of ONNX models is served as one graph, which answers the same
+        bit for bit with fewer copies (decision 0006).
 
         `taught` is a second repository, of models that are loaded when a client asks for them; it
         is made if it does not exist. It has no effect if `models` is None.
@@ -93,6 +99,8 @@ class EmbeddedTriton:
         self._models = models
         self._taught = None if models is None else taught
         self._memory_prefix = new_memory_prefix()
+        self._one_graph = one_graph
+        self._served = ServedRepository(repository, self._memory_prefix)
         self._errors: deque[str] = deque(maxlen=50)
         self._process: Process | None = None
         self._doing = "not started"
@@ -158,6 +166,7 @@ class EmbeddedTriton:
             self._fail(type(failed), str(failed))
             raise
         finally:
+            self._served.remove()
             if self._failure is None:
                 self._fail(InferenceUnavailableError, "the embedded Triton was stopped")
 
@@ -197,7 +206,7 @@ class EmbeddedTriton:
         remove_traces_of_dead_owners()
         running = server_process(
             environment,
-            self._repository,
+            await self._lay_repository(environment),
             self._ports,
             self._memory_prefix,
             models=self._models,
@@ -208,15 +217,31 @@ class EmbeddedTriton:
                 self._process = process
                 guard = group.create_task(self._guard(process), name="triton/guard")
                 pump = group.create_task(self._pump_log(process), name="triton/log")
+                follower = group.create_task(self._served.follow(), name="triton/repository")
                 exit_code = await wait_end(process)
                 self._settled.clear()
                 guard.cancel()
+                follower.cancel()
                 with suppress(TimeoutError):
                     # Its last lines matter; a Python model that outlives the server does not.
                     await asyncio.wait_for(pump, STOP_TIMEOUT_S)
         finally:
             self._process = None
         return exit_code
+
+    async def _lay_repository(self, environment: EmbeddedEnvironment) -> Path:
+        """Return what the server reads: the repository, or a folder of links to its models."""
+        if not self._one_graph:
+            return self._repository
+        graphs = await as_one_graph(environment, self._repository, cache=self._cache)
+        if not graphs:
+            return self._repository
+        try:
+            await asyncio.to_thread(self._served.lay, graphs)
+        except OSError as refused:
+            log.warning("ensembles_in_steps", reason=str(refused))
+            return self._repository
+        return self._served.folder
 
     async def _guard(self, process: Process) -> None:
         """Report when it is ready; from then on end it as soon as one of its models has died."""
@@ -263,7 +288,8 @@ class EmbeddedTriton:
                 continue
             if not raw:
                 return
-            line = parse_log_line(raw.decode(errors="replace"))
+            text = raw.decode(errors="replace")
+            line = parse_log_line(text.replace(str(self._served.folder), str(self._repository)))
             if line is None:
                 continue
             if line.level == "error":
