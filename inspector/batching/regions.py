@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from inspector.batching.close_ups import close_ups_of
 from inspector.batching.tiling import pieces_of
-from inspector.core.geometry import fit, upright_size_px
+from inspector.core.geometry import fit, is_shrunk, upright_size_px
 from inspector.core.recipes import Cropping
 from inspector.core.records import CloseUp, Frame, Letterbox, ModelInput, Rect, Region
 
@@ -61,6 +61,17 @@ def refitted(region: Region, model_input: ModelInput) -> Region:
     return replace(region, letterbox=_fitted(region.rect, model_input))
 
 
+def shrinks(region: Region, model_input: ModelInput) -> bool:
+    """Whether a model sees so much less of a region than the camera delivered that defects vanish.
+
+    A unit is allowed what `MUCH_LARGER` says.
+    """
+    rect = region.rect
+    if region.close_ups or not is_shrunk(rect.width_px, rect.height_px, model_input):
+        return False
+    return region.upright is None or region.letterbox.scale * MUCH_LARGER < 1
+
+
 def _filled(region: Region, model_input: ModelInput) -> Region:
     """Close-ups lie in the model's input itself."""
     rect = Rect(0, 0, model_input.width_px, model_input.height_px)
@@ -107,9 +118,7 @@ def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Re
     if model_input.registered:
         # It was taught with whole units and has never seen a tile.
         return (rect,)
-    fitted = _fitted(rect, model_input)
-    scale = min(fitted.scale, fitted.scale_down)
-    if cropping.crop == "tiles" or (cropping.crop == "unit_tiles" and scale * MUCH_LARGER < 1):
+    if _is_cut(cropping, rect, model_input):
         return pieces_of(
             rect,
             width_px=model_input.width_px,
@@ -117,3 +126,17 @@ def _cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> Sequence[Re
             overlap_px=cropping.tile_overlap_px,
         )
     return (rect,)
+
+
+def _is_cut(cropping: Cropping, rect: Rect, model_input: ModelInput) -> bool:
+    if cropping.crop == "tiles":
+        return True
+    fitted = _fitted(rect, model_input)
+    is_much_larger = min(fitted.scale, fitted.scale_down) * MUCH_LARGER < 1
+    if cropping.crop == "unit_tiles":
+        return is_much_larger
+    if not (cropping.keeps_scale and model_input.own_scale):
+        return False
+    if cropping.crop == "unit":
+        return is_much_larger
+    return is_shrunk(rect.width_px, rect.height_px, model_input)

@@ -46,6 +46,20 @@ def fills_little(width_px: int, height_px: int, model_input: ModelInput) -> bool
     return share < FILLS_LITTLE_BELOW and not fills
 
 
+SHRUNK_BELOW = 0.9
+"""The scale below which a picture counts as shrunk: small defects begin to vanish."""
+
+
+def is_shrunk(width_px: int, height_px: int, model_input: ModelInput) -> bool:
+    """Whether a model sees a picture at a smaller scale than the camera delivered it.
+
+    Training that scaled pictures to the input, or stretched them, has seen them so.
+    """
+    scale = min(model_input.width_px / width_px, model_input.height_px / height_px)
+    is_as_trained = model_input.enlarges or model_input.stretches or model_input.registered
+    return scale < SHRUNK_BELOW and not is_as_trained
+
+
 def scaled_px(length_px: int, scale: float) -> int:
     """A length after scaling, at least one pixel."""
     return max(1, round(length_px * scale))

@@ -208,6 +208,9 @@ class Cropping:
     """The part of the picture that is inspected, in pixels of the frame."""
     crop: Crop = "region"
     tile_overlap_px: int = 0
+    keeps_scale: bool = False
+    """Nobody chose `crop`: where a model was trained at the pictures' own scale, a region or unit
+    that would have to be shrunk is cut into tiles instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

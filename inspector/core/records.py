@@ -444,6 +444,8 @@ class ModelInput:
     """A region fills the input, whatever its proportions, as training did."""
     enlarges: bool = False
     """A region smaller than the input is scaled up to it, as training did."""
+    own_scale: bool = False
+    """It was trained on pictures at their own scale: it sees less of a picture that is shrunk."""
     most: int = 0
     """The most regions in one request; 0: any number."""
     exactly: int = 0

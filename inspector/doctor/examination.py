@@ -26,7 +26,7 @@ from inspector.doctor.clock import check_clock
 from inspector.doctor.findings import Finding, Mark, renamed
 from inspector.doctor.products import check_products
 from inspector.doctor.redis import check_redis
-from inspector.doctor.regions import small_regions
+from inspector.doctor.regions import regions_that_misfit
 from inspector.doctor.sinks import check_sinks
 from inspector.flow.tensor_pool import TensorPool
 from inspector.inference.triton import TritonModel
@@ -196,7 +196,7 @@ async def _model(settings: Settings, url: str) -> list[Finding]:
                 f"{spec.input.dtype} {spec.input.width_px}x{spec.input.height_px} in, {route}"
             )
             findings.append(Finding(what="triton", mark=Mark.OK, found=found))
-            findings += small_regions(settings, spec.input)
+            findings += regions_that_misfit(settings, spec.input)
         return findings
     finally:
         await model.close()

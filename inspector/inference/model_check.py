@@ -21,6 +21,8 @@ MOST_FILLED = 64
 """The largest value of `batching.max_regions`."""
 REFERENCE_CHANNELS = ("unit", "reference")
 """The `channels` parameter of a model whose input shows a unit beside its reference."""
+OWN_SCALE = "own"
+"""The `scale` parameter of a model that was trained on pictures at their own scale."""
 REGISTERED_CHANNELS = ("unit",)
 """The same for one whose input shows a unit alone, in the geometry of its reference."""
 
@@ -172,6 +174,7 @@ def _input(description: ModelDescription, needs: ModelNeeds) -> ModelInput:
         padding=_padding(description, needs),
         enlarges=needs.stated.enlarge or _says_true(description, "enlarge"),
         stretches=needs.stated.stretch or _says_true(description, "stretch"),
+        own_scale=_is_of_own_scale(description),
         most=most,
         exactly=exactly,
     )
@@ -291,6 +294,16 @@ def _padding(description: ModelDescription, needs: ModelNeeds) -> int:
 
 def _says_true(description: ModelDescription, parameter: str) -> bool:
     return description.parameters.get(parameter, "").lower() == "true"
+
+
+def _is_of_own_scale(description: ModelDescription) -> bool:
+    told = description.parameters.get("scale", "")
+    if told not in ("", OWN_SCALE):
+        raise ConfigurationError(
+            f'model {description.name}: its parameter scale is "{told}"; expected "{OWN_SCALE}" '
+            "where it was trained on pictures at their own scale, or no such parameter"
+        )
+    return told == OWN_SCALE
 
 
 def _head(description: ModelDescription, needs: ModelNeeds) -> str:

@@ -155,6 +155,7 @@ def _camera(camera: CameraSettings) -> CameraRecipe:
         rect=Rect(*(camera.region or (0, 0, *camera.size))),
         crop=camera.cropped_to,
         tile_overlap_px=camera.tile_overlap_px,
+        keeps_scale=camera.crop == "auto",
     )
     return CameraRecipe(cropping=cropping, frames_of_unit=camera.frames_of_unit)
 

@@ -63,6 +63,14 @@ def test_every_kind_of_model_finds_the_spot_where_it_is(layout: str, dtype: str)
     check_boxes(run)
 
 
+def test_a_model_of_the_pictures_own_scale_is_shown_tiles_where_nobody_chose_a_crop() -> None:
+    run, _ = inspect(FakeTriton(Deployed(parameters={"scale": "own"})))
+    check_boxes(run)
+    for unit, (x, y, _, _) in zip(run.units, SPOTS * 4, strict=False):
+        left, top = unit["defects"][0]["bbox_px"][:2]
+        assert (left, top) == (pytest.approx(x, abs=1), pytest.approx(y, abs=1)), "unshrunk"
+
+
 def test_boxes_found_in_a_region_are_told_in_pixels_of_the_frame() -> None:
     run, _ = inspect(FakeTriton(), region=[32, 24, 96, 80])
     x, y, width, height = SPOTS[0]

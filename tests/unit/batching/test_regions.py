@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.batching.regions import MUCH_LARGER, pieces, refitted, regions_of, unseen
+from inspector.batching.regions import MUCH_LARGER, pieces, refitted, regions_of, shrinks, unseen
 from inspector.core.geometry import fit
 from inspector.core.places import Box
 from inspector.core.recipes import Cropping, Differences
@@ -193,6 +193,46 @@ def test_a_unit_much_larger_than_the_input_is_cut_and_upright(side_px: int, tile
     assert {region.upright for region in regions} == {large}
     assert {region.letterbox.scale for region in regions} == {1.0 if tiles > 1 else 640 / side_px}
     assert max(r.rect.x_px + r.rect.width_px for r in regions) == side_px
+
+
+@pytest.mark.parametrize(("side_px", "tiles"), [(640, 1), (700, 1), (711, 1), (712, 4), (1280, 9)])
+def test_a_region_is_not_shrunk_for_a_model_of_the_pictures_own_scale(
+    side_px: int, tiles: int
+) -> None:
+    model = replace(MODEL, own_scale=True)
+    rect = Rect(10, 20, side_px, side_px)
+    chosen = Cropping(rect=rect, tile_overlap_px=96)
+    by_itself = replace(chosen, keeps_scale=True)
+    assert len(regions_of(by_itself, frame(), model)) == pieces(by_itself, frame(), model) == tiles
+    assert all(r.letterbox.scale >= 0.9 for r in regions_of(by_itself, frame(), model))
+    # Who says that the region is shown as one picture gets one, and so does any other model.
+    assert pieces(chosen, frame(), model) == pieces(by_itself, frame(), MODEL) == 1
+
+
+@pytest.mark.parametrize(("side_px", "tiles"), [(880, 1), (900, 4)])
+def test_a_unit_is_cut_for_a_model_of_the_pictures_own_scale_where_it_is_much_larger(
+    side_px: int, tiles: int
+) -> None:
+    outline = replace(OUTLINE, width_px=side_px, height_px=side_px)
+    view = Cropping(rect=WHOLE, crop="unit", tile_overlap_px=96, keeps_scale=True)
+    assert pieces(view, frame(outline), replace(MODEL, own_scale=True)) == tiles
+    assert pieces(view, frame(outline), MODEL) == 1
+
+
+@pytest.mark.parametrize(
+    ("view", "outline", "shrinks_it"),
+    [
+        (Cropping(rect=Rect(0, 0, 711, 500)), None, False),
+        (Cropping(rect=Rect(0, 0, 712, 500)), None, True),
+        (Cropping(rect=WHOLE, crop="tiles", tile_overlap_px=96), None, False),
+        (Cropping(rect=WHOLE, crop="unit"), OUTLINE, False),
+        (Cropping(rect=WHOLE, crop="unit"), replace(OUTLINE, width_px=900), True),
+    ],
+)
+def test_a_part_is_shrunk_or_not(view: Cropping, outline: Outline | None, shrinks_it: bool) -> None:  # noqa: FBT001
+    for region in regions_of(view, frame(outline), MODEL):
+        assert shrinks(region, MODEL) is shrinks_it
+        assert not shrinks(region, replace(MODEL, stretches=True))
 
 
 def test_without_an_outline_the_region_is_cut_by_the_same_rule() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import numpy as np
+import structlog
 
 from inspector.batching.regions import pieces
 from inspector.batching.window import ModelWindows
@@ -356,3 +357,16 @@ def test_where_the_picture_alone_judges_no_frame_is_placed() -> None:
     stage = run(feed, {CAMERA: PLAIN}, model_input=None)
     (batch,) = stage.sent
     assert batch.regions[0].frame.ref.placed is None
+
+
+def test_a_picture_that_is_shrunk_is_logged_once_with_its_factor_and_the_remedy() -> None:
+    async def feed(stage: Stage) -> None:
+        for sequence in range(3):
+            stage.offer(frame(sequence))
+            await stage.receive()
+
+    with structlog.testing.capture_logs() as logs:
+        run(feed, {CAMERA: Cropping(rect=Rect(0, 0, 128, 100))})
+    [told] = [entry for entry in logs if "shrunk" in entry["event"]]
+    assert (told["camera"], told["picture"], told["factor"]) == (CAMERA, "128x100", 0.5)
+    assert 'cameras.a.crop to "tiles"' in told["hint"]

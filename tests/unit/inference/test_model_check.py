@@ -132,6 +132,11 @@ def test_the_settings_word_on_colour_is_stronger_than_the_models(told, set_to, r
     )
 
 
+@pytest.mark.parametrize(("told", "own"), [({}, False), ({"scale": "own"}, True)])
+def test_a_model_says_that_it_was_trained_at_the_pictures_own_scale(told, own):
+    assert check_model(parameters(**told), model_terms(settings()).needs).input.own_scale is own
+
+
 def test_a_model_without_a_batch_dimension_may_have_one_in_its_shape():
     single = replace(ENSEMBLE, inputs=(replace(PICTURE, shape=(1, 480, 640, 3)),), max_batch_size=0)
     needs = model_terms(settings(batching={"max_regions": 1})).needs
@@ -400,6 +405,13 @@ def test_a_file_that_says_who_exported_it_says_its_range():
         (
             replace(ENSEMBLE, parameters={"colour": "grey"}),
             'model m: its parameter colour is "grey"; expected bgr or rgb',
+        ),
+        (
+            replace(ENSEMBLE, parameters={"scale": "0.5"}),
+            (
+                'model m: its parameter scale is "0.5"; expected "own" where it was trained on '
+                "pictures at their own scale, or no such parameter"
+            ),
         ),
     ],
 )

@@ -85,7 +85,9 @@ thresholds = { open = 0.95 }
     assert recipe.dispositions == {"short": "scrap"}
     assert dict(recipe.cameras) == {
         "top": CameraRecipe(
-            cropping=Cropping(rect=Rect(0, 0, 400, 300), crop="unit", tile_overlap_px=96),
+            cropping=Cropping(
+                rect=Rect(0, 0, 400, 300), crop="unit", tile_overlap_px=96, keeps_scale=True
+            ),
             frames_of_unit=4,
         )
     }

@@ -62,6 +62,7 @@ def test_clients_are_shown_what_the_ensemble_shows_and_the_network_decides_how_i
     assert {name: p.string_value for name, p in config.parameters.items()} == {
         "classes": "open,short,mousebite,spur,copper,pin-hole",
         "colour": "bgr",
+        "scale": "own",
         "score_threshold": "0.25",
         "intra_op_thread_count": "2",
         "inter_op_thread_count": "1",
