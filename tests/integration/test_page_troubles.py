@@ -167,6 +167,21 @@ def test_a_lost_camera_and_a_restarted_service_are_told_and_overcome_by_themselv
         # What was decided before is still there, from the journal.
         expect(verdict.locator(".serial")).to_have_text("PCB-0815")
         assert page.evaluate("performance.timeOrigin") == before, "it was not loaded again"
+
+        # Opened while the service is away, the view comes to life with it all the same.
+        page.goto(f"{visit.url}/#/state")
+        line.kill()
+        expect(page.locator("#lost")).to_be_visible()
+        page.goto(f"{visit.url}/#/now")
+        expect(cover).to_have_text("No connection to the service")
+        line.start()
+        expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
+        expect(cover).to_be_hidden(timeout=30_000)
+        shown = sequence(visit)
+        visit.until(lambda: sequence(visit) > shown, what="the picture moves in the new view")
+        expect(verdict.locator(".serial")).to_have_text("PCB-0815")
+        trigger(line, "PCB-0816")
+        expect(verdict.locator(".serial")).to_have_text("PCB-0816")
         visit.complaints = [c for c in visit.complaints if not NETWORK.search(c)]
 
 

@@ -7,9 +7,10 @@ const FIRST_RETRY_MS = 300;
 const LAST_RETRY_MS = 3000;
 
 export class Live {
-  constructor(camera, { onFrame, onMarks, onUnit, onLost }) {
+  constructor(camera, { onFrame, onMarks, onUnit, onOpen, onLost }) {
     this.camera = camera;
     this.handlers = { frame: onFrame, marks: onMarks, unit: onUnit };
+    this.onOpen = onOpen;
     this.onLost = onLost;
     this.retryMs = FIRST_RETRY_MS;
     this.closed = false;
@@ -19,7 +20,8 @@ export class Live {
     // Polling notices sooner than the socket that the service is gone.
     this.unlisten = listen(() => {
       if (station.up === false) this.socket?.close();
-      else if (this.socket?.readyState === WebSocket.CLOSED) this.retry();
+      // There is none yet where the view was opened while the service was away.
+      else if (!this.socket || this.socket.readyState === WebSocket.CLOSED) this.retry();
     });
     this.connect();
   }
@@ -34,13 +36,16 @@ export class Live {
   }
 
   connect() {
-    if (this.closed || station.up === false) return;
+    clearTimeout(this.timer);
+    const isOpening = this.socket?.readyState === WebSocket.CONNECTING;
+    if (this.closed || station.up === false || isOpening || this.isOpen) return;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/ws/live/${encodeURIComponent(this.camera)}`);
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.retryMs = FIRST_RETRY_MS;
+      this.onOpen();
       this.credit();
     };
     socket.onmessage = async ({ data }) => {

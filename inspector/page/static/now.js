@@ -84,21 +84,23 @@ class CameraBox {
       onFrame: (header, bitmap) => this.onFrame(header, bitmap),
       onMarks: (header) => this.onMarks(header),
       onUnit: (header, bitmap) => this.onUnit(header, bitmap),
+      onOpen: () => this.fill(),
       onLost: () => this.showState(),
     });
-    this.fill();
   }
 
-  // The last units, before the next one comes.
+  // The last units, before the next one comes; also those that came while there was no connection.
   async fill() {
     try {
       const { units } = await ask(`/api/units?limit=${LATEST}&camera=${encodeURIComponent(this.camera)}`);
       const known = new Set(this.latest.map((unit) => unit.id));
-      this.latest = [...this.latest, ...units.filter((unit) => !known.has(unit.id))].slice(0, LATEST);
+      const missed = units.filter((unit) => !known.has(unit.id));
+      this.latest = [...this.latest, ...missed].sort((a, b) => new Date(b.time) - new Date(a.time)).slice(0, LATEST);
       this.showStrip();
-      if (this.unit === null && units.length) this.showStored(units[0]);
+      const [newest] = this.latest;
+      if (newest && this.unit?.id !== newest.id) this.showStored(newest);
     } catch {
-      // What comes will fill it.
+      // The next connection fills it.
     }
   }
 
