@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,20 +25,21 @@ from inspector.core.locks import LockKind
 from inspector.core.records import CameraId
 
 DEADLINES_COUNTED_S = 600
+_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:\S*: ")
 LOCK_KINDS = tuple(kind.value for kind in LockKind)
 _GOOD = {
-    "camera": "Pictures arrive.",
-    "triton": "The model answers.",
+    "camera": "Receiving pictures.",
+    "triton": "The model responds.",
     "redis": "Events are delivered.",
     "triggers": "Triggers are read.",
-    "journal": "Every verdict is written down.",
-    "evidence": "Pictures of units are kept.",
+    "journal": "All verdicts are saved.",
+    "evidence": "Pictures of units are saved.",
     "sink": "Events are delivered.",
     "clock": "The clock goes on as time passes.",
     "product": "The product is known.",
     "challenge": "The station recognises its known parts.",
     "process": "No defect repeats itself.",
-    "deadline": "Verdicts come in time.",
+    "deadline": "Verdicts are on time.",
 }
 _AWAITED = {
     "camera": "Waiting for its first picture.",
@@ -307,7 +309,8 @@ def _wrong(cause: str, since: str | None, *, advice: str) -> dict[str, Any]:
 
 
 def _sentence(cause: str) -> str:
-    text = cause.strip() or "it does not work"
+    # The address that a cause begins with is for the log, not for people at the line.
+    text = _ADDRESS.sub("", cause.strip()) or "it does not work"
     return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 

@@ -196,7 +196,7 @@ def test_the_last_verdict_is_told_by_word_shape_and_colour_and_changes_with_the_
         assert shown["result"] == event["result"]
         assert shown["word"] == {"PASSED": "GOOD", "FAILED": "BAD"}[event["result"]]
         took_ms = event["timing_ms"]["trigger_to_verdict"]
-        assert f"decided in {round(took_ms)} ms" in shown["facts"] or took_ms >= 1000
+        assert f"verdict after {round(took_ms)} ms" in shown["facts"] or took_ms >= 1000
         seen[shown["result"]] = (shown["shape"], shown["colour"])
         assert float(shown["size"]) > 80  # some 2 cm on a panel: read from three metres
     assert len({shape for shape, _ in seen.values()}) == len({c for _, c in seen.values()}) == 2
@@ -243,7 +243,7 @@ def test_units_are_listed_newest_first_filtered_and_linked(visit: Visit, station
     assert all(code in text for text in page.locator(".units .card .what").all_text_contents())
 
     page.goto(f"{station.url}/#/units?result=ERROR")
-    expect(page.locator("main .nothing")).to_have_text("No unit is like that.")
+    expect(page.locator("main .nothing")).to_have_text("No units match this filter.")
     page.get_by_role("radio", name="All").check(force=True)
     page.get_by_label("Unit", exact=True).fill("sim-00000")
     page.get_by_label("Unit", exact=True).press("Enter")

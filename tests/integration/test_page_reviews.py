@@ -254,7 +254,7 @@ def test_the_queue_gets_shorter_and_what_is_shown_is_there_as_a_table(
     names, *rows = download.value.path().read_text("utf-8-sig").splitlines()
     assert names.startswith("time,unit,camera,result,")
     assert [row.split(",")[1] for row in rows] == ["SIM-000003"]
-    page.get_by_label("Second look").select_option("done")
+    page.get_by_label("Review").select_option("done")
     page.locator(f".units .card[data-id='{units[0]}']").wait_for()
     expect(page.locator(".units .card")).to_have_count(1)
 

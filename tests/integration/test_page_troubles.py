@@ -117,6 +117,46 @@ def sequence(visit: Visit) -> int:
     return int(found or -1)
 
 
+def open_now_while_the_service_is_away(visit: Visit, line: Line) -> None:
+    """The view comes to life with the service all the same."""
+    page = visit.page
+    cover, verdict = page.locator(".cover"), page.locator(".verdict")
+    page.goto(f"{visit.url}/#/state")
+    line.kill()
+    expect(page.locator("#lost")).to_be_visible()
+    page.goto(f"{visit.url}/#/now")
+    expect(cover).to_have_text("No connection to the service")
+    line.start()
+    expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
+    expect(cover).to_be_hidden(timeout=30_000)
+    shown = sequence(visit)
+    visit.until(lambda: sequence(visit) > shown, what="the picture moves in the new view")
+    expect(verdict.locator(".serial")).to_have_text("PCB-0815")
+    trigger(line, "PCB-0816")
+    expect(verdict.locator(".serial")).to_have_text("PCB-0816")
+
+
+def keep_the_strip_still(visit: Visit, line: Line) -> None:
+    """The last units stay where they are under a pointer, and a key opens what it chose."""
+    page = visit.page
+    verdict = page.locator(".verdict")
+    tiles = page.locator(".strip li")
+    expect(tiles.first).to_contain_text("PCB-0816")
+    strip = page.locator(".strip")
+    strip.dispatch_event("pointermove")
+    trigger(line, "PCB-0817")
+    while verdict.locator(".serial").text_content() != "PCB-0817":
+        strip.dispatch_event("pointermove")
+    expect(tiles.first).to_contain_text("PCB-0816", timeout=1)
+    strip.dispatch_event("pointerleave")
+    expect(tiles.first).to_contain_text("PCB-0817")
+    tiles.filter(has_text="PCB-0816").locator("a").focus()
+    trigger(line, "PCB-0818")
+    expect(tiles.first).to_contain_text("PCB-0818")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1.serial")).to_have_text("PCB-0816")
+
+
 def test_a_lost_camera_and_a_restarted_service_are_told_and_overcome_by_themselves(
     browser: Browser, line: Line, camera: RtspServer
 ) -> None:
@@ -168,20 +208,8 @@ def test_a_lost_camera_and_a_restarted_service_are_told_and_overcome_by_themselv
         expect(verdict.locator(".serial")).to_have_text("PCB-0815")
         assert page.evaluate("performance.timeOrigin") == before, "it was not loaded again"
 
-        # Opened while the service is away, the view comes to life with it all the same.
-        page.goto(f"{visit.url}/#/state")
-        line.kill()
-        expect(page.locator("#lost")).to_be_visible()
-        page.goto(f"{visit.url}/#/now")
-        expect(cover).to_have_text("No connection to the service")
-        line.start()
-        expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
-        expect(cover).to_be_hidden(timeout=30_000)
-        shown = sequence(visit)
-        visit.until(lambda: sequence(visit) > shown, what="the picture moves in the new view")
-        expect(verdict.locator(".serial")).to_have_text("PCB-0815")
-        trigger(line, "PCB-0816")
-        expect(verdict.locator(".serial")).to_have_text("PCB-0816")
+        open_now_while_the_service_is_away(visit, line)
+        keep_the_strip_still(visit, line)
         visit.complaints = [c for c in visit.complaints if not NETWORK.search(c)]
 
 
@@ -298,7 +326,7 @@ def log_in(visit: Visit) -> None:
     assert visit.cut_off() + visit.serious_findings() == []
     page.get_by_label("Token").fill("wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+    expect(page.get_by_role("alert")).to_have_text("Wrong token.")
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
     page.wait_for_selector("canvas.live[data-sequence]")
@@ -325,7 +353,7 @@ def see_hostile_units(visit: Visit, line: Line) -> None:
     text = HOSTILE[0]
     page.goto(f"{visit.url}/#/units?text={text}&code=%3Cb%3E&camera=%22%3E")
     page.goto(f"{visit.url}/#/units/{text}")
-    expect(page.locator("main .nothing")).to_contain_text("There is no such unit")
+    expect(page.locator("main .nothing")).to_contain_text("Unit not found")
 
     def hostile(route: Any) -> None:
         answer = route.fetch().json()

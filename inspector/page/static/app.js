@@ -52,7 +52,7 @@ function showState() {
   const lost = document.getElementById("lost");
   lost.hidden = station.up !== false;
   if (station.up === false) {
-    const text = t("No connection to the service for {time}. Trying again; what you see is old.", { time: ago(new Date() - station.since) });
+    const text = t("No connection to the service for {time}. Reconnecting; what you see is old.", { time: ago(new Date() - station.since) });
     if (lost.textContent !== text) lost.textContent = text;
     pill.dataset.state = "none";
     pill.textContent = t("No connection");
@@ -65,7 +65,7 @@ function showState() {
   document.getElementById("logout").hidden = !station.status.needs_token;
   const starting = bad.length > 0 && bad.every((part) => !part.since);
   pill.dataset.state = starting ? "wait" : bad.length ? "bad" : "good";
-  const text = starting ? t("Starting …") : bad.length === 0 ? t("All is well") : bad.length === 1 ? t("Problem: {part}", { part: `${language === "en" ? bad[0].part : t(PARTS[bad[0].part] ?? bad[0].part)} ${bad[0].subject}`.trim() }) : many(bad.length, "{n} problem", "{n} problems");
+  const text = starting ? t("Starting …") : bad.length === 0 ? t("Running") : bad.length === 1 ? t("Problem: {part}", { part: `${language === "en" ? bad[0].part : t(PARTS[bad[0].part] ?? bad[0].part)} ${bad[0].subject}`.trim() }) : many(bad.length, "{n} problem", "{n} problems");
   if (pill.textContent !== text) pill.replaceChildren(h("span", {}, text));
 }
 

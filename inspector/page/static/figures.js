@@ -38,7 +38,7 @@ class FiguresView {
     this.periods = h("div", { class: "periods" });
     const range = h("div", { class: "range", role: "group", "aria-label": t("Of the last hours") }, HOURS.map((n) => h("a", { href: `#/figures?hours=${n}`, "aria-current": n === this.hours ? "true" : null }, `${n} h`)));
     this.pace = chartCard(t("Units per minute"), [["passed", t("good")], ["failed", t("bad")], ["other", t("not inspected")]]);
-    this.latency = chartCard(t("From trigger to verdict"), [["median", t("half of them within")], ["p95", t("95 % of them within")]]);
+    this.latency = chartCard(t("From trigger to verdict"), [["median", t("median")], ["p95", t("95th percentile")]]);
     this.charts = h("section", { class: "charts", "aria-label": t("Over time") }, h("header", {}, h("h2", {}, t("Over time")), range), h("div", { class: "pair" }, this.pace.element, this.latency.element));
     this.charts.hidden = true;
     this.reviewed = h("section", { class: "card reviewed", "aria-labelledby": "reviewed" });
@@ -64,7 +64,7 @@ class FiguresView {
       this.draw();
     } catch (error) {
       this.note.hidden = false;
-      this.note.textContent = t("The figures stand still: {why}.", { why: error.message });
+      this.note.textContent = t("Could not update the figures: {why}.", { why: error.message });
     }
   }
 
@@ -136,9 +136,9 @@ function period(title, figures) {
     h(
       "dl",
       { class: "facts-list" },
-      row(t("Decided within"), figures.median_ms === null ? "–" : t("{half} (half), {most} (95 %)", { half: took(figures.median_ms), most: took(figures.p95_ms) })),
+      row(t("Verdict within"), figures.median_ms === null ? "–" : t("{half} (half), {most} (95 %)", { half: took(figures.median_ms), most: took(figures.p95_ms) })),
       row(t("Too late"), count(figures.late)),
-      row(t("Second look"), confirmed + falseCalls + missed + unsure ? [t("{n} confirmed", { n: count(confirmed) }), many(falseCalls, "{n} false call", "{n} false calls"), many(missed, "{n} missed defect", "{n} missed defects"), ...(unsure ? [t("{n} unsure", { n: count(unsure) })] : [])].join(", ") : t("none yet")),
+      row(t("Review"), confirmed + falseCalls + missed + unsure ? [t("{n} confirmed", { n: count(confirmed) }), many(falseCalls, "{n} false call", "{n} false calls"), many(missed, "{n} missed defect", "{n} missed defects"), ...(unsure ? [t("{n} unsure", { n: count(unsure) })] : [])].join(", ") : t("none yet")),
     ),
   );
 }
@@ -155,7 +155,7 @@ function reviewed({ passed, failed }) {
   const codes = [...new Set([...Object.keys(passed.codes), ...Object.keys(failed.codes)])];
   const missed = (code) => (passed.codes[code] ? ofBase(passed.codes[code].escapes, passed.reviewed, passed.codes[code].interval) : t("none of {base}", { base: count(passed.reviewed) }));
   return [
-    h("header", {}, h("h2", { id: "reviewed" }, t("Second look")), h("p", { class: "small" }, t("As far back as the journal reaches; the shares are those within which the true one lies with 95 %."))),
+    h("header", {}, h("h2", { id: "reviewed" }, t("Review")), h("p", { class: "small" }, t("As far back as the journal reaches; the shares are those within which the true one lies with 95 %."))),
     h(
       "dl",
       { class: "facts-list" },

@@ -13,6 +13,8 @@ const STRIP = { width: 136, height: 80, gap: 10, phone: 6 };
 const LATE_AFTER_MS = 2500;
 const OLD_AFTER_MS = 60000;
 const SAY_EVERY_MS = 4000;
+const HELD_MS = 1500;
+const HELD_TOUCHED_MS = 800;
 
 export function mount(root) {
   const boxes = new Map();
@@ -49,6 +51,20 @@ function brief(unit) {
   return (unit.defects[0] && named(unit.defects[0])) ?? RESULTS[unit.result].small;
 }
 
+function tileOf(unit) {
+  return h(
+    "li",
+    { "data-unit": unit.id },
+    h(
+      "a",
+      { href: `#/units/${unit.id}`, "data-tone": RESULTS[unit.result].tone, title: sentence(unit) },
+      shape(unit.result),
+      h("span", { class: "what" }, brief(unit)),
+      h("span", { class: "id" }, h("bdi", { dir: "ltr" }, unit.unit_id)),
+    ),
+  );
+}
+
 class CameraBox {
   constructor(camera, isOneOfMany) {
     this.camera = camera;
@@ -58,6 +74,7 @@ class CameraBox {
     this.seenAt = performance.now();
     this.saidAt = -SAY_EVERY_MS;
     this.latest = [];
+    this.heldUntil = 0;
     this.canvas = h("canvas", { class: "live", role: "img", "aria-label": t("Live picture of camera {camera}", { camera }), width: 16, height: 9 });
     this.cover = h("p", { class: "cover" }, t("Waiting for a picture …"));
     this.clock = h("span", { class: "stamp" });
@@ -66,6 +83,7 @@ class CameraBox {
     this.noPicture = h("p", { class: "nothing" });
     this.link = h("a", { class: "last", "aria-label": t("The last unit in detail") }, this.picture, this.noPicture);
     this.strip = h("ol", { class: "strip", "aria-label": t("Latest units, camera {camera}", { camera }) });
+    for (const kind of ["pointerdown", "pointermove", "pointerleave", "pointercancel"]) this.strip.addEventListener(kind, (event) => this.holdStrip(event));
     this.element = h(
       "article",
       { class: "camera", "data-camera": camera, "aria-label": t("Camera {camera}", { camera }) },
@@ -113,7 +131,7 @@ class CameraBox {
     if (this.unit?.id === unit.id && image.naturalWidth) {
       const size = { width: image.naturalWidth, height: image.naturalHeight };
       this.showPicture(await createImageBitmap(image), size, unit);
-    }
+    } else if (this.unit?.id === unit.id) this.noPicture.textContent = t("No picture of this unit.");
   }
 
   onFrame(header, bitmap) {
@@ -150,6 +168,7 @@ class CameraBox {
       }
     }
     if (bitmap !== null) this.showPicture(bitmap, header, unit);
+    else if (this.picture.hidden) this.noPicture.textContent = t("No picture of this unit.");
   }
 
   showUnit(unit) {
@@ -162,7 +181,7 @@ class CameraBox {
       this.verdict.dataset.tone = "wait";
       this.verdict.replaceChildren(
         h("p", { class: "word" }, h("span", { class: "line" }, shape("NONE"), t("NO UNIT"))),
-        h("p", { class: "serial" }, t("The first verdict will appear here.")),
+        h("p", { class: "serial" }, t("Waiting for the first unit.")),
       );
       this.noPicture.textContent = "";
       this.link.removeAttribute("href");
@@ -175,10 +194,10 @@ class CameraBox {
     this.verdict.replaceChildren(
       h("p", { class: "word", "data-long": rest.length > 0 }, h("span", { class: "line" }, shape(unit.result), first), rest.map((one) => h("span", { class: "line" }, ` ${one}`))),
       h("p", { class: "serial", title: unit.unit_id }, unit.unit_id),
-      h("p", { class: "facts" }, h("span", {}, t("decided in {time}", { time: took(unit.took_ms) })), unit.deadline_met ? null : h("strong", {}, t("too late")), this.age),
+      h("p", { class: "facts" }, h("span", {}, t("verdict after {time}", { time: took(unit.took_ms) })), unit.deadline_met ? null : h("strong", {}, t("too late")), this.age),
       h("p", { class: "what" }, what(unit) || t("no defect found")),
     );
-    this.noPicture.textContent = t("No picture of this unit.");
+    this.noPicture.textContent = unit.has_picture ? t("Loading its picture …") : t("No picture of this unit.");
     this.link.href = `#/units/${unit.id}`;
     this.tick();
   }
@@ -193,6 +212,7 @@ class CameraBox {
   }
 
   showStrip() {
+    if (performance.now() < this.heldUntil && this.strip.children.length) return;
     // As many as there is room for: what is cut off could still be reached by keyboard.
     const { clientWidth: width, clientHeight: height } = this.strip;
     const across = Math.max(1, Math.floor((width + STRIP.gap) / (STRIP.width + STRIP.gap)));
@@ -200,21 +220,26 @@ class CameraBox {
     const isPhone = matchMedia("(max-width: 820px)").matches;
     const most = isPhone ? STRIP.phone : across * down;
     this.strip.style.gridTemplateRows = isPhone ? "" : `repeat(${down}, minmax(0, 1fr))`;
-    this.strip.replaceChildren(
-      ...this.latest.slice(0, most).map((unit) =>
-        h(
-          "li",
-          {},
-          h(
-            "a",
-            { href: `#/units/${unit.id}`, "data-tone": RESULTS[unit.result].tone, title: sentence(unit) },
-            shape(unit.result),
-            h("span", { class: "what" }, brief(unit)),
-            h("span", { class: "id" }, h("bdi", { dir: "ltr" }, unit.unit_id)),
-          ),
-        ),
-      ),
-    );
+    const wanted = this.latest.slice(0, most);
+    const ids = new Set(wanted.map((unit) => unit.id));
+    const known = new Map([...this.strip.children].map((tile) => [tile.dataset.unit, tile]));
+    // Tiles that stay are not touched: one that has the keyboard's focus keeps it.
+    const focused = this.strip.contains(document.activeElement);
+    for (const [id, tile] of known) if (!ids.has(id)) tile.remove();
+    wanted.forEach((unit, at) => {
+      const there = this.strip.children[at];
+      if (there?.dataset.unit !== unit.id) this.strip.insertBefore(known.get(unit.id) ?? tileOf(unit), there ?? null);
+    });
+    if (focused && !this.strip.contains(document.activeElement)) this.strip.lastElementChild?.firstElementChild.focus({ preventScroll: true });
+  }
+
+  // Under a finger or a mouse that moves the tiles stand still: nobody opens the one that has just
+  // taken the place of the one they meant.
+  holdStrip(event) {
+    const isTouched = event.type === "pointerdown";
+    const isLeft = event.type === "pointerleave" || event.type === "pointercancel";
+    this.heldUntil = isLeft ? 0 : performance.now() + (isTouched ? HELD_TOUCHED_MS : HELD_MS);
+    if (isLeft) this.showStrip();
   }
 
   // What stands over the live picture: why it does not move.
@@ -236,6 +261,10 @@ class CameraBox {
 
   tick() {
     this.showState();
+    if (this.heldUntil && performance.now() >= this.heldUntil) {
+      this.heldUntil = 0;
+      this.showStrip();
+    }
     if (this.frame) {
       // A camera that waits for its trigger may be silent for long: the service knows what is too long.
       const at = new Date(this.frame.header.captured_ms).toLocaleTimeString(document.documentElement.lang, { hour12: false });

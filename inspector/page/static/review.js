@@ -22,10 +22,10 @@ export class ReviewCard {
     this.element = h(
       "section",
       { class: "looks card", "aria-labelledby": "looks" },
-      h("h2", { id: "looks" }, t("Second look")),
+      h("h2", { id: "looks" }, t("Review")),
       unit.result === "PASSED" || unit.result === "FAILED" ? null : h("p", {}, unit.reason ? t("Not inspected: {why}.", { why: reason(unit.reason) }) : null),
       unit.detail ? h("p", { class: "small" }, unit.detail) : null,
-      h("p", { class: "small" }, t("Did the inspection call it right? What you say is kept and reported to the MES.")),
+      h("p", { class: "small" }, t("Was this call correct? Your answer is saved and sent to the MES.")),
       this.said,
       h("div", { class: "who" }, h("label", { class: "field" }, h("span", {}, t("Comment")), this.comment), h("label", { class: "field" }, h("span", {}, t("Your name")), this.name)),
       this.problem,

@@ -33,7 +33,7 @@ function show(head, list) {
   const bad = parts.filter((part) => !part.good).length;
   const gone = station.up === false;
   const tone = gone ? "none" : bad ? "bad" : "good";
-  const text = gone ? t("The service does not answer: this is how it was last.") : bad ? many(bad, "{n} thing needs attention.", "{n} things need attention.") : t("Everything works.");
+  const text = gone ? t("The service does not answer: this is how it was last.") : bad ? many(bad, "{n} problem.", "{n} problems.") : t("Everything works.");
   if (head.dataset.text !== text) {
     head.dataset.text = text;
     head.dataset.tone = tone;

@@ -55,7 +55,7 @@ class UnitView {
       if (unit.has_picture) this.showPicture(unit);
     } catch (error) {
       if (this.closed) return;
-      this.note.textContent = error.status === 404 ? t("There is no such unit, or it is too long ago.") : t("The unit cannot be shown: {why}.", { why: error.message });
+      this.note.textContent = error.status === 404 ? t("Unit not found. It may be too old to be kept.") : t("The unit cannot be shown: {why}.", { why: error.message });
     }
   }
 
@@ -64,7 +64,7 @@ class UnitView {
     this.reviews = reviews;
     const { word, tone } = RESULTS[unit.result];
     this.canvas = h("canvas", { role: "img", "aria-label": `${t("Picture of {unit}", { unit: unit.unit_id })}, ${what(unit) || RESULTS[unit.result].small}`, width: 4, height: 3 });
-    this.noPicture = h("p", { class: "nothing" }, t("No picture of this unit was kept."), unit.result === "PASSED" ? h("br") : null, unit.result === "PASSED" ? t("Of good units only a share is (evidence.passed_share).") : null);
+    this.noPicture = h("p", { class: "nothing" }, t("No picture of this unit was kept."), unit.result === "PASSED" ? h("br") : null, unit.result === "PASSED" ? t("Pictures are kept for a sample of good units only.") : null);
     this.frame = h("div", { class: "frame" }, unit.has_picture ? this.canvas : this.noPicture);
     this.tools = h("div", { class: "picture-tools" });
     this.event = event;
@@ -198,7 +198,7 @@ class UnitView {
     this.reviews = reviews;
     this.card.show(reviews, history);
     this.draw();
-    say(t("Kept: {what}", { what: JUDGEMENTS[said.judgement] }));
+    say(t("Saved: {what}", { what: JUDGEMENTS[said.judgement] }));
   }
 
   // Draws the box of a defect that was missed, in place of the picture.
@@ -269,11 +269,11 @@ function facts(unit, event) {
     [t("of which waiting"), took(event.timing_ms.queue)],
     [t("of which the model"), took(event.timing_ms.inference)],
     [t("Pictures inspected"), t("{n} of {all}", { n: event.counts.frames_inspected, all: event.counts.frames_expected })],
-    [t("Code on it"), event.unit.serial ? `${event.unit.serial.text ?? t("none")} (${t(event.unit.serial.quality.replaceAll("_", " "))})` : t("not looked for")],
+    [t("Code read"), event.unit.serial ? `${event.unit.serial.text ?? t("none")} (${t(event.unit.serial.quality.replaceAll("_", " "))})` : t("not looked for")],
     ...models(event).map((model) => [t("Model"), `${model.name} ${model.version}`.trim()]),
   ];
   if (event.context) rows.push([t("Context"), event.context]);
-  if (unit.simulated) rows.push([t("Simulated"), t("a drawn unit, not a real one")]);
+  if (unit.simulated) rows.push([t("Simulated"), t("a simulated unit, not a real one")]);
   if (unit.replayed) rows.push([t("Replayed"), t("from a recording")]);
   return h("section", { class: "card facts-card" }, h("h2", {}, t("Facts")), h("dl", { class: "facts-list" }, rows.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))));
 }

@@ -79,7 +79,7 @@ class UnitList {
       this.productLabel,
       this.orderLabel,
       h("label", {}, h("span", {}, t("Unit")), text),
-      h("label", {}, h("span", {}, t("Second look")), this.select("reviewed", [["", t("any")], ["no", t("not yet")], ["yes", t("done")]])),
+      h("label", {}, h("span", {}, t("Review")), this.select("reviewed", [["", t("any")], ["no", t("not yet")], ["yes", t("done")]])),
       h("label", {}, h("span", {}, t("Picture")), this.select("kept_for", [["", t("any")], ["near_threshold", t("near a threshold")], ["sample", t("drawn by chance")]])),
       ...["since", "until"].map((name) => h("label", {}, h("span", {}, name === "since" ? t("Seen from") : t("Seen before")), h("input", { type: "datetime-local", name, value: this.query.get(name) ?? "" }))),
     );
@@ -177,7 +177,7 @@ class UnitList {
       this.trim();
       this.told("");
     } catch (error) {
-      this.told(t("The list stands still: {why}.", { why: error.message }));
+      this.told(t("Could not update the list: {why}.", { why: error.message }));
     } finally {
       this.busy = false;
     }
@@ -195,8 +195,8 @@ class UnitList {
     shown.ids = this.units.map((unit) => unit.id);
     shown.query = this.query.toString();
     const filtered = this.query.size > 0;
-    const empty = this.next ? t("None so far back. Older ones may be there.") : t("No unit yet. Each one appears here as soon as it has its verdict.");
-    const text = problem || (this.units.length ? "" : filtered && !this.next ? t("No unit is like that.") : empty);
+    const empty = this.next ? t("Nothing found so far back. Older units may match.") : t("No unit yet. Each one appears here as soon as it has its verdict.");
+    const text = problem || (this.units.length ? "" : filtered && !this.next ? t("No units match this filter.") : empty);
     this.note.hidden = text === "";
     if (this.note.textContent !== text) this.note.textContent = text;
   }
@@ -252,7 +252,7 @@ function made({ product, order, lot }) {
 export function looked(reviews) {
   if (!reviews?.length) return null;
   const words = [...new Set(reviews.map((review) => JUDGEMENTS[review.judgement]))];
-  return h("span", { class: "looked" }, t("second look: {words}", { words: words.join(", ") }));
+  return h("span", { class: "looked" }, t("review: {words}", { words: words.join(", ") }));
 }
 
 function thumb(unit) {

@@ -10,7 +10,7 @@ export const RESULTS = {
 };
 
 export const REASONS = {
-  internal_error: "a fault of the inspection itself",
+  internal_error: "internal error of the inspection",
   no_product: "the station was not told which product this is",
   changing_over: "the product was being changed over",
   teaching: "it was there to be learnt from",
@@ -23,13 +23,13 @@ export const REASONS = {
   camera_blank: "the picture showed nothing",
   camera_moved: "the camera was moved",
   camera_lost: "the camera was lost",
-  model_unavailable: "the model was not there",
+  model_unavailable: "the model was unavailable",
   malformed_reply: "the model's answer could not be read",
   inference_failed: "the model failed, or took too long",
   frame_unreadable: "a picture could not be read",
   frame_dropped: "the model is slower than the camera",
-  stale: "the picture grew too old",
-  no_frame: "no usable picture of it",
+  stale: "the picture was too old when its turn came",
+  no_frame: "there was no usable picture",
   deadline_missed: "the answer was not there in time",
   shutting_down: "the service was stopped",
 };
@@ -57,11 +57,11 @@ export const PICTURES = {
 export const PARTS = {
   camera: "Camera",
   triton: "Triton (the model)",
-  redis: "Redis (events to the MES)",
+  redis: "MES connection (Redis)",
   triggers: "Triggers (from the line)",
-  sink: "Events, second way",
+  sink: "Second event sink",
   journal: "Journal (disk)",
-  evidence: "Pictures (disk)",
+  evidence: "Picture storage (disk)",
   clock: "Clock",
   product: "Product",
   challenge: "Known parts",
