@@ -115,7 +115,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     _run(serve())
 
 
-@app.command()
+@app.command(short_help="Inspects recorded footage; no frame is dropped.")
 def replay(
     source: Annotated[str, typer.Argument(help="A video file or a folder of pictures.")],
     *,
@@ -156,7 +156,7 @@ def replay(
     raise typer.Exit(replay_command(source, base, out=out, pace=pace, camera=camera, script=script))
 
 
-@app.command()
+@app.command(short_help="A simulated line with Triton and Redis, on this machine.")
 def demo(
     source: Annotated[
         str | None, typer.Option(help="A camera or footage to inspect; else a simulated line.")
@@ -171,7 +171,7 @@ def demo(
     _run(run_demo(source, port, seconds))
 
 
-@app.command()
+@app.command(short_help="What is wrong with this station, and what to do.")
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
@@ -184,7 +184,7 @@ def check(
     raise typer.Exit(doctor_command(settings, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Which cameras can be reached.")
 def cameras(
     addresses: Annotated[
         list[str] | None,
@@ -202,7 +202,7 @@ def cameras(
         raise typer.BadParameter(str(refused)) from None
 
 
-@app.command()
+@app.command(short_help="Reads a stream of events as an MES should.")
 def events(  # noqa: PLR0917 - options, given by name
     config: ConfigOption = DEFAULT_CONFIG,
     stream: Annotated[EventStream, typer.Option()] = "units",
@@ -269,7 +269,7 @@ def triton(
     )
 
 
-@app.command()
+@app.command(short_help="Shows known parts to the running service.")
 def challenge(
     config: ConfigOption = DEFAULT_CONFIG,
     *,
@@ -302,7 +302,7 @@ def challenge(
     raise typer.Exit(command.challenge(settings, set_name=set_name, step=step, by=by, follow=wait))
 
 
-@app.command()
+@app.command(short_help="What this machine can run, measured.")
 def bench(
     config: ConfigOption = DEFAULT_CONFIG,
     seconds: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,21 @@ from inspector.service.servers import start_triton
 from inspector.settings.settings import Settings
 
 errors = Console(stderr=True, highlight=False, markup=False)
+_RUNS = 12
+"""The measurements that take `seconds` each."""
+_FEWEST_S = 120
+"""The rest: belts whose number is found by trying, ten seconds and more each."""
+_IN_WORDS = {
+    "frames/s": "{} frames/s",
+    "client CPU ms/frame": "{} ms of this process' CPU per frame",
+    "age p50 ms": "half judged within {} ms",
+    "age p95 ms": "95 % within {} ms",
+    "unaccounted": "{} without a verdict",
+    "cameras": "{} cameras",
+    "p50 ms": "half within {} ms",
+    "p95 ms": "95 % within {} ms",
+    "p99 ms": "99 % within {} ms",
+}
 
 
 @dataclass(slots=True)
@@ -31,12 +46,14 @@ class Report:
 
     model: str
     transport: str
+    summary: str = ""
+    """What the figures mean for a line, in a sentence or two."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, what: str, **figures: float | str) -> None:
         """One line of it."""
         self.rows.append({"what": what, **figures})
-        errors.print(f"{what}: " + ", ".join(f"{k} {shown(v)}" for k, v in figures.items()))
+        errors.print(f"{what}: " + ", ".join(_figures(figures)))
 
 
 async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> None:
@@ -52,6 +69,10 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
         url = await start_triton(settings, stack, report=errors.print)
         await _require_model(settings, url)
         server = server_of(settings, url)
+        errors.print(
+            f"measuring for {_FEWEST_S + _RUNS * seconds:.0f} s or more (Ctrl-C ends it); pictures "
+            "are made here, no camera is used"
+        )
         report = Report(model=server.model, transport=f"{server.transport}, {server.tensors}")
         # Its folder says which disk; beside it, because nothing else may use the journal of a line.
         disk = settings.journal.directory.parent
@@ -59,7 +80,9 @@ async def run_bench(settings: Settings, *, seconds: float, as_json: bool) -> Non
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        Console(highlight=False).print(table_of(report))
+        console = Console(highlight=False)
+        console.print(report.summary)
+        console.print(table_of(report))
 
 
 async def _require_model(settings: Settings, url: str) -> None:
@@ -77,28 +100,55 @@ async def _require_model(settings: Settings, url: str) -> None:
 
 async def _measure(server: Server, seconds: float, report: Report, disk: Path | None) -> None:
     most = await measures.capacity(server, seconds)
-    report.add("as fast as it goes", **_speed(most))
+    report.add("at full speed", **_speed(most))
     rate_hz, published = await measures.added_latency(
         server, seconds, most_per_s=most.frames_per_s, folder=disk
     )
     report.add(
-        f"{rate_hz:.1f} frames/s, capture to Redis, less Triton's own {published.triton_ms:.1f} ms",
+        f"from a picture to its event in Redis, without the model's {published.triton_ms:.1f} ms, "
+        f"at {rate_hz:.0f} frames/s",
         **{f"p{p} ms": published.added_ms(p) for p in (50, 95, 99)},
     )
     async for factor, run in measures.overload(server, seconds, capacity_per_s=most.frames_per_s):
         report.add(
-            f"{factor} x the model's rate", **_speed(run), **_ages(run), unaccounted=_lost(run)
+            f"{factor} times what the model can take",
+            **_speed(run),
+            **_ages(run),
+            unaccounted=_lost(run),
         )
     total = min(measures.OPEN_LOOP_HZ, most.frames_per_s / 2)
     async for cameras, run in measures.growth(server, seconds, total_per_s=total):
-        report.add(f"{total:.1f} frames/s from {cameras} cameras", **_speed(run), **_ages(run))
+        report.add(
+            f"{total:.0f} frames/s from {cameras} cameras together", **_speed(run), **_ages(run)
+        )
     held = await measures.density(server, max(seconds, 4 * TAKT_S), on_step=_show_step)
     report.add(f"cameras with a board every {TAKT_S} s, each seen in time", cameras=held)
+    report.summary = summary_of(held, most.frames_per_s, server.inspection.deadline_ms)
+
+
+def summary_of(cameras: int, pictures_per_s: float, deadline_ms: float) -> str:
+    """What the figures mean for a line."""
+    model = f"Its model takes {pictures_per_s:.0f} pictures per second."
+    if not cameras:
+        return (
+            f"This machine is too slow for one camera with a board every {TAKT_S} s and verdicts "
+            f"within {deadline_ms:.0f} ms. {model}"
+        )
+    run = "1 camera" if cameras == 1 else f"{cameras} cameras"
+    return (
+        f"This machine can run {run} of 1280x720 with a board every {TAKT_S} s, three pictures of "
+        f"each, and every verdict within {deadline_ms:.0f} ms. {model} Decoding a network camera's "
+        "stream comes on top."
+    )
 
 
 def _show_step(step: measures.DensityStep) -> None:
-    told = "held" if step.held else f"not held: {step.why_not}"
-    errors.print(f"{step.cameras} belts: {step.units} boards, p95 {step.age_p95_ms:.0f} ms, {told}")
+    told = "all in time" if step.held else f"not all in time ({step.why_not})"
+    cameras = "1 camera" if step.cameras == 1 else f"{step.cameras} cameras"
+    errors.print(
+        f"{cameras} with a board every {TAKT_S} s: {step.units} boards, {told}, 95 % within "
+        f"{step.age_p95_ms:.0f} ms"
+    )
 
 
 def _speed(run: LineRun) -> dict[str, float]:
@@ -124,9 +174,10 @@ def table_of(report: Report) -> Table:
     table.add_column("what")
     table.add_column("measured")
     for row in report.rows:
-        table.add_row(row["what"], "   ".join(_figures(row)))
+        figures = {name: value for name, value in row.items() if name != "what"}
+        table.add_row(row["what"], "\n".join(_figures(figures)))
     return table
 
 
-def _figures(row: dict[str, Any]) -> Iterator[str]:
-    return (f"{name} {shown(value)}" for name, value in row.items() if name != "what")
+def _figures(figures: Mapping[str, float | str]) -> Iterator[str]:
+    return (_IN_WORDS.get(name, f"{name} {{}}").format(shown(v)) for name, v in figures.items())

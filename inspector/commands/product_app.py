@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("config/inspector.toml")
 
 app = typer.Typer(
-    help="The products of a station: their files, revisions and references.", no_args_is_help=True
+    help="The products of a station: their files, revisions and references.",
+    short_help="The products of a station.",
+    no_args_is_help=True,
 )
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The TOML settings file.")]

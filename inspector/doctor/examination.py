@@ -168,7 +168,7 @@ def _camera_advice(camera_id: CameraId, camera: CameraSettings, found: str) -> s
 
 async def _triton(settings: Settings, report: Callable[[str], None]) -> list[Finding]:
     inference = settings.inference
-    advice = "start Triton there, or correct inference.url"
+    advice = 'start Triton there, correct inference.url, or set it to "embedded" for one of our own'
     try:
         if inference.url != EMBEDDED:
             return await _model(settings, inference.url)

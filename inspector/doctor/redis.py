@@ -53,7 +53,12 @@ async def check_redis(settings: Settings) -> list[Finding]:
             findings.append(await _permission(client, settings))
             findings.append(await _asked("redis clock", client.time(), _redis_clock))
     except (exceptions.RedisError, OSError) as error:
-        return [_unfit_redis(str(error), "start Redis there, or correct redis.url")]
+        return [
+            _unfit_redis(
+                str(error),
+                'start Redis there, correct redis.url, or set it to "embedded" to try it out',
+            )
+        ]
     finally:
         await client.aclose()
     return findings

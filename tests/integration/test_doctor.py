@@ -30,6 +30,7 @@ from inspector.settings.sections import CameraSettings
 from tests.kit.inspector_command import CAMERA, inspector, on_terminal, settings_file
 from tests.kit.redis_server import RedisServer, any_binary
 
+README = Path(__file__).parents[2] / "README.md"
 CANARY = "hunter2"
 KEY = "inspector:{plant1.smt2.aoi}:units"
 
@@ -85,10 +86,16 @@ def test_a_line_where_all_is_well(tmp_path, triton, redis_server):
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["lock"]
 
 
-def test_the_embedded_parts_are_tried_too(tmp_path):
-    file = settings_file(tmp_path, '[inference]\nurl = "embedded"\n[redis]\nurl = "embedded"\n')
+def test_the_whole_configuration_that_the_readme_shows_is_well(tmp_path):
+    """It has embedded parts, which are tried too."""
+    shown = README.read_text(encoding="utf-8").split("```toml\n")[1].partition("```")[0]
+    assert 'source = "v4l2:/dev/video0"' in shown
+    file = tmp_path / "my.toml"
+    state = f'[journal]\ndirectory = "{tmp_path / "state"}"\n'
+    file.write_text(shown.replace("v4l2:/dev/video0", "sim:?view=strobe") + state)
     code, findings = checked(file)
     assert (code, marks(findings)) == (0, {})
+    assert "1280x720 is inspected in 6 tiles" in findings["region of camera top"]["found"]
     assert "pcb_inspection" in findings["triton"]["found"]
     assert findings["redis"]["found"].startswith("embedded: ")
     assert not (tmp_path / "state").exists(), "a folder made by who checks would be theirs"
@@ -157,8 +164,8 @@ def test_everything_broken_is_a_row_each_with_what_to_do(tmp_path, nobody):
     assert "check the camera's power, cable, address and login" in told["camera net"]
     assert "nothing listens on this port" in told["camera net"]
     assert "plug it in" in told["camera usb"]
-    assert "start Triton there, or correct inference.url" in told["triton"]
-    assert "start Redis there, or correct redis.url" in told["redis"]
+    assert 'correct inference.url, or set it to "embedded"' in told["triton"]
+    assert 'correct redis.url, or set it to "embedded"' in told["redis"]
     assert "correct journal.directory" in told["disk /dev/null/state"]
 
 

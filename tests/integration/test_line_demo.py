@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import signal
@@ -40,6 +41,7 @@ class Demo:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         )
 
     @property
@@ -57,7 +59,7 @@ class Demo:
             yield line
 
     def press_ctrl_c(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+        os.killpg(self._process.pid, signal.SIGINT)  # as a terminal sends it
 
     def wait_end(self) -> int:
         for _ in self.lines():

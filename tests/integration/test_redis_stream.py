@@ -457,6 +457,8 @@ def test_the_embedded_redis_is_restarted_and_keeps_its_events(tmp_path, binary):
             await station.delivered()
             tips = await station.writer.tips()
             info = await station.writer._redis.info("server")
+            ours = os.getsid(os.getpid())
+            assert os.getsid(info["process_id"]) != ours, "Ctrl-C at the terminal is not for it"
             os.kill(info["process_id"], signal.SIGKILL)
             await station.send(10)
             await station.delivered()

@@ -22,6 +22,7 @@ DEFAULT_REPOSITORY = Path("model_repository")
 
 app = typer.Typer(
     help="The models of a server: bring one in, see what it is and what it finds.",
+    short_help="The models of a server.",
     no_args_is_help=True,
 )
 

@@ -146,6 +146,8 @@ class EmbeddedRedis:
             stdout=DEVNULL,
             stderr=DEVNULL,
             preexec_fn=self._die_with_us,
+            # Ctrl-C at the terminal is for us: events are delivered before this server ends.
+            start_new_session=True,
         )
         assert process.stdin is not None  # noqa: S101 - as asked for
         process.stdin.write(self._configuration().encode())
