@@ -72,7 +72,7 @@ async def replay(
     async with open_pipeline(
         settings,
         reports,
-        JsonLinesSink(reports.door, lines, Tally(), lambda: None),
+        JsonLinesSink(reports.door, lines, Tally()),
         triton_url=settings.inference.url,
         hooks=Hooks(make_source=make_source, make_model=make_model),
     ) as pipeline:

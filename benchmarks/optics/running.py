@@ -184,7 +184,7 @@ async def shown_to_a_station(
     async with open_pipeline(
         settings,
         reports,
-        JsonLinesSink(reports.door, lines, tally, lambda: None),
+        JsonLinesSink(reports.door, lines, tally),
         triton_url=settings.inference.url,
         jobs={CameraId(CAMERA): job},
         hooks=Hooks(

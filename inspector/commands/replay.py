@@ -82,7 +82,7 @@ def replay_command(
             out=lines,
             changes=changes,
             report=progress.console.print,
-            on_unit=lambda so_far: progress.update(bar, completed=so_far.total),
+            on_frames=lambda frames: progress.update(bar, completed=frames),
         )
         tally = asyncio.run(run_replay(settings, told, commands))
     _print_summary(tally, target, changes_to)

@@ -37,6 +37,7 @@ from inspector.sources.registry import named_source
 from inspector.sources.uri import Pace
 
 CAMERA = CameraId("replay")
+PROGRESS_EVERY_S = 0.2
 CONNECTED_EVERY_S = 0.1
 SERIAL_TIMEOUT_S = 30.0
 """A recording's results must not depend on how busy the machine is."""
@@ -113,7 +114,6 @@ class JsonLinesSink:
         door: EventDoor,
         out: TextIO | None,
         tally: Tally,
-        on_unit: Callable[[], None],
         *,
         changes: TextIO | None = None,
     ) -> None:
@@ -121,7 +121,6 @@ class JsonLinesSink:
         self._door = door
         self._out = out
         self._tally = tally
-        self._on_unit = on_unit
         self._changes = changes
 
     async def run(self) -> None:
@@ -130,7 +129,6 @@ class JsonLinesSink:
             if group.verdict is not None:
                 self._tally.add(group.verdict.body)
                 _write(self._out, group.verdict.body, self._tally.total)
-                self._on_unit()
             for event in group.events:
                 if event.stream is Stream.CHANGES:
                     self._tally.add_change(event.body)
@@ -220,7 +218,8 @@ class Told:
     out: TextIO | None = None
     changes: TextIO | None = None
     report: Callable[[str], None] = lambda _line: None
-    on_unit: Callable[[Tally], None] = lambda _tally: None
+    on_frames: Callable[[int], None] = lambda _frames: None
+    """Receives, several times a second, how many frames have been read."""
 
 
 async def run_replay(
@@ -310,7 +309,6 @@ class _Replay:
             self._reports.door,
             told.out,
             tally,
-            lambda: told.on_unit(tally),
             changes=told.changes,
         )
         return open_pipeline(
@@ -324,11 +322,18 @@ class _Replay:
         )
 
     async def _to_the_end(self, pipeline: Pipeline, *stages: Stage) -> None:
-        await run_to_the_end(
-            pipeline.captures,
-            [*pipeline.stages, *stages],
-            drain_timeout_s=self._settings.shutdown.drain_timeout_s,
-        )
+        async with background(self._show_progress(pipeline), name="progress"):
+            await run_to_the_end(
+                pipeline.captures,
+                [*pipeline.stages, *stages],
+                drain_timeout_s=self._settings.shutdown.drain_timeout_s,
+            )
+        self._told.on_frames(pipeline.captured)
+
+    async def _show_progress(self, pipeline: Pipeline) -> None:
+        while True:
+            self._told.on_frames(pipeline.captured)
+            await asyncio.sleep(PROGRESS_EVERY_S)
 
     def _count_missed(self) -> None:
         collected = self._reports.metrics.frames_missed.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from inspector.core.records import CameraId
 from inspector.embedded.triton.server import EmbeddedTriton
 from inspector.sources.opening import Opening
 from inspector.sources.registry import parse_source
+from tests.kit.inspector_command import on_terminal
 from tests.kit.line import AMBER, BOARD_REGION, PICTURE, ROOT, Line, needs_amber
 
 FRAMES = 60
@@ -121,6 +123,27 @@ def test_a_replay_inspects_every_frame_and_repeats_itself(
     from_pictures = replayed(pictures, "pictures.jsonl")
     assert [unit["unit"]["id"] for unit in from_pictures] == [f"{n}.png" for n in range(FRAMES)]
     assert [without_name(unit) for unit in from_pictures] == [without_name(unit) for unit in once]
+
+
+@needs_amber
+def test_on_a_terminal_the_bar_counts_the_frames_that_were_read(
+    cut: Path, tmp_path: Path, triton: EmbeddedTriton
+) -> None:
+    settings = Line(
+        tmp_path,
+        cameras={"top": {"source": "rtsp://192.0.2.1/a", "size": PICTURE, "trigger": "presence"}},
+        triton=triton.grpc_url,
+        redis_url="redis://127.0.0.1:1/0",
+    ).config
+    code, seen = on_terminal(
+        "replay", cut, "--config", settings, "--out", tmp_path / "presence.jsonl"
+    )
+    counted = [int(frames) for frames in re.findall(rf"(\d+)/{FRAMES}\b", seen)]
+    assert counted == sorted(counted)
+    assert counted[-1] == FRAMES
+    # Two units: one is whole, and of the next only a part was seen, so that the exit code is 1.
+    assert "2 units in" in seen
+    assert code == 1
 
 
 def repeatable(unit: dict[str, Any]) -> dict[str, Any]:
