@@ -88,10 +88,10 @@ def test_a_product_is_set_taught_approved_and_compared(browser: Browser, line: L
     url = f"http://{line.address}"
     with Visit(browser, url) as visit:
         page = visit.open("#/now")
-        expect(page.locator("main > .job [data-fact=product] b")).to_have_text("default")
-        expect(page.locator("main > .job [data-fact=reference]")).to_have_text("no reference")
+        expect(page.locator("main .job [data-fact=product] b")).to_have_text("default")
+        expect(page.locator("main .job [data-fact=reference]")).to_have_text("no reference")
 
-        page.locator("main > .job .go").click()
+        page.locator("main .job .go").click()
         form = page.locator("form.change")
         form.locator("select[name=to]").select_option("4711")
         form.get_by_label("Order").fill("88")
@@ -115,7 +115,7 @@ def test_a_product_is_set_taught_approved_and_compared(browser: Browser, line: L
         expect(version.locator(".chip")).to_have_text("in force")
 
         page.goto(f"{url}/#/now")
-        expect(page.locator("main > .job [data-fact=reference] b")).to_have_text("4711/1")
+        expect(page.locator("main .job [data-fact=reference] b")).to_have_text("4711/1")
         unit = wait_for(lambda: compared(line), within_s=60, what="a unit with a reference")
         assert unit is not None
         page.goto(f"{url}/#/units/{unit['id']}")

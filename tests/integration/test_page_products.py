@@ -66,7 +66,7 @@ def facts(page: Page, where: str) -> dict[str, str]:
 def test_now_says_product_revision_order_lot_and_reference(visit: Visit, stand: PageStand) -> None:
     page = visit.open("#/now")
     expect(page.locator("main .job")).to_be_visible()
-    assert facts(page, "main > .job") == {
+    assert facts(page, "main .job") == {
         "product": "controller",
         "revision": "1",
         "order": "88",
@@ -74,15 +74,15 @@ def test_now_says_product_revision_order_lot_and_reference(visit: Visit, stand: 
         "reference": "controller/1",
     }
     stand.make("sensor")
-    expect(page.locator("main > .job [data-fact=product] b")).to_have_text("sensor")
-    assert facts(page, "main > .job") == {
+    expect(page.locator("main .job [data-fact=product] b")).to_have_text("sensor")
+    assert facts(page, "main .job") == {
         "product": "sensor",
         "revision": "C",
         "reference": "no reference",
     }
     stand.job = replace(stand.job, state=JobState.NO_PRODUCT, detail="there is no product x")
-    expect(page.locator("main > .job .chip")).to_have_text("no product")
-    expect(page.locator("main > .job .detail")).to_have_text("there is no product x")
+    expect(page.locator("main .job .chip")).to_have_text("no product")
+    expect(page.locator("main .job .detail")).to_have_text("there is no product x")
 
 
 def test_a_unit_and_the_list_say_what_it_was_inspected_as(visit: Visit, stand: PageStand) -> None:
@@ -336,7 +336,7 @@ def test_the_page_speaks_german_where_the_browser_does(browser: Browser, stand: 
         page = visit.open("#/now")
         assert page.evaluate("document.documentElement.lang") == "de"
         expect(page.locator("header nav")).to_contain_text("Einheiten")
-        expect(page.locator("main > .job")).to_contain_text("Auftrag")
+        expect(page.locator("main .job")).to_contain_text("Auftrag")
         expect(page.locator(".verdict .word")).to_contain_text("GUT")
         page.goto(f"{url}/#/product")
         expect(page.locator("h1")).to_have_text("Produkt")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.kit.page_kit import PHONE, SIZES, Visit, chromium
+from tests.kit.page_kit import PANEL, PHONE, SIZES, Visit, chromium
 from tests.kit.page_stand import SIZE_PX, PageStand, board, serving
 
 DEFECT = {
@@ -79,6 +79,30 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.down()
     page.mouse.move(*screen_of(page, *end), steps=4)
     page.mouse.up()
+
+
+def test_now_says_how_many_were_bad_in_a_row_how_the_shift_goes_and_what_to_do(
+    visit: Visit, stand: PageStand
+) -> None:
+    good(stand, 1)
+    for number in (2, 3, 4):
+        bad(stand, number)
+    page = visit.open("#/now")
+    verdict = page.locator(".verdict")
+    expect(verdict).to_have_attribute("data-result", "FAILED")
+    expect(verdict.locator(".run")).to_have_text("3 bad in a row")
+    expect(verdict.locator(".do")).to_have_text("Set this unit aside.")
+    shift = page.locator("[data-shift]")
+    expect(shift).to_contain_text("4 units")
+    expect(shift).to_contain_text("25.0 %")
+    for size in (PANEL, PHONE):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        assert visit.cut_off() + visit.serious_findings() == []
+    good(stand, 5)
+    page.goto(f"{visit.url}/#/state")
+    page.goto(f"{visit.url}/#/now")
+    expect(verdict).to_have_attribute("data-result", "PASSED")
+    expect(verdict.locator(".run, .do")).to_have_count(0)
 
 
 def test_a_missed_defect_is_drawn_with_a_pointer_on_a_unit_that_passed(

@@ -1,7 +1,11 @@
 // What the line makes now, in one line: product, revision, order, lot, reference.
 
 import { h } from "./dom.js";
-import { t } from "./language.js";
+import { many, t } from "./language.js";
+import { ask, station } from "./station.js";
+import { percent } from "./words.js";
+
+const SHIFT_EVERY_MS = 10000;
 
 export const STATES = {
   inspecting: "inspecting",
@@ -24,6 +28,31 @@ export function madeOf({ product, revision, order, lot }) {
 
 export function referenceOf(reference) {
   return reference ? fact(t("Reference"), reference, { "data-fact": "reference" }) : h("span", { class: "fact missing", "data-fact": "reference" }, t("no reference"));
+}
+
+// How this shift goes: units, and the share of good ones among those that were inspected.
+export class ShiftLine {
+  constructor() {
+    this.element = h("p", { class: "shift", "data-shift": "", hidden: true });
+    this.load();
+    this.timer = setInterval(() => document.hidden || station.up === false || this.load(), SHIFT_EVERY_MS);
+  }
+
+  async load() {
+    try {
+      const { shift } = await ask("/api/figures?hours=1");
+      if (this.closed) return;
+      this.element.hidden = shift.units === 0;
+      this.element.replaceChildren(fact(t("This shift"), many(shift.units, "{n} unit", "{n} units")), ...(shift.pass_share === null ? [] : [fact(t("good"), percent(shift.pass_share))]));
+    } catch {
+      this.element.hidden = true; // figures that may be old are none
+    }
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+  }
 }
 
 export class JobLine {

@@ -2,7 +2,7 @@
 
 import { drawLive, drawUnit } from "./draw.js";
 import { h, say, shape } from "./dom.js";
-import { JobLine } from "./job.js";
+import { JobLine, ShiftLine } from "./job.js";
 import { t } from "./language.js";
 import { Live } from "./live.js";
 import { ask, listen, station } from "./station.js";
@@ -20,7 +20,8 @@ export function mount(root) {
   const boxes = new Map();
   const cameras = h("div", { class: "cameras" });
   const job = new JobLine();
-  root.append(h("h1", { class: "hidden" }, t("Now")), job.element, cameras);
+  const shift = new ShiftLine();
+  root.append(h("h1", { class: "hidden" }, t("Now")), h("div", { class: "heads" }, job.element, shift.element), cameras);
   const unlisten = listen(() => {
     job.show(station.status?.job);
     const wanted = station.status?.cameras ?? [];
@@ -40,6 +41,7 @@ export function mount(root) {
   const timer = setInterval(() => boxes.forEach((box) => box.tick()), 500);
   return () => {
     clearInterval(timer);
+    shift.close();
     unlisten();
     boxes.forEach((box) => box.close());
   };
@@ -75,6 +77,7 @@ class CameraBox {
     this.saidAt = -SAY_EVERY_MS;
     this.latest = [];
     this.heldUntil = 0;
+    this.isFilled = this.isFilling = false;
     this.canvas = h("canvas", { class: "live", role: "img", "aria-label": t("Live picture of camera {camera}", { camera }), width: 16, height: 9 });
     this.cover = h("p", { class: "cover" }, t("Waiting for a picture …"));
     this.clock = h("span", { class: "stamp" });
@@ -102,13 +105,19 @@ class CameraBox {
       onFrame: (header, bitmap) => this.onFrame(header, bitmap),
       onMarks: (header) => this.onMarks(header),
       onUnit: (header, bitmap) => this.onUnit(header, bitmap),
-      onOpen: () => this.fill(),
-      onLost: () => this.showState(),
+      onOpen: () => this.isFilled || this.fill(),
+      onLost: () => {
+        this.isFilled = false; // units may come unseen
+        this.showState();
+      },
     });
+    this.fill();
   }
 
   // The last units, before the next one comes; also those that came while there was no connection.
   async fill() {
+    if (this.isFilling) return;
+    this.isFilling = true;
     try {
       const { units } = await ask(`/api/units?limit=${LATEST}&camera=${encodeURIComponent(this.camera)}`);
       const known = new Set(this.latest.map((unit) => unit.id));
@@ -117,8 +126,11 @@ class CameraBox {
       this.showStrip();
       const [newest] = this.latest;
       if (newest && this.unit?.id !== newest.id) this.showStored(newest);
+      this.isFilled = true;
     } catch {
       // The next connection fills it.
+    } finally {
+      this.isFilling = false;
     }
   }
 
@@ -159,8 +171,8 @@ class CameraBox {
   onUnit(header, bitmap) {
     const { unit } = header;
     if (this.unit?.id !== unit.id) {
-      this.showUnit(unit);
       this.latest = [unit, ...this.latest.filter((one) => one.id !== unit.id)].slice(0, LATEST);
+      this.showUnit(unit);
       this.showStrip();
       if (performance.now() - this.saidAt > SAY_EVERY_MS) {
         this.saidAt = performance.now();
@@ -194,12 +206,21 @@ class CameraBox {
     this.verdict.replaceChildren(
       h("p", { class: "word", "data-long": rest.length > 0 }, h("span", { class: "line" }, shape(unit.result), first), rest.map((one) => h("span", { class: "line" }, ` ${one}`))),
       h("p", { class: "serial", title: unit.unit_id }, unit.unit_id),
-      h("p", { class: "facts" }, h("span", {}, t("verdict after {time}", { time: took(unit.took_ms) })), unit.deadline_met ? null : h("strong", {}, t("too late")), this.age),
+      h("p", { class: "facts" }, h("span", {}, t("verdict after {time}", { time: took(unit.took_ms) })), unit.deadline_met ? null : h("strong", {}, t("too late")), this.badInARow(), this.age),
       h("p", { class: "what" }, what(unit) || t("no defect found")),
+      unit.result === "PASSED" ? "" : h("p", { class: "do" }, t("Set this unit aside.")),
     );
     this.noPicture.textContent = unit.has_picture ? t("Loading its picture …") : t("No picture of this unit.");
     this.link.href = `#/units/${unit.id}`;
     this.tick();
+  }
+
+  // How many of the latest units were bad, one after the other; nothing for a single one.
+  badInARow() {
+    const end = this.latest.findIndex((unit) => unit.result !== "FAILED");
+    const n = end < 0 ? this.latest.length : end;
+    if (n < 2 || this.latest[0].id !== this.unit.id) return null;
+    return h("strong", { class: "run" }, t(n < LATEST ? "{n} bad in a row" : "{n} or more bad in a row", { n }));
   }
 
   showPicture(bitmap, size, unit) {
