@@ -90,6 +90,7 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "service/station_challenges",
     ),
     "tests/integration/test_commands.py": ("cli", "commands/triton", "core/background"),
+    "tests/integration/test_interrupted.py": ("__main__",),
     "tests/integration/test_consumer.py": ("events/consumer",),
     "tests/integration/test_doctor.py": (
         "commands/check",
@@ -98,7 +99,6 @@ BY_REAL_PARTS: Mapping[str, tuple[str, ...]] = {
         "doctor/redis",
         "doctor/redis_room",
         "doctor/redis_trials",
-        "doctor/regions",
     ),
     "tests/integration/test_a_sink_of_another_package.py": ("doctor/sinks",),
     "tests/integration/test_doctor_presence.py": ("doctor/presence", "triggers/presence/trial"),

@@ -8,9 +8,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,15 +214,26 @@ def answer_line(change: ReceivedEvent) -> str:
     units = [f"{number} of {camera}" for camera, number in body["effective"].items()]
     holds = f", from unit {', '.join(units)} on" if units else ""
     problem = f": {body['problem']}" if body["problem"] else ""
-    return f"{change.time[11:23]}  {asked}: {change.result}{holds}{problem}"
+    return f"{local_clock(change.time)}  {asked}: {change.result}{holds}{problem}"
+
+
+def codes_line(defects: Sequence[Mapping[str, Any]]) -> str:
+    """The most frequent codes, each with its number, and how many further codes there are."""
+    counted = Counter(defect["code"] for defect in defects).most_common()
+    shown = [f"{n}x {code}" if n > 1 else code for code, n in counted[:MAX_CODES_SHOWN]]
+    more = len(counted) - len(shown)
+    return ", ".join([*shown, f"{more} more"] if more else shown)
+
+
+def local_clock(time: str) -> str:
+    """The time of day on this machine's clock, as the page shows it, of a time in UTC."""
+    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 def _line(event: ReceivedEvent) -> str:
     style = STYLES[event.result]
-    codes = Counter(d["code"] for d in event.body["defects"]).most_common(MAX_CODES_SHOWN)
-    what = ", ".join(f"{n}x {code}" if n > 1 else code for code, n in codes)
-    what = what or event.body["reason"] or ""
+    what = codes_line(event.body["defects"]) or event.body["reason"] or ""
     took_ms = event.body["timing_ms"]["trigger_to_verdict"]
-    clock = event.time[11:23]
+    clock = local_clock(event.time)
     verdict = f"[{style}]{event.result:<13}[/{style}]"
     return f"{clock}  {event.unit_id:<14} {verdict} {took_ms:5.0f} ms  {what}"

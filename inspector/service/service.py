@@ -356,6 +356,7 @@ class Service:
             announce.cancel()
         log.info(
             "stopped",
+            why="asked to" if self._stop.is_set() else "the recording is over",
             captured=pipeline.captured,
             settled=pipeline.results.settled,
             verdicts=pipeline.results.verdicts,

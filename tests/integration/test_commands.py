@@ -287,7 +287,9 @@ def test_the_settings_we_ship_are_as_their_schema_says(schemas):
 def test_footage_that_is_not_there_is_named(tmp_path):
     ended = inspector("replay", "nowhere.mp4", cwd=tmp_path)
     assert ended.returncode == 78
-    assert one_line(ended) == "inspector: replay: file:nowhere.mp4: no such file or folder"
+    assert one_line(ended) == (
+        f"inspector: replay: file:nowhere.mp4: no such file or folder; looked in {tmp_path}"
+    )
 
 
 def test_a_live_camera_is_no_footage(tmp_path):

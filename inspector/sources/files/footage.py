@@ -64,7 +64,9 @@ class FootageSource:
         """Find the recording and read its first frame's size."""
         self.close()
         if not self._uri.path.exists():
-            msg = f"{self._uri}: no such file or folder"
+            path = self._uri.path
+            looked = "" if path.is_absolute() else f"; looked in {path.absolute().parent}"
+            msg = f"{self._uri}: no such file or folder{looked}"
             raise CameraUnavailableError(msg)
         kind = Pictures if self._uri.path.is_dir() else Video
         self._footage = kind(self._uri, self._expected_size)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from inspector.commands.demo import answer_line, demo_settings
+from inspector.commands.demo import answer_line, codes_line, demo_settings
 from inspector.commands.demo_mes import CAMERA, LinePlan
 from inspector.commands.demo_summary import Summary
 from inspector.events.consumer import ReceivedEvent
@@ -149,7 +152,31 @@ def test_another_source_is_one_product_as_ever(tmp_path: Path) -> None:
     assert settings.products.initial == "default"
 
 
-def test_an_answer_says_what_was_asked_and_from_which_unit_on_it_holds() -> None:
+@pytest.fixture
+def in_vienna(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Vienna")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ([], ""),
+        (["open"], "open"),
+        (["open", "short", "open"], "2x open, short"),
+        (["a", "b", "c"], "a, b, c"),
+        (["a", "b", "c", "d", "e"], "a, b, c, 2 more"),
+    ],
+)
+def test_codes_that_are_not_shown_are_counted(codes: list[str], told: str) -> None:
+    assert codes_line([{"code": code} for code in codes]) == told
+
+
+def test_an_answer_says_what_was_asked_and_from_which_unit_on_it_holds(in_vienna: None) -> None:
+    del in_vienna
     body = {
         "command": "set_product",
         "fields": {"product": "panel", "order": "DEMO-2"},
@@ -161,5 +188,5 @@ def test_an_answer_says_what_was_asked_and_from_which_unit_on_it_holds() -> None
         time="2026-11-30T12:00:01.123+00:00", unit_id="", result="accepted", body=body,
     )  # fmt: skip
     assert answer_line(change) == (
-        "12:00:01.123  set_product product=panel order=DEMO-2: accepted, from unit 21 of top on"
+        "13:00:01.123  set_product product=panel order=DEMO-2: accepted, from unit 21 of top on"
     )
