@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Request, expect
 
+from inspector import __version__
 from inspector.embedded.triton.server import EmbeddedTriton
 from tests.kit.line import Line, measured, wait_for
 from tests.kit.line_events import assert_gapless, entries
@@ -475,6 +476,13 @@ def test_the_state_is_told_in_words(visit: Visit) -> None:
     expect(page.locator(".overall")).to_contain_text("Everything works.")
     assert page.locator(".part").count() == 6
     assert page.locator(".part[data-good=true]").count() == 6
+    numbers = page.locator("[data-part=numbers]")
+    expect(numbers).to_contain_text("frames/s", timeout=15_000)  # known from the second look on
+    expect(numbers).to_contain_text("pcb_inspection")
+    expect(numbers).to_contain_text("per request")
+    expect(numbers).to_contain_text(__version__)
+    expect(numbers).to_contain_text("Disk of the journal, free")
+    assert visit.cut_off() + visit.serious_findings() == []
 
 
 def test_somebody_says_with_a_name_that_the_pictures_are_good(

@@ -2,6 +2,7 @@
 
 import { h, shape } from "./dom.js";
 import { many, t } from "./language.js";
+import { NumbersPart } from "./numbers.js";
 import { OpticsPart } from "./optics.js";
 import { listen, station } from "./station.js";
 import { PARTS, ago, time } from "./words.js";
@@ -10,7 +11,9 @@ export function mount(root) {
   const head = h("div", { class: "overall", role: "status" });
   const list = h("ul", { class: "parts" });
   const pictures = h("div", { class: "parts" });
-  root.append(h("h1", {}, t("State")), head, list, pictures);
+  root.append(h("h1", {}, t("State")), head, list);
+  const numbers = new NumbersPart(root);
+  root.append(pictures);
   const optics = new OpticsPart(pictures);
   const draw = () => show(head, list);
   const unlisten = listen(draw);
@@ -18,6 +21,7 @@ export function mount(root) {
   return () => {
     unlisten();
     optics.close();
+    numbers.close();
     clearInterval(timer);
   };
 }
