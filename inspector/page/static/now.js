@@ -220,7 +220,7 @@ class CameraBox {
     const end = this.latest.findIndex((unit) => unit.result !== "FAILED");
     const n = end < 0 ? this.latest.length : end;
     if (n < 2 || this.latest[0].id !== this.unit.id) return null;
-    return h("strong", { class: "run" }, t(n < LATEST ? "{n} bad in a row" : "{n} or more bad in a row", { n }));
+    return h("strong", { class: "run" }, n < LATEST ? t("{n} bad in a row", { n }) : t("{n} or more bad in a row", { n }));
   }
 
   showPicture(bitmap, size, unit) {

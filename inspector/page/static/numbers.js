@@ -7,6 +7,10 @@ import { ago, count, took } from "./words.js";
 
 const ASK_EVERY_MS = 5000;
 const GB = 1e9;
+export const FOLDERS = {
+  journal: "the journal",
+  evidence: "the pictures",
+};
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)$/;
 
 export class NumbersPart {
@@ -82,5 +86,3 @@ function rows(now, before) {
     row(t("Running for"), ago(1000 * (value(now, "inspector_uptime_seconds") ?? 0))),
   ];
 }
-
-const FOLDERS = { journal: "the journal", evidence: "the pictures" };

@@ -37,7 +37,8 @@ def tables() -> Iterator[str]:
     """What stands in the tables of words.js and others, and is looked up by name."""
     for script in scripts():
         for table in re.findall(
-            r"export const (?:REASONS|WHYS|PARTS|PICTURES|STATES|WAYS|MEASURES) = \{(.*?)\};",
+            r"export const (?:REASONS|WHYS|PARTS|PICTURES|STATES|WAYS|MEASURES|FOLDERS)"
+            r" = \{(.*?)\};",
             script,
             re.DOTALL,
         ):
