@@ -127,6 +127,11 @@ class Metrics:
             "Frames that were not needed: no unit in view, or enough frames of it",
             camera=make.cameras,
         )
+        self.picture_scale = make.gauge(
+            "inspector_picture_scale",
+            "Scale at which the model sees the camera's pictures; 0 until the first one",
+            camera=make.cameras,
+        )
         self.frames_missed = make.counter(
             "inspector_frames_missed",
             "Frames that should have been inspected and were not",

@@ -9,6 +9,7 @@ export const GERMAN = {
   Unit: "Einheit",
   Figures: "Zahlen",
   "In numbers": "In Zahlen",
+  "shown to the model at {share} of their size: small defects may vanish": "dem Modell in {share} ihrer Größe gezeigt: Kleine Fehler können verschwinden",
   "{n} frames/s": "{n} Bilder/s",
   "{time} per request": "{time} je Anfrage",
   Inference: "Inferenz",

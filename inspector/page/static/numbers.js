@@ -3,10 +3,11 @@
 import { h } from "./dom.js";
 import { t } from "./language.js";
 import { station } from "./station.js";
-import { ago, count, took } from "./words.js";
+import { ago, count, percent, took } from "./words.js";
 
 const ASK_EVERY_MS = 5000;
 const GB = 1e9;
+const SHRUNK_BELOW = 0.9;
 export const FOLDERS = {
   journal: "the journal",
   evidence: "the pictures",
@@ -70,7 +71,10 @@ function rows(now, before) {
   const since = (name, labels) => (value(now, name, labels) ?? 0) - (value(before, name, labels) ?? 0);
   const cameras = (now.get("inspector_frames_captured_total") ?? []).map(({ labels }) => {
     const rate = since("inspector_frames_captured_total", labels) / seconds;
-    return row(t("Camera {camera}", labels), seconds ? t("{n} frames/s", { n: rate.toFixed(1) }) : "…");
+    const scale = value(now, "inspector_picture_scale", labels) ?? 0;
+    const shrunk = scale > 0 && scale < SHRUNK_BELOW ? t("shown to the model at {share} of their size: small defects may vanish", { share: percent(scale) }) : "";
+    const speed = seconds ? t("{n} frames/s", { n: rate.toFixed(1) }) : "…";
+    return row(t("Camera {camera}", labels), shrunk ? `${speed}, ${shrunk}` : speed);
   });
   const requests = since("inspector_stage_seconds_count", { stage: "inference" });
   const spent = since("inspector_stage_seconds_sum", { stage: "inference" });

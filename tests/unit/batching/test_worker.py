@@ -77,6 +77,7 @@ class Stage:
             self.tensors.form_for({NAME: model_input})
         self.batches: Channel[Batch] = Channel(1)
         self.missed: list[MissedFrame] = []
+        self.metrics = Metrics(list(views), [])
         self.worker = BatchWorker(
             self.inbox,
             ModelWindows(
@@ -84,7 +85,7 @@ class Stage:
             ),
             self.tensors,
             self.batches,
-            metrics=Metrics(list(views), []),
+            metrics=self.metrics,
             tell=self.missed.append,
         )
         self.sent: list[Batch] = []
@@ -366,7 +367,9 @@ def test_a_picture_that_is_shrunk_is_logged_once_with_its_factor_and_the_remedy(
             await stage.receive()
 
     with structlog.testing.capture_logs() as logs:
-        run(feed, {CAMERA: Cropping(rect=Rect(0, 0, 128, 100))})
+        stage = run(feed, {CAMERA: Cropping(rect=Rect(0, 0, 128, 100))})
+    scale = stage.metrics.registry.get_sample_value("inspector_picture_scale", {"camera": CAMERA})
+    assert scale == 0.5
     [told] = [entry for entry in logs if "shrunk" in entry["event"]]
     assert (told["camera"], told["picture"], told["factor"]) == (CAMERA, "128x100", 0.5)
     assert 'cameras.a.crop to "tiles"' in told["hint"]
