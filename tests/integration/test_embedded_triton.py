@@ -129,8 +129,12 @@ def test_concurrent_requests_get_their_own_answers_and_are_batched(url, boards, 
                 for rows in requests
             )
             replies = await asyncio.gather(*calls)
-            after = await client.get_inference_statistics("pcb_inspection")
-            return replies, before.model_stats[0], after.model_stats[0]
+            wanted = before.model_stats[0].inference_count + sum(map(len, requests))
+            async with asyncio.timeout(10):
+                while True:  # a reply may leave the server before it is counted
+                    after = await client.get_inference_statistics("pcb_inspection")
+                    if after.model_stats[0].inference_count >= wanted:
+                        return replies, before.model_stats[0], after.model_stats[0]
 
     replies, before, after = asyncio.run(main())
     for rows, reply in zip(requests, replies, strict=True):
