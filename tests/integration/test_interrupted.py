@@ -10,6 +10,9 @@ from tests.kit.inspector_command import environment, inspector
 INTERRUPTS_ITSELF = """
 import os, signal, sys
 
+# What a shell without job control starts in the background ignores SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == "structlog":  # which inspector.cli imports: its own code does not run yet

@@ -56,7 +56,7 @@ def checks(shift: Shift) -> list[Any]:
 
 def test_units_pass_once_the_pictures_are_seen_as_they_are_known(shift: Shift) -> None:
     shift.line.wait_ready()
-    (check,) = checks(shift)
+    (check,) = wait_for(lambda: checks(shift), within_s=20, what="its event is published")
     assert (check["result"], check["by"]) == ("held", "service")
     assert [part["name"] for part in check["parts"]] == ["good.png", "bad.png"]
     assert shift.unit()["result"] == "PASSED"
